@@ -1,0 +1,5 @@
+"""``python -m flatfare``."""
+
+from flatfare.cli import main
+
+main()

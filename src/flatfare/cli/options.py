@@ -1,0 +1,103 @@
+"""Options that every reading command takes, written once."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import click
+
+from flatfare.config import Settings, load_settings
+from flatfare.core.errors import BadInput
+from flatfare.core.moments import parse_moment
+from flatfare.store.book import Book, open_book
+from flatfare.store.lake import Lake
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PLACE = "flatfare.place"
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta.setdefault(_PLACE, {})[param.name] = value
+
+
+def place_options() -> list[click.Parameter]:
+    """``--config``, ``--database`` and ``--lake``, which work behind every command."""
+    return [
+        click.Option(
+            ["--config"], metavar="FILE", help="Settings file.", expose_value=False, callback=_remember
+        ),
+        click.Option(
+            ["--database"],
+            metavar="URL",
+            help="The book, such as sqlite:///flatfare.db.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.Option(
+            ["--lake"],
+            metavar="DIR",
+            help="The folder of sealed files.",
+            expose_value=False,
+            callback=_remember,
+        ),
+    ]
+
+
+def settings_now() -> Settings:
+    """The settings that this command line, the environment and the file add up to."""
+    place: dict[str, str] = dict(click.get_current_context().meta.get(_PLACE, {}))
+    file = place.pop("config", None)
+    return load_settings(Path(file) if file else None, **place)
+
+
+def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Gives the command the settings as its first argument."""
+
+    @functools.wraps(command)
+    def with_settings(*args: P.args, **kwargs: P.kwargs) -> R:
+        return command(settings_now(), *args, **kwargs)
+
+    return with_settings
+
+
+class Moment(click.ParamType[int]):
+    """A point in time, given as a date or a time; microseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_moment(str(value))[0]
+        except BadInput as problem:
+            self.fail(str(problem), param, ctx)
+
+
+def format_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds ``--json`` and ``--csv``; the command gets ``shape``: 'table', 'json' or 'csv'."""
+    for flag, text in (("json", "Print JSON."), ("csv", "Print CSV.")):
+        command = click.option(f"--{flag}", "shape", flag_value=flag, help=text)(command)
+    return click.option("--table", "shape", flag_value="table", default="table", hidden=True)(command)
+
+
+def period_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds ``--since`` and ``--until``: the command gets ``since`` and ``until`` in microseconds, or None."""
+    command = click.option("--until", type=Moment(), metavar="TIME", help="Up to, and without, this time.")(
+        command
+    )
+    return click.option("--since", type=Moment(), metavar="TIME", help="From this time on.")(command)
+
+
+def book_of(settings: Settings, *, create: bool = False) -> Book:
+    """The book that the settings name."""
+    return open_book(settings.database, create=create)
+
+
+def lake_of(settings: Settings) -> Lake:
+    """The lake that the settings name."""
+    return Lake(settings.lake)

@@ -1,0 +1,131 @@
+"""How the command line speaks: tables, JSON and CSV on stdout; messages and progress on stderr.
+
+Colour, boxes and progress bars appear on a terminal only, and ``NO_COLOR`` is heeded.
+"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MISSING = "—"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a table: its key in the rows, its title, and how it is set."""
+
+    key: str
+    title: str
+    align: str = "right"  # left, right
+    is_strong: bool = False
+
+
+class Advance(Protocol):
+    """Tells a progress bar how far the work has come."""
+
+    def __call__(self, done: float, total: float | None = None) -> None: ...
+
+
+def print_json(document: object) -> None:
+    """One JSON document."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_json_lines(rows: Iterable[object]) -> None:
+    """One JSON document a line."""
+    for row in rows:
+        click.echo(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
+
+
+def print_csv(rows: Iterable[Mapping[str, object]], keys: Sequence[str]) -> None:
+    """Comma-separated values with a header; None is an empty field.
+
+    Text that a spreadsheet would take for a formula is set behind an apostrophe.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(keys)
+    for row in rows:
+        writer.writerow([_csv_cell(row.get(key)) for key in keys])
+    click.echo(buffer.getvalue(), nl=False)
+
+
+def _csv_cell(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t", "\r"):
+        return "'" + value
+    return value
+
+
+def print_table(
+    rows: Iterable[Mapping[str, object]], fields: Sequence[Field], title: str | None = None
+) -> None:
+    """A table that fits the terminal; None reads as a dash."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for field in fields:
+        table.add_column(
+            field.title,
+            justify="left" if field.align == "left" else "right",
+            style="bold" if field.is_strong else None,
+            no_wrap=field.align != "left",
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(field.key))) for field in fields))
+    console().print(table)
+
+
+def _cell(value: object) -> str:
+    return MISSING if value is None or value == "" else str(value)
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console for stdout or stderr; wide enough to break nothing where it is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 200
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def say(text: str = "") -> None:
+    """A line of the answer itself, on stdout."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """A message beside the answer, on stderr."""
+    click.echo(text, err=True)
+
+
+def complain(text: str) -> None:
+    """Why the command failed, on stderr."""
+    click.echo(f"flatfare: {text}", err=True)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Advance]:
+    """A progress bar on stderr while the work lasts; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total=None: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total=None: bar.update(task, completed=done, total=total)

@@ -1,0 +1,68 @@
+"""The root command: finds the nouns beside it, reads the settings once, and hands them on."""
+
+import difflib
+import importlib
+import pkgutil
+from pathlib import Path
+
+import click
+
+from flatfare import __version__
+from flatfare.cli.options import place_options
+
+_NOT_COMMANDS = {"root", "output", "options"}
+
+
+class Nouns(click.Group):
+    """A group whose commands are the modules of this package that hold a command of their own name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        folder = str(Path(__file__).parent)
+        names = {module.name for module in pkgutil.iter_modules([folder])} - _NOT_COMMANDS
+        return sorted(name.rstrip("_").replace("_", "-") for name in names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        name = cmd_name.replace("-", "_")
+        module_name = "import_" if name == "import" else name
+        module = importlib.import_module(f"flatfare.cli.{module_name}")
+        command = getattr(module, module_name)
+        assert isinstance(command, click.Command)
+        return _placed(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _placed(command: click.Command) -> click.Command:
+    """The command, and every command below it, with the options that work everywhere."""
+    own = {param.name for param in command.params}
+    command.params.extend(option for option in place_options() if option.name not in own)
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _placed(below)
+    return command
+
+
+@click.group(cls=Nouns, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="flatfare")
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """The meter, the contract and the receipt for LLM work.
+
+    Without a command: spend, cost per verified outcome, and what needs attention.
+    """
+    if ctx.invoked_subcommand is None:
+        summary = root.get_command(ctx, "summary")
+        assert summary is not None
+        ctx.invoke(summary)
+
+
+root.params.extend(place_options())

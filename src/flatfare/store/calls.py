@@ -1,0 +1,32 @@
+"""Hot calls: rows written one by one, and corrections that take a revision back and write a new one."""
+
+from collections.abc import Iterable, Mapping
+
+from flatfare.store.book import Book, Value
+from flatfare.store.layout import AMOUNTS, CALLS, names
+
+_INSERT = f"INSERT INTO calls ({names(CALLS)}) VALUES ({', '.join('?' * len(CALLS))}) ON CONFLICT DO NOTHING"
+
+_DEFAULTS: Mapping[str, Value] = {
+    "revision": 0,
+    "n": 1,
+    "purpose": "work",
+    "status": "ok",
+    "usage_state": "measured",
+    "labels": "{}",
+}
+
+
+def insert(book: Book, calls: Iterable[Mapping[str, Value]]) -> int:
+    """Write calls given by column name; one that is there stays as it is. Returns how many were new."""
+    return book.execute_many(_INSERT, (_row(call) for call in calls))
+
+
+def _row(call: Mapping[str, Value]) -> list[Value]:
+    return [call.get(column.name, _DEFAULTS.get(column.name)) for column in CALLS]
+
+
+def taken_back(call: Mapping[str, Value], revision: int) -> dict[str, Value]:
+    """The row that cancels a revision of a call: every figure negated, under the next revision's number."""
+    figures = {name: -value for name in AMOUNTS if isinstance(value := call.get(name), int)}
+    return {**call, **figures, "n": -1, "revision": revision}

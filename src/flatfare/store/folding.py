@@ -1,0 +1,73 @@
+"""Folding: calls summed to one row per task, day, purpose, model and labels.
+
+The same statement folds a sealed file, the hot calls and a test's own rows, so
+that reports over folded rows equal reports over calls to the last nano-dollar.
+"""
+
+from flatfare.store.layout import FOLD_KEYS
+
+_INPUT = (
+    "input",
+    "cache_read",
+    "cache_write",
+    "cache_write_5m",
+    "cache_write_1h",
+    "tool_use_input",
+    "input_audio",
+    "cache_read_audio",
+    "input_image",
+    "cache_read_image",
+)
+_CACHED = ("cache_read", "cache_read_audio", "cache_read_image")
+_OUTPUT = ("output", "reasoning", "output_audio", "output_image")
+
+DAY_US = 86_400_000_000
+
+
+def _added(columns: tuple[str, ...]) -> str:
+    return " + ".join(f"COALESCE({column}, 0)" for column in columns)
+
+
+FIGURES = {
+    "n": "SUM(n)",
+    "failed_n": "SUM(CASE WHEN status IN ('ok', 'cached') THEN 0 ELSE n END)",
+    "unknown_n": "SUM(CASE WHEN cost_state = 'unknown' THEN n ELSE 0 END)",
+    "estimated_n": "SUM(CASE WHEN cost_state = 'estimated' THEN n ELSE 0 END)",
+    "cost_nano": "COALESCE(SUM(cost_nano), 0)",
+    "computed_n": "SUM(CASE WHEN computed_nano IS NULL THEN 0 ELSE n END)",
+    "computed_nano": "COALESCE(SUM(computed_nano), 0)",
+    "reported_n": "SUM(CASE WHEN reported_nano IS NULL THEN 0 ELSE n END)",
+    "reported_nano": "COALESCE(SUM(reported_nano), 0)",
+    "input_tokens": f"SUM({_added(_INPUT)})",
+    "cached_tokens": f"SUM({_added(_CACHED)})",
+    "output_tokens": f"SUM({_added(_OUTPUT)})",
+}
+"""The sums that a folded row holds, as SQL over calls."""
+
+
+def folding(calls: str) -> str:
+    """The query that folds a relation of calls, in the order of the folded layout."""
+    keys = ", ".join(f"at_us // {DAY_US} AS day" if key == "day" else key for key in FOLD_KEYS)
+    figures = ", ".join(f"CAST({sql} AS BIGINT) AS {name}" for name, sql in FIGURES.items())
+    return (
+        f"SELECT {keys}, {figures}, MIN(at_us) AS first_at_us, MAX(at_us) AS last_at_us "
+        f"FROM {calls} GROUP BY ALL"
+    )
+
+
+def sums_of(kind: str, relation: str) -> str:
+    """The query for the control sums of a relation of one kind: one row, a column a sum."""
+    if kind == "calls":
+        figures = FIGURES
+    elif kind == "folded":
+        figures = {name: f"SUM({name})" for name in FIGURES}
+    elif kind == "tasks":
+        figures = {
+            "tasks": "COUNT(*)",
+            "verified": "COUNT(*) FILTER (WHERE outcome = 'verified')",
+            "given_nano": "SUM(given_nano)",
+        }
+    else:
+        figures = {"verdicts": "COUNT(*)", "passes": "COUNT(*) FILTER (WHERE judgement = 'pass')"}
+    body = ", ".join(f"COALESCE({sql}, 0) AS {name}" for name, sql in figures.items())
+    return f'SELECT COUNT(*) AS "rows", {body} FROM {relation}'

@@ -1,0 +1,100 @@
+"""The book's schema as a numbered list of steps; a step that has shipped is never edited.
+
+Each step is a function that gives statements in the words that SQLite and
+PostgreSQL share; ``{bigint}`` and ``{strict}`` are filled per database.
+"""
+
+from collections.abc import Callable, Iterator
+
+from flatfare.store.layout import CALLS, TASKS, VERDICTS, book_table
+
+
+def _first_schema() -> Iterator[str]:
+    yield from _hot_records()
+    yield from _lake_register()
+    yield from _work_records()
+    yield from _money_records()
+    yield from _chained_records()
+
+
+def _hot_records() -> Iterator[str]:
+    yield book_table("calls", CALLS, "id, revision, n")
+    yield "CREATE INDEX calls_by_time ON calls (at_us)"
+    yield "CREATE INDEX calls_by_task ON calls (task_id)"
+    yield book_table("tasks", TASKS, "id")
+    yield book_table("verdicts", VERDICTS, "id")
+    yield "CREATE UNIQUE INDEX verdicts_by_task ON verdicts (task_id, position)"
+
+
+def _lake_register() -> Iterator[str]:
+    yield """CREATE TABLE imports (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, source TEXT NOT NULL, file TEXT NOT NULL,
+        file_hash TEXT NOT NULL, settings TEXT NOT NULL,
+        rows_read {bigint} NOT NULL, rows_new {bigint} NOT NULL, rows_known {bigint} NOT NULL,
+        rows_rejected {bigint} NOT NULL, at_us {bigint} NOT NULL,
+        url TEXT, licence TEXT){strict}"""
+    yield "CREATE INDEX imports_by_hash ON imports (file_hash, kind)"
+    yield """CREATE TABLE segments (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, path TEXT NOT NULL UNIQUE, calls_segment_id TEXT,
+        rows {bigint} NOT NULL, bytes {bigint} NOT NULL, sha256 TEXT NOT NULL,
+        first_at_us {bigint}, last_at_us {bigint}, sums TEXT NOT NULL,
+        replaces_rows {bigint} NOT NULL, import_id TEXT, sealed_at_us {bigint} NOT NULL){strict}"""
+    yield "CREATE INDEX segments_by_kind ON segments (kind, first_at_us)"
+
+
+def _work_records() -> Iterator[str]:
+    yield """CREATE TABLE attempts (
+        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, number {bigint} NOT NULL, path TEXT, rung TEXT,
+        status TEXT NOT NULL, started_at_us {bigint} NOT NULL, ended_at_us {bigint},
+        UNIQUE (task_id, number)){strict}"""
+    yield """CREATE TABLE rework (
+        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, at_us {bigint} NOT NULL, minutes_milli {bigint} NOT NULL,
+        rate_nano_per_hour {bigint}, cost_nano {bigint}, by_whom TEXT){strict}"""
+    yield """CREATE TABLE signals (
+        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, at_us {bigint} NOT NULL, name TEXT NOT NULL,
+        value TEXT, source TEXT NOT NULL){strict}"""
+    yield """CREATE TABLE bought_outcomes (
+        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, vendor TEXT NOT NULL, unit TEXT NOT NULL,
+        billed_nano {bigint} NOT NULL, currency TEXT NOT NULL, billed_at_us {bigint} NOT NULL,
+        conversation TEXT, statement_line TEXT, import_id TEXT){strict}"""
+    yield """CREATE TABLE aggregates (
+        id TEXT PRIMARY KEY, benchmark TEXT NOT NULL, domain TEXT NOT NULL, path TEXT NOT NULL,
+        labels TEXT NOT NULL, at_us {bigint}, n {bigint} NOT NULL, successes {bigint} NOT NULL,
+        rate_digits TEXT, cost_nano {bigint}, cost_reason TEXT, cost_digits TEXT,
+        simulation_nano {bigint}, calls_per_task TEXT, input_tokens {bigint}, output_tokens {bigint},
+        source TEXT NOT NULL, import_id TEXT){strict}"""
+
+
+def _money_records() -> Iterator[str]:
+    yield """CREATE TABLE commitments (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, provider TEXT, model TEXT,
+        amount_nano {bigint} NOT NULL, currency TEXT NOT NULL, every TEXT NOT NULL,
+        units {bigint}, allocated_by TEXT NOT NULL, scope TEXT NOT NULL, multipliers TEXT,
+        from_us {bigint} NOT NULL, until_us {bigint}, recorded_at_us {bigint} NOT NULL,
+        supersedes TEXT){strict}"""
+    yield """CREATE TABLE accounts (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, owner TEXT, currency TEXT NOT NULL,
+        opened_at_us {bigint} NOT NULL){strict}"""
+    yield """CREATE TABLE entries (
+        id TEXT PRIMARY KEY, verb TEXT NOT NULL, task_id TEXT, reverses TEXT, at_us {bigint} NOT NULL,
+        reason TEXT){strict}"""
+    yield """CREATE TABLE postings (
+        entry_id TEXT NOT NULL, account_id TEXT NOT NULL, position {bigint} NOT NULL,
+        amount_nano {bigint} NOT NULL, previous_hash TEXT NOT NULL, hash TEXT NOT NULL,
+        PRIMARY KEY (entry_id, account_id)){strict}"""
+    yield "CREATE UNIQUE INDEX postings_by_account ON postings (account_id, position)"
+
+
+def _chained_records() -> Iterator[str]:
+    yield """CREATE TABLE chained_records (
+        chain TEXT NOT NULL, position {bigint} NOT NULL, at_us {bigint} NOT NULL, kind TEXT NOT NULL,
+        subject TEXT NOT NULL, by_whom TEXT NOT NULL, reason TEXT, content TEXT NOT NULL,
+        previous_hash TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (chain, position)){strict}"""
+    yield """CREATE TABLE adjustments (
+        id TEXT PRIMARY KEY, call_id TEXT NOT NULL, revision {bigint} NOT NULL, kind TEXT NOT NULL,
+        change TEXT NOT NULL, reason TEXT NOT NULL, by_whom TEXT NOT NULL, at_us {bigint} NOT NULL,
+        UNIQUE (call_id, revision)){strict}"""
+
+
+MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (_first_schema,)
+"""Step 1 is the first; the book counts how many it has taken."""

@@ -1,0 +1,83 @@
+"""Sealing: hot calls leave the book for the lake, with their sums, in one step.
+
+Whoever dies at any moment loses nothing and doubles nothing: until the one
+transaction that lists the new files and removes the hot rows, the files do not
+exist for anybody; after it, the hot rows do not.
+"""
+
+import uuid
+from collections.abc import Callable
+
+from flatfare.core.errors import StoreFailure
+from flatfare.store import segments
+from flatfare.store.book import Book
+from flatfare.store.engine import load, open_engine, write_parquet
+from flatfare.store.folding import folding
+from flatfare.store.lake import Lake
+from flatfare.store.layout import CALLS, FOLDED, names
+from flatfare.store.segments import Segment
+
+BATCH_ROWS = 500_000
+"""How many calls one file takes at most: bounds memory and the length of the closing transaction."""
+
+
+def seal_calls(
+    book: Book,
+    lake: Lake,
+    before_us: int,
+    now_us: int,
+    on_wait: Callable[[str], None] | None = None,
+) -> int:
+    """Seal every hot call made before a moment; returns how many rows were sealed."""
+    total = 0
+    with lake.exclusive(on_wait):
+        lake.sweep_staging()
+        while sealed := _seal_batch(book, lake, before_us, now_us):
+            total += sealed
+    return total
+
+
+def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
+    name = str(uuid.uuid4())
+    engine = open_engine()
+    try:
+        with lake.staging(name) as folder:
+            rows = book.stream(
+                f"SELECT {names(CALLS)} FROM calls WHERE at_us < ? ORDER BY at_us LIMIT {BATCH_ROWS}",
+                (before_us,),
+            )
+            count = load(engine, "batch", CALLS, rows)
+            if not count:
+                return 0
+            write_parquet(engine, "SELECT * FROM batch ORDER BY at_us", folder / "calls.parquet")
+            calls = segments.seal_file(engine, lake, "calls", folder / "calls.parquet")
+            write_parquet(
+                engine, f"SELECT {names(FOLDED)} FROM ({folding('batch')})", folder / "folded.parquet"
+            )
+            folded = segments.seal_file(
+                engine, lake, "folded", folder / "folded.parquet", calls_segment_id=calls.id
+            )
+            keys = engine.execute("SELECT CAST(id AS VARCHAR), revision, n FROM batch").fetchall()
+        _close(book, lake, (calls, folded), keys, now_us)
+    finally:
+        engine.close()
+    return count
+
+
+def _close(
+    book: Book, lake: Lake, files: tuple[Segment, Segment], keys: list[tuple[str, int, int]], now_us: int
+) -> None:
+    try:
+        with book.writing():
+            for segment in files:
+                segments.list_segment(book, segment, now_us)
+            removed = book.execute_many("DELETE FROM calls WHERE id = ? AND revision = ? AND n = ?", keys)
+            if removed != len(keys):
+                raise StoreFailure(
+                    f"Sealing found {removed} of the {len(keys)} calls it had read: another process changed "
+                    "them. Nothing was sealed; run it again."
+                )
+    except BaseException:
+        for segment in files:
+            lake.remove(segment.path)
+        raise

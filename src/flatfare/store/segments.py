@@ -1,0 +1,123 @@
+"""Segments: the sealed files of the lake as the book lists them.
+
+Listing is the moment a sealed row comes to be: it happens in one transaction with
+whatever the seal takes away or adds, so nothing is seen twice or half.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flatfare.store.book import Book
+from flatfare.store.engine import quoted, translated
+from flatfare.store.folding import sums_of
+from flatfare.store.lake import Lake
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_LISTED = (
+    "id, kind, path, rows, bytes, sha256, first_at_us, last_at_us, sums, "
+    "calls_segment_id, replaces_rows, import_id"
+)
+_TIME_COLUMNS = {
+    "calls": ("at_us", "at_us"),
+    "folded": ("first_at_us", "last_at_us"),
+    "tasks": ("opened_at_us", "opened_at_us"),
+    "verdicts": ("at_us", "at_us"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One sealed file."""
+
+    id: str
+    kind: str
+    path: str
+    rows: int
+    size_bytes: int
+    sha256: str
+    first_at_us: int | None
+    last_at_us: int | None
+    sums: dict[str, int]
+    calls_segment_id: str | None = None  # of a folded file: the calls it was folded from
+    replaces_rows: int = 0  # of tasks: how many have an older version sealed elsewhere
+    import_id: str | None = None
+
+
+def seal_file(
+    engine: "DuckDBPyConnection",
+    lake: Lake,
+    kind: str,
+    staged: Path,
+    *,
+    calls_segment_id: str | None = None,
+    replaces_rows: int = 0,
+    import_id: str | None = None,
+) -> Segment:
+    """Measure a written Parquet file and move it to its place; it is not listed yet."""
+    relation = f"read_parquet({quoted(str(staged))})"
+    first, last = _TIME_COLUMNS[kind]
+    with translated(f"Sealing {kind}"):
+        sums = control_sums(engine, kind, relation)
+        span = engine.execute(f"SELECT MIN({first}), MAX({last}) FROM {relation}").fetchone()
+    segment_id = str(uuid.uuid4())
+    placed = lake.place(staged, kind, segment_id)
+    return Segment(
+        id=segment_id,
+        kind=kind,
+        path=placed.path,
+        rows=sums.pop("rows"),
+        size_bytes=placed.size_bytes,
+        sha256=placed.sha256,
+        first_at_us=span[0] if span else None,
+        last_at_us=span[1] if span else None,
+        sums=sums,
+        calls_segment_id=calls_segment_id,
+        replaces_rows=replaces_rows,
+        import_id=import_id,
+    )
+
+
+def control_sums(engine: "DuckDBPyConnection", kind: str, relation: str) -> dict[str, int]:
+    """The sums that the book keeps of a file, computed from its rows."""
+    cursor = engine.execute(sums_of(kind, relation))
+    row = cursor.fetchone() or ()
+    return {str(column[0]): int(value) for column, value in zip(cursor.description or (), row, strict=True)}
+
+
+def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
+    """List a placed file; call it inside the transaction that makes its rows true."""
+    book.execute(
+        f"INSERT INTO segments ({_LISTED}, sealed_at_us) VALUES ({', '.join('?' * 13)})",
+        (
+            segment.id,
+            segment.kind,
+            segment.path,
+            segment.rows,
+            segment.size_bytes,
+            segment.sha256,
+            segment.first_at_us,
+            segment.last_at_us,
+            json.dumps(segment.sums, sort_keys=True),
+            segment.calls_segment_id,
+            segment.replaces_rows,
+            segment.import_id,
+            sealed_at_us,
+        ),
+    )
+
+
+def listed(book: Book, kind: str | None = None) -> list[Segment]:
+    """The sealed files, oldest first, of one kind or of all."""
+    rows = book.rows(
+        f"SELECT {_LISTED} FROM segments WHERE (? IS NULL OR kind = ?) ORDER BY sealed_at_us, id",
+        (kind, kind),
+    )
+    return [
+        Segment(*row[:8], json.loads(str(row[8])), *row[9:])  # type: ignore[arg-type, call-arg]
+        for row in rows
+    ]
