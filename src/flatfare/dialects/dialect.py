@@ -1,0 +1,72 @@
+"""What a dialect declares: its hosts, its routes, how it reads a request, and its traps.
+
+Everything the rest of the product knows of a provider's wire format is in one value,
+named ``DIALECT`` in a module of this package; nothing else lists it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from flatfare.dialects.framing import Framing, ServerSentEvents
+from flatfare.dialects.reading import Asked, Exchange, Reading
+
+NO_MARKS: Mapping[str, str | None] = {}
+
+
+class StreamReader(Protocol):
+    """Reads the events of one stream; its memory does not grow with the stream but for the text seen."""
+
+    def event(self, name: str, data: bytes) -> None:
+        """One event: its name (or empty) and data. May raise what decoding raises."""
+
+    def finish(self) -> Reading:
+        """What the stream said in the end; called once, also where the stream was cut."""
+
+
+Whole = Callable[[bytes, Exchange], Reading]
+"""Reads a whole body. May raise ``BadInput`` and what ``msgspec`` raises: the caller makes it a reason."""
+
+
+def reads_nothing(body: bytes, exchange: Exchange) -> Reading:
+    """For routes that are free: nobody asks."""
+    raise AssertionError(f"{exchange.endpoint} is free and has no usage to read")
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One endpoint of a provider: where it stands and who reads it."""
+
+    endpoint: str  # chat.completions, messages, generateContent …
+    path: str  # pattern matched from the end of the URL's path; groups model, region and upstream are read
+    whole: Whole = reads_nothing
+    stream: Callable[[Exchange], StreamReader] | None = None
+    framing: Callable[[], Framing] = ServerSentEvents
+    methods: tuple[str, ...] = ("POST",)
+    free: str | None = None  # why it costs nothing, where it does
+    marks: Mapping[str, str | None] = NO_MARKS
+    """Keys at the top of an answer's body by which it is known without its address; the value is
+    the beginning that a text value must have, or None where any value will do."""
+    stream_marks: Mapping[str, str | None] = NO_MARKS  # the same for the first event of a stream
+    is_binary: bool = False  # the answer is no text (speech, pictures): only the request tells what it cost
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What a request sends to be read, for counting offline; never stored."""
+
+    text: str
+    messages: int = 0  # chat formats spend tokens on each message's frame
+    has_media: bool = False  # pictures or sound, whose tokens the text does not show
+
+
+class Dialect(msgspec.Struct, frozen=True):
+    """A provider's wire format."""
+
+    provider: str
+    hosts: tuple[str, ...]  # patterns matched to the whole host name; groups region and upstream are read
+    routes: tuple[Route, ...]
+    read_request: Callable[[bytes, str], Asked]  # from the request's body and its URL path
+    traps: str  # a list of plain sentences in Markdown, for the page of this dialect
+    prompt: Callable[[bytes], Prompt] | None = None  # what the request sends to be read
+    tokens: str | None = None  # the public vocabulary its models count with: o200k, cl100k
+    accepts: str = ""  # the path below which the gateway serves it, such as /anthropic

@@ -1,0 +1,406 @@
+"""The shape of OpenAI's chat completions, which half of the providers copied, and how it is read.
+
+The prompt's total includes what was cached, written to the cache, heard and seen; the
+completion's total includes reasoning and what was spoken. The leaves are the parts and
+the rest.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Generic, TypeVar, cast
+
+import msgspec
+
+from flatfare.core.usage import Usage
+from flatfare.dialects.dialect import Route, StreamReader
+from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
+from flatfare.dialects.reading import (
+    NO_CONDITIONS,
+    NOTHING,
+    NOTHING_ASKED,
+    Asked,
+    Conditions,
+    Exchange,
+    Part,
+    Reading,
+    Reported,
+    free,
+)
+
+TEXT_MAX = 8 * 1024 * 1024  # characters kept of a stream without usage: no answer is longer
+
+TIERS: Mapping[str, str] = {
+    # OpenAI's `default` is the standard tier, and Groq's `on_demand` too (their API references, 2026-11).
+    "default": "standard",
+    "on_demand": "standard",
+    "standard": "standard",
+    # Scale tier is capacity that was paid for ahead (openai.com/api-scale-tier, 2026-11).
+    "scale": "provisioned",
+}
+"""Names of service tiers on the wire that the book knows by another name."""
+
+
+class PromptDetails(msgspec.Struct, gc=False):
+    """Parts of the prompt."""
+
+    cached_tokens: Wire = None
+    cache_write_tokens: Wire = None
+    audio_tokens: Wire = None
+    image_tokens: Wire = None
+    video_tokens: Wire = None
+
+
+class CompletionDetails(msgspec.Struct, gc=False):
+    """Parts of the completion; rejected predictions are in it and billed as output."""
+
+    reasoning_tokens: Wire = None
+    audio_tokens: Wire = None
+    image_tokens: Wire = None
+
+
+class ChatUsage(msgspec.Struct):
+    """The usage object of a chat completion."""
+
+    prompt_tokens: Wire = None
+    completion_tokens: Wire = None
+    total_tokens: Wire = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+
+
+class ChatBody(msgspec.Struct):
+    """What the meter reads of a completion or of one chunk of it."""
+
+    model: str | None = None
+    created: Wire = None
+    service_tier: str | None = None
+    usage: ChatUsage | None = None
+
+
+class Delta(msgspec.Struct):
+    """What a chunk adds to the answer, or a message holds; text is kept as it stands on the wire."""
+
+    content: msgspec.Raw = msgspec.Raw()
+    reasoning_content: msgspec.Raw = msgspec.Raw()
+    reasoning: msgspec.Raw = msgspec.Raw()
+    refusal: msgspec.Raw = msgspec.Raw()
+    tool_calls: msgspec.Raw = msgspec.Raw()
+
+
+NO_DELTA = Delta()
+
+
+class Choice(msgspec.Struct):
+    """One choice of a chunk, of a completion, or of an older text completion."""
+
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: msgspec.Raw = msgspec.Raw()
+
+
+class _Choices(msgspec.Struct):
+    choices: list[Choice] | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+def chat_usage(body: ChatBody) -> Usage | None:
+    """The leaves of OpenAI's own counting; None where the body has none."""
+    usage = body.usage
+    if usage is None or (usage.prompt_tokens is None and usage.completion_tokens is None):
+        return None
+    prompt = count_of(usage.prompt_tokens, "prompt_tokens")
+    completion = count_of(usage.completion_tokens, "completion_tokens")
+    return usage_of(
+        **prompt_leaves(prompt, usage.prompt_tokens_details),
+        **completion_leaves(completion, usage.completion_tokens_details),
+    )
+
+
+def prompt_leaves(
+    total: int, details: PromptDetails | None, total_name: str = "prompt_tokens"
+) -> dict[str, int]:
+    """The leaves of a prompt whose total includes every part.
+
+    What was cached is text as far as there is text; only what goes beyond it can be
+    cached sound or pictures, and no provider caches a video apart.
+    """
+    if details is None:
+        return {"input": total}
+    cached = count_of(details.cached_tokens, "cached_tokens")
+    written = count_of(details.cache_write_tokens, "cache_write_tokens")
+    audio = count_of(details.audio_tokens, "audio_tokens")
+    image = count_of(details.image_tokens, "image_tokens")
+    video = count_of(details.video_tokens, "video_tokens")
+    if not (audio or image or video):
+        parts = {"cached_tokens": cached, "cache_write_tokens": written} if cached or written else {}
+        return {"input": rest_of(total, total_name, parts), "cache_read": cached, "cache_write": written}
+    media = {"audio_tokens": audio, "image_tokens": image, "video_tokens": video}
+    text = rest_of(total, total_name, media)
+    cached_media = max(0, cached + written - text)
+    cached_audio = min(cached_media, audio, cached)
+    cached_image = min(cached_media - cached_audio, image, cached - cached_audio)
+    cached_text = cached - cached_audio - cached_image
+    return {
+        "input": rest_of(
+            text, f"text of {total_name}", {"cached_tokens": cached_text, "cache_write_tokens": written}
+        ),
+        "cache_read": cached_text,
+        "cache_write": written,
+        "input_audio": audio - cached_audio,
+        "cache_read_audio": cached_audio,
+        "input_image": image - cached_image,
+        "cache_read_image": cached_image,
+        "input_video": video,
+    }
+
+
+def completion_leaves(
+    total: int, details: CompletionDetails | None, total_name: str = "completion_tokens"
+) -> dict[str, int]:
+    """The leaves of a completion whose total includes every part."""
+    if details is None:
+        return {"output": total}
+    reasoning = count_of(details.reasoning_tokens, "reasoning_tokens")
+    audio = count_of(details.audio_tokens, "audio_tokens")
+    image = count_of(details.image_tokens, "image_tokens")
+    parts = {"reasoning_tokens": reasoning, "audio_tokens": audio, "image_tokens": image}
+    return {
+        "output": rest_of(total, total_name, parts),
+        "reasoning": reasoning,
+        "output_audio": audio,
+        "output_image": image,
+    }
+
+
+class RequestBody(msgspec.Struct):
+    """What the meter reads of a request of OpenAI's shape."""
+
+    model: str | None = None
+    stream: bool | None = None
+    service_tier: str | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
+    size: str | None = None
+    quality: str | None = None
+
+
+_decode_request = msgspec.json.Decoder(RequestBody).decode
+_FORM_FIELD = re.compile(rb'name="(\w+)"\r?\n(?:[\w-]+: [^\r\n]*\r?\n)*\r?\n([^\r\n]{0,200})\r?\n')
+
+
+def read_request(body: bytes, path: str) -> Asked:
+    """What a request of OpenAI's shape asked for, sent as JSON or, with a file, as a form."""
+    if not body:
+        return NOTHING_ASKED
+    if body.lstrip()[:1] != b"{":
+        form = {name.decode(): value.decode("utf-8", "replace") for name, value in _FORM_FIELD.findall(body)}
+        return Asked(model=form.get("model"), is_stream=form.get("stream") == "true")
+    request = _decode_request(body)
+    limit = request.max_completion_tokens or request.max_output_tokens or request.max_tokens
+    details = {name: value for name, value in (("size", request.size), ("quality", request.quality)) if value}
+    return Asked(
+        model=request.model,
+        is_stream=bool(request.stream),
+        service_tier=request.service_tier,
+        output_limit=limit,
+        details=details or NOTHING,
+    )
+
+
+@lru_cache(maxsize=256)
+def _conditions(tier: str | None, region: str | None) -> Conditions:
+    return Conditions(tier, region) if tier or region else NO_CONDITIONS
+
+
+def conditions_of(served_tier: str | None, asked: Asked) -> Conditions:
+    """The conditions of a call: the tier that served it, which beats the one asked for."""
+    tier = served_tier or asked.service_tier
+    if tier == "auto":  # the request left the choice to the provider, and the answer does not say
+        tier = None
+    tier = TIERS.get(tier, tier) if tier else None
+    if asked.details:
+        return Conditions(tier, asked.region, asked.details)
+    return _conditions(tier, asked.region)
+
+
+def moment_of(created: Wire) -> int | None:
+    """Microseconds of the seconds since 1970 that an answer is stamped with; None where it is no such."""
+    return int(created * 1_000_000) if created and 10**9 <= created < 10**10 else None
+
+
+B = TypeVar("B", bound=ChatBody)
+
+
+class ChatShape(Generic[B]):
+    """Readers of one provider's chat completions: what it calls its counts, and where they stand."""
+
+    def __init__(
+        self,
+        body: type[B],
+        usage: Callable[[B], Usage | None],
+        reported: Callable[[B], Reported | None] | None = None,
+        details: Callable[[B], Mapping[str, str]] | None = None,
+    ) -> None:
+        self.usage = usage
+        self.reported = reported
+        self.details = details
+        self.decode = msgspec.json.Decoder(body).decode
+        chunk = msgspec.defstruct("Chunk", [("choices", list[Choice] | None, None)], bases=(body,))
+        self.decode_chunk: Callable[[bytes], B] = msgspec.json.Decoder(cast("type[B]", chunk)).decode
+
+    def whole(self, body: bytes, exchange: Exchange) -> Reading:
+        """Reads a completion."""
+        answer = self.decode(body)
+        usage = self.usage(answer)
+        if usage is None:
+            return self._without_usage(body, answer, exchange)
+        return self.reading(usage, answer.model, answer.service_tier, answer, exchange)
+
+    def stream(self, exchange: Exchange) -> StreamReader:
+        """Reads the chunks of a completion."""
+        return ChatStream(self, exchange)
+
+    def reading(
+        self, usage: Usage, model: str | None, tier: str | None, answer: B, exchange: Exchange
+    ) -> Reading:
+        asked = exchange.asked
+        model = model or asked.model
+        conditions = conditions_of(tier, asked)
+        if self.details is not None and (details := self.details(answer)):
+            conditions = Conditions(
+                conditions.service_tier, conditions.region, {**conditions.details, **details}
+            )
+        return Reading(
+            parts=(Part(model, usage, conditions),),
+            model=model,
+            reported=self.reported(answer) if self.reported is not None else None,
+            created_at_us=moment_of(answer.created),
+        )
+
+    def _without_usage(self, body: bytes, answer: B, exchange: Exchange) -> Reading:
+        rest = _decode_choices(body)
+        if not rest.choices and rest.error and bytes(rest.error) != b"null":
+            return free("the answer is an error: providers bill no failed request", exchange.asked.model)
+        text = TextSeen()
+        text.add(rest.choices)
+        return Reading(
+            parts=(),
+            model=answer.model or exchange.asked.model,
+            reason="the answer has no usage",
+            created_at_us=moment_of(answer.created),
+            text_seen=text.joined() if rest.choices else None,
+        )
+
+
+_decode_choices = msgspec.json.Decoder(_Choices).decode
+
+
+class TextSeen:
+    """Text of an answer, kept as it came until it is known whether its usage comes; bounded."""
+
+    __slots__ = ("_pieces", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, choices: list[Choice] | None) -> None:
+        for choice in choices or ():
+            told = choice.delta or choice.message or NO_DELTA
+            for raw in (told.content, told.reasoning_content or told.reasoning, told.refusal, choice.text):
+                self.keep(bytes(raw))
+            self.keep(bytes(told.tool_calls))
+
+    def keep(self, raw: bytes) -> None:
+        if raw and raw not in (b"null", b'""') and self._size < TEXT_MAX:
+            self._pieces.append(raw)
+            self._size += len(raw)
+
+    def joined(self) -> str:
+        return "".join(text for piece in self._pieces for text in texts_in(msgspec.json.decode(piece)))
+
+
+_SPOKEN = ("text", "content", "thinking", "arguments", "name", "function", "input")
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text that the model wrote or read within a message's value: parts, thoughts, tool calls."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
+    elif isinstance(value, dict):
+        for key in _SPOKEN:
+            if key in value:
+                yield from texts_in(value[key])
+
+
+class ChatStream(Generic[B]):
+    """Keeps the latest usage of a stream: hosts send it once at the end, or cumulatively on every chunk."""
+
+    __slots__ = (
+        "_answer",
+        "_created",
+        "_exchange",
+        "_is_done",
+        "_model",
+        "_shape",
+        "_text",
+        "_tier",
+        "_usage",
+    )
+
+    def __init__(self, shape: ChatShape[B], exchange: Exchange) -> None:
+        self._shape = shape
+        self._exchange = exchange
+        self._model: str | None = None
+        self._tier: str | None = None
+        self._created: Wire = None
+        self._usage: Usage | None = None
+        self._answer: B | None = None  # the chunk that the usage stood in
+        self._text = TextSeen()
+        self._is_done = False
+
+    def event(self, name: str, data: bytes) -> None:
+        if data == b"[DONE]":
+            self._is_done = True
+            return
+        chunk = self._shape.decode_chunk(data)
+        self._model = chunk.model or self._model
+        self._tier = chunk.service_tier or self._tier
+        self._created = chunk.created or self._created
+        self._text.add(chunk.choices)  # type: ignore[attr-defined]
+        usage = self._shape.usage(chunk)
+        if usage is not None:
+            self._usage, self._answer = usage, chunk
+
+    def finish(self) -> Reading:
+        if self._usage is not None and self._answer is not None:
+            reading = self._shape.reading(self._usage, self._model, self._tier, self._answer, self._exchange)
+            return msgspec.structs.replace(reading, created_at_us=moment_of(self._created))
+        ended = "ended" if self._is_done else "was cut"
+        return Reading(
+            parts=(),
+            model=self._model or self._exchange.asked.model,
+            reason=f"the stream {ended} without usage: ask for it with stream_options.include_usage",
+            is_complete=False,
+            created_at_us=moment_of(self._created),
+            text_seen=self._text.joined(),
+        )
+
+
+def chat_routes(shape: ChatShape[B], path: str = "v1/chat/completions") -> tuple[Route, ...]:
+    """The route of chat completions."""
+    return (
+        Route(
+            endpoint="chat.completions",
+            path=path,
+            whole=shape.whole,
+            stream=shape.stream,
+            marks={"object": "chat.completion", "choices": None},
+            stream_marks={"object": "chat.completion.chunk", "choices": None},
+        ),
+    )
