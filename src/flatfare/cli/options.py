@@ -49,9 +49,9 @@ def place_options() -> list[click.Parameter]:
 
 def settings_now() -> Settings:
     """The settings that this command line, the environment and the file add up to."""
-    place: dict[str, str] = dict(click.get_current_context().meta.get(_PLACE, {}))
+    place: dict[str, str | None] = dict(click.get_current_context().meta.get(_PLACE, {}))
     file = place.pop("config", None)
-    return load_settings(Path(file) if file else None, **place)
+    return load_settings(Path(file) if file else None, None, **place)
 
 
 def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
