@@ -1,0 +1,50 @@
+# Every target sets up its own environment in .venv; Python 3.11 or newer is all it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PARALLEL ?= auto
+export OPEN
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak docs clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/base: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "flatfare needs Python 3.11 or newer; found $$($(PYTHON) --version). Set PYTHON=…"; exit 1; }
+	@echo "Setting up $(VENV) …" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable '.[charts]'
+	@touch $@
+
+$(VENV)/test: $(VENV)/base
+	@$(BIN)/python -m pip install --quiet --editable '.[charts,tokens]' --group test
+	@touch $@
+
+$(VENV)/check: $(VENV)/test
+	@$(BIN)/python -m pip install --quiet --group check
+	@touch $@
+
+demo: $(VENV)/base ## Load real public data into a temporary book and print cost per verified outcome
+	@$(BIN)/flatfare demo $(if $(OPEN),--open)
+
+test: $(VENV)/test ## Run the tests
+	@$(BIN)/python -m pytest -n $(PARALLEL) --dist worksteal
+
+check: $(VENV)/check ## Lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/test ## Measure, each figure beside its peer or limit
+	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+soak: $(VENV)/test ## The promises in full: minutes to hours
+	@$(BIN)/python -m pytest -n $(PARALLEL) -m soak
+
+clean: ## Remove the environment and what tools left
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
