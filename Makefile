@@ -18,7 +18,7 @@ $(VENV)/base: pyproject.toml
 	@echo "Setting up $(VENV) …" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable '.[charts]'
+	@$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/test: $(VENV)/base
@@ -29,7 +29,11 @@ $(VENV)/check: $(VENV)/test
 	@$(BIN)/python -m pip install --quiet --group check
 	@touch $@
 
-demo: $(VENV)/base ## Load real public data into a temporary book and print cost per verified outcome
+$(VENV)/charts: $(VENV)/base
+	@$(BIN)/python -m pip install --quiet --editable '.[charts]'
+	@touch $@
+
+demo: $(VENV)/$(if $(OPEN),charts,base) ## Load real public data into a temporary book and print cost per verified outcome
 	@$(BIN)/flatfare demo $(if $(OPEN),--open)
 
 test: $(VENV)/test ## Run the tests

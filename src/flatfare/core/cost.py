@@ -31,9 +31,7 @@ class Cost:
 
     def __post_init__(self) -> None:
         if (self.amount_nano is None) != (self.state is CostState.UNKNOWN):
-            raise ValueError(
-                f"a cost has an amount exactly when it is known, found {self.amount_nano!r} as {self.state}"
-            )
+            raise ValueError(f"only a known cost has an amount, found {self.amount_nano!r} as {self.state}")
         if self.state is CostState.UNKNOWN and not self.reason:
             raise ValueError("an unknown cost says why")
 
