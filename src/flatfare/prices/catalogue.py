@@ -1,0 +1,224 @@
+"""One source's statements about one provider: its models by name, and what holds for all of them.
+
+A name leads to at most one model of a catalogue. Models are read when they are
+asked for; the rest stay text.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from fnmatch import fnmatchcase
+
+from flatfare.core.errors import BadInput
+from flatfare.prices.names import Named
+from flatfare.prices.statement import Raw, Statement, statement_of, texts
+from flatfare.prices.windows import Window, window_of
+
+FILE_KEYS = frozenset(("provider", "also", "rates_of", "source", "checked", "windows", "always", "models"))
+MODEL_KEYS = frozenset(("also", "same_as", "whole", "free", "prices", "match", "source", "checked", "note"))
+
+
+class Trust(IntEnum):
+    """How far a layer is trusted; the higher wins where two say the same thing differently."""
+
+    SHIPPED = 0
+    IMPORTED = 1
+    REVIEWED = 2
+    OWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model as one source lists it."""
+
+    name: str
+    statements: tuple[Statement, ...]
+    same_as: tuple[str, ...] = ()
+    is_whole: bool = False
+    is_free: bool = False
+    source: str = ""
+    checked: str | None = None
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """What one source says about one provider, read model by model."""
+
+    raw: Raw
+    trust: Trust
+    source: str
+    _windows: Mapping[str, Window] | None = None
+    _exact: dict[str, str] | None = None
+    _patterns: list[tuple[str, str]] = field(default_factory=list)
+    _clauses: list[tuple[int, str, Sequence[object]]] = field(default_factory=list)
+    _order: dict[str, int] = field(default_factory=dict)
+    _read: dict[str, Listed] = field(default_factory=dict)
+
+    @property
+    def models(self) -> Mapping[str, Raw]:
+        """Each model's text by its first name."""
+        found = self.raw.get("models") or {}
+        if not isinstance(found, Mapping):
+            raise BadInput(f"Found {type(found).__name__} for models: a mapping from names was expected.")
+        return found
+
+    @property
+    def rates_of(self) -> tuple[str, ...]:
+        """The providers whose models this one sells at their rates."""
+        return texts(self.raw["rates_of"]) if self.raw.get("rates_of") else ()
+
+    @property
+    def always(self) -> tuple[Statement, ...]:
+        """What holds for every model of the provider."""
+        return self._statements(self.raw.get("always"), None)
+
+    def find(self, named: Named) -> Listed | None:
+        """The model of that name: exact before pattern before the undated name."""
+        name = self._name_for(named.forms) or self._name_for(named.undated)
+        if name is None or (named.is_fine_tune and not name.startswith("ft:")):
+            return None
+        return self.read(name)
+
+    def find_all(self, named: Named) -> list[Listed]:
+        """The model of that name; of own terms also every pattern that covers it, since terms add up."""
+        found = self.find(named)
+        listed = [found] if found else []
+        if self.trust is Trust.OWN:
+            covering = [
+                self.read(name)
+                for pattern, name in self._patterns
+                if any(fnmatchcase(form, pattern) for form in named.forms)
+            ]
+            listed += [item for item in covering if item not in listed]
+        return listed
+
+    def read(self, name: str) -> Listed:
+        """The model with that first name, its statements read."""
+        if name not in self._read:
+            self._read[name] = self._listed(name, self.models[name] or {})
+        return self._read[name]
+
+    def names(self) -> tuple[str, ...]:
+        """Every exact name it knows."""
+        self._index()
+        return tuple(self._exact or ())
+
+    def check(self) -> None:
+        """Read everything; ``BadInput`` names the first statement that cannot be read."""
+        if unknown := sorted(set(self.raw) - FILE_KEYS):
+            raise BadInput(f"Found {unknown[0]!r} at the top: the keys are {', '.join(sorted(FILE_KEYS))}.")
+        _ = self.always
+        self._index()
+        for name in self.models:
+            self.read(name)
+
+    def _listed(self, name: str, raw: Raw) -> Listed:
+        if unknown := sorted(set(raw) - MODEL_KEYS):
+            raise BadInput(
+                f"{name}: found {unknown[0]!r}: a model's keys are {', '.join(sorted(MODEL_KEYS))}."
+            )
+        return Listed(
+            name,
+            self._statements(raw.get("prices"), name, raw),
+            texts(raw["same_as"]) if raw.get("same_as") else (),
+            _flag(raw, "whole"),
+            _flag(raw, "free"),
+            str(raw.get("source", self.source)),
+            str(raw.get("checked") or self.raw.get("checked") or "") or None,
+        )
+
+    def _statements(self, rows: object, name: str | None, model: Raw | None = None) -> tuple[Statement, ...]:
+        if rows is None:
+            return ()
+        if not isinstance(rows, list):
+            raise BadInput(f"{name or 'always'}: found {rows!r} where a list of statements was expected.")
+        model = model or {}
+        source = str(model.get("source") or self.raw.get("source") or self.source)
+        checked = model.get("checked") or self.raw.get("checked")
+        found = []
+        for row in rows:
+            try:
+                found.append(statement_of(row, self.windows, source, str(checked) if checked else None))
+            except BadInput as problem:
+                raise BadInput(f"{name or 'always'}: {problem}") from None
+        return tuple(found)
+
+    @property
+    def windows(self) -> Mapping[str, Window]:
+        """The named hours of this source."""
+        if self._windows is None:
+            raw = self.raw.get("windows") or {}
+            assert isinstance(raw, Mapping)
+            self._windows = {name: window_of(value) for name, value in raw.items()}
+        return self._windows
+
+    def _name_for(self, forms: Sequence[str]) -> str | None:
+        self._index()
+        assert self._exact is not None
+        for form in forms:
+            exact = self._exact.get(form)
+            if exact is not None and not self._clauses:
+                return exact
+            clause = next((name for _, name, clause in self._clauses if _clause_holds(clause, form)), None)
+            if exact is not None and clause is not None:
+                return min(exact, clause, key=self._order.__getitem__)
+            if found := exact or clause:
+                return found
+        for form in forms:
+            for pattern, name in self._patterns:
+                if fnmatchcase(form, pattern):
+                    return name
+        return None
+
+    def _index(self) -> None:
+        """Names to models; a source that lists its models in order of precedence keeps that order."""
+        if self._exact is not None:
+            return
+        exact: dict[str, str] = {}
+        for position, (name, raw) in enumerate(self.models.items()):
+            self._order[name] = position
+            if raw and raw.get("match"):
+                clause = raw["match"]
+                assert isinstance(clause, list)
+                self._clauses.append((position, name, clause))
+                continue
+            others = texts(raw["also"]) if raw and raw.get("also") else ()
+            for other in (name, *others):
+                lowered = other.lower()
+                if "*" in lowered or "?" in lowered:
+                    self._patterns.append((lowered, name))
+                else:
+                    exact.setdefault(lowered, name)
+        self._patterns.sort(key=lambda pair: -len(pair[0]))
+        self._exact = exact
+
+
+def _flag(raw: Raw, key: str) -> bool:
+    value = raw.get(key, False)
+    if value in (True, "true", "yes"):
+        return True
+    if value in (False, "false", "no"):
+        return False
+    raise BadInput(f"Found {value!r} for {key!r}: true or false was expected.")
+
+
+def _clause_holds(clause: Sequence[object], text: str) -> bool:
+    """A match written as a list: ``[or, …]``, ``[and, …]``, ``[starts, text]`` …"""
+    kind, *rest = clause
+    if kind == "or":
+        return any(_clause_holds(item, text) for item in rest if isinstance(item, list))
+    if kind == "and":
+        return all(_clause_holds(item, text) for item in rest if isinstance(item, list))
+    wanted = str(rest[0])
+    if kind == "equals":
+        return text == wanted
+    if kind == "starts":
+        return text.startswith(wanted)
+    if kind == "ends":
+        return text.endswith(wanted)
+    if kind == "contains":
+        return wanted in text
+    if kind == "regex":
+        return re.search(wanted, text) is not None
+    raise BadInput(f"Found the match {kind!r}: expected or, and, equals, starts, ends, contains, regex.")

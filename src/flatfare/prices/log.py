@@ -1,0 +1,128 @@
+"""The price log: own rates, terms and imported updates, a line each, in the order they were made.
+
+The log only grows. A line says from which day it holds; adding one leaves every earlier day as
+it was, and adding the same one again changes nothing.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from flatfare.core.errors import BadInput, StoreFailure
+from flatfare.prices.catalogue import Trust
+from flatfare.prices.statement import Raw
+
+EXCHANGE = "exchange"
+"""The name under which exchange rates stand: provider ``exchange``, the currency as model."""
+
+_TRUST = {"own": Trust.OWN, "imported": Trust.IMPORTED}
+
+
+class PriceLog(Protocol):
+    """Where rates are kept that did not come with Flatfare."""
+
+    def lines(self) -> Sequence[Raw]:
+        """Every line, oldest first."""
+        ...
+
+    def append(self, lines: Sequence[Raw]) -> None:
+        """Add lines, all or none, durably."""
+        ...
+
+
+class _NoLines:
+    """A log that is empty and stays so."""
+
+    def lines(self) -> Sequence[Raw]:
+        return ()
+
+    def append(self, lines: Sequence[Raw]) -> None:
+        raise StoreFailure("There is no price log to add to: name one with --log, or in the configuration.")
+
+
+NO_LINES: PriceLog = _NoLines()
+
+
+class MemoryLog:
+    """A log in memory: what a test or a what-if adds to."""
+
+    def __init__(self, lines: Iterable[Raw] = ()) -> None:
+        self._lines = list(lines)
+
+    def lines(self) -> Sequence[Raw]:
+        return tuple(self._lines)
+
+    def append(self, lines: Sequence[Raw]) -> None:
+        self._lines += lines
+
+
+class FileLog:
+    """A log in a file of JSON Lines, appended in one write and synced."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def lines(self) -> Sequence[Raw]:
+        try:
+            written = self.path.read_bytes()
+        except FileNotFoundError:
+            return ()
+        except OSError as problem:
+            raise StoreFailure(f"The price log {self.path} cannot be read: {problem.strerror}.") from None
+        found = []
+        for number, line in enumerate(written.splitlines(), start=1):
+            if not line.strip():
+                continue
+            try:
+                found.append(msgspec.json.decode(line, type=dict[str, object]))
+            except msgspec.DecodeError:
+                raise BadInput(
+                    f"Line {number} of the price log {self.path} is no JSON object. "
+                    "Restore it: nothing is priced from a log that cannot be read whole."
+                ) from None
+            _check_named(found[-1], number, self.path)
+        return found
+
+    def append(self, lines: Sequence[Raw]) -> None:
+        text = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "ab") as file:
+                if file.tell() and not self._ends_with_newline():
+                    text = b"\n" + text
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as problem:
+            raise StoreFailure(f"The price log {self.path} cannot be written: {problem.strerror}.") from None
+
+    def _ends_with_newline(self) -> bool:
+        with open(self.path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) == b"\n"
+
+
+def lines_of(lines: Iterable[Raw], trust: Trust) -> list[Raw]:
+    """The lines of one trust, exchange rates left out."""
+    return [
+        line
+        for line in lines
+        if line["provider"] != EXCHANGE and _TRUST.get(str(line.get("trust", "own"))) is trust
+    ]
+
+
+def exchange_lines(lines: Iterable[Raw]) -> list[tuple[str, str, str, str]]:
+    """The exchange rates of a log: rows of (currency, day, dollars per unit, source)."""
+    return [
+        (str(line["model"]), str(line["from"]), str(line["rate"]), str(line.get("source", "own rate")))
+        for line in lines
+        if line["provider"] == EXCHANGE
+    ]
+
+
+def _check_named(line: Raw, number: int, path: Path) -> None:
+    if not (isinstance(line.get("provider"), str) and isinstance(line.get("model"), str)):
+        raise BadInput(f"Line {number} of the price log {path} names no provider and model.")

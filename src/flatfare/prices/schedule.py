@@ -1,0 +1,391 @@
+"""One model's statements under fixed conditions, and the rates that hold at a moment for a size of prompt.
+
+The statements that could hold are gathered once; time and prompt size then only choose among states that are
+each worked out a single time. Two calls in one state have the same rates, always.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+
+from flatfare.core.money import half_even
+from flatfare.core.pricing import Rate, Rates
+from flatfare.core.units import UNITS, lineage
+from flatfare.core.usage import Count
+from flatfare.prices.statement import (
+    COUNTED,
+    STANDARD,
+    TOKENS,
+    Derived,
+    Statement,
+)
+from flatfare.prices.windows import Window
+
+# Where two rates state as many conditions as each other, the one that states the weightier applies.
+WEIGHT: Mapping[str, int] = {"tier": 8, "region": 4, "context": 2, "during": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A statement and where it stands: how trusted its layer is, and whether it is the model's own."""
+
+    statement: Statement
+    trust: int
+    is_own_model: bool
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who says so, since when, and when a person last compared it."""
+
+    since_us: int | None
+    source: str
+    checked: str | None
+    note: str | None = None
+    trust: int = 0
+    conditions: tuple[str, ...] = ()
+    multipliers: tuple[str, ...] = ()
+
+
+class Found:
+    """The rates of one model under stated conditions at a moment, with who says so.
+
+    ``cost_nano`` is the lean way to the same amount as ``core.pricing.price``.
+    """
+
+    __slots__ = (
+        "_denominator",
+        "_missing",
+        "_weights",
+        "currency",
+        "minimums",
+        "model",
+        "provenance",
+        "provider",
+        "rates",
+    )
+
+    def __init__(
+        self,
+        provider: str,
+        model: str,
+        rates: Rates,
+        currency: str,
+        provenance: Mapping[str, Provenance],
+        minimums: Mapping[str, Count],
+    ) -> None:
+        self.provider = provider
+        self.model = model
+        self.rates = rates
+        self.currency = currency
+        self.provenance = provenance
+        self.minimums = minimums
+        self._denominator = lcm(1, *(rate.per for rate in rates.values()))
+        self._weights: dict[str, int] = {}
+        for unit in UNITS:
+            governing = rates.governing(unit)
+            if governing is not None:
+                rate = rates[governing]
+                self._weights[unit] = rate.amount_nano * (self._denominator // rate.per)
+
+    @property
+    def weights(self) -> Mapping[str, int]:
+        """Per unit its price in nano units over ``denominator``, kinds that borrow a rate included."""
+        return self._weights
+
+    @property
+    def denominator(self) -> int:
+        """What a sum of counts times weights is divided by, once."""
+        return self._denominator
+
+    def billed(self, counts: Mapping[str, Count]) -> Mapping[str, Count]:
+        """What is billed for what was used: minimums kept, and the request where requests have a fee."""
+        if not self.minimums and "request" not in self.rates:
+            return counts
+        raised = {
+            unit: max(count, self.minimums.get(unit, count)) if count else count
+            for unit, count in counts.items()
+        }
+        if "request" in self.rates and counts and "request" not in raised:
+            raised["request"] = 1
+        return raised
+
+    def cost_nano(self, counts: Mapping[str, Count]) -> int | None:
+        """The cost in nano units, summed exactly and rounded once; None where a unit has no rate."""
+        weights = self._weights
+        if self.minimums or "request" in weights:
+            counts = self.billed(counts)
+        total = 0
+        try:
+            for unit, count in counts.items():
+                if type(count) is not int:
+                    return self._timed_nano(counts)
+                total += count * weights[unit]
+        except KeyError:
+            return None
+        return half_even(total, self._denominator)
+
+    def without_rate(self, counts: Iterable[str]) -> list[str]:
+        """The units that neither have a rate nor a kind that has one."""
+        return [unit for unit in counts if unit not in self._weights]
+
+    def _timed_nano(self, counts: Mapping[str, Count]) -> int | None:
+        if any(unit not in self._weights for unit in counts):
+            return None
+        total = sum((Fraction(count) * self._weights[unit] for unit, count in counts.items()), Fraction(0))
+        return half_even(total.numerator, total.denominator * self._denominator)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no price, and why, in words that a person can act on."""
+
+    reason: str
+
+
+class Schedule:
+    """The rates of one model under fixed tier, region and details, changing with time and prompt size."""
+
+    __slots__ = (
+        "_contexts",
+        "_explain",
+        "_is_plain",
+        "_placed",
+        "_states",
+        "boundaries",
+        "convert",
+        "model",
+        "provider",
+        "thresholds",
+        "tier",
+        "windows",
+    )
+
+    def __init__(
+        self,
+        provider: str,
+        model: str,
+        tier: str,
+        placed: Sequence[Placed],
+        explain: Callable[[int], str],
+        convert: Callable[[Rate, str, str, int], Rate | None] | None = None,
+    ) -> None:
+        self.provider = provider
+        self.model = model
+        self.tier = tier
+        self._placed = placed
+        self._explain = explain
+        self.convert = convert
+        statements = [item.statement for item in placed]
+        moments = {item.from_us for item in statements} | {item.until_us for item in statements}
+        self.boundaries: list[int] = sorted(moment for moment in moments if moment is not None)
+        self.windows: list[Window] = list(
+            dict.fromkeys(item.when.during[0] for item in statements if item.when.during)
+        )
+        self.thresholds: dict[str, list[int]] = {}
+        for item in statements:
+            if size := item.when.context:
+                self.thresholds.setdefault(size.counted, []).append(size.at_least)
+        self.thresholds = {kind: sorted(set(sizes)) for kind, sizes in self.thresholds.items()}
+        self._is_plain = not self.windows and not self.thresholds
+        self._states: dict[tuple[int, tuple[bool, ...], tuple[int, ...]], Found | Missing] = {}
+
+    def at(self, at_us: int, counts: Mapping[str, Count]) -> Found | Missing:
+        """The rates that hold at the moment for a call of that size."""
+        epoch = bisect_right(self.boundaries, at_us)
+        if self._is_plain:
+            state: tuple[int, tuple[bool, ...], tuple[int, ...]] = (epoch, (), ())
+        else:
+            state = (
+                epoch,
+                tuple([window.holds(at_us) for window in self.windows]),
+                tuple(
+                    [bisect_right(sizes, counted(kind, counts)) for kind, sizes in self.thresholds.items()]
+                ),
+            )
+        found = self._states.get(state)
+        if found is None:
+            found = self.state(at_us, state[1], state[2])
+            # Where nothing holds the reason names the day, which differs within a state.
+            if isinstance(found, Found):
+                self._states[state] = found
+        return found
+
+    def state(self, at_us: int, windows: Sequence[bool], sizes: Sequence[int]) -> Found | Missing:
+        """Work out the rates of one state: its moment, the windows open, the thresholds passed."""
+        is_open = dict(zip(self.windows, windows, strict=True))
+        passed = {
+            kind: self.thresholds[kind][:size] for kind, size in zip(self.thresholds, sizes, strict=True)
+        }
+        holding = [item for item in self._placed if _holds(item.statement, at_us, is_open, passed)]
+        if not any(item.statement.rates for item in holding if item.is_own_model):
+            return Missing(self._explain(at_us))
+        if self.tier != STANDARD and not any(
+            item.statement.when.tier and item.statement.covers_tokens for item in holding
+        ):
+            return Missing(
+                f"No rates for the service tier {self.tier!r} of model {self.model!r} at {self.provider} are "
+                f"known, only its standard ones. Add them: flatfare prices add {self.provider}/{self.model} "
+                f"--tier {self.tier} --input … --output …"
+            )
+        return _found(self, holding, at_us)
+
+    def segments(self, from_us: int, until_us: int) -> list[int]:
+        """The moments in (from, until) at which the rates may change, windows included."""
+        edges = {edge for window in self.windows for edge in window.edges(from_us, until_us)}
+        return sorted(edges | {edge for edge in self.boundaries if from_us < edge < until_us})
+
+
+def counted(kind: str, counts: Mapping[str, Count]) -> int:
+    """How many tokens a context-size condition of that kind sees."""
+    units = COUNTED[kind]
+    return sum([int(count) for unit, count in counts.items() if unit in units])
+
+
+def _holds(
+    statement: Statement, at_us: int, is_open: Mapping[Window, bool], passed: Mapping[str, Sequence[int]]
+) -> bool:
+    if statement.from_us is not None and at_us < statement.from_us:
+        return False
+    if statement.until_us is not None and at_us >= statement.until_us:
+        return False
+    when = statement.when
+    if when.during is not None and is_open[when.during[0]] is not when.during[1]:
+        return False
+    return when.context is None or when.context.at_least in passed[when.context.counted]
+
+
+def _rank(item: Placed) -> tuple[int, int, int, int, int, int, int, int]:
+    """Which of two statements wins, as docs/price-data.md orders them."""
+    statement = item.statement
+    stated = statement.when.stated
+    return (
+        len(stated),
+        sum(WEIGHT.get(name, 16) for name in stated),
+        statement.when.context.at_least if statement.when.context else 0,
+        item.trust,
+        statement.organisation is not None,
+        item.is_own_model,
+        statement.from_us if statement.from_us is not None else -1,
+        item.position,
+    )
+
+
+def _found(schedule: Schedule, holding: Sequence[Placed], at_us: int) -> Found | Missing:
+    ordered = sorted(holding, key=_rank, reverse=True)
+    plain = _chosen(ordered)
+    multipliers = [item for item in ordered if item.statement.times is not None]
+    rates: dict[str, Rate] = {}
+    provenance: dict[str, Provenance] = {}
+    for unit, (rate, item) in plain.items():
+        factor, used = _factor(unit, item.statement, multipliers)
+        rates[unit] = _scaled(rate, factor)
+        statement = item.statement
+        latest = max(
+            (moment for moment in (statement.from_us, *(m.from_us for m in used)) if moment), default=None
+        )
+        provenance[unit] = Provenance(
+            since_us=latest,
+            source=statement.source,
+            checked=statement.checked,
+            note=statement.note,
+            trust=item.trust,
+            conditions=tuple(sorted(statement.when.stated)),
+            multipliers=tuple(f"{m.times}x ({m.name or 'terms'}: {m.source})" for m in used),
+        )
+    currency = _common_currency(plain)
+    rates = _in_one_currency(schedule, rates, plain, currency, at_us)
+    if not rates:
+        return Missing(
+            f"The rates of model {schedule.model!r} at {schedule.provider} are in several currencies, and "
+            "an exchange rate of the day is not known. Add it: flatfare prices add exchange/EUR --rate …"
+        )
+    minimums: dict[str, Count] = {}
+    for item in reversed(ordered):
+        minimums.update(item.statement.minimum or {})
+    return Found(schedule.provider, schedule.model, Rates(rates), currency, provenance, minimums)
+
+
+Chosen = Mapping[str, tuple[Rate, Placed]]
+
+
+def _chosen(ordered: Sequence[Placed]) -> dict[str, tuple[Rate, Placed]]:
+    """Each unit's winning rate, before multipliers; derived ones worked out of the unit they come from."""
+    first: dict[str, Placed] = {}
+    for item in ordered:
+        for unit in item.statement.rates:
+            first.setdefault(unit, item)
+    found: dict[str, tuple[Rate, Placed]] = {}
+    for unit, item in first.items():
+        amount = item.statement.rates[unit]
+        if isinstance(amount, Rate):
+            found[unit] = (amount, item)
+    for unit, item in first.items():
+        amount = item.statement.rates[unit]
+        if isinstance(amount, Derived):
+            origin = next((found[name] for name in lineage(amount.unit) if name in found), None)
+            if origin is not None:
+                # What it derives from may state more (a context size, a tier): then so does it.
+                stating = origin[1] if len(origin[1].statement.when.stated) > 0 else item
+                found[unit] = (_scaled(origin[0], amount.factor), stating)
+    return found
+
+
+def _factor(unit: str, rated: Statement, multipliers: Sequence[Placed]) -> tuple[Fraction, list[Statement]]:
+    """The product of the multipliers that reach this unit, one of each name."""
+    factor = Fraction(1)
+    used: list[Statement] = []
+    seen: set[str] = set()
+    stated = rated.when.stated
+    for item in multipliers:
+        statement = item.statement
+        if unit not in statement.units or statement.name in seen:
+            continue
+        seen.add(statement.name)
+        if statement.when.stated and statement.when.stated <= stated:
+            continue
+        assert statement.times is not None
+        if statement.times != 1:
+            factor *= statement.times
+            used.append(statement)
+    return factor, used
+
+
+def _scaled(rate: Rate, factor: Fraction) -> Rate:
+    """The rate times an exact factor; ``per`` grows only where the amount would not stay whole."""
+    if factor == 1:
+        return rate
+    exact = rate.amount_nano * factor
+    return Rate(exact.numerator, rate.per * exact.denominator)
+
+
+def _common_currency(plain: Chosen) -> str:
+    currencies = {item.statement.currency for _, item in plain.values()}
+    if len(currencies) == 1:
+        return currencies.pop()
+    leading = [item.statement.currency for unit, (_, item) in plain.items() if unit in TOKENS]
+    return leading[0] if leading and len(set(leading)) == 1 else "USD"
+
+
+def _in_one_currency(
+    schedule: Schedule, rates: dict[str, Rate], plain: Chosen, currency: str, at_us: int
+) -> dict[str, Rate]:
+    """The rates, those of another currency converted at the day's rate; none where that is not known."""
+    converted = {}
+    for unit, rate in rates.items():
+        own = plain[unit][1].statement.currency
+        if own == currency:
+            converted[unit] = rate
+            continue
+        exchanged = _exchanged(schedule, rate, own, currency, at_us)
+        if exchanged is None:
+            return {}
+        converted[unit] = exchanged
+    return converted
+
+
+def _exchanged(schedule: Schedule, rate: Rate, own: str, currency: str, at_us: int) -> Rate | None:
+    return None if schedule.convert is None else schedule.convert(rate, own, currency, at_us)
