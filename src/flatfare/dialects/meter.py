@@ -6,7 +6,7 @@ cannot be read has no usage and says why.
 
 import msgspec
 
-from flatfare.core.errors import BadInput
+from flatfare.core.errors import BadInput, Contradiction
 from flatfare.dialects.dialect import Route, StreamReader
 from flatfare.dialects.framing import EVENT_BYTES_MAX, Event, Framing, ServerSentEvents
 from flatfare.dialects.reading import Exchange, Reading, free, unread
@@ -34,7 +34,7 @@ class Stream:
     is read whole.
     """
 
-    __slots__ = ("_body", "_exchange", "_framing", "_problem", "_reader", "_route")
+    __slots__ = ("_body", "_contradiction", "_exchange", "_framing", "_problem", "_reader", "_route")
 
     def __init__(self, route: Route, exchange: Exchange) -> None:
         self._route = route
@@ -43,6 +43,7 @@ class Stream:
         self._reader: StreamReader | None = route.stream(exchange) if route.stream else None
         self._body = bytearray()  # until the framing is known; all of it where it is no stream
         self._problem: str | None = None
+        self._contradiction: str | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes, cut anywhere."""
@@ -83,12 +84,16 @@ class Stream:
         for name, data in events:
             try:
                 self._reader.event(name, data)
+            except Contradiction as problem:
+                self._contradiction = self._contradiction or str(problem)
             except UNREADABLE as problem:
                 self._problem = self._problem or _reason(problem)
 
     def _with_problem(self, reading: Reading) -> Reading:
-        """Where there is no usage, an event that could not be read is the better reason."""
+        """Figures that contradict each other refuse the whole; an unread event explains what is missing."""
         assert self._framing is not None
+        if self._contradiction is not None:
+            return unread(self._contradiction, reading.model)
         if self._framing.dropped and self._problem is None:
             self._problem = f"{self._framing.dropped} events of the stream were too large or damaged"
         if reading.parts or reading.is_free or self._problem is None or reading.text_seen is not None:

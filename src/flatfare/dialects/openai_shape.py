@@ -13,7 +13,7 @@ from typing import Generic, TypeVar, cast
 import msgspec
 
 from flatfare.core.usage import Usage
-from flatfare.dialects.dialect import Route, StreamReader
+from flatfare.dialects.dialect import Prompt, Route, StreamReader
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
 from flatfare.dialects.reading import (
     NO_CONDITIONS,
@@ -190,6 +190,17 @@ _decode_request = msgspec.json.Decoder(RequestBody).decode
 _FORM_FIELD = re.compile(rb'name="(\w+)"\r?\n(?:[\w-]+: [^\r\n]*\r?\n)*\r?\n([^\r\n]{0,200})\r?\n')
 
 
+class SpeechRequest(msgspec.Struct):
+    """Text to be spoken."""
+
+    input: str = ""
+
+
+def _read_speech_request(body: bytes, request: RequestBody) -> Asked:
+    characters = len(msgspec.json.decode(body, type=SpeechRequest).input)
+    return Asked(request.model, bool(request.stream), details={"input_characters": str(characters)})
+
+
 def read_request(body: bytes, path: str) -> Asked:
     """What a request of OpenAI's shape asked for, sent as JSON or, with a file, as a form."""
     if not body:
@@ -198,6 +209,8 @@ def read_request(body: bytes, path: str) -> Asked:
         form = {name.decode(): value.decode("utf-8", "replace") for name, value in _FORM_FIELD.findall(body)}
         return Asked(model=form.get("model"), is_stream=form.get("stream") == "true")
     request = _decode_request(body)
+    if path.endswith("/audio/speech"):
+        return _read_speech_request(body, request)
     limit = request.max_completion_tokens or request.max_output_tokens or request.max_tokens
     details = {name: value for name, value in (("size", request.size), ("quality", request.quality)) if value}
     return Asked(
@@ -322,7 +335,7 @@ class TextSeen:
         return "".join(text for piece in self._pieces for text in texts_in(msgspec.json.decode(piece)))
 
 
-_SPOKEN = ("text", "content", "thinking", "arguments", "name", "function", "input")
+_SPOKEN = ("text", "content", "thinking", "arguments", "name", "function", "tool_calls", "input")
 
 
 def texts_in(value: object) -> Iterator[str]:
@@ -392,6 +405,10 @@ class ChatStream(Generic[B]):
         )
 
 
+CHAT = ChatShape(ChatBody, chat_usage)
+"""OpenAI's own counting, which most hosts copy faithfully."""
+
+
 def chat_routes(shape: ChatShape[B], path: str = "v1/chat/completions") -> tuple[Route, ...]:
     """The route of chat completions."""
     return (
@@ -404,3 +421,90 @@ def chat_routes(shape: ChatShape[B], path: str = "v1/chat/completions") -> tuple
             stream_marks={"object": "chat.completion.chunk", "choices": None},
         ),
     )
+
+
+def completion_routes(shape: ChatShape[B], path: str = "v1/completions") -> tuple[Route, ...]:
+    """The route of the older text completions, which count alike."""
+    return (
+        Route(
+            endpoint="completions",
+            path=path,
+            whole=shape.whole,
+            stream=shape.stream,
+            marks={"object": "text_completion", "choices": None},
+            stream_marks={"object": "text_completion", "choices": None},
+        ),
+    )
+
+
+class EmbeddingUsage(ChatUsage):
+    """The usage object of embeddings and rerankers, which some hosts give a total alone."""
+
+
+class EmbeddingBody(msgspec.Struct):
+    """What the meter reads of embeddings."""
+
+    model: str | None = None
+    usage: EmbeddingUsage | None = None
+
+
+_decode_embeddings = msgspec.json.Decoder(EmbeddingBody).decode
+
+
+def embedded(body: bytes, exchange: Exchange) -> Reading:
+    """Reads embeddings or a reranking billed by tokens: everything is input."""
+    answer = _decode_embeddings(body)
+    model = answer.model or exchange.asked.model
+    usage = answer.usage
+    counts = (usage.prompt_tokens, usage.total_tokens) if usage else ()
+    total = next((count for count in counts if count), 0 if any(c is not None for c in counts) else None)
+    if usage is None or total is None:
+        return Reading(parts=(), model=model, reason="the answer has no usage")
+    leaves = prompt_leaves(count_of(total, "prompt_tokens"), usage.prompt_tokens_details)
+    part = Part(model, usage_of(**leaves), conditions_of(None, exchange.asked))
+    return Reading(parts=(part,), model=model)
+
+
+def embedding_routes(path: str = "v1/embeddings") -> tuple[Route, ...]:
+    """The route of embeddings."""
+    marks = {"object": "list", "data": None, "usage": None}
+    return (Route(endpoint="embeddings", path=path, whole=embedded, marks=marks),)
+
+
+def free_routes(prefix: str = "v1/") -> tuple[Route, ...]:
+    """What costs nothing: the list of models, moderations."""
+    return (
+        Route(
+            endpoint="models",
+            path=f"{prefix}models(?:/.+)?",
+            methods=("GET",),
+            free="listing models is free",
+        ),
+        Route(endpoint="moderations", path=f"{prefix}moderations", free="moderations are free"),
+    )
+
+
+class _PromptBody(msgspec.Struct):
+    messages: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
+    instructions: msgspec.Raw = msgspec.Raw()
+    tools: msgspec.Raw = msgspec.Raw()
+    functions: msgspec.Raw = msgspec.Raw()
+
+
+_decode_prompt = msgspec.json.Decoder(_PromptBody).decode
+_MEDIA = (b'"image_url"', b'"input_image"', b'"input_audio"', b'"file"', b'"input_file"', b'"video_url"')
+
+
+def prompt_of(body: bytes) -> Prompt:
+    """What a request of OpenAI's shape sends to be read."""
+    request = _decode_prompt(body)
+    raws = (request.messages, request.input, request.prompt, request.instructions)
+    values = [msgspec.json.decode(raw) for raw in raws if raw]
+    text = "\n".join(found for value in values for found in texts_in(value))
+    tools = "".join(
+        bytes(raw).decode("utf-8", "replace") for raw in (request.tools, request.functions) if raw
+    )
+    messages = len(values[0]) if request.messages and isinstance(values[0], list) else 0
+    return Prompt(text + tools, messages, has_media=any(mark in body for mark in _MEDIA))

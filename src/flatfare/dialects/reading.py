@@ -66,6 +66,7 @@ class Part(msgspec.Struct, frozen=True):
     usage: Usage
     conditions: Conditions = NO_CONDITIONS
     provider: str | None = None  # whose rates apply, where not the exchange's own
+    estimated: str | None = None  # how its counts were inferred, where the answer does not state them
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -120,10 +120,14 @@ def _copied_last(dialect: Dialect) -> tuple[bool, str]:
 
 
 def _bears(keys: Mapping[str, object], marks: Mapping[str, str | None]) -> bool:
-    for key, beginning in marks.items():
-        if key not in keys:
-            return False
-        if beginning is not None and not str(keys[key]).startswith(beginning):
+    """Whether every mark is there; a dotted mark looks inside."""
+    for mark, beginning in marks.items():
+        value: object = keys
+        for key in mark.split("."):
+            if not isinstance(value, Mapping) or key not in value:
+                return False
+            value = value[key]
+        if beginning is not None and not str(value).startswith(beginning):
             return False
     return True
 

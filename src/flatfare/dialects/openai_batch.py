@@ -1,0 +1,125 @@
+"""Result files of a batch: an answer on each line, all at the batch tier.
+
+Each line is read as the answer of its own endpoint; a line that failed cost nothing.
+"""
+
+import msgspec
+
+from flatfare.core.errors import BadInput
+from flatfare.dialects.dialect import Route, StreamReader, Whole
+from flatfare.dialects.framing import JsonLines
+from flatfare.dialects.reading import Asked, Conditions, Exchange, Part, Reading, free, unread
+
+
+class Answer(msgspec.Struct):
+    """The answer within a line."""
+
+    status_code: int | None = None
+    body: msgspec.Raw = msgspec.Raw()
+
+
+class Line(msgspec.Struct):
+    """One line of a result file."""
+
+    custom_id: str | None = None
+    response: Answer | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+class Kind(msgspec.Struct):
+    """By which a body within a line is known."""
+
+    object: str | None = None
+
+
+_decode = msgspec.json.Decoder(Line).decode
+_kind = msgspec.json.Decoder(Kind).decode
+
+
+class BatchReader:
+    """Gathers the parts of every line, merged by model and conditions."""
+
+    __slots__ = ("_answered", "_asked", "_exchange", "_failed", "_parts", "_readers", "_unread")
+
+    def __init__(self, readers: dict[str, Whole], exchange: Exchange) -> None:
+        self._readers = readers
+        self._exchange = exchange
+        asked = exchange.asked
+        self._asked = Asked(model=asked.model, service_tier="batch", region=asked.region)
+        self._parts: dict[object, Part] = {}
+        self._answered = self._failed = 0
+        self._unread: str | None = None
+
+    def event(self, name: str, data: bytes) -> None:
+        try:
+            self._line(_decode(data))
+        except (msgspec.MsgspecError, BadInput) as problem:
+            self._unread = self._unread or f"a line cannot be read: {problem}"
+
+    def _line(self, line: Line) -> None:
+        if line.response is None or not line.response.body or (line.response.status_code or 200) >= 400:
+            self._failed += 1
+            return
+        reader = self._readers.get(_kind(line.response.body).object or "")
+        if reader is None:
+            self._unread = (
+                self._unread or f"line {line.custom_id} is of an endpoint that is not read in batches"
+            )
+            return
+        exchange = msgspec.structs.replace(self._exchange, asked=self._asked)
+        reading = reader(bytes(line.response.body), exchange)
+        if not reading.parts and not reading.is_free:
+            self._unread = self._unread or f"line {line.custom_id}: {reading.reason}"
+        self._answered += 1
+        for part in reading.parts:
+            self._add(part)
+
+    def _add(self, part: Part) -> None:
+        conditions = Conditions("batch", part.conditions.region, part.conditions.details)
+        details = tuple(sorted(conditions.details.items()))
+        key = (part.model, conditions.region, details, part.estimated)
+        known = self._parts.get(key)
+        usage = known.usage + part.usage if known else part.usage
+        self._parts[key] = Part(part.model, usage, conditions, part.provider, part.estimated)
+
+    def finish(self) -> Reading:
+        parts = tuple(self._parts.values())
+        if self._unread is not None:
+            raise BadInput(f"The batch cannot be read whole: {self._unread}.")
+        if not parts:
+            if self._failed:
+                return free("every request of the batch failed: failed requests are not billed")
+            return unread("the file has no line of a batch's results")
+        remark = f"{self._answered} answers, {self._failed} failed" if self._failed else None
+        return Reading(parts=parts, model=parts[0].model, reason=remark)
+
+
+def batch_routes(readers: dict[str, Whole], prefix: str = "v1/") -> tuple[Route, ...]:
+    """A batch made and looked at, which costs nothing, and its results, which say what it cost."""
+
+    def stream(exchange: Exchange) -> StreamReader:
+        return BatchReader(readers, exchange)
+
+    def whole(body: bytes, exchange: Exchange) -> Reading:
+        framing, reader = JsonLines(), BatchReader(readers, exchange)
+        for name, data in (*framing.feed(body), *framing.finish()):
+            reader.event(name, data)
+        return reader.finish()
+
+    return (
+        Route(
+            endpoint="batches",
+            path=f"{prefix}batches(?:/[^/]+(?:/cancel)?)?",
+            methods=("GET", "POST"),
+            free="a batch is billed by its answers, which are in its result file",
+        ),
+        Route(
+            endpoint="batch.results",
+            path=f"{prefix}files/[^/]+/content",
+            whole=whole,
+            stream=stream,
+            framing=JsonLines,
+            methods=("GET",),
+            stream_marks={"custom_id": None, "response.body": None},
+        ),
+    )
