@@ -73,9 +73,14 @@ class PriceBook:
         self._plain: dict[tuple[str, str, str | None, str | None], Schedule] = {}
 
     @classmethod
-    def standard(cls, log: PriceLog = NO_LINES) -> "PriceBook":
-        """The book as shipped, under the rates and terms of the log. Reads a provider at its first use."""
-        lines = log.lines()
+    def standard(
+        cls, log: PriceLog = NO_LINES, deployments: Mapping[str, str] = MappingProxyType({})
+    ) -> "PriceBook":
+        """The book as shipped, under the rates and terms of the log. Reads a provider at its first use.
+
+        ``deployments`` are an Azure user's own names of models: deployment → model.
+        """
+        lines = [*log.lines(), *map(_deployment, deployments, deployments.values())]
         return cls(
             (
                 StatedLayer(lines_of(lines, Trust.OWN), Trust.OWN),
@@ -138,18 +143,18 @@ class PriceBook:
             self._schedules[key] = schedule
         return schedule
 
-    def listings(self, provider: str, model: str) -> list[tuple[Trust, str, Listed]]:
+    def listings(self, provider: str, model: str, depth: int = 0) -> list[tuple[Trust, str, Listed]]:
         """What each layer lists under that name: (trust, provider, listed), the most trusted first."""
         provider = provider_of(provider)
         named = forms_of(provider, model)
         own = self._listed(provider, named)
-        if any(trust is not Trust.OWN for trust, _, _ in own) or named.is_free:
-            return self._with_targets(own, provider)
+        found = own + self._targets(own, provider, depth)
+        if any(trust is not Trust.OWN for trust, _, _ in found) or named.is_free:
+            return found
         for other, other_named in self._elsewhere(provider, model):
-            found = self._listed(other, other_named)
-            if found:
-                return self._with_targets(own + found, provider)
-        return self._with_targets(own, provider)
+            if more := self._listed(other, other_named):
+                return found + more + self._targets(more, other, depth)
+        return found
 
     def providers(self) -> list[str]:
         """Every provider of every layer."""
@@ -189,22 +194,19 @@ class PriceBook:
             found += [(catalogue.trust, provider, listed) for listed in catalogue.find_all(named)]
         return found
 
-    def _with_targets(
-        self, listings: list[tuple[Trust, str, Listed]], provider: str, depth: int = 0
+    def _targets(
+        self, listings: list[tuple[Trust, str, Listed]], provider: str, depth: int
     ) -> list[tuple[Trust, str, Listed]]:
-        """The listings and those they say they are the same as."""
-        found = list(listings)
+        """The listings that these say they are the same as."""
+        if depth >= SAME_AS_DEPTH_MAX:
+            return []
+        found: list[tuple[Trust, str, Listed]] = []
         for _, _, listed in listings:
             for target in listed.same_as:
                 other, _, name = target.partition("/")
                 if not name or not self.catalogues(provider_of(other)):
                     other, name = provider, target
-                other = provider_of(other)
-                more = self._listed(other, forms_of(other, name))
-                if depth < SAME_AS_DEPTH_MAX:
-                    found += [
-                        item for item in self._with_targets(more, other, depth + 1) if item not in found
-                    ]
+                found += self.listings(other, name, depth + 1)
         return found
 
     def _elsewhere(self, provider: str, model: str) -> Iterable[tuple[str, Named]]:
@@ -250,6 +252,10 @@ class PriceBook:
             for catalogue in self.catalogues(other)
             if catalogue.find(named)
         ][:2]
+
+
+def _deployment(name: str, model: str) -> dict[str, str]:
+    return {"provider": "azure", "model": name, "same_as": model}
 
 
 def tier_of(name: str | None) -> str:

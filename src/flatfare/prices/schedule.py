@@ -122,21 +122,24 @@ class Found:
         try:
             for unit, count in counts.items():
                 if type(count) is not int:
-                    return self._timed_nano(counts)
+                    exact = self.exact_nano(counts)
+                    return None if exact is None else half_even(exact.numerator, exact.denominator)
                 total += count * weights[unit]
         except KeyError:
             return None
         return half_even(total, self._denominator)
 
+    def exact_nano(self, counts: Mapping[str, Count]) -> Fraction | None:
+        """The cost in nano units, not rounded; None where a unit has no rate."""
+        billed = self.billed(counts)
+        if any(unit not in self._weights for unit in billed):
+            return None
+        total = sum((Fraction(count) * self._weights[unit] for unit, count in billed.items()), Fraction(0))
+        return total / self._denominator
+
     def without_rate(self, counts: Iterable[str]) -> list[str]:
         """The units that neither have a rate nor a kind that has one."""
         return [unit for unit in counts if unit not in self._weights]
-
-    def _timed_nano(self, counts: Mapping[str, Count]) -> int | None:
-        if any(unit not in self._weights for unit in counts):
-            return None
-        total = sum((Fraction(count) * self._weights[unit] for unit, count in counts.items()), Fraction(0))
-        return half_even(total.numerator, total.denominator * self._denominator)
 
 
 @dataclass(frozen=True, slots=True)
