@@ -1,0 +1,72 @@
+"""``flatfare doctor``: does everything that is kept agree with itself?"""
+
+import sys
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
+from flatfare.config import Settings
+from flatfare.service import doctoring
+from flatfare.service.doctoring import Examination
+
+_FIELDS = (
+    output.Field("severity", "", "left", is_strong=True),
+    output.Field("check", "check", "left"),
+    output.Field("what", "found", "left"),
+    output.Field("todo", "what to do", "left"),
+)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Trust the content of sealed files that have the right size.")
+@click.option(
+    "--repair", is_flag=True, help="Remove files that a killed writer left and the book does not list."
+)
+@format_options
+@pass_settings
+def doctor(settings: Settings, quick: bool, repair: bool, shape: str) -> None:
+    """Check counts, checksums and sums; list what costs are unknown, and why.
+
+    Ends with exit code 1 if any figure is in doubt.
+    """
+    lake = lake_of(settings)
+    with book_of(settings) as book:
+        if repair:
+            removed = doctoring.remove_strays(book, lake)
+            output.note(f"Removed {len(removed)} unlisted files.")
+        examination = doctoring.examine(book, lake, quick=quick)
+    rows = [
+        {"severity": found.severity, "check": found.check, "what": found.what, "todo": found.todo}
+        for found in examination.findings
+    ]
+    if shape == "json":
+        output.print_json(_document(examination, rows))
+    elif shape == "csv":
+        output.print_csv(rows, [field.key for field in _FIELDS])
+    else:
+        if rows:
+            output.print_table(rows, _FIELDS)
+        output.say(_verdict(examination))
+    sys.exit(0 if examination.is_sound else 1)
+
+
+def _document(examination: Examination, rows: list[dict[str, str]]) -> dict[str, object]:
+    return {
+        "is_sound": examination.is_sound,
+        "segments": examination.segments,
+        "calls": examination.calls,
+        "tasks": examination.tasks,
+        "verdicts": examination.verdicts,
+        "findings": rows,
+    }
+
+
+def _verdict(examination: Examination) -> str:
+    looked = (
+        f"{examination.segments} sealed files, {examination.calls:,} calls, {examination.tasks:,} tasks, "
+        f"{examination.verdicts:,} verdicts"
+    )
+    if examination.is_sound:
+        return f"Sound: {looked}; counts, checksums and sums agree."
+    return f"NOT SOUND: looked at {looked}; see the errors above."

@@ -1,0 +1,35 @@
+"""``flatfare seal``: move older calls from the book into the lake."""
+
+import time
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import Moment, book_of, lake_of, pass_settings
+from flatfare.config import Settings
+from flatfare.core.moments import MICROSECONDS
+from flatfare.store import sealing
+
+_HOUR_US = 3600 * MICROSECONDS
+
+
+@click.command()
+@click.option(
+    "--before", type=Moment(), metavar="TIME", help="Calls made before this; an hour ago if not given."
+)
+@pass_settings
+def seal(settings: Settings, before: int | None) -> None:
+    """Seal calls of the book into Parquet files of the lake.
+
+    Reports read both, so nothing they print changes.
+    """
+    now_us = time.time_ns() // 1000
+    with book_of(settings) as book:
+        count = sealing.seal_calls(
+            book,
+            lake_of(settings),
+            before_us=now_us - _HOUR_US if before is None else before,
+            now_us=now_us,
+            on_wait=lambda holder: output.note(f"Waiting for {holder}, which is writing to the lake …"),
+        )
+    output.say(f"Sealed {count:,} rows.")

@@ -1,0 +1,137 @@
+"""Adjusting: a late label, a late link to a task, or a new price for calls that stand already.
+
+What was written stays; reports read the correction as if it had come in time.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flatfare.core import labels
+from flatfare.core.errors import BadUsage
+from flatfare.core.identity import derived
+from flatfare.store import adjustments, reading
+from flatfare.store.adjustments import Correction
+from flatfare.store.book import Book, Value
+from flatfare.store.lake import Lake
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Call = Mapping[str, Value]
+
+_EXACT = {"provider", "model", "source", "session", "purpose", "external_id", "task_id", "id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which calls: all that meet every condition given."""
+
+    since_us: int | None = None
+    until_us: int | None = None
+    equal: Mapping[str, str] = field(default_factory=dict)  # column → value
+    labelled: Mapping[str, str] = field(default_factory=dict)
+
+    def condition(self) -> tuple[str, list[Value]]:
+        """As SQL over the view ``calls``; refuses to mean every call there is."""
+        parts: list[str] = []
+        values: list[Value] = []
+        for sign, moment in ((">=", self.since_us), ("<", self.until_us)):
+            if moment is not None:
+                parts.append(f"at_us {sign} ?")
+                values.append(moment)
+        for column, value in self.equal.items():
+            if column not in _EXACT:
+                raise BadUsage(
+                    f"Calls are not chosen by {column!r}. Choose by one of {', '.join(sorted(_EXACT))}."
+                )
+            parts.append(f"{column} = ?")
+            values.append(value)
+        for key, value in self.labelled.items():
+            parts.append("json_extract_string(labels, ?) = ?")
+            values += [f'$."{key}"', value]
+        if not parts:
+            raise BadUsage("No calls were chosen. Say which, such as --model gpt-5 or --since 2026-08-01.")
+        return " AND ".join(parts), values
+
+
+def relabel(
+    book: Book,
+    lake: Lake,
+    chosen: Selection,
+    new: Mapping[str, str],
+    *,
+    reason: str,
+    by_whom: str,
+    at_us: int,
+) -> int:
+    """Give calls labels, over those they have; an empty value takes one away. Returns how many changed."""
+    added = labels.checked(new)
+
+    def change(call: Call) -> dict[str, Value]:
+        merged = {**json.loads(str(call["labels"])), **added}
+        return {"labels": labels.canonical({key: value for key, value in merged.items() if value})}
+
+    return _adjust(book, lake, chosen, change, kind="label", reason=reason, by_whom=by_whom, at_us=at_us)
+
+
+def link(
+    book: Book,
+    lake: Lake,
+    chosen: Selection,
+    task_key: str,
+    *,
+    source: str,
+    reason: str,
+    by_whom: str,
+    at_us: int,
+) -> int:
+    """Give calls to a task, named by the key its source gave it. Returns how many changed."""
+    task_id = str(derived("task", source, task_key))
+
+    def change(_: Call) -> dict[str, Value]:
+        return {"task_id": task_id}
+
+    return _adjust(book, lake, chosen, change, kind="link", reason=reason, by_whom=by_whom, at_us=at_us)
+
+
+def reprice(
+    book: Book,
+    lake: Lake,
+    chosen: Selection,
+    price: Callable[["DuckDBPyConnection", list[Call]], list[dict[str, Value]]],
+    *,
+    reason: str,
+    by_whom: str,
+    at_us: int,
+) -> int:
+    """Price calls anew; ``price`` gives each call's changed columns. Returns how many changed."""
+    where, values = chosen.condition()
+    with reading.opened(book, lake, "calls") as engine:
+        found = adjustments.present_calls(engine, where, values)
+        changes = price(engine, list(found))
+    corrections = [Correction(call, change) for call, change in zip(found, changes, strict=True)]
+    with book.writing():
+        return adjustments.write(
+            book, corrections, kind="reprice", reason=reason, by_whom=by_whom, at_us=at_us
+        )
+
+
+def _adjust(
+    book: Book,
+    lake: Lake,
+    chosen: Selection,
+    change: Callable[[Call], dict[str, Value]],
+    *,
+    kind: str,
+    reason: str,
+    by_whom: str,
+    at_us: int,
+) -> int:
+    where, values = chosen.condition()
+    with reading.opened(book, lake, "calls") as engine:
+        found = adjustments.present_calls(engine, where, values)
+    corrections = (Correction(call, change(call)) for call in found)
+    with book.writing():
+        return adjustments.write(book, corrections, kind=kind, reason=reason, by_whom=by_whom, at_us=at_us)

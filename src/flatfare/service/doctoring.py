@@ -1,0 +1,257 @@
+"""The doctor: does everything that is kept agree with itself, to the last nano-dollar?
+
+Every check gives its findings as values; none stops at the first. Nothing is changed
+unless a repair is asked for, and a repair only removes what the book does not list.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flatfare.core.chain import GENESIS
+from flatfare.store import reading, segments
+from flatfare.store.book import Book
+from flatfare.store.engine import open_engine, quoted
+from flatfare.store.folding import FIGURES, folding
+from flatfare.store.lake import Lake, checksum
+from flatfare.store.layout import KINDS, VERDICT_SAYS
+from flatfare.store.segments import Segment
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at and is not as it should be."""
+
+    severity: str  # error: figures cannot be trusted; warning: something waits to be done; note
+    check: str
+    what: str
+    todo: str
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity == "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What the doctor found, and how much was looked at."""
+
+    findings: tuple[Finding, ...]
+    segments: int
+    calls: int
+    tasks: int
+    verdicts: int
+
+    @property
+    def is_sound(self) -> bool:
+        """No figure is in doubt."""
+        return not any(finding.is_error for finding in self.findings)
+
+
+def examine(book: Book, lake: Lake, *, quick: bool = False) -> Examination:
+    """Look at everything; ``quick`` trusts the bytes of sealed files whose sizes are right."""
+    sealed = segments.listed(book)
+    findings = [*_book_findings(book)]
+    broken = set()
+    for segment in sealed:
+        found = list(_file_findings(lake, segment, quick=quick))
+        if found:
+            broken.add(segment.id)
+        findings += found
+    findings += _stray_files(lake, sealed)
+    if broken:
+        return Examination(tuple(findings), len(sealed), 0, 0, 0)
+    with reading.opened(book, lake) as engine:
+        findings += _fold_findings(engine, lake, sealed)
+        findings += _sum_findings(engine)
+        findings += _repeat_findings(engine)
+        findings += _verdict_findings(engine)
+        findings += _unknown_findings(engine)
+        counts = [_count(engine, query) for query in _COUNTS]
+    return Examination(tuple(findings), len(sealed), *counts)
+
+
+_COUNTS = (
+    "SELECT COALESCE(SUM(n), 0) FROM calls",
+    "SELECT COUNT(*) FROM tasks",
+    "SELECT COUNT(*) FROM verdicts",
+)
+
+
+def remove_strays(book: Book, lake: Lake) -> list[str]:
+    """Remove files that the book does not list, and what killed writers left; returns their paths."""
+    with lake.exclusive():
+        lake.sweep_staging()
+        strays = lake.unlisted({segment.path for segment in segments.listed(book)}, tuple(KINDS))
+        for path in strays:
+            lake.remove(path)
+    return strays
+
+
+def _book_findings(book: Book) -> Iterator[Finding]:
+    answer = str(book.value("PRAGMA integrity_check"))
+    if answer != "ok":
+        yield Finding(
+            "error",
+            "book",
+            f"the book's own integrity check says: {answer}",
+            "Restore the book from a backup; the lake's files are still there.",
+        )
+
+
+def _file_findings(lake: Lake, segment: Segment, *, quick: bool) -> Iterator[Finding]:
+    """A sealed file is there, has the bytes it had, and holds the rows and sums the book lists."""
+    file = lake.file(segment.path)
+    restore = "Restore the file from a backup, or import its source again."
+    if not file.is_file():
+        yield Finding("error", "files", f"{segment.path} is listed and is not there", restore)
+        return
+    size = os.stat(file).st_size
+    if size != segment.size_bytes:
+        yield Finding("error", "files", f"{segment.path} has {size} bytes, not {segment.size_bytes}", restore)
+        return
+    if quick:
+        return
+    if checksum(file) != segment.sha256:
+        yield Finding("error", "files", f"{segment.path} has other content than was sealed", restore)
+        return
+    engine = open_engine()
+    try:
+        found = segments.control_sums(engine, segment.kind, f"read_parquet({quoted(str(file))})")
+    finally:
+        engine.close()
+    rows = found.pop("rows")
+    listed = {name: segment.sums.get(name, value) for name, value in found.items()}
+    if rows != segment.rows or found != listed:
+        yield Finding(
+            "error", "sums", f"{segment.path} holds {rows} rows and {found}, listed otherwise", restore
+        )
+
+
+def _stray_files(lake: Lake, sealed: list[Segment]) -> Iterator[Finding]:
+    strays = lake.unlisted({segment.path for segment in sealed}, tuple(KINDS))
+    if strays:
+        yield Finding(
+            "warning",
+            "files",
+            f"{len(strays)} files in the lake are not listed, such as {strays[0]}: a writer was killed",
+            "They are not read. Remove them: flatfare doctor --repair",
+        )
+
+
+def _fold_findings(engine: "DuckDBPyConnection", lake: Lake, sealed: list[Segment]) -> Iterator[Finding]:
+    """Each folded file says the same as the calls it was folded from."""
+    calls = {segment.id: segment for segment in sealed if segment.kind == "calls"}
+    folds = {segment.calls_segment_id: segment for segment in sealed if segment.kind == "folded"}
+    for segment_id, segment in calls.items():
+        folded = folds.get(segment_id)
+        if folded is None:
+            yield Finding(
+                "error",
+                "folds",
+                f"{segment.path} has no folded file: its calls are in no report",
+                "Restore the book from a backup.",
+            )
+        elif folded.sums != segment.sums:
+            yield Finding(
+                "error",
+                "folds",
+                f"{folded.path} sums to {folded.sums}, its calls to {segment.sums}",
+                "Restore both files from a backup.",
+            )
+
+
+def _sum_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
+    """What reports read equals the sum of the rows, live and sealed."""
+    names = list(FIGURES)
+    folded = engine.execute(f"SELECT {', '.join(f'SUM({name})' for name in names)} FROM folded").fetchone()
+    sums = f"SELECT {', '.join(f'SUM({name})' for name in names)} FROM ({folding('calls')})"
+    calls = engine.execute(sums).fetchone()
+    if folded != calls:
+        differing = [
+            name for name, one, other in zip(names, folded or (), calls or (), strict=True) if one != other
+        ]
+        yield Finding(
+            "error",
+            "sums",
+            f"folded calls and calls differ in {', '.join(differing)}",
+            "Restore the lake from a backup.",
+        )
+
+
+def _repeat_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
+    """No call and no verdict stands twice, and no call is taken back more often than it was written."""
+    doubled = _count(
+        engine, "SELECT COUNT(*) FROM (SELECT id FROM calls GROUP BY id, revision, n HAVING COUNT(*) > 1)"
+    )
+    odd = _count(
+        engine, "SELECT COUNT(*) FROM (SELECT id FROM calls GROUP BY id HAVING SUM(n) NOT IN (0, 1))"
+    )
+    verdicts = _count(
+        engine, "SELECT COUNT(*) FROM (SELECT id FROM verdicts GROUP BY id HAVING COUNT(*) > 1)"
+    )
+    for count, what in (
+        (doubled, "calls stand twice"),
+        (odd, "calls count more than once"),
+        (verdicts, "verdicts stand twice"),
+    ):
+        if count:
+            yield Finding("error", "repeats", f"{count} {what}", "Report this: it must not happen.")
+
+
+def _verdict_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
+    """Each chain of verdicts holds, and no task is verified without one that passed."""
+    said = " || ".join(
+        f"CAST(LENGTH({field}) AS VARCHAR) || ':' || {field}"
+        for field in (f"COALESCE(CAST({name} AS VARCHAR), '')" for name in VERDICT_SAYS)
+    )
+    broken = _count(
+        engine,
+        f"""SELECT COUNT(*) FROM (
+            SELECT position, previous_hash, hash, sha256(previous_hash || {said}) AS true_hash,
+                   LAG(hash, 1, '{GENESIS}') OVER chain AS true_previous,
+                   ROW_NUMBER() OVER chain - 1 AS true_position
+            FROM verdicts WINDOW chain AS (PARTITION BY task_id ORDER BY position))
+        WHERE hash <> true_hash OR previous_hash <> true_previous OR position <> true_position""",
+    )
+    if broken:
+        yield Finding(
+            "error",
+            "verdicts",
+            f"{broken} verdicts break their task's chain: edited, dropped or inserted",
+            "See flatfare audit verify.",
+        )
+    unfounded = _count(
+        engine,
+        "SELECT COUNT(*) FROM tasks WHERE outcome = 'verified' AND NOT EXISTS "
+        "(SELECT 1 FROM verdicts WHERE verdicts.task_id = tasks.id AND judgement = 'pass')",
+    )
+    if unfounded:
+        yield Finding(
+            "error",
+            "verdicts",
+            f"{unfounded} tasks are verified without a verdict that passed",
+            "Import their verdicts.",
+        )
+
+
+def _unknown_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
+    """Costs that are not known, with why, the most frequent first: unknown is counted, never zero."""
+    rows = engine.execute(
+        "SELECT cost_reason, SUM(n) FROM calls WHERE cost_state = 'unknown' GROUP BY 1 HAVING SUM(n) > 0 "
+        "UNION ALL SELECT given_reason, COUNT(*) FROM tasks "
+        "WHERE given_nano IS NULL AND given_reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 20"
+    ).fetchall()
+    for reason, count in rows:
+        yield Finding(
+            "note", "unknown", f"{count:,} costs are unknown: {reason}", "They count as unknown, not as 0."
+        )
+
+
+def _count(engine: "DuckDBPyConnection", query: str) -> int:
+    row = engine.execute(query).fetchone()
+    return int(row[0]) if row else 0
