@@ -56,6 +56,7 @@ _TABLE = (
     ("maps_grounded_prompt", "prompt", None, "prompts grounded in maps"),
     ("enterprise_grounded_prompt", "prompt", None, "prompts grounded in enterprise web search"),
     ("x_search", "search", None, "searches of posts on X"),
+    ("search_source", "source", None, "sources read by a live search, where billed by source"),
     ("file_search", "search", None, "searches of stored files"),
     ("collection_search", "search", None, "searches of the provider's document collections"),
     ("code_session", "session", None, "sandboxes opened for code execution"),
