@@ -8,7 +8,6 @@ import msgspec
 from flatfare.dialects.anthropic_shape import (
     BILLED_REFUSALS,
     Message,
-    merged,
     read_message,
     read_request,
     stream_message,
@@ -17,6 +16,7 @@ from flatfare.dialects.anthropic_shape import (
 from flatfare.dialects.dialect import Dialect, Prompt, Route, StreamReader
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.openai_shape import texts_in
+from flatfare.dialects.parts import merged
 from flatfare.dialects.reading import Exchange, Part, Reading, free, unread
 
 

@@ -5,7 +5,7 @@
 of what is billed: each at the rates of the model that ran it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import msgspec
@@ -15,10 +15,11 @@ from flatfare.core.usage import Usage
 from flatfare.dialects.dialect import StreamReader
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
 from flatfare.dialects.openai_shape import TextSeen
+from flatfare.dialects.parts import merged
 from flatfare.dialects.reading import Asked, Conditions, Exchange, Part, Reading, free, unread
 
 LONG_PROMPT = 200_000
-"""Tokens above which a prompt may be billed at long-context rates: parts are not merged past it."""
+"""Tokens above which a prompt may be billed at long-context rates (Claude Sonnet 4 and 4.5)."""
 
 BILLED_REFUSALS = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
 """Categories of refusal that are billed although no output came
@@ -298,23 +299,6 @@ def _with_fees(
 ) -> list[Part]:
     fee_usage = usage_of(**fees)
     return [*parts, Part(model, fee_usage, conditions)] if fee_usage else parts
-
-
-def merged(parts: Iterable[Part], prompt_max: int = LONG_PROMPT) -> tuple[Part, ...]:
-    """Parts of one model under one set of conditions added up, none past a long-context threshold."""
-    open_parts: dict[tuple[str | None, str | None, str | None, str | None], Part] = {}
-    closed: list[Part] = []
-    for part in parts:
-        key = (part.model, part.conditions.service_tier, part.conditions.region, part.provider)
-        held = open_parts.get(key)
-        if held is None:
-            open_parts[key] = part
-        elif held.usage.input_tokens + part.usage.input_tokens <= prompt_max:
-            open_parts[key] = msgspec.structs.replace(held, usage=held.usage + part.usage)
-        else:
-            closed.append(held)
-            open_parts[key] = part
-    return (*closed, *open_parts.values())
 
 
 def _split_by_sampling(
