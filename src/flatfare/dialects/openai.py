@@ -43,28 +43,30 @@ RESPONSES = ResponsesShape(ResponseBody)
 TRAPS = """
 - `prompt_tokens` includes `cached_tokens`, `cache_write_tokens` and `audio_tokens`; `completion_tokens`
   includes `reasoning_tokens`, `audio_tokens` and rejected predictions.
-- A stream has usage only when `stream_options.include_usage` asked for it: in one last chunk whose `choices`
-  are empty. A stream that was cut never has it: its text is then counted offline, the cost is estimated.
+- A stream has usage only when `stream_options.include_usage` asked for it: in one last chunk whose
+  `choices` are empty. A stream that was cut never has it: its text is then counted offline, the cost is
+  estimated.
 - `service_tier` in the answer is the tier that served; it may differ from the one asked for.
-- Models named `…-search-preview` and `…-search-api` search once for every request, and each search has a fee
-  that the answer does not show.
+- Models named `…-search-preview` and `…-search-api` search once for every request, and each search has a
+  fee that the answer does not show.
 - Responses have usage in `response.completed`, `response.incomplete` or `response.failed`. A background
   response has none until it is fetched after it has completed; a later look at one that was not in the
   background repeats usage that was billed before.
 - Fees of tools stand nowhere as amounts. A web search is billed for each call whose action is `search`
   (`open_page` and `find_in_page` are free), a file search for each call, a code interpreter for each
   container opened. Where the answer counts by itself (`tool_usage`), its count is taken.
-- Pictures drawn within a response are billed by the picture model's tokens. Answers since 2026-07 count them
-  in `tool_usage.image_gen`; before, they follow from quality and size, and the cost is estimated.
+- Pictures drawn within a response are billed by the picture model's tokens. Answers since 2026-07 count
+  them in `tool_usage.image_gen`; before, they follow from quality and size, and the cost is estimated.
 - DALL·E is billed by picture, size and quality; GPT image models by tokens.
 - A transcription has `usage.type` `tokens` or `duration`; older answers only `duration`, which is billed
   rounded to the nearest second.
-- Speech is sound and has no usage: `tts-1` is billed by the characters of the request; other models say it
-  only in the last event of `stream_format=sse`.
-- A realtime session is the sum of its `response.done`; what transcribes the user's speech is billed by its
-  own model's price.
+- Speech is sound and has no usage: `tts-1` is billed by the characters of the request; other models say
+  it only in the last event of `stream_format=sse`.
+- A realtime session is the sum of its `response.done`; what transcribes the user's speech is billed by
+  its own model's price.
 - A run of an assistant repeats its usage at every look, and its steps repeat it in pieces.
-- `eu.api.openai.com` and `us.api.openai.com` bill models since 2026-03 with a premium for where data reside.
+- `eu.api.openai.com` and `us.api.openai.com` bill models since 2026-03 with a premium for where data
+  reside.
 """
 
 DIALECT = Dialect(

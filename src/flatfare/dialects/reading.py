@@ -57,6 +57,7 @@ class Reported(msgspec.Struct, frozen=True):
     amount: str
     currency: str
     source: str  # the field it stood in, such as usage.cost
+    shares: Mapping[str, str] = NOTHING  # what of it was for what, where told: upstream, input, output
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Which dialect speaks here: by host and path, by name, or by the look of a body.
 
-The modules of this package are the register: each that has a ``DIALECT`` is found,
-and nothing else has to be edited for a new one.
+The modules of this package are the register: each that has a ``DIALECT`` (or several
+``DIALECTS``) is found, and nothing else has to be edited for a new one.
 """
 
 import importlib
@@ -49,9 +49,10 @@ def dialects() -> Mapping[str, Dialect]:
     """Every dialect by provider, in alphabetical order."""
     found = {}
     for module in pkgutil.iter_modules(flatfare.dialects.__path__):
-        dialect = getattr(importlib.import_module(f"flatfare.dialects.{module.name}"), "DIALECT", None)
-        if isinstance(dialect, Dialect):
-            found[dialect.provider] = dialect
+        loaded = importlib.import_module(f"flatfare.dialects.{module.name}")
+        for dialect in getattr(loaded, "DIALECTS", None) or (getattr(loaded, "DIALECT", None),):
+            if isinstance(dialect, Dialect):
+                found[dialect.provider] = dialect
     return dict(sorted(found.items()))
 
 
@@ -66,10 +67,11 @@ def dialect_of(provider: str) -> Dialect:
 
 def by_address(host: str, path: str, method: str = "POST") -> Recognised | None:
     """The dialect and route that serve this host and path; None where no dialect knows them."""
-    host = host.lower().partition(":")[0]
+    host = host.lower()
+    bare = host.partition(":")[0]
     for dialect in dialects().values():
         for pattern in dialect.hosts:
-            if found := _compiled(pattern).fullmatch(host):
+            if found := _compiled(pattern).fullmatch(host if ":" in pattern.replace("(?:", "") else bare):
                 recognised = by_path(dialect, path, method)
                 if recognised is not None:
                     return _named(recognised, found.groupdict())

@@ -1,0 +1,253 @@
+"""OpenRouter: OpenAI's shape with the charge itself, for models of many upstreams.
+
+The charge in the answer counts; what is computed stands beside it, from OpenRouter's own
+rates or those of the upstream that served.
+"""
+
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from flatfare.core.errors import Contradiction
+from flatfare.core.usage import Usage
+from flatfare.dialects.dialect import Dialect, Route
+from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
+from flatfare.dialects.openai_responses import (
+    ResponseBody,
+    ResponsesShape,
+    ResponseUsage,
+    responses_routes,
+)
+from flatfare.dialects.openai_shape import (
+    ChatBody,
+    ChatShape,
+    ChatUsage,
+    CompletionDetails,
+    PromptDetails,
+    chat_routes,
+    completion_leaves,
+    completion_routes,
+    embedding_routes,
+    free_routes,
+    prompt_leaves,
+    prompt_of,
+    read_request,
+)
+from flatfare.dialects.reading import Exchange, Part, Reported
+
+
+class CostDetails(msgspec.Struct):
+    """How the charge came about."""
+
+    upstream_inference_cost: msgspec.Raw = msgspec.Raw()
+    upstream_inference_prompt_cost: msgspec.Raw = msgspec.Raw()
+    upstream_inference_completions_cost: msgspec.Raw = msgspec.Raw()
+    upstream_inference_input_cost: msgspec.Raw = msgspec.Raw()
+    upstream_inference_output_cost: msgspec.Raw = msgspec.Raw()
+
+
+class ToolUse(msgspec.Struct):
+    """Tools that OpenRouter ran."""
+
+    web_search_requests: Wire = None
+    tool_calls_executed: Wire = None
+
+
+class RoutedUsage(ChatUsage):
+    """Usage with its charge."""
+
+    cost: msgspec.Raw = msgspec.Raw()
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
+    server_tool_use_details: ToolUse | None = None
+
+
+class RoutedBody(ChatBody):
+    """A completion or a chunk of OpenRouter."""
+
+    usage: RoutedUsage | None = None
+    provider: str | None = None
+
+
+class RoutedResponseUsage(ResponseUsage):
+    """Usage of a response with its charge."""
+
+    cost: msgspec.Raw = msgspec.Raw()
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
+    server_tool_use_details: ToolUse | None = None
+
+
+class RoutedResponse(ResponseBody):
+    """A response of OpenRouter."""
+
+    usage: RoutedResponseUsage | None = None
+
+
+def _leaves(
+    prompt: Wire,
+    completion: Wire,
+    read: PromptDetails | None,
+    written: CompletionDetails | None,
+    tools: ToolUse | None,
+) -> Usage | None:
+    if prompt is None and completion is None:
+        return None
+    prompt_total = count_of(prompt, "prompt_tokens")
+    completion_total = count_of(completion, "completion_tokens")
+    usage = usage_of(**_prompt(prompt_total, read), **_completion(completion_total, written))
+    searches = _searches(tools)
+    return usage + usage_of(web_search=searches) if searches else usage
+
+
+def _prompt(total: int, details: PromptDetails | None) -> dict[str, int]:
+    """Google's cache is written and read by one request, so that writes may stand beside the prompt."""
+    if details is not None:
+        cached = count_of(details.cached_tokens, "cached_tokens")
+        stored = count_of(details.cache_write_tokens, "cache_write_tokens")
+        if stored and cached + stored > total:
+            rest = rest_of(total, "prompt_tokens", {"cached_tokens": cached})
+            return {"input": rest, "cache_read": cached, "cache_write": stored}
+    return prompt_leaves(total, details)
+
+
+def _completion(total: int, details: CompletionDetails | None) -> dict[str, int]:
+    """Some upstreams count thinking with another tokenizer than the total: then only the total is billed."""
+    if details is not None and count_of(details.reasoning_tokens, "reasoning_tokens") > total:
+        return {"output": total}
+    return completion_leaves(total, details)
+
+
+def _searches(tools: ToolUse | None) -> int:
+    if tools is None:
+        return 0
+    return count_of(tools.web_search_requests, "web_search_requests")
+
+
+def _usage(body: RoutedBody) -> Usage | None:
+    usage = body.usage
+    if usage is None:
+        return None
+    return _leaves(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.prompt_tokens_details,
+        usage.completion_tokens_details,
+        usage.server_tool_use_details,
+    )
+
+
+def _response_usage(body: RoutedResponse) -> Usage | None:
+    usage = body.usage
+    if usage is None:
+        return None
+    return _leaves(
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.input_tokens_details,
+        usage.output_tokens_details,
+        usage.server_tool_use_details,
+    )
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    """An amount's digits; None where it is null. ``Contradiction`` where it is no amount."""
+    text = bytes(raw).decode()
+    if not text or text == "null":
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise Contradiction(
+            f"Found {text[:40]} where the answer states a charge: expected a number."
+        ) from None
+    if abs(amount.adjusted()) > 30:
+        raise Contradiction(f"Found a charge of {text[:40]}: no call costs that.")
+    return text
+
+
+def _charge(usage: RoutedUsage | RoutedResponseUsage | None) -> Reported | None:
+    """The charge, digits as given; with one's own key the upstream's bill comes on top of it."""
+    if usage is None or (cost := _text(usage.cost)) is None:
+        return None
+    shares = _shares(usage.cost_details)
+    upstream = shares.get("upstream")
+    if usage.is_byok and upstream is not None:
+        total = upstream if Decimal(cost) == 0 else str(Decimal(cost) + Decimal(upstream))
+        return Reported(total, "USD", "usage.cost and usage.cost_details.upstream_inference_cost", shares)
+    return Reported(cost, "USD", "usage.cost", shares)
+
+
+def _shares(details: CostDetails | None) -> dict[str, str]:
+    if details is None:
+        return {}
+    shares = {
+        "upstream": _text(details.upstream_inference_cost),
+        "input": _text(details.upstream_inference_prompt_cost or details.upstream_inference_input_cost),
+        "output": _text(
+            details.upstream_inference_completions_cost or details.upstream_inference_output_cost
+        ),
+    }
+    return {name: text for name, text in shares.items() if text is not None}
+
+
+def _details(body: RoutedBody) -> dict[str, str]:
+    details = {"upstream": body.provider} if body.provider else {}
+    usage = body.usage
+    if usage is not None:
+        if usage.is_byok:
+            details["byok"] = "true"
+        if tools := usage.server_tool_use_details:
+            details |= _search_engine(tools)
+    return details
+
+
+def _search_engine(tools: ToolUse) -> dict[str, str]:
+    """A search that OpenRouter ran itself goes to Exa; one it passed on is the upstream's own."""
+    if not tools.web_search_requests:
+        return {}
+    return {"search": "exa" if tools.tool_calls_executed else "native"}
+
+
+def _no_tool_fees(answer: RoutedResponse, exchange: Exchange, part: Part) -> tuple[Part, ...]:
+    """OpenRouter counts the tools it ran in its usage; items of the output are not billed again."""
+    return (part,)
+
+
+TRAPS = """
+- `usage.cost` is what OpenRouter charged, in dollars. With one's own key (`is_byok`) it is only
+  OpenRouter's fee, usually 0, and the upstream's bill stands in `cost_details.upstream_inference_cost`.
+- The charge can include more than tokens: web searches (`server_tool_use_details`) and other plugins.
+- `provider` names the upstream that served: the same model has other rates at other upstreams.
+- With Google's models `cache_write_tokens` and `cached_tokens` may be the same tokens: they are written
+  and read by one request, and the writing is a fee beside the prompt.
+- `reasoning_tokens` may exceed `completion_tokens` where upstream and OpenRouter count differently: the
+  total is billed.
+- Model names are slugs, dated in the answer where they were not in the request; `:free` costs nothing.
+"""
+
+CHAT = ChatShape(RoutedBody, _usage, reported=lambda body: _charge(body.usage), details=_details)
+RESPONSES = ResponsesShape(
+    RoutedResponse, _response_usage, reported=lambda body: _charge(body.usage), fees=_no_tool_fees
+)
+
+DIALECT = Dialect(
+    provider="openrouter",
+    hosts=(r"openrouter\.ai", r"(?P<region>eu)\.openrouter\.ai"),
+    routes=(
+        *chat_routes(CHAT, "api/v1/chat/completions"),
+        *responses_routes(RESPONSES, "api/v1/"),
+        *completion_routes(CHAT, "api/v1/completions"),
+        *embedding_routes("api/v1/embeddings"),
+        *free_routes("api/v1/"),
+        Route(
+            endpoint="generation",
+            path="api/v1/generation",
+            methods=("GET",),
+            free="a look at an earlier call",
+        ),
+    ),
+    read_request=read_request,
+    traps=TRAPS,
+    prompt=prompt_of,
+)
