@@ -1,0 +1,75 @@
+"""``flatfare audit``: can what is kept be believed?"""
+
+import sys
+import time
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
+from flatfare.config import Settings
+from flatfare.prices.book import PriceBook
+from flatfare.service import auditing
+from flatfare.service.auditing import Suspicion
+
+_FIELDS = (
+    output.Field("check", "check", "left", is_strong=True),
+    output.Field("source", "source", "left"),
+    output.Field("subject", "path or model", "left"),
+    output.Field("count", "records"),
+    output.Field("what", "what cannot be right", "left"),
+)
+
+
+@click.group()
+def audit() -> None:
+    """Look for records that cannot be right."""
+
+
+@audit.command()
+@click.option("--limit", type=click.IntRange(1), default=None, help="Print at most so many lines.")
+@click.option("--strict", is_flag=True, help="End with exit code 1 if anything was found.")
+@format_options
+@pass_settings
+def data(settings: Settings, limit: int | None, strict: bool, shape: str) -> None:
+    """Find imported records that cannot be right.
+
+    Zero cost beside work, costs that no published price explains, totals that are not
+    the sum of their parts, runs counted twice, rates that contradict their counts,
+    times that cannot be.
+    """
+    with book_of(settings) as book:
+        found = auditing.audit(book, lake_of(settings), PriceBook.standard(), now_us=time.time_ns() // 1000)
+    rows = [_row(suspicion) for suspicion in found]
+    if shape == "json":
+        output.print_json({"suspicions": rows, "records": sum(one.count for one in found)})
+    elif shape == "csv":
+        output.print_csv(rows, [*(field.key for field in _FIELDS), "examples"])
+    else:
+        _print_table(found, rows, limit)
+    sys.exit(1 if strict and found else 0)
+
+
+def _row(suspicion: Suspicion) -> dict[str, object]:
+    return {
+        "check": suspicion.check,
+        "source": suspicion.source,
+        "subject": suspicion.subject,
+        "count": suspicion.count,
+        "what": suspicion.what,
+        "examples": list(suspicion.examples),
+    }
+
+
+def _print_table(found: list[Suspicion], rows: list[dict[str, object]], limit: int | None) -> None:
+    if not found:
+        output.say(
+            "Nothing suspicious: no zeros beside work, no unexplained costs, no repeats, no odd totals."
+        )
+        return
+    output.print_table([{**row, "count": f"{row['count']:,}"} for row in rows[:limit]], _FIELDS)
+    for suspicion in found[:limit]:
+        if suspicion.examples:
+            output.note(f"  {suspicion.check}, {suspicion.subject}: {'; '.join(suspicion.examples)}")
+    if limit and len(rows) > limit:
+        output.note(f"… and {len(rows) - limit} lines more; leave out --limit to see them.")
