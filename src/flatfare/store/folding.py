@@ -41,17 +41,22 @@ FIGURES = {
     "input_tokens": f"SUM({_added(_INPUT)})",
     "cached_tokens": f"SUM({_added(_CACHED)})",
     "output_tokens": f"SUM({_added(_OUTPUT)})",
+    "duration_ms": "SUM(COALESCE(duration_ms, 0))",
 }
 """The sums that a folded row holds, as SQL over calls."""
 
 
-def folding(calls: str) -> str:
-    """The query that folds a relation of calls, in the order of the folded layout."""
-    keys = ", ".join(f"at_us // {DAY_US} AS day" if key == "day" else key for key in FOLD_KEYS)
+def folding(calls: str, division: str = "//") -> str:
+    """The query that folds a relation of calls, in the order of the folded layout.
+
+    ``division`` is the sign of whole division: ``//`` in the lake, ``/`` in the book.
+    """
+    keys = ", ".join(f"at_us {division} {DAY_US} AS day" if key == "day" else key for key in FOLD_KEYS)
     figures = ", ".join(f"CAST({sql} AS BIGINT) AS {name}" for name, sql in FIGURES.items())
+    positions = ", ".join(str(position) for position in range(1, len(FOLD_KEYS) + 1))
     return (
         f"SELECT {keys}, {figures}, MIN(at_us) AS first_at_us, MAX(at_us) AS last_at_us "
-        f"FROM {calls} GROUP BY ALL"
+        f"FROM {calls} GROUP BY {positions}"
     )
 
 

@@ -214,6 +214,7 @@ FOLDED = _columns(
     input_tokens*   bigint
     cached_tokens*  bigint
     output_tokens*  bigint
+    duration_ms*    bigint
     first_at_us*    bigint
     last_at_us*     bigint
     """
@@ -230,7 +231,7 @@ KINDS: dict[str, tuple[Column, ...]] = {
 }
 """What the lake holds, each kind in a folder of its own."""
 
-AMOUNTS = (*COUNT_COLUMNS, "cost_nano", "computed_nano", "reported_nano", "original_nano")
+AMOUNTS = (*COUNT_COLUMNS, "duration_ms", "cost_nano", "computed_nano", "reported_nano", "original_nano")
 """The figures of a call that a correction negates, beside ``n``."""
 
 

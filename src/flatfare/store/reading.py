@@ -13,13 +13,11 @@ from flatfare.store.book import Book
 from flatfare.store.engine import load, open_engine, quoted, translated
 from flatfare.store.folding import folding
 from flatfare.store.lake import Lake
-from flatfare.store.layout import CALLS, FOLDED, KINDS, TASKS, VERDICTS, lake_table, names
+from flatfare.store.layout import KINDS, TASKS, names
 from flatfare.store.segments import Segment
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-_HOT = {"calls": CALLS, "tasks": TASKS, "verdicts": VERDICTS}
 
 
 @contextmanager
@@ -35,7 +33,7 @@ def opened(book: Book, lake: Lake, *kinds: str, threads: int | None = None) -> I
         with translated("Reading the lake"):
             with book.reading():
                 sealed = segments.listed(book)
-                for kind in _hot_kinds(wanted):
+                for kind in wanted:
                     _load_hot(engine, book, kind)
             for kind in wanted:
                 engine.execute(f"CREATE TEMP VIEW {kind} AS {_view(kind, lake, sealed)}")
@@ -44,22 +42,17 @@ def opened(book: Book, lake: Lake, *kinds: str, threads: int | None = None) -> I
         engine.close()
 
 
-def _hot_kinds(wanted: tuple[str, ...]) -> set[str]:
-    return {"calls" if kind == "folded" else kind for kind in wanted}
-
-
 def _load_hot(engine: "DuckDBPyConnection", book: Book, kind: str) -> None:
-    columns = _HOT[kind]
-    load(engine, f"hot_{kind}", columns, book.stream(f"SELECT {names(columns)} FROM {kind}"))
+    """The book's rows of one kind; calls that only count folded are folded where they lie."""
+    hot = folding("calls", "/") if kind == "folded" else f"SELECT {names(KINDS[kind])} FROM {kind}"
+    load(engine, f"hot_{kind}", KINDS[kind], book.stream(hot))
 
 
 def _view(kind: str, lake: Lake, sealed: list[Segment]) -> str:
     own = [segment for segment in sealed if segment.kind == kind]
-    if kind == "folded":
-        return _united(folding("hot_calls"), own, lake, names(FOLDED))
     if kind == "tasks":
         return _newest_tasks(own, lake)
-    return _united(f"SELECT * FROM hot_{kind}", own, lake, names(_HOT[kind]))
+    return _united(f"SELECT * FROM hot_{kind}", own, lake, names(KINDS[kind]))
 
 
 def sealed_rows(own: list[Segment], lake: Lake) -> str:
@@ -92,9 +85,3 @@ def _newest_tasks(own: list[Segment], lake: Lake) -> str:
         f"WITH newer AS ({newer}) SELECT {columns} FROM newer "
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY id ORDER BY version DESC) = 1{base}"
     )
-
-
-def empty_tables(engine: "DuckDBPyConnection") -> None:
-    """Empty tables of every kind, for building rows by hand in tests and tools."""
-    for kind, columns in KINDS.items():
-        engine.execute(lake_table(kind, columns))
