@@ -1,7 +1,7 @@
 """Spot prices, each copied by hand from the documentation it names: the book must give the same dollar.
 
-Nothing here is read back from the data. A row is: provider, model, day, unit, amount and the quantity it buys,
-and where it matters the tier, the region, the details and the size of the prompt.
+Nothing here is read back from the data. A row is: provider, model, day, unit, amount and the quantity it
+buys, and where it matters the tier, the region, the details and the size of the prompt.
 """
 
 from collections.abc import Mapping

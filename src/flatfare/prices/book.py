@@ -189,9 +189,23 @@ class PriceBook:
         return Schedule(provider, name, tier, placed, explain, self.exchange.convert)
 
     def _listed(self, provider: str, named: Named) -> list[tuple[Trust, str, Listed]]:
-        found = []
-        for catalogue in self.catalogues(provider):
-            found += [(catalogue.trust, provider, listed) for listed in catalogue.find_all(named)]
+        """At most one model per layer, and of own terms every one that covers the name.
+
+        Where one layer tells a snapshot from the undated name, no other takes the one for the other.
+        """
+        catalogues = self.catalogues(provider)
+        dated = [catalogue.find_dated(named) for catalogue in catalogues]
+        undated = [catalogue.find_undated(named) for catalogue in catalogues]
+        is_told_apart = any(
+            one and other and one is not other for one, other in zip(dated, undated, strict=True)
+        )
+        found: list[tuple[Trust, str, Listed]] = []
+        for position, catalogue in enumerate(catalogues):
+            listed = dated[position] or (None if is_told_apart else undated[position])
+            models = [listed] if listed else []
+            if catalogue.trust is Trust.OWN:
+                models += [model for model in catalogue.covering(named) if model is not listed]
+            found += [(catalogue.trust, provider, model) for model in models]
         return found
 
     def _targets(

@@ -75,23 +75,29 @@ class Catalogue:
 
     def find(self, named: Named) -> Listed | None:
         """The model of that name: exact before pattern before the undated name."""
-        name = self._name_for(named.forms) or self._name_for(named.undated)
+        return self.find_dated(named) or self.find_undated(named)
+
+    def find_dated(self, named: Named) -> Listed | None:
+        """The model that is listed under the name as it is, snapshot's date and all."""
+        return self._found(self._name_for(named.forms), named)
+
+    def find_undated(self, named: Named) -> Listed | None:
+        """The model whose snapshot the name is."""
+        return self._found(self._name_for(named.undated), named) if named.undated else None
+
+    def covering(self, named: Named) -> list[Listed]:
+        """Every model whose pattern covers the name: own terms add up, so each of them counts."""
+        self._index()
+        return [
+            self.read(name)
+            for pattern, name in self._patterns
+            if any(fnmatchcase(form, pattern) for form in named.forms)
+        ]
+
+    def _found(self, name: str | None, named: Named) -> Listed | None:
         if name is None or (named.is_fine_tune and not name.startswith("ft:")):
             return None
         return self.read(name)
-
-    def find_all(self, named: Named) -> list[Listed]:
-        """The model of that name; of own terms also every pattern that covers it, since terms add up."""
-        found = self.find(named)
-        listed = [found] if found else []
-        if self.trust is Trust.OWN:
-            covering = [
-                self.read(name)
-                for pattern, name in self._patterns
-                if any(fnmatchcase(form, pattern) for form in named.forms)
-            ]
-            listed += [item for item in covering if item not in listed]
-        return listed
 
     def read(self, name: str) -> Listed:
         """The model with that first name, its statements read."""
