@@ -178,13 +178,13 @@ class TestCostPerSuccess:
         """Eight tasks: 5 verified at 1, 2, 3, 4, 5 and 3 failed at 6, 7, 8; t(6) at 95 % is 2.446912.
 
         The spread is t · √(n Σ(c − mean)² / (n−2)) / Σc = 2.446912 · √(8·12/6) / 36 = 0.271879.
-        With five verified the lower rate is where 5 or more of 8 are seen once in 40, 0.244863
-        (Clopper–Pearson); the upper, where half of 5 and all of fewer are, 0.894400.
+        With five verified the lower rate is where 5 or more of 8 are seen in 3 of 100, 0.255661;
+        the upper, where half of 5 and all of fewer are seen once in 40, 0.894400.
         """
         tasks = [(c, True) for c in (1, 2, 3, 4, 5)] + [(c, False) for c in (6, 7, 8)]
         spread = 0.271879
         down = math.log(36 / 5 / (3 + 7 * (1 / 0.894400 - 1)))
-        up = math.log((3 + 7 * (1 / 0.244863 - 1)) / (36 / 5))
+        up = math.log((3 + 7 * (1 / 0.255661 - 1)) / (36 / 5))
         ratio = cost_per_success(CostSums.of(tasks))
         assert ratio.point == 36 / 5
         assert interval_of(ratio) == (

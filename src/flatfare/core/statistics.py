@@ -24,9 +24,16 @@ COSTS_AND_COUNTS = "costs and counts"
 """Method of an interval that knows what each task cost."""
 
 COUNTS_ONLY = "counts only"
-"""Method of an interval that knows only the total cost: too narrow where costs vary much."""
+"""Method of an interval that knows only the total cost: far too narrow where costs vary."""
 
-_EXACT_SUCCESSES_MAX = 1000  # above, Wilson's limits equal the exact ones to a thousandth of their distance
+_EXACT_SUCCESSES_MAX = 1000  # above, Wilson's limits are the exact ones to a hundredth of their distance
+
+_PRINTED_BY_LUCK = 0.6
+"""Share of the allowed error that may be spent on being printed at all.
+
+A rare success is never seen too seldom in a printed group, so between half of the
+error (equal tails) and all of it could be; chosen by simulation.
+"""
 
 _T_DEGREES_MAX = 100_000  # above, the expansion around the normal is exact to the last digits
 
@@ -52,12 +59,12 @@ class Interval:
 class CostSums:
     """The sums of one group of matured tasks, split by whether the task was verified.
 
-    In SQL: ``count(*)``, ``sum(cost)`` and ``sum(cost * cost)``, each once
-    ``filter (where verified)`` and once ``filter (where not verified)``. Any unit of
-    money will do (nano-dollars, dollars), the same in all; squares are in that unit
-    squared. Integers are taken exactly, of any size. A square of nano-dollars does
-    not fit 64 bits: sum it as double or HUGEINT. A double is enough while costs
-    differ by more than a millionth of their mean.
+    In SQL: ``count(*)``, ``sum(cost)`` and ``sum(cost::double * cost)``, each once
+    ``filter (where verified)`` and once ``filter (where not verified)``; NULL sums of
+    no rows are 0. Any unit of money will do (nano-dollars, dollars), the same in all;
+    squares are in that unit squared. A square of nano-dollars does not fit 64 bits,
+    hence the double: its sum keeps the spread of costs that differ by more than a
+    ten-thousandth of their mean. Integers are taken exactly, of any size.
     """
 
     successes: int = 0
@@ -205,7 +212,8 @@ def cost_per_success_from_counts(n: int, successes: int, cost: float, confidence
     """Cost per verified outcome of a published aggregate, whose single costs are not known.
 
     The interval is Wilson's on the success rate with the cost taken as known: it says
-    what the count alone leaves open, and is too narrow where costs vary.
+    what the count alone leaves open, and holds the truth far less often than its
+    confidence where costs vary.
 
     >>> ratio = cost_per_success_from_counts(100, 50, 20.0)
     >>> ratio.point, round(ratio.interval.low, 3), round(ratio.interval.high, 3), ratio.method
@@ -405,7 +413,7 @@ def _rate_limits(successes: int, n: int, confidence: float) -> tuple[float, floa
     for being printed: a rare success is seen only in the samples that were lucky. It
     is the rate at which so many successes are too many *among the samples with at
     least MIN_SUCCESSES*, but no lower than the rate at which being printed is itself
-    that rare.
+    an accident.
     """
     if successes > _EXACT_SUCCESSES_MAX:
         rate = wilson(successes, n, confidence)
@@ -424,7 +432,8 @@ def _rate_limits(successes: int, n: int, confidence: float) -> tuple[float, floa
         return math.log(both / 2) - log_alpha
 
     start = math.log((successes + 0.5) / (n - successes + 0.5))
-    floor = _root(lambda odds: math.log(printed(odds)) - log_alpha, start, -0.5)
+    log_luck = math.log(_PRINTED_BY_LUCK * (1 - confidence))
+    floor = _root(lambda odds: math.log(printed(odds)) - log_luck, start, -0.5)
     low = _root(too_many, start, -0.5, floor)
     high = 1.0 if successes == n else _rate(_root(too_few, start, 0.5))
     return _rate(low), high
