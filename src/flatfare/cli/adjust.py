@@ -1,6 +1,5 @@
 """``flatfare adjust``: late labels and links for calls that stand already, sealed or not."""
 
-import getpass
 import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -8,7 +7,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, lake_of, pass_settings, period_options
+from flatfare.cli.options import book_of, lake_of, pass_settings, period_options, user_name
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadUsage
@@ -72,7 +71,7 @@ def label(
             selection(since, until, where),
             labels.parse(",".join(new)),
             reason=reason,
-            by_whom=_user(),
+            by_whom=user_name(),
             at_us=_now_us(),
         )
     output.say(f"Relabelled {count:,} calls.")
@@ -101,17 +100,10 @@ def link(
             task,
             source=source,
             reason=reason,
-            by_whom=_user(),
+            by_whom=user_name(),
             at_us=_now_us(),
         )
     output.say(f"Linked {count:,} calls.")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except OSError:
-        return "unknown"
 
 
 def _now_us() -> int:

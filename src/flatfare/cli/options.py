@@ -1,6 +1,7 @@
 """Options that every reading command takes, written once."""
 
 import functools
+import getpass
 from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -101,3 +102,11 @@ def book_of(settings: Settings, *, create: bool = False) -> Book:
 def lake_of(settings: Settings) -> Lake:
     """The lake that the settings name."""
     return Lake(settings.lake)
+
+
+def user_name() -> str:
+    """Who is at the terminal, for the record of who changed what."""
+    try:
+        return getpass.getuser()
+    except OSError:
+        return "unknown"

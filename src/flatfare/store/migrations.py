@@ -67,11 +67,11 @@ def _work_records() -> Iterator[str]:
 
 def _money_records() -> Iterator[str]:
     yield """CREATE TABLE commitments (
-        id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, provider TEXT, model TEXT,
-        amount_nano {bigint} NOT NULL, currency TEXT NOT NULL, every TEXT NOT NULL,
-        units {bigint}, allocated_by TEXT NOT NULL, scope TEXT NOT NULL, multipliers TEXT,
-        from_us {bigint} NOT NULL, until_us {bigint}, recorded_at_us {bigint} NOT NULL,
-        supersedes TEXT){strict}"""
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, amount_nano {bigint} NOT NULL,
+        currency TEXT NOT NULL, every TEXT NOT NULL, from_day TEXT NOT NULL, until_day TEXT,
+        serves TEXT NOT NULL, allocated_by TEXT NOT NULL, units {bigint},
+        overage_nano {bigint} NOT NULL, multipliers TEXT NOT NULL,
+        recorded_at_us {bigint} NOT NULL, by_whom TEXT NOT NULL){strict}"""
     yield """CREATE TABLE accounts (
         id TEXT PRIMARY KEY, kind TEXT NOT NULL, owner TEXT, currency TEXT NOT NULL,
         opened_at_us {bigint} NOT NULL){strict}"""
