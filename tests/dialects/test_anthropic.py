@@ -192,7 +192,7 @@ def test_an_advisor_does_not_run_in_fast_mode():
     reading = read(message({**ADVISED, "speed": "fast"}))
     assert {part.model: part.conditions.service_tier for part in reading.parts} == {
         "claude-sonnet-4-5-20250929": "fast",
-        "claude-opus-4-8": None,
+        "claude-opus-4-8": "standard",
     }
 
 

@@ -255,7 +255,7 @@ def _iteration_parts(
             thought = min(thinking, count_of(entry.output_tokens, "output_tokens"))
             thinking -= thought
         advised = entry.type == "advisor_message" and conditions.service_tier == "fast"
-        ran_under = Conditions(None, conditions.region, conditions.details) if advised else conditions
+        ran_under = Conditions("standard", conditions.region, conditions.details) if advised else conditions
         parts.append(Part(entry.model or model, usage_of(**leaves(entry, thought)), ran_under))
     if thinking and not unbilled:
         raise Contradiction(f"Found {thinking} thinking_tokens more than the iterations wrote.")
