@@ -11,6 +11,7 @@ from flatfare.dialects.dialect import Route, StreamReader
 from flatfare.dialects.framing import EVENT_BYTES_MAX, Event, Framing, ServerSentEvents
 from flatfare.dialects.reading import Exchange, Reading, free, unread
 
+BOM = b"\xef\xbb\xbf"
 UNREADABLE = (msgspec.MsgspecError, BadInput, UnicodeDecodeError, RecursionError)
 """What reading a broken body may raise; each becomes the reason of an unknown cost."""
 
@@ -22,7 +23,7 @@ def read_whole(route: Route, body: bytes, exchange: Exchange) -> Reading:
     if not body and not route.is_binary:
         return unread("the answer has no body: nothing shows what was used", exchange.asked.model)
     try:
-        return route.whole(body, exchange)
+        return route.whole(body.removeprefix(BOM), exchange)
     except UNREADABLE as problem:
         return unread(_reason(problem), exchange.asked.model)
 
@@ -74,7 +75,7 @@ class Stream:
 
     def _is_framed(self) -> bool:
         """Whether the first bytes are those of the route's framing rather than of one JSON body."""
-        start = bytes(self._body[:64]).removeprefix(b"\xef\xbb\xbf").lstrip()
+        start = bytes(self._body[:64]).removeprefix(BOM).lstrip()
         if self._route.framing is not ServerSentEvents:
             return True
         return bool(start) and start[:1] not in b"{["

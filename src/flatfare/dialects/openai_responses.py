@@ -16,6 +16,7 @@ from flatfare.dialects.openai_pictures import ImageUsage, image_leaves, picture_
 from flatfare.dialects.openai_shape import (
     CompletionDetails,
     PromptDetails,
+    Stamp,
     TextSeen,
     completion_leaves,
     conditions_of,
@@ -42,7 +43,7 @@ class ResponseBody(msgspec.Struct):
 
     id: str | None = None
     model: str | None = None
-    created_at: Wire = None
+    created_at: Stamp = None
     service_tier: str | None = None
     status: str | None = None
     background: bool | None = None
@@ -155,7 +156,7 @@ def _looked_at(reading: Reading, answer: ResponseBody) -> Reading:
     if answer.background or not reading.parts:
         return reading
     repeats = "a later look at a response, whose usage was billed when it was made"
-    return msgspec.structs.replace(reading, is_free=True, reason=repeats, reported=None)
+    return msgspec.structs.replace(reading, parts=(), is_free=True, reason=repeats, reported=None)
 
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed")

@@ -41,6 +41,10 @@ TIERS: Mapping[str, str] = {
 """Names of service tiers on the wire that the book knows by another name."""
 
 
+Stamp = int | float | str | None
+"""When an answer was made, as hosts write it."""
+
+
 class PromptDetails(msgspec.Struct, gc=False):
     """Parts of the prompt."""
 
@@ -73,7 +77,7 @@ class ChatBody(msgspec.Struct):
     """What the meter reads of a completion or of one chunk of it."""
 
     model: str | None = None
-    created: Wire = None
+    created: Stamp = None
     service_tier: str | None = None
     usage: ChatUsage | None = None
 
@@ -238,8 +242,10 @@ def conditions_of(served_tier: str | None, asked: Asked) -> Conditions:
     return _conditions(tier, asked.region)
 
 
-def moment_of(created: Wire) -> int | None:
+def moment_of(created: Stamp) -> int | None:
     """Microseconds of the seconds since 1970 that an answer is stamped with; None where it is no such."""
+    if isinstance(created, str):  # Writer's, for one
+        created = int(created) if created.isdecimal() and len(created) == 10 else None
     return int(created * 1_000_000) if created and 10**9 <= created < 10**10 else None
 
 
@@ -371,7 +377,7 @@ class ChatStream(Generic[B]):
         self._exchange = exchange
         self._model: str | None = None
         self._tier: str | None = None
-        self._created: Wire = None
+        self._created: Stamp = None
         self._usage: Usage | None = None
         self._answer: B | None = None  # the chunk that the usage stood in
         self._text = TextSeen()

@@ -4,6 +4,7 @@ The charge in the answer counts; what is computed stands beside it, from OpenRou
 rates or those of the upstream that served.
 """
 
+import re
 from decimal import Decimal, InvalidOperation
 
 import msgspec
@@ -33,7 +34,7 @@ from flatfare.dialects.openai_shape import (
     prompt_of,
     read_request,
 )
-from flatfare.dialects.reading import Exchange, Part, Reported
+from flatfare.dialects.reading import Asked, Exchange, Part, Reading, Reported
 
 
 class CostDetails(msgspec.Struct):
@@ -214,6 +215,18 @@ def _no_tool_fees(answer: RoutedResponse, exchange: Exchange, part: Part) -> tup
     return (part,)
 
 
+_OWN_TOOL = re.compile(rb'"(openrouter:[a-z_]{1,40})"')
+
+
+def _read_request(body: bytes, path: str) -> Asked:
+    """As everywhere, with the tools that OpenRouter is to run itself: their fees explain a charge."""
+    asked = read_request(body, path)
+    tools = sorted({name.decode() for name in _OWN_TOOL.findall(body)})
+    if not tools:
+        return asked
+    return msgspec.structs.replace(asked, details={**asked.details, "server_tools": ", ".join(tools)})
+
+
 TRAPS = """
 - `usage.cost` is what OpenRouter charged, in dollars. With one's own key (`is_byok`) it is only
   OpenRouter's fee, usually 0, and the upstream's bill stands in `cost_details.upstream_inference_cost`.
@@ -226,7 +239,21 @@ TRAPS = """
 - Model names are slugs, dated in the answer where they were not in the request; `:free` costs nothing.
 """
 
-CHAT = ChatShape(RoutedBody, _usage, reported=lambda body: _charge(body.usage), details=_details)
+
+class RoutedShape(ChatShape[RoutedBody]):
+    """Chat completions, whose upstream's tier is not always one that is billed."""
+
+    def reading(
+        self, usage: Usage, model: str | None, tier: str | None, answer: RoutedBody, exchange: Exchange
+    ) -> Reading:
+        if tier in ("provisioned", "scale"):
+            tier = (
+                None  # capacity that OpenRouter keeps at the upstream: its own users pay the standard rates
+            )
+        return super().reading(usage, model, tier, answer, exchange)
+
+
+CHAT = RoutedShape(RoutedBody, _usage, reported=lambda body: _charge(body.usage), details=_details)
 RESPONSES = ResponsesShape(
     RoutedResponse, _response_usage, reported=lambda body: _charge(body.usage), fees=_no_tool_fees
 )
@@ -247,7 +274,7 @@ DIALECT = Dialect(
             free="a look at an earlier call",
         ),
     ),
-    read_request=read_request,
+    read_request=_read_request,
     traps=TRAPS,
     prompt=prompt_of,
 )

@@ -1,57 +1,57 @@
-"""Pydantic's AI gateway: each provider's own shape, with an estimate of the charge in its usage.
+"""Pydantic's AI gateway: each provider's own shape, at the upstream's own rates.
 
-The rates are the upstream's; the gateway's estimate is its own sum and stands beside.
+Nothing is read here that the upstream's dialect does not read.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
 from flatfare.dialects import anthropic, openai
-from flatfare.dialects.dialect import Dialect, Route, Whole
+from flatfare.dialects.dialect import Dialect, Route, StreamReader, Whole
 from flatfare.dialects.openai_shape import prompt_of, read_request
-from flatfare.dialects.reading import Exchange, Part, Reading, Reported
-
-
-class Estimate(msgspec.Struct):
-    """What the gateway adds."""
-
-    cost_estimate: msgspec.Raw = msgspec.Raw()
-
-
-class GatewayUsage(msgspec.Struct):
-    """Usage with the gateway's object in it."""
-
-    pydantic_ai_gateway: Estimate | None = None
-
-
-class GatewayBody(msgspec.Struct):
-    """An answer with the gateway's object in it."""
-
-    usage: GatewayUsage | None = None
-
-
-_decode = msgspec.json.Decoder(GatewayBody).decode
+from flatfare.dialects.reading import Exchange, Reading
 
 
 def _through(whole: Whole, provider: str) -> Whole:
     def read(body: bytes, exchange: Exchange) -> Reading:
-        reading = whole(body, msgspec.structs.replace(exchange, provider=provider))
-        parts = tuple(
-            Part(part.model, part.usage, part.conditions, part.provider or provider, part.estimated)
-            for part in reading.parts
-        )
-        return msgspec.structs.replace(reading, parts=parts, reported=_estimate(body))
+        return _at_upstream(whole(body, exchange), provider)
 
     return read
 
 
-def _estimate(body: bytes) -> Reported | None:
-    usage = _decode(body).usage
-    if usage is None or usage.pydantic_ai_gateway is None:
+def _at_upstream(reading: Reading, provider: str) -> Reading:
+    parts = tuple(msgspec.structs.replace(part, provider=part.provider or provider) for part in reading.parts)
+    return msgspec.structs.replace(reading, parts=parts)
+
+
+class ThroughReader:
+    """Reads a stream as its upstream's."""
+
+    __slots__ = ("_provider", "_reader")
+
+    def __init__(self, reader: StreamReader, provider: str) -> None:
+        self._reader = reader
+        self._provider = provider
+
+    def event(self, name: str, data: bytes) -> None:
+        self._reader.event(name, data)
+
+    def finish(self) -> Reading:
+        return _at_upstream(self._reader.finish(), self._provider)
+
+
+Opening = Callable[[Exchange], StreamReader]
+
+
+def _stream_through(stream: Opening | None, provider: str) -> Opening | None:
+    if stream is None:
         return None
-    text = bytes(usage.pydantic_ai_gateway.cost_estimate).decode()
-    return (
-        Reported(text, "USD", "usage.pydantic_ai_gateway.cost_estimate") if text not in ("", "null") else None
-    )
+
+    def read(exchange: Exchange) -> StreamReader:
+        return ThroughReader(stream(exchange), provider)
+
+    return read
 
 
 def _routes(dialect: Dialect, prefix: str) -> tuple[Route, ...]:
@@ -61,18 +61,18 @@ def _routes(dialect: Dialect, prefix: str) -> tuple[Route, ...]:
             endpoint=f"{dialect.provider}.{route.endpoint}",
             path=f"{prefix}/(?:v1/)?{route.path.removeprefix('v1/')}",
             whole=_through(route.whole, dialect.provider),
+            stream=_stream_through(route.stream, dialect.provider),
             marks={**route.marks, "usage.pydantic_ai_gateway": None} if route.marks else {},
             stream_marks={},
         )
-        for dialect in (dialect,)
         for route in dialect.routes
     )
 
 
 TRAPS = """
 - Each upstream's answer comes in its own shape, priced at the upstream's own rates.
-- `usage.pydantic_ai_gateway.cost_estimate` is the gateway's own sum, in floating point: it can differ
-  from the exact one in the last digits.
+- `usage.pydantic_ai_gateway.cost_estimate` is the gateway's own estimate in floating point, not a charge:
+  it is not taken over.
 """
 
 DIALECT = Dialect(

@@ -16,6 +16,7 @@ import msgspec
 import flatfare.dialects
 from flatfare.core.errors import BadUsage
 from flatfare.dialects.dialect import Dialect, Route
+from flatfare.dialects.framing import Framing, JsonArray, JsonLines, ServerSentEvents
 from flatfare.dialects.reading import NOTHING, Asked, Exchange
 
 
@@ -115,6 +116,51 @@ def by_look(
             if marks and _bears(keys, marks) and (best is None or len(marks) > best[0]):
                 best = (len(marks), Recognised(dialect, route))
     return best[1] if best else None
+
+
+LOOKED_AT_MAX = 64
+"""Events at the start of a stream that are looked at: some begin with comments, pings and filters."""
+
+
+def by_body(body: bytes, provider: str | None = None) -> tuple[Recognised, bool] | None:
+    """The route that a bare body looks like, and whether it is a stream; None where nothing fits."""
+    start = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start[:1] == b"{":
+        keys = _object(body)
+        if keys is not None and (recognised := by_look(keys, False, provider)):
+            return recognised, False
+        first = [keys] if keys is not None else _first_objects(JsonLines(), body)
+        return _first_look(first, provider)
+    if start[:1] == b"[":
+        return _first_look(_first_objects(JsonArray(), body), provider)
+    return _first_look(_first_objects(ServerSentEvents(), body), provider)
+
+
+def _first_look(objects: list[Mapping[str, object]], provider: str | None) -> tuple[Recognised, bool] | None:
+    for keys in objects:
+        if recognised := by_look(keys, True, provider):
+            return recognised, True
+    return None
+
+
+def _first_objects(framing: Framing, body: bytes) -> list[Mapping[str, object]]:
+    objects = []
+    for position in range(0, len(body), 1 << 16):
+        for _, data in framing.feed(body[position : position + (1 << 16)]):
+            if (keys := _object(data)) is not None:
+                objects.append(keys)
+        if len(objects) >= LOOKED_AT_MAX:
+            return objects[:LOOKED_AT_MAX]
+    objects += [keys for _, data in framing.finish() if (keys := _object(data)) is not None]
+    return objects
+
+
+def _object(data: bytes) -> Mapping[str, object] | None:
+    try:
+        value = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _copied_last(dialect: Dialect) -> tuple[bool, str]:

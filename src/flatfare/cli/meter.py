@@ -1,0 +1,218 @@
+"""``flatfare meter``: what one recorded response cost, and why."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from flatfare.cli import output
+from flatfare.core.errors import BadUsage
+from flatfare.core.moments import iso, parse_moment
+from flatfare.core.pricing import amount_text, rate_text
+from flatfare.service.metering import Metered, Response, meter_response, standard_book
+from flatfare.service.pricing import PricedLine
+from flatfare.service.recordings import response_of, responses_in
+
+_LINE_FIELDS = (
+    output.Field("unit", "unit", "left", is_strong=True),
+    output.Field("count", "count"),
+    output.Field("rate", "rate"),
+    output.Field("amount", "amount"),
+    output.Field("since", "since", "left"),
+    output.Field("source", "source", "left"),
+)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.option(
+    "--provider", help="Who answered, such as openai or anthropic; found by itself where it can be."
+)
+@click.option("--endpoint", help="Which endpoint, such as chat.completions or messages.")
+@click.option("--model", help="The model asked for, where the response does not name one.")
+@click.option(
+    "--at", metavar="TIME", help="When the call was made; else as the provider stamped it, else now."
+)
+@click.option(
+    "--header", "headers", multiple=True, metavar="K:V", help="A header of the response. May be repeated."
+)
+@click.option("--region", help="Where it was served: us-east-1, eu, global …")
+@click.option("--tier", help="The service tier, where the response does not name it: flex, priority, batch …")
+@click.option(
+    "--request", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="The request's body."
+)
+@click.option("--status", type=int, default=200, show_default=True, help="The HTTP status of a raw body.")
+@click.option(
+    "--stream/--whole", "is_stream", default=None, help="Whether it is a stream; by its look otherwise."
+)
+@click.option(
+    "--computed", is_flag=True, help="Let the computed cost count, not the charge that the provider reported."
+)
+@click.option("--json", "is_json", is_flag=True, help="One JSON document, or JSON Lines for several.")
+def meter(
+    paths: tuple[str, ...],
+    provider: str | None,
+    endpoint: str | None,
+    model: str | None,
+    at: str | None,
+    headers: tuple[str, ...],
+    region: str | None,
+    tier: str | None,
+    request: str | None,
+    status: int,
+    is_stream: bool | None,
+    computed: bool,
+    is_json: bool,
+) -> None:
+    """Say what a recorded response cost, line by line.
+
+    A PATH is a body, a stream, a recording of an exchange, a folder of them, or - for stdin.
+
+    \b
+    flatfare meter answer.json
+    flatfare meter --provider anthropic --at 2026-05-01T12:00:00Z stream.txt
+    curl -s https://api.openai.com/v1/responses … | flatfare meter -
+
+    Each line of the table has a unit, how many, the rate, since when it holds and who says so. Ends with exit
+    code 1 where the cost of a single response is unknown.
+    """
+    hints = Response(
+        body=b"",
+        provider=provider,
+        endpoint=endpoint,
+        model=model,
+        at_us=_moment(at),
+        headers=_headers(headers),
+        region=region,
+        service_tier=tier,
+        request_body=Path(request).read_bytes() if request else b"",
+        status=status,
+        is_stream=is_stream,
+    )
+    is_list = len(paths) > 1 or Path(paths[0]).is_dir()
+    metered = _each(paths, hints, counts_reported=not computed)
+    if is_json and is_list:
+        output.print_json_lines(found.as_json(name) for name, found in metered)
+    elif is_list:
+        _print_list(metered)
+    else:
+        name, found = next(iter(metered))
+        if is_json:
+            output.print_json(found.as_json(name))
+        else:
+            _print_one(name, found)
+        sys.exit(0 if found.cost.is_known else 1)
+
+
+def _moment(at: str | None) -> int | None:
+    if at is None:
+        return None
+    moment, is_zoned = parse_moment(at)
+    if not is_zoned:
+        output.note(f"{at} names no zone: taken as UTC.")
+    return moment
+
+
+def _headers(headers: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise BadUsage(f"Found --header {header!r}: write NAME:VALUE.")
+        found[name.strip().lower()] = value.strip()
+    return found
+
+
+def _each(paths: Iterable[str], hints: Response, *, counts_reported: bool) -> Iterator[tuple[str, Metered]]:
+    book = standard_book()
+    for path in paths:
+        if path == "-":
+            response = response_of(sys.stdin.buffer.read(), hints)
+            yield "-", meter_response(response, book, counts_reported=counts_reported)
+            continue
+        for name, response in responses_in(Path(path), hints):
+            yield name, meter_response(response, book, counts_reported=counts_reported)
+
+
+def _print_list(metered: Iterable[tuple[str, Metered]]) -> None:
+    rows = []
+    known = Decimal(0)
+    unknown = 0
+    for name, found in metered:
+        amount = found.cost.as_json()["amount"]
+        known += Decimal(amount or 0)
+        unknown += amount is None
+        rows.append(
+            {
+                "file": name,
+                "model": found.model,
+                "input": found.usage.input_tokens,
+                "output": found.usage.output_tokens,
+                "cost": amount,
+                "state": str(found.cost.state),
+                "why": found.cost.reason,
+            }
+        )
+    fields = (
+        output.Field("file", "file", "left"),
+        output.Field("model", "model", "left"),
+        output.Field("input", "input"),
+        output.Field("output", "output"),
+        output.Field("cost", "USD", is_strong=True),
+        output.Field("state", "", "left"),
+        output.Field("why", "", "left"),
+    )
+    output.print_table(rows, fields)
+    at_least = f", at least: {unknown} unknown" if unknown else ""
+    output.say(f"{len(rows)} responses, ${known}{at_least}")
+
+
+def _print_one(name: str, found: Metered) -> None:
+    kind = "stream" if found.is_stream else "body"
+    output.say(
+        f"{name}: {found.provider or 'unknown provider'}, {found.endpoint or 'unknown endpoint'}, {kind}"
+    )
+    output.say(f"{found.model or 'no model named'} at {iso(found.at_us)} ({found.at_from})")
+    if found.lines:
+        output.print_table([_line_row(line) for line in found.lines], _LINE_FIELDS)
+    for label, text in _totals(found):
+        output.say(f"{label:<10} {text}")
+
+
+def _line_row(line: PricedLine) -> dict[str, object]:
+    said = line.provenance
+    per = {1_000_000: "per million", 1: "each"}.get(line.rate.per, f"per {line.rate.per:,}")
+    since = "always" if said.since_us is None else iso(said.since_us)[:10]
+    count = format(line.count, "f") if isinstance(line.count, Decimal) else f"{line.count:,}"
+    rated_as = "" if line.rated_as == line.unit else f" (as {line.rated_as})"
+    return {
+        "unit": line.unit,
+        "count": count,
+        "rate": f"{rate_text(line.rate)} {per}{rated_as}",
+        "amount": amount_text(line.amount),
+        "since": since,
+        "source": said.source + (f", checked {said.checked}" if said.checked else ""),
+    }
+
+
+def _totals(found: Metered) -> Iterator[tuple[str, str]]:
+    """The computed cost, the reported one, what lies between, and the one that counts."""
+    computed = found.computed_cost.as_json()
+    reported = found.reported_cost
+    if reported is not None:
+        yield "computed", _cost_text(computed)
+        yield "reported", f"{reported.amount} {reported.currency} ({reported.source})"
+        for cause in found.causes:
+            yield "difference", f"{amount_text(cause.amount_nano)} {cause.currency}: {cause.why}"
+    yield "cost", _cost_text(found.cost.as_json())
+    if found.reading.reason and found.reading.parts:
+        yield "note", found.reading.reason
+
+
+def _cost_text(cost: dict[str, str | None]) -> str:
+    why = f": {cost['reason']}" if cost["reason"] else ""
+    if cost["amount"] is None:
+        return f"{output.MISSING} unknown{why}"
+    return f"{cost['amount']} {cost['currency']}, {cost['state']}{why}"
