@@ -162,15 +162,24 @@ _FEES = (
 )
 
 
+_AMOUNTS = ("amount", "fee", "allocated", "idle")
+
+
 def _show(rows: list[dict[str, object]], fields: tuple[output.Field, ...], shape: str, empty: str) -> None:
     if shape == "json":
         output.print_json_lines(rows)
     elif shape == "csv":
         output.print_csv(rows, [field.key for field in fields])
     elif rows:
-        output.print_table(rows, fields)
+        output.print_table([_in_dollars(row) for row in rows], fields)
     else:
         output.say(empty)
+
+
+def _in_dollars(row: dict[str, object]) -> dict[str, object]:
+    """The row with its amounts as a person reads them."""
+    amounts = {key: dollar_text(nano_of(parse_amount(str(row[key]))[0])) for key in _AMOUNTS if key in row}
+    return {**row, **amounts}
 
 
 def _row(commitment: Commitment) -> dict[str, object]:
