@@ -6,7 +6,7 @@ What the total has beyond prompt and completion is thinking, and billed as outpu
 import msgspec
 
 from flatfare.core.usage import Usage
-from flatfare.dialects.leaves import count_of, rest_of, usage_of
+from flatfare.dialects.leaves import count_of, rest_of, usage_from, usage_of
 from flatfare.dialects.openai_shape import (
     ChatBody,
     ChatShape,
@@ -31,8 +31,8 @@ def _usage(body: ChatBody) -> Usage | None:
     hidden = rest_of(total, "total_tokens", {"prompt": prompt, "completion": completion}) if total else 0
     if details is not None and reasoning and hidden:
         details = msgspec.structs.replace(details, reasoning_tokens=0)
-    leaves = usage_of(
-        **prompt_leaves(prompt, usage.prompt_tokens_details), **completion_leaves(completion, details)
+    leaves = usage_from(
+        prompt_leaves(prompt, usage.prompt_tokens_details), completion_leaves(completion, details)
     )
     return leaves + usage_of(reasoning=hidden)
 

@@ -13,6 +13,8 @@ Wire = int | float | None
 
 def count_of(value: Wire, name: str) -> int:
     """A whole count that is not negative; none is zero."""
+    if type(value) is int and 0 <= value <= COUNT_MAX:
+        return value
     if value is None:
         return 0
     whole = int(value)
@@ -39,3 +41,10 @@ def rest_of(total: int, total_name: str, parts: dict[str, int]) -> int:
 def usage_of(**counts: Count) -> Usage:
     """Counts that were checked before, zeros left out."""
     return Usage.of_leaves({unit: count for unit, count in counts.items() if count})
+
+
+def usage_from(prompt: dict[str, Count], answer: dict[str, Count]) -> Usage:
+    """Leaves of a prompt and of its answer that were checked before, zeros left out."""
+    leaves = {unit: count for unit, count in prompt.items() if count}
+    leaves.update({unit: count for unit, count in answer.items() if count})
+    return Usage.of_leaves(leaves)

@@ -26,13 +26,11 @@ from flatfare.dialects.openai_shape import (
     read_request,
 )
 
-SEARCH_MODELS = ("-search-preview", "-search-api")
-
 
 def _usage(body: ChatBody) -> Usage | None:
     """As everywhere, with the search that search models make for every request, and bill by the call."""
     usage = chat_usage(body)
-    if usage is not None and body.model and any(mark in body.model for mark in SEARCH_MODELS):
+    if usage is not None and body.model and "-search-" in body.model and body.model.startswith("gpt-"):
         return usage + usage_of(web_search=1)
     return usage
 

@@ -11,7 +11,7 @@ import msgspec
 
 from flatfare.core.usage import Usage
 from flatfare.dialects.dialect import Route, StreamReader
-from flatfare.dialects.leaves import Wire, count_of, usage_of
+from flatfare.dialects.leaves import Wire, count_of, usage_from, usage_of
 from flatfare.dialects.openai_pictures import ImageUsage, image_leaves, picture_part
 from flatfare.dialects.openai_shape import (
     CompletionDetails,
@@ -60,9 +60,9 @@ def response_usage(usage: ResponseUsage | None) -> Usage | None:
         return None
     prompt = count_of(usage.input_tokens, "input_tokens")
     completion = count_of(usage.output_tokens, "output_tokens")
-    return usage_of(
-        **prompt_leaves(prompt, usage.input_tokens_details, "input_tokens"),
-        **completion_leaves(completion, usage.output_tokens_details, "output_tokens"),
+    return usage_from(
+        prompt_leaves(prompt, usage.input_tokens_details, "input_tokens"),
+        completion_leaves(completion, usage.output_tokens_details, "output_tokens"),
     )
 
 

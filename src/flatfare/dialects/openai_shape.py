@@ -12,9 +12,9 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
-from flatfare.core.usage import Usage
+from flatfare.core.usage import Count, Usage
 from flatfare.dialects.dialect import Prompt, Route, StreamReader
-from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
+from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_from, usage_of
 from flatfare.dialects.reading import (
     NO_CONDITIONS,
     NOTHING,
@@ -115,15 +115,15 @@ def chat_usage(body: ChatBody) -> Usage | None:
         return None
     prompt = count_of(usage.prompt_tokens, "prompt_tokens")
     completion = count_of(usage.completion_tokens, "completion_tokens")
-    return usage_of(
-        **prompt_leaves(prompt, usage.prompt_tokens_details),
-        **completion_leaves(completion, usage.completion_tokens_details),
+    return usage_from(
+        prompt_leaves(prompt, usage.prompt_tokens_details),
+        completion_leaves(completion, usage.completion_tokens_details),
     )
 
 
 def prompt_leaves(
     total: int, details: PromptDetails | None, total_name: str = "prompt_tokens"
-) -> dict[str, int]:
+) -> dict[str, Count]:
     """The leaves of a prompt whose total includes every part.
 
     What was cached is text as far as there is text; only what goes beyond it can be
@@ -137,8 +137,10 @@ def prompt_leaves(
     image = count_of(details.image_tokens, "image_tokens")
     video = count_of(details.video_tokens, "video_tokens")
     if not (audio or image or video):
-        parts = {"cached_tokens": cached, "cache_write_tokens": written} if cached or written else {}
-        return {"input": rest_of(total, total_name, parts), "cache_read": cached, "cache_write": written}
+        rest = total - cached - written
+        if rest < 0:
+            rest_of(total, total_name, {"cached_tokens": cached, "cache_write_tokens": written})
+        return {"input": rest, "cache_read": cached, "cache_write": written}
     media = {"audio_tokens": audio, "image_tokens": image, "video_tokens": video}
     text = rest_of(total, total_name, media)
     cached_media = max(0, cached + written - text)
@@ -161,16 +163,19 @@ def prompt_leaves(
 
 def completion_leaves(
     total: int, details: CompletionDetails | None, total_name: str = "completion_tokens"
-) -> dict[str, int]:
+) -> dict[str, Count]:
     """The leaves of a completion whose total includes every part."""
     if details is None:
         return {"output": total}
     reasoning = count_of(details.reasoning_tokens, "reasoning_tokens")
     audio = count_of(details.audio_tokens, "audio_tokens")
     image = count_of(details.image_tokens, "image_tokens")
-    parts = {"reasoning_tokens": reasoning, "audio_tokens": audio, "image_tokens": image}
+    rest = total - reasoning - audio - image
+    if rest < 0:
+        parts = {"reasoning_tokens": reasoning, "audio_tokens": audio, "image_tokens": image}
+        rest_of(total, total_name, parts)
     return {
-        "output": rest_of(total, total_name, parts),
+        "output": rest,
         "reasoning": reasoning,
         "output_audio": audio,
         "output_image": image,

@@ -10,9 +10,9 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from flatfare.core.errors import Contradiction
-from flatfare.core.usage import Usage
+from flatfare.core.usage import Count, Usage
 from flatfare.dialects.dialect import Dialect, Route
-from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
+from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_from, usage_of
 from flatfare.dialects.openai_responses import (
     ResponseBody,
     ResponsesShape,
@@ -96,12 +96,12 @@ def _leaves(
         return None
     prompt_total = count_of(prompt, "prompt_tokens")
     completion_total = count_of(completion, "completion_tokens")
-    usage = usage_of(**_prompt(prompt_total, read), **_completion(completion_total, written))
+    usage = usage_from(_prompt(prompt_total, read), _completion(completion_total, written))
     searches = _searches(tools)
     return usage + usage_of(web_search=searches) if searches else usage
 
 
-def _prompt(total: int, details: PromptDetails | None) -> dict[str, int]:
+def _prompt(total: int, details: PromptDetails | None) -> dict[str, Count]:
     """Google's cache is written and read by one request, so that writes may stand beside the prompt."""
     if details is not None:
         cached = count_of(details.cached_tokens, "cached_tokens")
@@ -112,7 +112,7 @@ def _prompt(total: int, details: PromptDetails | None) -> dict[str, int]:
     return prompt_leaves(total, details)
 
 
-def _completion(total: int, details: CompletionDetails | None) -> dict[str, int]:
+def _completion(total: int, details: CompletionDetails | None) -> dict[str, Count]:
     """Some upstreams count thinking with another tokenizer than the total: then only the total is billed."""
     if details is not None and count_of(details.reasoning_tokens, "reasoning_tokens") > total:
         return {"output": total}

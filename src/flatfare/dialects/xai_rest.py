@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import msgspec
 
-from flatfare.core.usage import Usage
-from flatfare.dialects.leaves import Wire, count_of, usage_of
+from flatfare.core.usage import Count, Usage
+from flatfare.dialects.leaves import Wire, count_of, usage_from, usage_of
 from flatfare.dialects.openai_pictures import picture_routes
 from flatfare.dialects.openai_responses import (
     ResponseBody,
@@ -74,7 +74,7 @@ class GrokResponse(ResponseBody):
 
 def completion_of(
     completion: int, total: int, prompt: int, details: CompletionDetails | None
-) -> dict[str, int]:
+) -> dict[str, Count]:
     """The leaves of an answer: reasoning is beside the completion where the total says so."""
     reasoning = count_of(details.reasoning_tokens, "reasoning_tokens") if details else 0
     if reasoning and total == prompt + completion + reasoning:
@@ -111,9 +111,9 @@ def _usage(body: GrokBody) -> Usage | None:
     prompt = count_of(usage.prompt_tokens, "prompt_tokens")
     completion = count_of(usage.completion_tokens, "completion_tokens")
     total = count_of(usage.total_tokens, "total_tokens")
-    leaves = usage_of(
-        **prompt_leaves(prompt, usage.prompt_tokens_details),
-        **completion_of(completion, total, prompt, usage.completion_tokens_details),
+    leaves = usage_from(
+        prompt_leaves(prompt, usage.prompt_tokens_details),
+        completion_of(completion, total, prompt, usage.completion_tokens_details),
     )
     return leaves + tool_fees(usage.server_side_tool_usage_details, usage.num_sources_used)
 
@@ -125,9 +125,9 @@ def _response_usage(body: GrokResponse) -> Usage | None:
     prompt = count_of(usage.input_tokens, "input_tokens")
     output = count_of(usage.output_tokens, "output_tokens")
     total = count_of(usage.total_tokens, "total_tokens")
-    leaves = usage_of(
-        **prompt_leaves(prompt, usage.input_tokens_details, "input_tokens"),
-        **completion_of(output, total, prompt, usage.output_tokens_details),
+    leaves = usage_from(
+        prompt_leaves(prompt, usage.input_tokens_details, "input_tokens"),
+        completion_of(output, total, prompt, usage.output_tokens_details),
     )
     return leaves + tool_fees(usage.server_side_tool_usage_details, usage.num_sources_used)
 
