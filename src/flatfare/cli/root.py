@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import keyword
 import pkgutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 from flatfare import __version__
 from flatfare.cli.options import place_options
 
+_FOLDER = Path(__file__).parent
 _NOT_COMMANDS = {"root", "output", "options"}
 
 
@@ -17,19 +19,20 @@ class Nouns(click.Group):
     """A group whose commands are the modules of this package that hold a command of their own name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        folder = str(Path(__file__).parent)
-        names = {module.name for module in pkgutil.iter_modules([folder])} - _NOT_COMMANDS
+        names = {module.name for module in pkgutil.iter_modules([str(_FOLDER)])} - _NOT_COMMANDS
         return sorted(name.rstrip("_").replace("_", "-") for name in names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        name = cmd_name.replace("-", "_")
-        module_name = "import_" if name == "import" else name
-        module = importlib.import_module(f"flatfare.cli.{module_name}")
-        command = getattr(module, module_name)
+        name = _module_of(cmd_name)
+        command = getattr(importlib.import_module(f"flatfare.cli.{name}"), name)
         assert isinstance(command, click.Command)
         return _placed(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _brief(name)) for name in self.list_commands(ctx)])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -39,6 +42,17 @@ class Nouns(click.Group):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+
+def _module_of(command: str) -> str:
+    name = command.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def _brief(command: str) -> str:
+    """What a command does, from the first line of its module, which need not be imported for that."""
+    source = (_FOLDER / f"{_module_of(command)}.py").read_text(encoding="utf-8")
+    return source.removeprefix('"""').partition("\n")[0].partition(": ")[2].rstrip('."')
 
 
 def _placed(command: click.Command) -> click.Command:

@@ -1,0 +1,85 @@
+"""The command line's frame: every noun is found, explained, and takes the options that work everywhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from flatfare.cli.root import _brief, root
+
+COMMANDS = root.list_commands(click.Context(root))
+
+
+def every_command(
+    group: click.Group, trail: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], click.Command]]:
+    found: list[tuple[tuple[str, ...], click.Command]] = []
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        found.append(((*trail, name), command))
+        if isinstance(command, click.Group):
+            found += every_command(command, (*trail, name))
+    return found
+
+
+ALL = every_command(root)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_noun_says_in_one_line_what_it_does(name: str) -> None:
+    assert len(_brief(name)) > 10, (
+        f"cli/{name}.py begins with a line like: ``flatfare {name}``: what it does."
+    )
+
+
+@pytest.mark.parametrize(("trail", "command"), ALL, ids=[" ".join(trail) for trail, _ in ALL])
+def test_each_command_is_documented_and_takes_the_options_that_work_everywhere(
+    trail: tuple[str, ...], command: click.Command
+) -> None:
+    assert command.help, f"flatfare {' '.join(trail)} has no help"
+    names = {option for param in command.params for option in param.opts}
+    assert {"--config", "--database", "--lake"} <= names
+    for param in command.params:
+        if isinstance(param, click.Option) and not param.hidden:
+            assert param.help, f"{param.opts} of flatfare {' '.join(trail)} has no help"
+
+
+def test_a_misspelt_command_is_guessed() -> None:
+    result = CliRunner().invoke(root, ["docter"])
+    assert result.exit_code == 2
+    assert "Did you mean 'doctor'?" in result.output
+
+
+def test_the_book_can_be_named_before_and_behind_the_command(tmp_path: Path) -> None:
+    for arguments in (["--database", "x.db", "seal"], ["seal", "--database", "x.db"]):
+        result = subprocess.run(
+            [sys.executable, "-m", "flatfare", *arguments], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert result.returncode == 1
+        assert "no book at x.db" in result.stderr
+
+
+def test_settings_that_are_wrong_are_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "flatfare.yaml").write_text("datbase: x\n", encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-m", "flatfare", "seal"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("flatfare: The configuration flatfare.yaml sets 'datbase'")
+
+
+def test_help_needs_no_heavy_module() -> None:
+    probe = (
+        "import sys; sys.argv = ['flatfare', '--help']\n"
+        "from flatfare.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'duckdb', 'rich', 'yaml', 'genai_prices', 'msgspec', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,65 @@
+"""Settings: flags before environment before file before defaults; secrets never print."""
+
+from pathlib import Path
+
+import pytest
+
+from flatfare.config import Settings, load_settings
+from flatfare.core.errors import BadInput
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "flatfare.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_defaults_hold_where_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(environment={"HOME": str(tmp_path)}) == Settings()
+
+
+def test_flags_before_environment_before_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "lake: from-file\ndatabase: from-file\nlisten: 1.2.3.4:5\n")
+    environment = {"FLATFARE_LAKE": "from-env", "FLATFARE_DATABASE": "from-env"}
+    settings = load_settings(file, environment, lake="from-flag", database=None)
+    assert (settings.lake, settings.database, settings.listen) == ("from-flag", "from-env", "1.2.3.4:5")
+
+
+def test_the_users_own_folder_is_looked_in_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "xdg" / "flatfare"
+    folder.mkdir(parents=True)
+    written(folder, "lake: theirs\n")
+    assert load_settings(environment={"XDG_CONFIG_HOME": str(tmp_path / "xdg")}).lake == "theirs"
+    written(tmp_path, "lake: here\n")
+    assert load_settings(environment={"XDG_CONFIG_HOME": str(tmp_path / "xdg")}).lake == "here"
+
+
+def test_secrets_come_from_the_environment_and_never_print(tmp_path: Path) -> None:
+    file = written(tmp_path, 'providers:\n  openai: {base_url: "https://a/v1", api_key: "${KEY}"}\n')
+    settings = load_settings(file, {"KEY": "sk-very-secret"})
+    assert settings.providers["openai"].api_key == "sk-very-secret"
+    assert settings.providers["openai"].dialect == "openai"
+    assert "very-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("datbase: x", "sets 'datbase', which is not known"),
+        ("- a\n- b", "holds no settings"),
+        ("lake: [", "cannot be read"),
+        ("providers:\n  x: {}", "no base_url"),
+        ("providers: 5", "write name: value"),
+        ("cost_that_counts: guessed", "either 'reported' or 'computed'"),
+    ],
+)
+def test_a_wrong_file_is_refused_naming_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        load_settings(written(tmp_path, text), {})
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no configuration file"):
+        load_settings(tmp_path / "nowhere.yaml", {})
