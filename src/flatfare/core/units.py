@@ -63,7 +63,7 @@ _TABLE = (
     ("code_execution", "call", None, "runs of code by the provider, where billed by run"),
     ("code_execution_second", "second", None, "seconds of sandbox time for code execution"),
     ("tool_call", "call", None, "other tools run by the provider, where billed by call"),
-    ("session_second", "second", None, "seconds of a live session, where billed by time and not by what was said"),
+    ("session_second", "second", None, "seconds of a live session, where billed by time"),
     ("compute_second", "second", None, "seconds of rented compute"),
 )
 
