@@ -14,7 +14,9 @@ class Layer:
     """A layer out of YAML texts, one per provider."""
 
     def __init__(self, trust: Trust, *texts: str) -> None:
-        found = [Catalogue(read_yaml(text.encode(), "test"), trust, f"the {trust.name} layer") for text in texts]
+        found = [
+            Catalogue(read_yaml(text.encode(), "test"), trust, f"the {trust.name} layer") for text in texts
+        ]
         self._catalogues = {str(catalogue.raw["provider"]): catalogue for catalogue in found}
         for catalogue in found:
             catalogue.check()
@@ -73,7 +75,9 @@ def written(found: Found, unit: str) -> str:
     return rate_text(rate) if rate.per == 1_000_000 else f"{rate_text(rate)} per {rate.per}"
 
 
-def missing(of: PriceBook, model: str = "m", when: str = "2026-06-01", provider: str = "p", **more: str) -> str:
+def missing(
+    of: PriceBook, model: str = "m", when: str = "2026-06-01", provider: str = "p", **more: str
+) -> str:
     """Why there is no price; fails where there is one."""
     found = of.find(provider, model, at(when), Circumstances(**more))
     assert isinstance(found, Missing), found

@@ -192,7 +192,7 @@ models:
 def test_terms_of_an_organisation_are_its_own() -> None:
     found = book(
         PLAIN,
-        own="{provider: p, always: [{times: '0.8', units: all, organisation: acme, from: 2026-01-01, name: terms}]}",
+        own="{provider: p, always: [{times: '0.8', units: all, organisation: acme, from: 2026-01-01}]}",
     )
     assert rates(found, organisation="acme") == {"input": "1.60", "output": "6.40"}
     assert rates(found, organisation="acme", when="2025-12-31")["input"] == "2.00"
@@ -243,7 +243,9 @@ models:
 """
     )
 
-    @pytest.mark.parametrize("name", ["gpt-4o", "GPT-4o", "gpt-4o-2024-08-06", "gpt-4o-20240806", "models/gpt-4o"])
+    @pytest.mark.parametrize(
+        "name", ["gpt-4o", "GPT-4o", "gpt-4o-2024-08-06", "gpt-4o-20240806", "models/gpt-4o"]
+    )
     def test_a_snapshot_is_found_under_its_undated_name(self, name: str) -> None:
         assert rates(self.BOOK, name) == {"input": "1.00"}
 
@@ -287,7 +289,10 @@ class TestElsewhere:
 
     def test_same_as_borrows_and_adds(self) -> None:
         mine = "{provider: azure, models: {chat: {same_as: openai/gpt-4o, prices: [{rates: {output: '9'}}]}}}"
-        assert rates(book((self.MAKER, mine)), "chat", provider="azure") == {"input": "2.50", "output": "9.00"}
+        assert rates(book((self.MAKER, mine)), "chat", provider="azure") == {
+            "input": "2.50",
+            "output": "9.00",
+        }
 
     def test_same_as_in_a_circle_ends(self) -> None:
         circle = "{provider: p, models: {a: {same_as: p/b}, b: {same_as: p/a}}}"
@@ -346,13 +351,19 @@ models:
     ("text", "sentence"),
     [
         ("{provider: p, models: {m: {prices: [{rate: {input: 1}}]}}}", "m: Found 'rate' in a statement"),
-        ("{provider: p, models: {m: {prices: [{rates: {inptu: 1}}]}}}", "m: Found 'inptu' where a billable unit"),
+        (
+            "{provider: p, models: {m: {prices: [{rates: {inptu: 1}}]}}}",
+            "m: Found 'inptu' where a billable unit",
+        ),
         ("{provider: p, models: {m: {prices: [{rates: {input: -1}}]}}}", "write it like 2.50"),
         ("{provider: p, models: {m: {prices: [{when: {context: 200k}, times: 2}]}}}", "'over 200000'"),
         ("{provider: p, models: {m: {prices: [{when: {during: peak}, times: 2}]}}}", "names none"),
         ("{provider: p, models: {m: {prces: []}}}", "found 'prces'"),
         ("{provider: p, modles: {}}", "Found 'modles' at the top"),
-        ("{provider: p, models: {m: {prices: [{from: soon, rates: {input: 1}}]}}}", "where a time was expected"),
+        (
+            "{provider: p, models: {m: {prices: [{from: soon, rates: {input: 1}}]}}}",
+            "where a time was expected",
+        ),
     ],
 )
 def test_a_misspelt_statement_is_refused(text: str, sentence: str) -> None:

@@ -1,6 +1,7 @@
 """Hours of the week: half-open spans, in their own zone, with days that are excepted."""
 
 from datetime import date
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -31,18 +32,25 @@ def test_a_worked_weekend_counts_as_a_workday() -> None:
 
 
 WEEK = window_of(
-    {"zone": "Europe/Berlin", "days": ["mon", "sat"], "hours": ["01:00-04:00", "22:00-02:30"], "except": ["2026-10-26"]}
+    {
+        "zone": "Europe/Berlin",
+        "days": ["mon", "sat"],
+        "hours": ["01:00-04:00", "22:00-02:30"],
+        "except": ["2026-10-26"],
+    }
 )
 
 
 @given(st.integers(at("2026-10-20"), at("2026-11-10")), st.integers(1, 20 * 86_400_000_000))
 def test_nothing_changes_between_two_edges(start: int, length: int) -> None:
     edges = [start, *WEEK.edges(start, start + length), start + length]
-    for before, after in zip(edges, edges[1:], strict=False):
+    for before, after in pairwise(edges):
         assert WEEK.holds(before) == WEEK.holds(after - 1)
 
 
-@pytest.mark.parametrize("raw", [{"hours": ["25:00-26:00"]}, {"days": ["someday"]}, {"zone": "Mars/One"}, {"hour": "1"}])
+@pytest.mark.parametrize(
+    "raw", [{"hours": ["25:00-26:00"]}, {"days": ["someday"]}, {"zone": "Mars/One"}, {"hour": "1"}]
+)
 def test_what_is_no_window_is_refused(raw: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         window_of(raw)

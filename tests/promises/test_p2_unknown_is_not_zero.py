@@ -1,4 +1,4 @@
-"""P2: no price or no usage makes a cost unknown, with a reason; nothing is priced at zero for want of a price."""
+"""P2: no price or no usage makes a cost unknown, with a reason; nothing is zero for want of a price."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,9 @@ BOOK = PriceBook.standard()
 
 @given(
     st.text(max_size=60).map(lambda text: f"no-such-model-{text}"),
-    st.sampled_from(["openai", "anthropic", "gemini", "vertex", "bedrock", "azure", "mistral", "groq", "nobody"]),
+    st.sampled_from(
+        ["openai", "anthropic", "gemini", "vertex", "bedrock", "azure", "mistral", "groq", "nobody"]
+    ),
     st.sampled_from(sorted(UNITS)),
 )
 def test_an_unknown_model_is_unknown_and_never_zero(model: str, provider: str, unit: str) -> None:

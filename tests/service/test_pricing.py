@@ -25,7 +25,8 @@ models:
   m:
     prices:
       - {until: 2026-01-01, rates: {input: 3.333333, output: 7}}
-      - {from: 2026-01-01, rates: {input: 2.222222, cache_read: 0.1x input, output: 9.99, web_search: 10 per 1000}}
+      - from: 2026-01-01
+        rates: {input: 2.222222, cache_read: 0.1x input, output: 9.99, web_search: 10 per 1000}
       - {when: {context: over 1000}, times: 2}
       - {when: {during: peak}, times: 3}
       - {rates: {input_audio_second: 0.006 per 60}}
@@ -87,10 +88,12 @@ def test_parts_of_several_models_are_summed_and_rounded_once() -> None:
 
 
 def test_the_served_model_counts_and_else_the_asked_one() -> None:
-    assert cost_reading(BOOK, reading(Part(None, Usage(input=1)), model="advisor"), call(model="m")) == Cost.measured(
+    assert cost_reading(
+        BOOK, reading(Part(None, Usage(input=1)), model="advisor"), call(model="m")
+    ) == Cost.measured(5_000)
+    assert cost_reading(BOOK, reading(Part(None, Usage(input=1))), call(model="advisor")) == Cost.measured(
         5_000
     )
-    assert cost_reading(BOOK, reading(Part(None, Usage(input=1))), call(model="advisor")) == Cost.measured(5_000)
     unnamed = cost_reading(BOOK, reading(Part(None, Usage(input=1))), call())
     assert unnamed.reason == "neither the request nor the answer names a model: name it with --model"
 
@@ -131,11 +134,15 @@ def test_counts_that_were_inferred_make_an_estimate() -> None:
 
 
 def test_what_is_free_costs_nothing_and_says_why() -> None:
-    assert cost_reading(BOOK, free("an error of status 429"), call()) == Cost.measured(0, "an error of status 429")
+    assert cost_reading(BOOK, free("an error of status 429"), call()) == Cost.measured(
+        0, "an error of status 429"
+    )
 
 
 def test_an_answer_without_usage_is_unknown_and_says_why() -> None:
-    assert cost_reading(BOOK, unread("no usage in the stream"), call()) == Cost.unknown("no usage in the stream")
+    assert cost_reading(BOOK, unread("no usage in the stream"), call()) == Cost.unknown(
+        "no usage in the stream"
+    )
 
 
 def test_a_unit_without_a_rate_names_the_command_that_adds_it() -> None:

@@ -20,6 +20,7 @@ DATA = Path(__file__).parent / "data"
 EXCHANGE_FILE = "exchange.yaml"
 EVERY_PROVIDER = "*"
 OWN_SOURCE = "own rate"
+_NAMING = ("same_as", "free", "also", "match")
 
 
 class Layer(Protocol):
@@ -115,16 +116,16 @@ class StatedLayer:
         statement = {
             key: value
             for key, value in line.items()
-            if key not in {"provider", "model", "trust", "recorded_at", "same_as", "free", "also"}
+            if key not in {"provider", "model", "trust", "recorded_at", *_NAMING}
         }
         always, models = raw["always"], raw["models"]
         assert isinstance(always, list)
         assert isinstance(models, dict)
-        if model == "*":
+        if model == "*" and not any(key in line for key in _NAMING):
             always.append(statement)
             return
         entry = models.setdefault(model, {"prices": []})
-        for key in ("same_as", "free", "also"):
+        for key in _NAMING:
             if key in line:
                 entry[key] = line[key]
         if "rates" in statement or "times" in statement or "minimum" in statement:

@@ -18,7 +18,7 @@ from flatfare.core.money import NANO
 from flatfare.core.pricing import MILLION, Rate
 from flatfare.core.units import INPUT_TOKENS, OUTPUT_TOKENS, UNITS
 from flatfare.core.usage import Count
-from flatfare.prices.windows import Window
+from flatfare.prices.windows import Window, window_of
 
 Raw = Mapping[str, object]
 """A statement or a model as text: what YAML, JSON and the price log hold."""
@@ -183,7 +183,7 @@ def when_of(raw: Raw, windows: Mapping[str, Window]) -> When:
         tier=frozenset(texts(raw["tier"])) if "tier" in raw else None,
         region=tuple(text.lower() for text in texts(raw["region"])) if "region" in raw else None,
         context=context_of(str(raw["context"])) if "context" in raw else None,
-        during=_during(str(raw["during"]), windows) if "during" in raw else None,
+        during=_during(raw["during"], windows) if "during" in raw else None,
         details=details,
     )
 
@@ -273,7 +273,10 @@ def _mapping(raw: Raw, key: str) -> Mapping[str, object]:
     return value
 
 
-def _during(text: str, windows: Mapping[str, Window]) -> tuple[Window, bool]:
+def _during(value: object, windows: Mapping[str, Window]) -> tuple[Window, bool]:
+    if isinstance(value, Mapping):
+        return window_of(value), True
+    text = str(value)
     name = text.removeprefix("not ")
     if name not in windows:
         raise BadInput(f"Found the window {name!r}: this file names {', '.join(windows) or 'none'}.")

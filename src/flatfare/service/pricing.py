@@ -7,7 +7,9 @@ way and the explained way give the same nano unit.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
+from flatfare.config import Settings
 from flatfare.core.cost import Cost
 from flatfare.core.money import half_even
 from flatfare.core.pricing import Line, Rate
@@ -15,9 +17,24 @@ from flatfare.core.usage import Count
 from flatfare.dialects.reading import Exchange, Part, Reading
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.exchange import Exchanged
+from flatfare.prices.log import FileLog
 from flatfare.prices.schedule import Provenance
 
 NO_TIME = "the moment of the call is not known: give it with --at, prices change"
+
+
+def price_log_of(settings: Settings) -> FileLog:
+    """The log of own rates that the settings name: else a file beside the book."""
+    if settings.prices:
+        return FileLog(Path(settings.prices))
+    place = settings.database.removeprefix("sqlite:///")
+    book = Path("flatfare.db") if "://" in place else Path(place)
+    return FileLog(book.with_suffix(".prices.jsonl"))
+
+
+def open_price_book(settings: Settings) -> PriceBook:
+    """The price book under the settings' own rates and deployment names."""
+    return PriceBook.standard(price_log_of(settings), settings.deployments)
 
 
 @dataclass(frozen=True, slots=True)

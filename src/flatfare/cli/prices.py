@@ -1,0 +1,469 @@
+"""``flatfare prices``: what the price book says, who says so and since when; and adding to it."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import ParamSpec, TypeVar
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import Moment, format_options, pass_settings
+from flatfare.config import Settings
+from flatfare.core.errors import BadUsage, NotFound
+from flatfare.core.moments import iso
+from flatfare.core.pricing import rate_text
+from flatfare.core.units import UNITS
+from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
+from flatfare.prices.catalogue import Trust
+from flatfare.prices.log import EXCHANGE
+from flatfare.prices.schedule import Provenance
+from flatfare.service import price_updates
+from flatfare.service.price_updates import Change, NewRates
+from flatfare.service.pricing import open_price_book, price_log_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LAYERS = {
+    Trust.OWN: "own",
+    Trust.REVIEWED: "reviewed",
+    Trust.IMPORTED: "updated",
+    Trust.SHIPPED: "shipped",
+}
+_LIST = (
+    output.Field("provider", "provider", "left"),
+    output.Field("model", "model", "left", is_strong=True),
+    output.Field("input", "input"),
+    output.Field("cache_read", "cached"),
+    output.Field("output", "output"),
+    output.Field("currency", "", "left"),
+    output.Field("since", "since", "left"),
+    output.Field("source", "who says so", "left"),
+)
+_SHOW = (
+    output.Field("unit", "unit", "left", is_strong=True),
+    output.Field("rate", "rate"),
+    output.Field("per", "per"),
+    output.Field("since", "since", "left"),
+    output.Field("layer", "layer", "left"),
+    output.Field("source", "who says so", "left"),
+    output.Field("checked", "checked", "left"),
+    output.Field("note", "note", "left"),
+)
+_DISAGREE = (
+    output.Field("unit", "unit", "left"),
+    output.Field("rate", "rate"),
+    output.Field("per", "per"),
+    output.Field("applies", "applies", "left"),
+    output.Field("source", "who says so", "left"),
+)
+_DIFF = (
+    output.Field("provider", "provider", "left"),
+    output.Field("model", "model", "left", is_strong=True),
+    output.Field("when", "when", "left"),
+    output.Field("unit", "unit", "left"),
+    output.Field("before", "book"),
+    output.Field("after", "source"),
+    output.Field("from", "from", "left"),
+    output.Field("remark", "", "left"),
+)
+
+
+@click.group()
+def prices() -> None:
+    """The price book: dated rates, and who says so."""
+
+
+def condition_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds the options that choose among the rates of a model."""
+    for flags, text in (
+        (("--tier",), "Service tier: flex, priority, batch, fast, provisioned."),
+        (("--region",), "Region or geography, such as eu or us-east-1."),
+        (("--organisation",), "Whose terms apply."),
+    ):
+        command = click.option(*flags, help=text)(command)
+    return click.option(
+        "--detail",
+        "details",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Another condition, such as size=1024x1024.",
+    )(command)
+
+
+@prices.command("list")
+@click.argument("provider", required=False)
+@click.option("--at", type=Moment(), metavar="TIME", help="As of this moment instead of now.")
+@click.option("--like", help="Only models whose name contains this.")
+@format_options
+@pass_settings
+def list_(settings: Settings, provider: str | None, at: int | None, like: str | None, shape: str) -> None:
+    """Every model with a price: its standard rates, per million tokens."""
+    book = open_price_book(settings)
+    rows = list(_listed(book, [provider] if provider else book.providers(), like, at or _now_us()))
+    if not rows:
+        raise NotFound(
+            f"No model like {like or '*'!r} has a price at {provider or 'any provider'}. "
+            f"Providers: {', '.join(book.providers())}."
+        )
+    _print(rows, _LIST, shape)
+
+
+@prices.command()
+@click.argument("model", metavar="PROVIDER/MODEL")
+@click.option("--at", type=Moment(), metavar="TIME", help="As of this moment instead of now.")
+@click.option(
+    "--prompt", type=int, default=1, metavar="TOKENS", help="Size of the prompt, for context tiers."
+)
+@condition_options
+@format_options
+@pass_settings
+def show(
+    settings: Settings,
+    model: str,
+    at: int | None,
+    prompt: int,
+    tier: str | None,
+    region: str | None,
+    organisation: str | None,
+    details: tuple[str, ...],
+    shape: str,
+) -> None:
+    """The rates that apply to a model, who says so and since when, and where sources disagree."""
+    provider, name = _named(model)
+    book, moment = open_price_book(settings), at or _now_us()
+    circumstances = Circumstances(tier, region, _pairs(details), organisation)
+    counts = {"input": prompt}
+    found = book.find(provider, name, moment, circumstances, counts)
+    if isinstance(found, Missing):
+        raise NotFound(found.reason)
+    rows = [_rate_row(found, unit) for unit in found.rates]
+    said = price_updates.disagreements(book, provider, name, moment, circumstances, counts)
+    disagreeing: list[dict[str, object]] = [
+        {
+            "unit": item.unit,
+            "rate": rate_text(item.rate),
+            "per": item.rate.per,
+            "applies": "yes" if item.counts else "",
+            "source": item.source,
+            "checked": item.checked,
+        }
+        for item in said
+    ]
+    if shape == "csv":
+        output.print_csv(rows, [field.key for field in _SHOW])
+    elif shape == "json":
+        output.print_json(_document(found, moment, rows, disagreeing, book, circumstances))
+    else:
+        output.print_table(
+            rows, _SHOW, f"{found.provider}/{found.model} on {iso(moment)[:10]}, {found.currency}"
+        )
+        if disagreeing:
+            output.say()
+            output.print_table(disagreeing, _DISAGREE, "Sources disagree")
+
+
+@prices.command()
+@click.argument("model", metavar="PROVIDER/MODEL")
+@click.option("--input", "input_", metavar="AMOUNT", help="Per million tokens.")
+@click.option("--output", "output_", metavar="AMOUNT", help="Per million tokens.")
+@click.option("--cache-read", metavar="AMOUNT", help="Per million tokens.")
+@click.option("--cache-write", metavar="AMOUNT", help="Per million tokens.")
+@click.option(
+    "--rate", "rates", multiple=True, metavar="UNIT=AMOUNT", help="Any other unit: web_search='10 per 1000'."
+)
+@click.option("--times", metavar="FACTOR", help="A multiplier in place of rates: 0.85 is 15 % off.")
+@click.option("--units", metavar="GROUP", help="What --times covers: tokens, fees, all, or a unit.")
+@click.option("--from", "starts", metavar="DAY", help="The first day it holds; now, if left out.")
+@click.option("--until", metavar="DAY", help="The first day it no longer holds.")
+@click.option("--context", metavar="SIZE", help="Size of prompt: 'over 200000' or 'from 200000'.")
+@click.option(
+    "--minimum", "minimums", multiple=True, metavar="UNIT=COUNT", help="The least billed per request."
+)
+@click.option("--currency", metavar="CODE", help="Of these rates; dollars, if left out.")
+@click.option("--same-as", metavar="PROVIDER/MODEL", help="It has the rates of that model.")
+@click.option("--free", "is_free", is_flag=True, help="It costs nothing: an own server.")
+@click.option("--source", metavar="TEXT", help="Who says so.")
+@click.option("--note", metavar="TEXT", help="What is odd about it.")
+@click.option("--name", metavar="TEXT", help="Multipliers of one name exclude each other.")
+@click.option(
+    "--correct", is_flag=True, help="Change a known price of the past; calls on record keep their cost."
+)
+@click.option("--allow-jump", is_flag=True, help="Take a rate that is a thousandfold from what it was.")
+@condition_options
+@format_options
+@pass_settings
+def add(
+    settings: Settings,
+    model: str,
+    input_: str | None,
+    output_: str | None,
+    cache_read: str | None,
+    cache_write: str | None,
+    rates: tuple[str, ...],
+    times: str | None,
+    units: str | None,
+    starts: str | None,
+    until: str | None,
+    context: str | None,
+    minimums: tuple[str, ...],
+    currency: str | None,
+    same_as: str | None,
+    is_free: bool,
+    source: str | None,
+    note: str | None,
+    name: str | None,
+    correct: bool,
+    allow_jump: bool,
+    tier: str | None,
+    region: str | None,
+    organisation: str | None,
+    details: tuple[str, ...],
+    shape: str,
+) -> None:
+    """Add own rates or terms; the past keeps its price.
+
+    PROVIDER/MODEL may be openai/*, for every model of a provider, */* for all, or exchange/EUR with
+    --rate 1.08, dollars per unit.
+    """
+    provider, model_name = _named(model)
+    log, now_us = price_log_of(settings), _now_us()
+    if provider == EXCHANGE:
+        if len(rates) != 1:
+            raise BadUsage(
+                "An exchange rate is one number: flatfare prices add exchange/EUR --rate 1.08 --from DAY"
+            )
+        added = price_updates.add_exchange_rate(log, model_name, rates[0], starts, source, now_us)
+    else:
+        plain = {"input": input_, "output": output_, "cache_read": cache_read, "cache_write": cache_write}
+        stated = {unit: amount for unit, amount in plain.items() if amount is not None} | _pairs(rates)
+        if not (stated or times or same_as or is_free or minimums):
+            raise BadUsage("Found nothing to add: give --input and --output, --times, --same-as or --free.")
+        when: dict[str, object] = {"tier": tier, "region": region, "context": context, **_pairs(details)}
+        new = NewRates(
+            provider,
+            model_name,
+            stated,
+            starts=starts,
+            until=until,
+            when={key: value for key, value in when.items() if value is not None},
+            times=times,
+            units=units,
+            name=name,
+            minimum=_pairs(minimums),
+            currency=currency,
+            source=source,
+            note=note,
+            organisation=organisation,
+            same_as=same_as,
+            is_free=is_free,
+        )
+        added = price_updates.add(log, new, now_us, may_correct=correct, may_jump=allow_jump)
+    if shape == "json":
+        output.print_json({"added": added.is_new, "log": str(log.path), "line": dict(added.line)})
+    elif added.is_new:
+        output.say(f"Added to {log.path}: {model} {_since(added.line)}.")
+    else:
+        output.say(f"{log.path} says that already; nothing was added.")
+
+
+def source_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds the options that choose a source and what of it."""
+    command = click.option(
+        "--provider", "providers", multiple=True, help="Only this provider. May be repeated."
+    )(command)
+    return click.option(
+        "--from",
+        "source",
+        default="genai-prices",
+        show_default=True,
+        metavar="SOURCE",
+        help="genai-prices, litellm, or a file of LiteLLM's, models.dev's or our own form.",
+    )(command)
+
+
+@prices.command()
+@source_options
+@format_options
+@pass_settings
+def diff(settings: Settings, source: str, providers: tuple[str, ...], shape: str) -> None:
+    """What a source says differently from the book; nothing is changed."""
+    book = open_price_book(settings)
+    changes = price_updates.differences(book, price_updates.read_source(source), _now_us(), providers)
+    _print([_change_row(change) for change in changes], _DIFF, shape)
+    if not changes:
+        output.note(f"{source} says nothing that the book does not.")
+
+
+@prices.command()
+@source_options
+@click.option("--allow-jump", is_flag=True, help="Take rates that are a thousandfold from what they were.")
+@click.option("--backdate", is_flag=True, help="From the days the source gives, not from now.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@format_options
+@pass_settings
+def update(
+    settings: Settings,
+    source: str,
+    providers: tuple[str, ...],
+    allow_jump: bool,
+    backdate: bool,
+    yes: bool,
+    shape: str,
+) -> None:
+    """Take over what a source says, from now on; what held before stays."""
+    log, now_us = price_log_of(settings), _now_us()
+    book = open_price_book(settings)
+    changes = price_updates.differences(book, price_updates.read_source(source), now_us, providers)
+    _print([_change_row(change) for change in changes], _DIFF, shape)
+    if not changes:
+        output.note(f"{source} says nothing that the book does not.")
+        return
+    if (
+        not yes
+        and sys.stdin.isatty()
+        and not click.confirm(f"Append {len(changes)} rates to {log.path}?", err=True)
+    ):
+        output.note("Nothing was changed.")
+        return
+    lines = price_updates.take_over(log, changes, now_us, may_jump=allow_jump, backdate=backdate)
+    output.note(f"Appended {lines:,} lines with {len(changes):,} rates to {log.path}.")
+
+
+def _listed(
+    book: PriceBook, providers: Iterable[str], like: str | None, at_us: int
+) -> Iterable[Mapping[str, object]]:
+    for provider in providers:
+        for name in _first_names(book, provider):
+            if like and like.lower() not in name.lower():
+                continue
+            found = book.find(provider, name, at_us)
+            if isinstance(found, Found):
+                yield _list_row(provider, name, found)
+
+
+def _first_names(book: PriceBook, provider: str) -> list[str]:
+    names = {name for catalogue in book.catalogues(provider) for name in catalogue.models}
+    return sorted(name for name in names if "*" not in name and "?" not in name)
+
+
+def _list_row(provider: str, name: str, found: Found) -> Mapping[str, object]:
+    leading = next((unit for unit in ("input", "output", *found.rates) if unit in found.provenance), None)
+    provenance = found.provenance[leading] if leading else Provenance(None, "", None)
+    return {
+        "provider": provider,
+        "model": name,
+        **{
+            unit: rate_text(found.rates[unit]) if unit in found.rates else None
+            for unit in ("input", "cache_read", "output")
+        },
+        "currency": found.currency,
+        "since": _day(provenance.since_us),
+        "source": provenance.source,
+        "checked": provenance.checked,
+    }
+
+
+def _rate_row(found: Found, unit: str) -> dict[str, object]:
+    rate, provenance = found.rates[unit], found.provenance[unit]
+    return {
+        "unit": unit,
+        "rate": rate_text(rate),
+        "per": rate.per,
+        "quantum": UNITS[unit].quantum,
+        "since": _day(provenance.since_us),
+        "layer": _LAYERS[Trust(provenance.trust)],
+        "source": provenance.source,
+        "checked": provenance.checked,
+        "note": "; ".join(filter(None, (provenance.note, *provenance.multipliers))) or None,
+        "conditions": list(provenance.conditions),
+    }
+
+
+def _document(
+    found: Found,
+    at_us: int,
+    rows: list[dict[str, object]],
+    disagreeing: list[dict[str, object]],
+    book: PriceBook,
+    circumstances: Circumstances,
+) -> dict[str, object]:
+    exchanged = book.exchange.at(found.currency, at_us) if found.currency != "USD" else None
+    return {
+        "provider": found.provider,
+        "model": found.model,
+        "at": iso(at_us),
+        "tier": circumstances.tier,
+        "region": circumstances.region,
+        "currency": found.currency,
+        "exchange_rate": str(exchanged.rate) if exchanged else None,
+        "rates": rows,
+        "minimums": {unit: str(count) for unit, count in found.minimums.items()},
+        "disagreements": disagreeing,
+    }
+
+
+def _change_row(change: Change) -> dict[str, object]:
+    when = ", ".join(f"{key} {value}" for key, value in change.when.items())
+    remarks = [
+        "new model" if change.is_new_model else "",
+        "IMPLAUSIBLE: see --allow-jump" if change.is_jump else "",
+    ]
+    return {
+        "provider": change.provider,
+        "model": change.model,
+        "when": when or None,
+        "unit": change.unit,
+        "before": rate_text(change.before) if change.before else None,
+        "after": rate_text(change.after),
+        "per": change.after.per,
+        "from": change.starts,
+        "source": change.source,
+        "remark": "; ".join(filter(None, remarks)) or None,
+    }
+
+
+def _print(
+    rows: list[Mapping[str, object]] | list[dict[str, object]], fields: tuple[output.Field, ...], shape: str
+) -> None:
+    if shape == "json":
+        output.print_json_lines(rows)
+    elif shape == "csv":
+        keys = list(rows[0]) if rows else [field.key for field in fields]
+        output.print_csv(rows, keys)
+    elif rows:
+        output.print_table(rows, fields)
+
+
+def _named(text: str) -> tuple[str, str]:
+    provider, slash, model = text.partition("/")
+    if not (slash and provider and model):
+        raise BadUsage(f"Found {text!r} where PROVIDER/MODEL was expected, such as openai/gpt-4o.")
+    return provider, model
+
+
+def _pairs(texts: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (equals and key.strip() and value.strip()):
+            raise BadUsage(f"Found {text!r}: write NAME=VALUE.")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _since(line: Mapping[str, object]) -> str:
+    return f"from {line['from']}" if "from" in line else "for all time"
+
+
+def _day(at_us: int | None) -> str | None:
+    return None if at_us is None else iso(at_us)[:10]
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+if __name__ == "__main__":
+    prices()
