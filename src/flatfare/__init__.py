@@ -1,3 +1,24 @@
-"""Flatfare: the meter, the contract and the receipt for LLM work."""
+"""Flatfare: the meter, the contract and the receipt for LLM work.
+
+What stands here is the face of the package; everything else may move.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flatfare.service.metering import Metered, meter
 
 __version__ = "0.1.0"
+
+__all__ = ["Metered", "__version__", "meter"]
+
+_PLACES = {"Metered": "flatfare.service.metering", "meter": "flatfare.service.metering"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is asked for: ``import flatfare`` alone costs nothing."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'flatfare' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_PLACES[name]), name)
