@@ -40,7 +40,12 @@ DIALECT = Dialect(
         r"[^.]+\.services\.ai\.azure\.com",
     ),
     routes=(
-        *chat_routes(OPENAI_CHAT, _DEPLOYMENT + "chat/completions"),
+        *chat_routes(
+            OPENAI_CHAT,
+            _DEPLOYMENT + "chat/completions",
+            {"prompt_filter_results": None},
+            {"object": "", "prompt_filter_results": None},
+        ),
         *completion_routes(OPENAI_CHAT, _DEPLOYMENT + "completions"),
         *embedding_routes(_DEPLOYMENT + "embeddings"),
         *picture_routes(_DEPLOYMENT),

@@ -62,7 +62,7 @@ DIALECT = Dialect(
     provider="deepseek",
     hosts=(r"api\.deepseek\.com",),
     routes=(
-        *chat_routes(CHAT, f"{_PREFIX}chat/completions"),
+        *chat_routes(CHAT, f"{_PREFIX}chat/completions", {"usage.prompt_cache_hit_tokens": None}),
         *completion_routes(CHAT, f"{_PREFIX}completions"),
         *responses_routes(ResponsesShape(ResponseBody), _PREFIX),
         *free_routes(_PREFIX),

@@ -139,7 +139,7 @@ DIALECT = Dialect(
     provider="groq",
     hosts=(r"api\.groq\.com",),
     routes=(
-        *chat_routes(CHAT, "openai/v1/chat/completions"),
+        *chat_routes(CHAT, "openai/v1/chat/completions", {"x_groq": None}),
         *responses_routes(ResponsesShape(ResponseBody), "openai/v1/"),
         *embedding_routes("openai/v1/embeddings"),
         *audio_routes("openai/v1/"),

@@ -420,16 +420,21 @@ CHAT = ChatShape(ChatBody, chat_usage)
 """OpenAI's own counting, which most hosts copy faithfully."""
 
 
-def chat_routes(shape: ChatShape[B], path: str = "v1/chat/completions") -> tuple[Route, ...]:
-    """The route of chat completions."""
+def chat_routes(
+    shape: ChatShape[B],
+    path: str = "v1/chat/completions",
+    marks: Mapping[str, str | None] = NOTHING,
+    stream_marks: Mapping[str, str | None] = NOTHING,
+) -> tuple[Route, ...]:
+    """The route of chat completions; the marks are those that others of this shape lack."""
     return (
         Route(
             endpoint="chat.completions",
             path=path,
             whole=shape.whole,
             stream=shape.stream,
-            marks={"object": "chat.completion", "choices": None},
-            stream_marks={"object": "chat.completion.chunk", "choices": None},
+            marks={"object": "chat.completion", "choices": None, **marks},
+            stream_marks={"object": "chat.completion.chunk", "choices": None, **(stream_marks or marks)},
         ),
     )
 

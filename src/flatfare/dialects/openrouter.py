@@ -262,7 +262,7 @@ DIALECT = Dialect(
     provider="openrouter",
     hosts=(r"openrouter\.ai", r"(?P<region>eu)\.openrouter\.ai"),
     routes=(
-        *chat_routes(CHAT, "api/v1/chat/completions"),
+        *chat_routes(CHAT, "api/v1/chat/completions", {"provider": None, "id": "gen-"}),
         *responses_routes(RESPONSES, "api/v1/"),
         *completion_routes(CHAT, "api/v1/completions"),
         *embedding_routes("api/v1/embeddings"),

@@ -84,7 +84,7 @@ def by_path(dialect: Dialect, path: str, method: str | None = None) -> Recognise
     path = unquote(path.partition("?")[0])
     for route in dialect.routes:
         if method is None or method in route.methods:
-            found = _compiled(f"(?:.*/|/?){route.path}/?").fullmatch(path)
+            found = _compiled(f"(?:.*?/)?{route.path}/?").fullmatch(path)
             if found:
                 return _named(Recognised(dialect, route), found.groupdict())
     return None

@@ -148,7 +148,7 @@ RESPONSES = ResponsesShape(
 )
 
 ROUTES = (
-    *chat_routes(CHAT),
+    *chat_routes(CHAT, marks={"usage.num_sources_used": None}),
     *responses_routes(RESPONSES),
     *completion_routes(CHAT),
     *embedding_routes(),
