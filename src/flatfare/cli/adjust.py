@@ -11,8 +11,9 @@ from flatfare.cli.options import book_of, lake_of, pass_settings, period_options
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadUsage
-from flatfare.service import adjusting
+from flatfare.service import adjusting, repricing
 from flatfare.service.adjusting import Selection
+from flatfare.service.pricing import open_price_book
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -104,6 +105,27 @@ def link(
             at_us=_now_us(),
         )
     output.say(f"Linked {count:,} calls.")
+
+
+@adjust.command()
+@chosen_calls
+@pass_settings
+def reprice(
+    settings: Settings, since: int | None, until: int | None, where: tuple[str, ...], reason: str
+) -> None:
+    """Price calls anew, by what the price book now says of their own moment."""
+    with book_of(settings) as book:
+        count = repricing.reprice(
+            book,
+            lake_of(settings),
+            open_price_book(settings),
+            selection(since, until, where),
+            counts_reported=settings.cost_that_counts == "reported",
+            reason=reason,
+            by_whom=user_name(),
+            at_us=_now_us(),
+        )
+    output.say(f"Priced anew: {count:,} calls changed.")
 
 
 def _now_us() -> int:

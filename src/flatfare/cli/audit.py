@@ -8,9 +8,9 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
 from flatfare.config import Settings
-from flatfare.prices.book import PriceBook
 from flatfare.service import auditing
 from flatfare.service.auditing import Suspicion
+from flatfare.service.pricing import open_price_book
 
 _FIELDS = (
     output.Field("check", "check", "left", is_strong=True),
@@ -39,7 +39,9 @@ def data(settings: Settings, limit: int | None, strict: bool, shape: str) -> Non
     times that cannot be.
     """
     with book_of(settings) as book:
-        found = auditing.audit(book, lake_of(settings), PriceBook.standard(), now_us=time.time_ns() // 1000)
+        found = auditing.audit(
+            book, lake_of(settings), open_price_book(settings), now_us=time.time_ns() // 1000
+        )
     rows = [_row(suspicion) for suspicion in found]
     if shape == "json":
         output.print_json({"suspicions": rows, "records": sum(one.count for one in found)})

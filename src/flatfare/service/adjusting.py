@@ -1,4 +1,4 @@
-"""Adjusting: a late label, a late link to a task, or a new price for calls that stand already.
+"""Adjusting: a late label, a late link to a task, or another change to calls that stand already.
 
 What was written stays; reports read the correction as if it had come in time.
 """
@@ -6,7 +6,6 @@ What was written stays; reports read the correction as if it had come in time.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from flatfare.core import labels
 from flatfare.core.errors import BadUsage
@@ -15,9 +14,6 @@ from flatfare.store import adjustments, reading
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 Call = Mapping[str, Value]
 
@@ -60,20 +56,20 @@ def relabel(
     book: Book,
     lake: Lake,
     chosen: Selection,
-    new: Mapping[str, str],
+    given: Mapping[str, str],
     *,
     reason: str,
     by_whom: str,
     at_us: int,
 ) -> int:
     """Give calls labels, over those they have; an empty value takes one away. Returns how many changed."""
-    added = labels.checked(new)
+    added = labels.checked(given)
 
-    def change(call: Call) -> dict[str, Value]:
+    def relabelled(call: Call) -> dict[str, Value]:
         merged = {**json.loads(str(call["labels"])), **added}
         return {"labels": labels.canonical({key: value for key, value in merged.items() if value})}
 
-    return _adjust(book, lake, chosen, change, kind="label", reason=reason, by_whom=by_whom, at_us=at_us)
+    return change(book, lake, chosen, relabelled, kind="label", reason=reason, by_whom=by_whom, at_us=at_us)
 
 
 def link(
@@ -90,48 +86,27 @@ def link(
     """Give calls to a task, named by the key its source gave it. Returns how many changed."""
     task_id = str(derived("task", source, task_key))
 
-    def change(_: Call) -> dict[str, Value]:
+    def linked(_: Call) -> dict[str, Value]:
         return {"task_id": task_id}
 
-    return _adjust(book, lake, chosen, change, kind="link", reason=reason, by_whom=by_whom, at_us=at_us)
+    return change(book, lake, chosen, linked, kind="link", reason=reason, by_whom=by_whom, at_us=at_us)
 
 
-def reprice(
+def change(
     book: Book,
     lake: Lake,
     chosen: Selection,
-    price: Callable[["DuckDBPyConnection", list[Call]], list[dict[str, Value]]],
-    *,
-    reason: str,
-    by_whom: str,
-    at_us: int,
-) -> int:
-    """Price calls anew; ``price`` gives each call's changed columns. Returns how many changed."""
-    where, values = chosen.condition()
-    with reading.opened(book, lake, "calls") as engine:
-        found = adjustments.present_calls(engine, where, values)
-        changes = price(engine, list(found))
-    corrections = [Correction(call, change) for call, change in zip(found, changes, strict=True)]
-    with book.writing():
-        return adjustments.write(
-            book, corrections, kind="reprice", reason=reason, by_whom=by_whom, at_us=at_us
-        )
-
-
-def _adjust(
-    book: Book,
-    lake: Lake,
-    chosen: Selection,
-    change: Callable[[Call], dict[str, Value]],
+    new: Callable[[Call], dict[str, Value]],
     *,
     kind: str,
     reason: str,
     by_whom: str,
     at_us: int,
 ) -> int:
+    """Change columns of the chosen calls; ``new`` gives each call's. Returns how many changed."""
     where, values = chosen.condition()
     with reading.opened(book, lake, "calls") as engine:
         found = adjustments.present_calls(engine, where, values)
-    corrections = (Correction(call, change(call)) for call in found)
+    corrections = (Correction(call, new(call)) for call in found)
     with book.writing():
         return adjustments.write(book, corrections, kind=kind, reason=reason, by_whom=by_whom, at_us=at_us)
