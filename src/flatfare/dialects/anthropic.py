@@ -138,7 +138,7 @@ TRAPS = f"""
 - A model that declined before it wrote anything is not billed, unless the refusal's category is one of
   {", ".join(sorted(BILLED_REFUSALS))} (since 2026-09-24). A refusal is an answer of status 200.
 - Server tools make the model read its prompt several times, and the counts are the sum: no single prompt
-  need have been long. A sum above 200,000 tokens is shared out over the samplings before long-context
+  need have been long. A sum above 100,000 tokens is shared out over the samplings before long-context
   rates are chosen.
 - Web search is billed by the search, web fetch only by its tokens. Code execution is billed by the hour of
   its container beyond a free allowance: no answer shows it.

@@ -18,8 +18,9 @@ from flatfare.dialects.openai_shape import TextSeen
 from flatfare.dialects.parts import merged
 from flatfare.dialects.reading import Asked, Conditions, Exchange, Part, Reading, free, unread
 
-LONG_PROMPT = 200_000
-"""Tokens above which a prompt may be billed at long-context rates (Claude Sonnet 4 and 4.5)."""
+LONG_PROMPT = 100_000
+"""The lowest threshold above which Claude bills a prompt at long-context rates (Haiku 5.5; 200,000 for
+Sonnet 4 and 4.5; 2026-11)."""
 
 BILLED_REFUSALS = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
 """Categories of refusal that are billed although no output came

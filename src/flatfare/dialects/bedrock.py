@@ -716,6 +716,7 @@ DIALECT = Dialect(
     provider="bedrock",
     hosts=(
         r"bedrock-runtime(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)",
+        r"bedrock-mantle\.(?P<region>[a-z0-9-]+)\.api\.aws",  # its Messages alone; the rest is OpenAI-shaped
         r"[a-z0-9-]+\.bedrock-runtime(?:-fips)?\.(?P<region>[a-z0-9-]+)\.vpce\.amazonaws\.com",
     ),
     routes=ROUTES,

@@ -13,6 +13,7 @@ from flatfare.core.usage import Usage
 from flatfare.dialects.dialect import Dialect, Prompt, Route, StreamReader
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.gemini_batch import stream_results, whole_operation, whole_results
+from flatfare.dialects.gemini_openai import GEMINI_ROUTES, OPENAI_TRAPS
 from flatfare.dialects.gemini_shape import (
     AnswerReader,
     ArrayOrEvents,
@@ -25,16 +26,8 @@ from flatfare.dialects.gemini_shape import (
     whole_answer,
 )
 from flatfare.dialects.leaves import Wire, count_of, usage_of
-from flatfare.dialects.openai_shape import (
-    ChatBody,
-    ChatShape,
-    chat_routes,
-    completion_leaves,
-    embedding_routes,
-    prompt_leaves,
-    texts_in,
-)
 from flatfare.dialects.openai_shape import read_request as read_chat_request
+from flatfare.dialects.openai_shape import texts_in
 from flatfare.dialects.reading import NOTHING, Asked, Conditions, Exchange, Part, Reading, free, unread
 
 
@@ -288,28 +281,6 @@ def stream_interaction(exchange: Exchange) -> StreamReader:
     return InteractionReader(exchange)
 
 
-def compatible_usage(body: ChatBody) -> Usage | None:
-    """The leaves of the OpenAI-compatible endpoint, which shows thinking in ``total_tokens`` alone."""
-    usage = body.usage
-    if usage is None or (usage.prompt_tokens is None and usage.completion_tokens is None):
-        return None
-    prompt = count_of(usage.prompt_tokens, "prompt_tokens")
-    completion = count_of(usage.completion_tokens, "completion_tokens")
-    hidden = count_of(usage.total_tokens, "total_tokens") - prompt - completion
-    leaves = prompt_leaves(prompt, usage.prompt_tokens_details)
-    if hidden <= 0:
-        return usage_of(**leaves, **completion_leaves(completion, usage.completion_tokens_details))
-    details = usage.completion_tokens_details
-    if details is not None:  # what it names as reasoning is the hidden part
-        details.reasoning_tokens = None
-    answer = completion_leaves(completion, details)
-    answer["reasoning"] = hidden
-    return usage_of(**leaves, **answer)
-
-
-COMPATIBLE = ChatShape(ChatBody, compatible_usage)
-
-
 class _SentPart(msgspec.Struct):
     text: str | None = None
 
@@ -413,8 +384,7 @@ ROUTES = (
         stream_marks={"event_type": "interaction.", "interaction": None},
     ),
     Route("interactions", r"v1\w*/interactions/[^/]+", whole=whole_interaction, methods=("GET",)),
-    *chat_routes(COMPATIBLE, r"v1\w*/openai/chat/completions"),
-    *embedding_routes(r"v1\w*/openai/embeddings"),
+    *GEMINI_ROUTES,
     Route(
         "batches.results",
         r"v1\w*/files/[^/]+:download",
@@ -430,13 +400,12 @@ ROUTES = (
     Route("models", r"v1\w*/models(?:/[^/:]+)?", methods=("GET",), free="listing models is free"),
 )
 
-TRAPS = """
+TRAPS = f"""
 - `promptTokenCount` includes `cachedContentTokenCount`; thoughts (`thoughtsTokenCount`) and what tools added
   (`toolUsePromptTokenCount`) stand beside the prompt and the candidates.
 - Every chunk of a stream repeats running counts: the last ones hold, not the largest and not the sum; the
   prompt's count may change too. Without `alt=sse` the stream is one JSON array.
-- Where `totalTokenCount` is more than its parts, the rest is thinking that was not shown. On the
-  OpenAI-compatible endpoint only `total_tokens` shows thinking.
+- Where `totalTokenCount` is more than its parts, the rest is thinking that was not shown.
 - A modality is a name or a number, and details need not add up: what no detail names is text. Audio costs
   more than text, cached or not; pictures drawn have a rate of their own.
 - Search is billed by the prompt up to Gemini 2.5, by the query from Gemini 3 on; empty and repeated queries
@@ -446,6 +415,7 @@ TRAPS = """
 - Free allowances (grounded prompts by the day, queries by the month) and the storage of caches by the hour
   are billed by the account, not by the call: they are not in the cost of a call.
 - Embeddings often come without counts: the request is counted offline, and the cost is estimated.
+{OPENAI_TRAPS.strip()}
 """
 
 DIALECT = Dialect(

@@ -10,8 +10,8 @@ import msgspec
 
 from flatfare.dialects.reading import Part
 
-PROMPT_MAX = 128_000
-"""The lowest threshold above which a provider bills a prompt at long-context rates (Gemini 1.5, Grok 4)."""
+PROMPT_MAX = 32_000
+"""The lowest threshold above which a provider bills a prompt at long-context rates (Qwen, 2026-11)."""
 
 
 def merged(parts: Iterable[Part], prompt_max: int = PROMPT_MAX) -> tuple[Part, ...]:

@@ -10,7 +10,6 @@ from flatfare.dialects.anthropic_shape import stream_message, whole_message
 from flatfare.dialects.dialect import Dialect, Route
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.gemini import (
-    COMPATIBLE,
     CONTENT_ROUTES,
     prompt,
     stream_session,
@@ -18,7 +17,8 @@ from flatfare.dialects.gemini import (
 )
 from flatfare.dialects.gemini import read_request as read_content_request
 from flatfare.dialects.gemini_batch import stream_results, whole_results
-from flatfare.dialects.openai_shape import ChatBody, ChatShape, chat_routes, chat_usage
+from flatfare.dialects.gemini_openai import OPENAI_TRAPS, VERTEX_ROUTES
+from flatfare.dialects.openai_shape import ChatBody, ChatShape, chat_usage
 from flatfare.dialects.openai_shape import read_request as read_chat_request
 from flatfare.dialects.reading import Asked
 
@@ -72,12 +72,7 @@ ROUTES = (
         framing=JsonLines,
         methods=("GET", "WS"),
     ),
-    *(
-        msgspec.structs.replace(route, marks={}, stream_marks={})
-        for route in chat_routes(
-            COMPATIBLE, r"locations/(?P<region>[^/]+)/endpoints/openapi/chat/completions"
-        )
-    ),
+    *(msgspec.structs.replace(route, marks={}, stream_marks={}) for route in VERTEX_ROUTES),
     Route(
         "batches.results",
         r"batchPredictionJobs/[^/]+/results",  # a name of ours: the results lie in a bucket
@@ -90,7 +85,7 @@ ROUTES = (
     ),
 )
 
-TRAPS = """
+TRAPS = f"""
 - The location in the address chooses the rates: for newer models, places other than `global` cost more.
 - `trafficType` is the tier: `PROVISIONED_THROUGHPUT` is billed by the capacity and not by the token,
   `ON_DEMAND_FLEX` and `ON_DEMAND_PRIORITY` have rates of their own. It may be a number, as may a modality.
@@ -98,6 +93,7 @@ TRAPS = """
 - A prompt up to Gemini 2.5 is billed as grounded only where it found sources, not where it merely searched.
 - Claude answers in Anthropic's shape, other publishers in OpenAI's.
 - Results of a batch lie in a bucket, an answer on each line: all at the batch tier.
+{OPENAI_TRAPS.strip()}
 """
 
 DIALECT = Dialect(
