@@ -57,6 +57,8 @@ class Prompt(msgspec.Struct, frozen=True):
     text: str
     messages: int = 0  # chat formats spend tokens on each message's frame
     has_media: bool = False  # pictures or sound, whose tokens the text does not show
+    tools: int = 0  # tools offered; their names and descriptions are in the text
+    tool_fields: int = 0  # arguments that the tools take
 
 
 class Dialect(msgspec.Struct, frozen=True):

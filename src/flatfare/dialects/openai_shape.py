@@ -518,9 +518,28 @@ def prompt_of(body: bytes) -> Prompt:
     request = _decode_prompt(body)
     raws = (request.messages, request.input, request.prompt, request.instructions)
     values = [msgspec.json.decode(raw) for raw in raws if raw]
-    text = "\n".join(found for value in values for found in texts_in(value))
-    tools = "".join(
-        bytes(raw).decode("utf-8", "replace") for raw in (request.tools, request.functions) if raw
-    )
+    texts = [found for value in values for found in texts_in(value)]
+    offered = msgspec.json.decode(request.tools or request.functions or b"null")
+    offered = offered if isinstance(offered, list) else []
+    fields = _describe(offered, texts)
     messages = len(values[0]) if request.messages and isinstance(values[0], list) else 0
-    return Prompt(text + tools, messages, has_media=any(mark in body for mark in _MEDIA))
+    has_media = any(mark in body for mark in _MEDIA)
+    return Prompt("\n".join(texts), messages, has_media, len(offered), fields)
+
+
+def _describe(value: object, texts: list[str]) -> int:
+    """Adds names and descriptions of tools and their arguments to the texts; how many arguments there are."""
+    if isinstance(value, list):
+        return sum(_describe(item, texts) for item in value)
+    if not isinstance(value, dict):
+        return 0
+    fields = 0
+    for key, inner in value.items():
+        if key == "properties" and isinstance(inner, dict):
+            texts.extend(map(str, inner))
+            fields += len(inner) + sum(_describe(item, texts) for item in inner.values())
+        elif key in ("name", "description", "title") and isinstance(inner, str):
+            texts.append(inner)
+        else:
+            fields += _describe(inner, texts)
+    return fields

@@ -187,6 +187,8 @@ def meter_response(response: Response, book: PriceBook, *, counts_reported: bool
     now_us = time.time_ns() // 1000
     if response.provider is None and not response.host:
         exchange = _whose(book, reading, exchange, now_us)
+    elif response.provider is None and _by_address(response) is None:
+        reading = _at_unknown_host(reading, exchange, response.host)
     priced = price_reading(book, reading, exchange, now_us)
     return _metered(exchange, is_stream, reading, priced, now_us, counts_reported)
 
@@ -215,27 +217,26 @@ def _unrecognised(response: Response, reason: str) -> Metered:
 
 def recognise(response: Response) -> tuple[Recognised | None, bool]:
     """Who speaks here, by name, address or look, and whether it is a stream."""
-    looked = None
-    if response.provider and response.endpoint:
-        found: Recognised | None = recognition.by_name(response.provider, response.endpoint)
-    elif response.provider:
-        dialect = recognition.dialect_of(response.provider)
-        found = recognition.by_path(dialect, response.path) if response.path else None
-        if found is None:
-            looked = recognition.by_body(response.body, response.provider)
-            found = looked[0] if looked else recognition.by_name(response.provider)
-    else:
-        found = (
-            recognition.by_address(response.host, response.path, response.method) if response.host else None
-        )
-        if found is None:
-            looked = recognition.by_body(response.body)
-            found = looked[0] if looked else None
-    if found is None:
-        return None, False
-    if looked is not None and response.is_stream is None:
-        return found, looked[1]
-    return found, is_streamed(found, response)
+    found = _by_name(response) if response.provider else _by_address(response)
+    if found is not None:
+        return found, is_streamed(found, response)
+    looked = recognition.by_body(response.body, response.provider)
+    if looked is None:
+        return (recognition.by_name(response.provider), False) if response.provider else (None, False)
+    found, is_stream = looked
+    return found, is_stream if response.is_stream is None else response.is_stream
+
+
+def _by_name(response: Response) -> Recognised | None:
+    assert response.provider is not None
+    if response.endpoint:
+        return recognition.by_name(response.provider, response.endpoint)
+    dialect = recognition.dialect_of(response.provider)
+    return recognition.by_path(dialect, response.path) if response.path else None
+
+
+def _by_address(response: Response) -> Recognised | None:
+    return recognition.by_address(response.host, response.path, response.method) if response.host else None
 
 
 def is_streamed(recognised: Recognised, response: Response) -> bool:
@@ -304,15 +305,22 @@ def counted_offline(
         return msgspec.structs.replace(reading, reason=reason, text_seen=None)
     vocabulary = counting.vocabulary_of(reading.model or exchange.asked.model, dialect.tokens)
     written, how = counting.count(reading.text_seen or "", vocabulary)
-    read, _ = counting.count(prompt.text, vocabulary)
-    if prompt.messages:
-        read += counting.FRAME_TOKENS * (prompt.messages + 1)
+    read = counting.count_prompt(prompt, vocabulary)
     part = Part(
         reading.model or exchange.asked.model,
         Usage(input=read, output=written),
         estimated=f"{reading.reason}; its text was {how}",
     )
     return msgspec.structs.replace(reading, parts=(part,), reason=None, is_complete=True, text_seen=None)
+
+
+def _at_unknown_host(reading: Reading, exchange: Exchange, host: str) -> Reading:
+    """Usage read by its shape is a fact; whose prices it is billed at is a guess, and says so."""
+    guess = (
+        f"{host} is not known: priced as {exchange.provider}'s, whose shape it has; say who with --provider"
+    )
+    parts = tuple(msgspec.structs.replace(part, estimated=part.estimated or guess) for part in reading.parts)
+    return msgspec.structs.replace(reading, parts=parts)
 
 
 def _whose(book: PriceBook, reading: Reading, exchange: Exchange, now_us: int) -> Exchange:

@@ -1,0 +1,196 @@
+"""P1: body or stream → usage → leaves → cost is one way. Streamed equals whole, cut anywhere."""
+
+import base64
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flatfare.core.usage import Usage
+from flatfare.dialects.meter import Stream
+from flatfare.dialects.reading import Exchange, Reading
+from flatfare.dialects.recognition import Recognised, by_name
+from flatfare.service.metering import Response, exchange_of, meter, meter_response, recognise, standard_book
+from flatfare.service.pricing import cost_reading, price_reading
+from flatfare.service.recordings import response_of
+
+SMALL, STEP = (10**9, 1) if os.environ.get("FLATFARE_SOAK") else (1_500, 1_009)
+"""Streams up to so many bytes are cut in two at every boundary, longer ones at each so-many-th; all are
+also fed byte by byte. A soak cuts every stream everywhere."""
+
+
+def recorded_streams(folder: Path) -> Iterator[tuple[Path, Response, Recognised]]:
+    for file in sorted(folder.glob("*/*.json")):
+        response = response_of(file.read_bytes(), Response(body=b""))
+        recognised, is_stream = recognise(response)
+        if recognised is not None and is_stream:
+            yield file, response, recognised
+
+
+def read_in(recognised: Recognised, exchange: Exchange, *chunks: bytes) -> Reading:
+    stream = Stream(recognised.route, exchange)
+    for chunk in chunks:
+        stream.feed(chunk)
+    return stream.finish()
+
+
+def test_each_recorded_stream_cut_at_every_byte_gives_the_same_usage(shared: Callable[..., Path]) -> None:
+    seen = 0
+    for file, response, recognised in recorded_streams(shared("recorded")):
+        seen += 1
+        exchange, body = exchange_of(recognised, response), response.body
+        once = read_in(recognised, exchange, body)
+        assert read_in(recognised, exchange, *(body[i : i + 1] for i in range(len(body)))) == once, file
+        step = 1 if len(body) <= SMALL else STEP
+        for cut in range(0, len(body), step):
+            assert read_in(recognised, exchange, body[:cut], body[cut:]) == once, (file, cut)
+    assert seen > 150
+
+
+def test_any_chunking_gives_the_same_cost(shared: Callable[..., Path]) -> None:
+    book = standard_book()
+    for file, response, recognised in recorded_streams(shared("recorded")):
+        exchange, body = exchange_of(recognised, response), response.body
+        costs = set()
+        for size in (1 << 30, 4096, 1000, 61, 7):
+            chunks = (body[i : i + size] for i in range(0, len(body), size))
+            costs.add(
+                cost_reading(book, read_in(recognised, exchange, *chunks), exchange, 1_770_000_000_000_000)
+            )
+        assert len(costs) == 1, file
+
+
+def test_lean_and_explained_give_the_same_nano_dollar(shared: Callable[..., Path]) -> None:
+    book = standard_book()
+    for file in sorted(shared("recorded").glob("*/*.json")):
+        response = response_of(file.read_bytes(), Response(body=b"", at_us=1_770_000_000_000_000))
+        metered = meter_response(response, book)
+        recognised, _ = recognise(response)
+        if recognised is None or metered.reading.text_seen is not None:
+            continue
+        exchange = exchange_of(recognised, response)
+        explained = price_reading(book, metered.reading, exchange).dollars
+        assert cost_reading(book, metered.reading, exchange) == explained, file
+        if explained.is_known:
+            assert metered.computed_cost == explained, file
+
+
+def chat_stream(usage: dict[str, object]) -> bytes:
+    start = {"object": "chat.completion.chunk", "model": "gpt-4o-2024-08-06", "created": 1750000000}
+    events = [
+        {**start, "choices": [{"index": 0, "delta": {"content": "Hi"}}], "usage": None},
+        {**start, "choices": [], "usage": usage},
+    ]
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode() + b"data: [DONE]\n\n"
+
+
+count = st.integers(0, 10**6)
+
+
+@st.composite
+def openai_usages(draw: st.DrawFn) -> dict[str, object]:
+    """Usage as OpenAI counts: totals, and parts that fit into them."""
+    cached, written, text, audio = (draw(count) for _ in range(4))
+    said, reasoning, spoken = (draw(count) for _ in range(3))
+    return {
+        "prompt_tokens": cached + written + text + audio,
+        "completion_tokens": said + reasoning + spoken,
+        "total_tokens": cached + written + text + audio + said + reasoning + spoken,
+        "prompt_tokens_details": {
+            "cached_tokens": cached,
+            "cache_write_tokens": written,
+            "audio_tokens": audio,
+        },
+        "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": spoken},
+    }
+
+
+@given(openai_usages())
+def test_leaves_sum_to_the_whole_and_none_is_negative(usage: dict[str, object]) -> None:
+    body = {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "created": 1750000000, "usage": usage}
+    metered = meter(body, provider="openai")
+    assert metered.usage.input_tokens == usage["prompt_tokens"]
+    assert metered.usage.output_tokens == usage["completion_tokens"]
+    assert all(count > 0 for count in metered.usage.values())
+
+
+@given(openai_usages(), st.data())
+def test_streamed_equals_whole(usage: dict[str, object], data: st.DataObject) -> None:
+    body = {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "created": 1750000000, "usage": usage}
+    stream = chat_stream(usage)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    recognised = by_name("openai", "chat.completions")
+    exchange = Exchange("openai", "chat.completions")
+    whole = meter(body, provider="openai", endpoint="chat.completions")
+    assert read_in(recognised, exchange, *chunks).parts == whole.reading.parts
+    assert meter(stream, provider="openai", endpoint="chat.completions").cost == whole.cost
+
+
+huge = st.integers(-(10**30), 10**30) | st.floats() | st.none() | st.booleans() | st.text(max_size=3)
+
+
+@settings(max_examples=300)
+@given(
+    prompt=huge,
+    completion=huge,
+    cached=huge,
+    written=huge,
+    audio=huge,
+    image=huge,
+    reasoning=huge,
+    spoken=huge,
+    total=huge,
+)
+def test_any_figures_are_read_to_leaves_that_fit_or_refused_with_a_sentence(**figures: object) -> None:
+    usage = {
+        "prompt_tokens": figures["prompt"],
+        "completion_tokens": figures["completion"],
+        "total_tokens": figures["total"],
+        "prompt_tokens_details": {
+            "cached_tokens": figures["cached"],
+            "cache_write_tokens": figures["written"],
+            "audio_tokens": figures["audio"],
+            "image_tokens": figures["image"],
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": figures["reasoning"],
+            "audio_tokens": figures["spoken"],
+        },
+    }
+    body = {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "created": 1750000000, "usage": usage}
+    metered = meter(json.dumps(body), provider="openai", endpoint="chat.completions")
+    if metered.reading.parts:
+        assert all(count > 0 for count in metered.usage.values())
+        assert metered.usage.input_tokens == (figures["prompt"] or 0)
+        assert metered.usage.output_tokens == (figures["completion"] or 0)
+    else:
+        assert metered.cost.reason
+        assert not metered.cost.is_known
+
+
+@pytest.mark.parametrize("wrong", ["added", "doubled"])
+def test_the_check_can_fail(wrong: str) -> None:
+    """A reader that adds cumulative usage up, or forgets a part, is caught by the sums above."""
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    once = meter(chat_stream(usage), provider="openai", endpoint="chat.completions")
+    faulty = once.usage + once.usage if wrong == "doubled" else once.usage + Usage(input=1)
+    assert faulty.input_tokens != usage["prompt_tokens"]
+
+
+def test_a_recording_in_base64_is_the_same_as_its_bytes() -> None:
+    stream = chat_stream({"prompt_tokens": 10, "completion_tokens": 5})
+    envelope = {
+        "request_host": "api.openai.com",
+        "request_url_path": "/v1/chat/completions",
+        "request_body": json.dumps({"model": "gpt-4o", "stream": True}),
+        "response_status": 200,
+        "response_body_text": base64.b64encode(stream).decode(),
+        "response_body_encoding": "base64",
+    }
+    response = response_of(json.dumps(envelope).encode(), Response(body=b""))
+    assert meter_response(response, standard_book()).cost == meter(stream).cost
