@@ -120,6 +120,17 @@ OPENAI = [
     fact("openai gpt-image-1.5 2026-02-01 cache_read_image 2.00"),
     fact("openai dall-e-3 2024-10-01 image 0.120", per=1, details={"size": "1024x1792", "quality": "hd"}),
     fact("openai dall-e-2 2024-10-01 image 0.018", per=1, details={"size": "512x512"}),
+    fact(
+        "openai gpt-image-1-mini 2025-10-10 image 0.005",
+        per=1,
+        details={"size": "1024x1024", "quality": "low"},
+    ),
+    fact(
+        "openai gpt-image-1-mini 2025-10-10 image 0.052",
+        per=1,
+        details={"size": "1536x1024", "quality": "high"},
+    ),
+    fact("openai tts-1-hd 2026-01-01 input_character 30.00"),
     fact("openai text-embedding-ada-002 2023-05-01 input 0.40"),
     fact("openai text-embedding-3-large 2024-10-01 input 0.065", tier="batch"),
     # tools; web search was priced by context size until 2025-06-26 (community.openai.com/t/1299919)
@@ -192,6 +203,9 @@ GOOGLE = [
     fact("gemini gemini-1.5-pro 2024-08-01 output 21.00", prompt=130_000),
     fact("gemini gemini-1.5-pro-002 2025-01-01 output 10.00", prompt=128_001),
     fact("gemini gemini-1.5-flash 2024-07-01 input 0.35"),
+    fact("gemini imagen-4.0-fast-generate-001 2025-10-01 image 0.02", per=1),
+    fact("vertex imagen-4.0-ultra-generate-001 2025-10-01 image 0.06", per=1),
+    fact("gemini gemini-2.0-flash-live-001 2025-06-01 output_audio 8.50"),
     fact("gemini gemini-1.5-flash 2024-09-01 output 0.30"),
     fact("gemini gemini-1.5-flash-8b 2024-12-01 output 0.15"),
     fact("gemini gemini-1.0-pro 2024-06-01 output 1.50"),
@@ -262,6 +276,9 @@ XAI = [
     fact("xai grok-4.3 2026-08-12 cache_read 0.20"),
     fact("xai grok-4.3 2026-08-12 output 2.00", tier="batch"),
     fact("xai grok-4.3 2026-08-12 web_search 5.00", per=1_000),
+    fact("xai grok-3 2025-08-01 search_source 25.00", per=1_000),
+    fact("xai grok-voice-think-fast-1.0 2026-06-01 session_second 0.05", per=60),
+    fact("xai grok-voice-latest 2026-10-01 session_second 0.08", per=60),
     fact("xai grok-4.3 2026-08-12 x_search 5.00", per=1_000),
     fact("xai grok-4.3 2026-08-12 collection_search 2.50", per=1_000),
     fact("xai grok-code-fast-1 2025-12-01 output 1.50"),
@@ -278,6 +295,15 @@ BEDROCK = [
     fact("bedrock meta.llama3-1-70b-instruct-v1:0 2025-06-01 input 0.72"),
     fact("bedrock amazon.titan-embed-text-v2:0 2025-06-01 input 0.02"),
     fact("bedrock openai.gpt-oss-120b-1:0 2026-06-01 output 0.60"),
+    fact("bedrock cohere.rerank-v3-5:0 2026-06-01 search_unit 2.00", per=1_000),
+    fact("bedrock amazon.rerank-v1:0 2026-06-01 search_unit 1.00", per=1_000),
+    fact("bedrock amazon.nova-canvas-v1:0 2026-06-01 image 0.04", per=1, details={"quality": "standard"}),
+    fact(
+        "bedrock amazon.nova-canvas-v1:0 2026-06-01 image 0.08",
+        per=1,
+        details={"quality": "premium", "size": "2048x2048"},
+    ),
+    fact("bedrock stability.stable-image-ultra-v1:1 2026-06-01 image 0.14", per=1),
 ]
 
 # The others, each from its own page of prices.
@@ -310,6 +336,11 @@ OTHERS = [
     fact("openrouter google/gemini-2.5-flash 2026-03-08 cache_read 0.03"),
     fact("openrouter anthropic/claude-4.6-sonnet-20260217 2026-03-08 cache_write 3.75"),
     fact("ollama llama3 2026-03-08 output 0"),
+    fact("crusoe meta-llama/Llama-3.3-70B-Instruct 2026-08-11 output 0.75"),
+    fact("crusoe openai/gpt-oss-120b 2026-10-11 output 0.25"),
+    fact("mistral voxtral-mini-latest 2026-06-01 input_audio_second 0.003", per=60),
+    fact("mistral voxtral-small-2507 2026-06-01 input_audio_second 0.004", per=60),
+    fact("groq groq/compound 2026-06-01 web_search 5.00", per=1_000),
 ]
 
 FACTS = [*OPENAI, *ANTHROPIC, *GOOGLE, *DEEPSEEK, *XAI, *BEDROCK, *OTHERS]
