@@ -1,0 +1,251 @@
+"""``flatfare import``: calls, tasks, verdicts and leaderboards from CSV, JSON Lines and Parquet."""
+
+import time
+from collections.abc import Callable, Iterable
+from decimal import Decimal, InvalidOperation
+from typing import cast
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import Moment, book_of, lake_of, pass_settings
+from flatfare.config import Settings
+from flatfare.core.errors import BadInput, BadUsage, FlatfareError
+from flatfare.core.moments import iso, parse_moment
+from flatfare.core.money import nano_of, parse_amount
+from flatfare.service.importing.order import ExchangeRate, Imported, Order
+from flatfare.service.importing.run import Stores, import_file
+from flatfare.service.importing.sources import named_files
+
+_Given = dict[str, object]
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """What every kind of import takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return click.argument("files", nargs=-1, required=True, metavar="FILE…")(command)
+
+
+_OPTIONS = (
+    click.option("--map", "maps", multiple=True, metavar="OURS=THEIRS", help="Which column is which field; several make one key: task=run+task_id."),
+    click.option("--set", "fixed", multiple=True, metavar="OURS=VALUE", help="One value for every row, such as label.domain=retail or cached=outside."),
+    click.option("--value", "values", multiple=True, metavar="OURS:THEIRS=OURS", help="What a word of theirs means, such as outcome:solved=verified."),
+    click.option("--source", metavar="NAME", help="A name for where this comes from; ids are unique within it."),
+    click.option("--ignore", "ignored", multiple=True, metavar="COLUMN", help="Leave a column out."),
+    click.option("--keep-unknown", is_flag=True, help="Keep columns that are not recognised as labels."),
+    click.option("--pass-at", metavar="NUMBER", help="From which score on a result is a pass (1 if not given)."),
+    click.option("--at", "at_us", type=Moment(), metavar="TIME", help="The time of rows that name none."),
+    click.option("--verifier", metavar="NAME", help="Who judged, where no column says so."),
+    click.option("--rework-rate", metavar="AMOUNT", help="What an hour of a person's rework costs."),
+    click.option("--exchange", multiple=True, metavar="CUR=RATE@DATE", help="What one of a currency is worth in dollars, such as EUR=1.08@2026-11-01."),
+    click.option("--zero-is-free", is_flag=True, help="A cost of 0 means free, not unrecorded."),
+    click.option("--decimal-comma/--decimal-point", default=None, help="How the file writes numbers."),
+    click.option("--encoding", metavar="NAME", help="The file's encoding, where it is not UTF-8."),
+    click.option("--update", is_flag=True, help="Take rows that were imported before with other content as corrections."),
+    click.option("--rejects", metavar="PATH", help="Where rejected rows go; beside the file if not given."),
+    click.option("--url", metavar="URL", help="Where the data were published, kept with them."),
+    click.option("--licence", metavar="NAME", help="The data's licence, kept with them."),
+    click.option("--dry-run", is_flag=True, help="Show how the file would be read; import nothing."),
+    click.option("--json", "is_json", is_flag=True, help="Print JSON."),
+)  # fmt: skip
+
+
+@click.group()
+def import_() -> None:
+    """Import calls, tasks, verdicts or leaderboards from CSV, JSON Lines or Parquet.
+
+    Columns are recognised by their usual names. Importing twice adds nothing.
+    """
+
+
+@import_.command()
+@_options
+@pass_settings
+def calls(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """One row a request to a model: time, model, tokens, cost."""
+    _run(settings, "calls", files, given)
+
+
+@import_.command()
+@_options
+@pass_settings
+def tasks(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """One row a task: path, labels, outcome, and its cost if that is all there is."""
+    _run(settings, "tasks", files, given)
+
+
+@import_.command()
+@_options
+@pass_settings
+def verdicts(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """One row a verdict: task, verifier, result, time."""
+    _run(settings, "verdicts", files, given)
+
+
+@import_.command()
+@_options
+@pass_settings
+def leaderboard(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """One row a published result: benchmark, path, n, successes or rate, cost."""
+    _run(settings, "leaderboard", files, given)
+
+
+def _run(settings: Settings, kind: str, files: tuple[str, ...], given: _Given) -> None:
+    order = _order(kind, given)
+    names = named_files(files)
+    results: list[Imported] = []
+    failures = 0
+    with book_of(settings, create=True) as book:
+        stores = Stores(book, lake_of(settings), settings)
+        for name in names:
+            try:
+                results.append(_import_one(stores, name, order, given))
+            except BadUsage:
+                raise
+            except FlatfareError as problem:
+                output.complain(str(problem))
+                failures += 1
+    _print(results, is_json=bool(given["is_json"]))
+    if failures or any(result.rejected for result in results):
+        raise click.exceptions.Exit(1)
+
+
+def _import_one(stores: Stores, name: str, order: Order, given: _Given) -> Imported:
+    rejects = given["rejects"]
+    with output.progress(f"Importing {name}") as on_progress:
+        return import_file(
+            stores,
+            name,
+            order,
+            time.time_ns() // 1000,
+            rejects=str(rejects) if rejects else None,
+            on_progress=on_progress,
+            on_wait=lambda holder: output.note(f"Waiting for {holder}, which is writing to the lake …"),
+        )
+
+
+def _print(results: list[Imported], *, is_json: bool) -> None:
+    for result in results:
+        for text in result.notes:
+            output.note(f"{result.file}: {text}")
+        for reason in result.first_reasons:
+            output.note(f"{result.file}: rejected: {reason}")
+    if is_json:
+        output.print_json([_as_json(result) for result in results])
+        return
+    for result in results:
+        output.say(_sentence(result))
+
+
+def _sentence(result: Imported) -> str:
+    if result.already_at_us is not None:
+        return f"{result.file}: already imported on {iso(result.already_at_us)}: nothing to do."
+    parts = [f"{result.read:,} read", f"{result.new:,} new"]
+    if result.updated:
+        parts.append(f"{result.updated:,} updated")
+    parts += [f"{result.known:,} known", f"{result.rejected:,} rejected"]
+    parts += [f"{count:,} {what}" for what, count in result.more.items() if count]
+    end = f"; see {result.rejects_file}" if result.rejects_file else ""
+    return f"{result.file}: {', '.join(parts)}{end}."
+
+
+def _as_json(result: Imported) -> dict[str, object]:
+    already = result.already_at_us
+    return {
+        "file": result.file,
+        "kind": result.kind,
+        "read": result.read,
+        "new": result.new,
+        "updated": result.updated,
+        "known": result.known,
+        "rejected": result.rejected,
+        **result.more,
+        "rejects_file": result.rejects_file,
+        "already_imported_at": None if already is None else iso(already),
+        "notes": list(result.notes),
+    }
+
+
+def _order(kind: str, given: _Given) -> Order:
+    fixed = _pairs(given["fixed"], "--set", "label.domain=retail")
+    source = fixed.pop("source", None) or given["source"] or "import"
+    pass_at, rework = given["pass_at"], given["rework_rate"]
+    at_us = given["at_us"]
+    return Order(
+        kind=kind,
+        source=str(source),
+        maps=_pairs(given["maps"], "--map", "task=instance_id"),
+        fixed=fixed,
+        values=_values(given["values"]),
+        ignored=tuple(cast(Iterable[str], given["ignored"])),
+        pass_at=None if pass_at is None else _decimal(str(pass_at), "--pass-at"),
+        at_us=at_us if isinstance(at_us, int) else None,
+        verifier=_text(given["verifier"]),
+        encoding=_text(given["encoding"]),
+        rework_nano_per_hour=None if rework is None else _nano(str(rework)),
+        exchange=dict(map(_exchange, cast(Iterable[str], given["exchange"]))),
+        zero_is_free=bool(given["zero_is_free"]),
+        keep_unknown=bool(given["keep_unknown"]),
+        decimal_comma=cast(bool | None, given["decimal_comma"]),
+        update=bool(given["update"]),
+        url=_text(given["url"]),
+        licence=_text(given["licence"]),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _pairs(given: object, option: str, example: str) -> dict[str, str]:
+    pairs = {}
+    for text in cast(Iterable[str], given):
+        ours, equals, value = text.partition("=")
+        if not equals or not ours.strip():
+            raise BadUsage(f"Found {option} {text}: write it like {option} {example}.")
+        pairs[ours.strip()] = value.strip()
+    return pairs
+
+
+def _values(given: object) -> dict[str, dict[str, str]]:
+    values: dict[str, dict[str, str]] = {}
+    for text in cast(Iterable[str], given):
+        left, equals, ours = text.rpartition("=")
+        name, colon, theirs = left.partition(":")
+        if not equals or not colon:
+            raise BadUsage(f"Found --value {text}: write it like --value outcome:solved=verified.")
+        values.setdefault(name.strip(), {})[theirs.strip()] = ours.strip()
+    return values
+
+
+def _decimal(text: str, option: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise BadUsage(f"Found {option} {text}: write a number like 0.9.")
+    return number
+
+
+def _nano(text: str) -> int:
+    try:
+        return nano_of(parse_amount(text)[0])
+    except BadInput as problem:
+        raise BadUsage(str(problem)) from problem
+
+
+def _exchange(text: str) -> tuple[str, ExchangeRate]:
+    currency, _, rest = text.partition("=")
+    rate, _, day = rest.partition("@")
+    if len(currency) != 3 or not rate or not day:
+        raise BadUsage(f"Found --exchange {text}: write it like --exchange EUR=1.08@2026-11-01.")
+    try:
+        parse_moment(day)
+    except BadInput as problem:
+        raise BadUsage(str(problem)) from problem
+    number = _decimal(rate, "--exchange")
+    if number <= 0:
+        raise BadUsage(f"Found --exchange {text}: a rate is above 0.")
+    return currency.upper(), ExchangeRate(number, day)

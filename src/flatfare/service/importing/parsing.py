@@ -1,0 +1,325 @@
+"""How a value of the file becomes a value of ours: a short cut in SQL, and the core's own reader for the rest.
+
+The short cut takes only what it provably reads as the core would. Every other text is
+read by the core, each distinct one once, and what the core refuses becomes the row's
+reason in the core's words.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from flatfare.core.errors import BadInput
+from flatfare.core.moments import YEAR_MAX, YEAR_MIN, iso, parse_moment
+from flatfare.core.money import nano_of, parse_amount
+from flatfare.core.usage import COUNT_MAX
+from flatfare.service.importing.columns import Bound
+from flatfare.service.importing.order import ExchangeRate, Order
+from flatfare.service.importing.words import Words, read_flag, reader_of
+from flatfare.store.engine import quoted
+
+_NOTHING = "('', 'null', 'none', 'nan', 'n/a', 'na', '-', '—', 'undefined', 'nat', '<na>')"
+_INTEGERS = {
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+}  # fmt: skip
+_FLOATS = {"FLOAT", "DOUBLE"}
+_YEAR_2000_S = 946_684_800
+_YEAR_2201_S = 7_289_654_400  # no ambiguity: seconds, milli-, micro- and nanoseconds of these years are apart
+_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
+_CENTURIES = f"BETWEEN {_YEAR_2000_S}000000 AND {_YEAR_2201_S}000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One field in SQL: its value by the short cut, the text where that fails, and who reads the text."""
+
+    value: str
+    kind: str  # the DuckDB type of the value
+    odd_text: str | None = None  # the text to be read by the core, null where the short cut took it
+    read: Callable[[str], Words] | None = None
+    more: tuple[tuple[str, str, str], ...] = ()  # (name, type, short cut) of further values of the words
+    unzoned: str | None = None  # a predicate: the moment names no zone
+
+
+def text_of(bound: Bound) -> str:
+    """A bound field as trimmed text, null where it is empty; several columns are joined by a slash."""
+    if bound.fixed is not None:
+        return quoted(bound.fixed)
+    if len(bound.columns) == 1:
+        column = bound.columns[0]
+        text = f"nullif(trim({plain_text(column.sql, column.kind)}), '')"
+    else:
+        parts = [f"coalesce(trim({plain_text(column.sql, column.kind)}), '')" for column in bound.columns]
+        present = " AND ".join(f"{column.sql} IS NULL" for column in bound.columns)
+        text = f"CASE WHEN {present} THEN NULL ELSE {' || chr(47) || '.join(parts)} END"
+    return _translated(text, bound.words)
+
+
+def _translated(text: str, words: Mapping[str, str]) -> str:
+    """The text with the order's words in the place of theirs, whatever the case."""
+    if not words:
+        return text
+    cases = " ".join(
+        f"WHEN {quoted(theirs.strip().lower())} THEN {quoted(ours)}" for theirs, ours in words.items()
+    )
+    return f"CASE lower({text}) {cases} ELSE {text} END"
+
+
+def plain_text(sql: str, kind: str) -> str:
+    """A column as text: whole floats without their '.0', so that keys of two files meet."""
+    if kind == "VARCHAR":
+        return sql
+    if kind in _FLOATS:
+        whole = f"{sql} = trunc({sql}) AND abs({sql}) < 1e15"
+        return (
+            f"CASE WHEN {whole} THEN CAST(CAST({sql} AS BIGINT) AS VARCHAR) ELSE CAST({sql} AS VARCHAR) END"
+        )
+    if kind.startswith(("STRUCT", "MAP")) or kind.endswith("]"):
+        return f"CAST(to_json({sql}) AS VARCHAR)"
+    return f"CAST({sql} AS VARCHAR)"
+
+
+def parsed(bound: Bound, order: Order, *, comma: bool, ending: str | None = None) -> Parsed:
+    """How a bound field reads, by its sort."""
+    sort = bound.ours.sort
+    if sort in ("text", "key"):
+        return Parsed(text_of(bound), "VARCHAR")
+    if sort == "word":
+        reader = reader_of(bound.ours.name, order.pass_at)
+        return Parsed("CAST(NULL AS VARCHAR)", "VARCHAR", _meant(text_of(bound)), reader)
+    if sort == "flag":
+        return Parsed("CAST(NULL AS BOOLEAN)", "BOOLEAN", _meant(text_of(bound)), read_flag)
+    typed = _typed(bound)
+    if sort == "moment":
+        return _moment(typed) or _moment_text(text_of(bound))
+    if sort == "count":
+        return _count(typed) or _count_text(_pointed(text_of(bound), comma))
+    if sort == "amount":
+        if ending is None and (found := _amount(typed, order.exchange)):
+            return found
+        return _amount_text(_pointed(text_of(bound), comma), ending, order.exchange)
+    return Parsed("NULL", "VARCHAR", _meant(_pointed(text_of(bound), comma)), _read_number)
+
+
+def _typed(bound: Bound) -> tuple[str, str] | None:
+    """SQL and type of a field that is one typed column."""
+    if bound.fixed is not None or len(bound.columns) != 1 or bound.words:
+        return None
+    column = bound.columns[0]
+    return None if column.kind == "VARCHAR" else (column.sql, column.kind)
+
+
+def _pointed(text: str, comma: bool) -> str:
+    """The text of a number with a decimal point, where the file writes commas."""
+    return f"replace(replace({text}, '.', ''), ',', '.')" if comma else text
+
+
+def _meant(text: str) -> str:
+    """The text, or null where it is a word for nothing."""
+    return f"CASE WHEN lower({text}) IN {_NOTHING} THEN NULL ELSE {text} END"
+
+
+def _odd(text: str, value: str) -> str:
+    return f"CASE WHEN ({value}) IS NULL THEN {_meant(text)} END"
+
+
+def _moment(typed: tuple[str, str] | None) -> Parsed | None:
+    if typed is None:
+        return None
+    sql, kind = typed
+    if kind in _INTEGERS or kind in _FLOATS or kind.startswith("DECIMAL"):
+        return _moment_number(sql, kind)
+    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        micros = f"epoch_us(CAST({sql} AS TIMESTAMP))" if kind == "DATE" else f"epoch_us({sql})"
+        value = f"CASE WHEN {micros} {_CENTURIES} THEN {micros} END"
+        unzoned = None if kind.endswith("TIME ZONE") else f"{sql} IS NOT NULL"
+        return Parsed(value, "BIGINT", _odd(f"CAST({sql} AS VARCHAR)", value), _read_moment, unzoned=unzoned)
+    return None
+
+
+def _moment_number(sql: str, kind: str) -> Parsed:
+    """Seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
+    low, high = _YEAR_2000_S, _YEAR_2201_S
+    number = (
+        f"CAST(round({sql} * 1000000) AS BIGINT)"
+        if kind not in _INTEGERS
+        else f"CAST({sql} AS BIGINT) * 1000000"
+    )
+    whole = f"CAST({sql} AS BIGINT)"
+    value = (
+        f"CASE WHEN {sql} BETWEEN {low} AND {high} THEN {number} "
+        f"WHEN {sql} BETWEEN {low}000 AND {high}000 THEN {whole} * 1000 "
+        f"WHEN {sql} BETWEEN {low}000000 AND {high}000000 THEN {whole} "
+        f"WHEN {sql} BETWEEN {low}000000000 AND {high}000000000 THEN {whole} // 1000 END"
+    )
+    return Parsed(value, "BIGINT", _odd(plain_text(sql, kind), value), _read_moment)
+
+
+def _moment_text(text: str) -> Parsed:
+    zoned = f"regexp_full_match({text}, '{_ISO}(Z|[+-]\\d\\d:\\d\\d)')"
+    bare = f"regexp_full_match({text}, '{_ISO}')"
+    digits = f"regexp_full_match({text}, '\\d{{10}}|\\d{{13}}')"
+    micros = (
+        f"CASE WHEN {bare} THEN epoch_us(TRY_CAST({text} AS TIMESTAMP)) "
+        f"WHEN {zoned} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) "
+        f"WHEN {digits} THEN CAST({text} AS BIGINT) * CASE length({text}) WHEN 10 THEN 1000000 ELSE 1000 END END"
+    )
+    value = f"CASE WHEN ({micros}) {_CENTURIES} THEN ({micros}) END"
+    unzoned = f"NOT regexp_matches({text}, '(Z|[+-]\\d\\d:?\\d\\d|^\\d+(\\.\\d+)?)$')"
+    return Parsed(value, "BIGINT", _odd(text, value), _read_moment, unzoned=unzoned)
+
+
+def _read_moment(text: str) -> Words:
+    try:
+        return parse_moment(text)[0], None
+    except BadInput as problem:
+        return None, str(problem)
+    except (ValueError, OverflowError):
+        return None, f"Found {text[:60]!r} where a time was expected: it is outside {YEAR_MIN} to {YEAR_MAX}."
+
+
+def _count(typed: tuple[str, str] | None) -> Parsed | None:
+    if typed is None:
+        return None
+    sql, kind = typed
+    if kind in _INTEGERS:
+        value = f"CASE WHEN {sql} BETWEEN 0 AND {COUNT_MAX} THEN CAST({sql} AS BIGINT) END"
+    elif kind in _FLOATS or kind.startswith("DECIMAL"):
+        value = f"CASE WHEN {sql} = trunc({sql}) AND {sql} BETWEEN 0 AND {COUNT_MAX} THEN CAST({sql} AS BIGINT) END"
+    else:
+        return None
+    return Parsed(value, "BIGINT", _odd(plain_text(sql, kind), value), _read_count)
+
+
+def _count_text(text: str) -> Parsed:
+    value = f"CASE WHEN regexp_full_match({text}, '\\d{{1,15}}') THEN CAST({text} AS BIGINT) END"
+    return Parsed(value, "BIGINT", _odd(text, value), _read_count)
+
+
+def _read_count(text: str) -> Words:
+    try:
+        number = Decimal(text.replace(",", "").replace("_", ""))
+    except InvalidOperation:
+        return None, f"Found {text[:60]!r} where a count was expected: write a whole number like 1200."
+    if not number.is_finite() or number != number.to_integral_value():
+        return None, f"Found {text[:60]!r} where a count was expected: a count is a whole number."
+    if number < 0:
+        return None, f"Found a count of {text[:60]}: a count is never negative."
+    if number > COUNT_MAX:
+        return None, f"Found a count of {text[:60]}: nothing uses that much."
+    return int(number), None
+
+
+_AMOUNT_MORE = ("digits", "original_nano", "original_currency", "exchange", "unknown")
+
+
+def _amount_parsed(
+    value: str, text: str, has_more_digits: str, exchange: Mapping[str, ExchangeRate]
+) -> Parsed:
+    digits = f"CASE WHEN ({value}) IS NOT NULL AND {has_more_digits} THEN {text} END"
+    more = tuple(
+        (name, "BIGINT" if name == "original_nano" else "VARCHAR", digits if name == "digits" else "NULL")
+        for name in _AMOUNT_MORE
+    )
+    return Parsed(value, "BIGINT", _odd(text, value), lambda text: _read_amount(text, exchange), more)
+
+
+def _amount(typed: tuple[str, str] | None, exchange: Mapping[str, ExchangeRate]) -> Parsed | None:
+    if typed is None:
+        return None
+    sql, kind = typed
+    text = f"CAST({sql} AS VARCHAR)"
+    if kind in _INTEGERS:
+        value = f"CASE WHEN {sql} BETWEEN 0 AND 1000000000 THEN CAST({sql} AS BIGINT) * 1000000000 END"
+        return _amount_parsed(value, text, "false", exchange)
+    if kind in _FLOATS:
+        double = f"CAST({text} AS DOUBLE)" if kind == "FLOAT" else sql  # the digits that the source wrote
+        value = _nano_of_double(double)
+        return _amount_parsed(value, text, f"({value}) / 1e9 <> {double}", exchange)
+    return None
+
+
+def _nano_of_double(double: str) -> str:
+    """Nano units of a double, where its shortest decimal writing is provably on that side of the half.
+
+    Below 1,000 a double stands within 2.4e-4 nano units of its writing; what lies
+    nearer than 1e-3 to a half, and what is larger, is left to the core.
+    """
+    scaled = f"({double}) * 1e9"
+    return (
+        f"CASE WHEN ({double}) >= 0 AND ({double}) < 1000 AND abs({scaled} - floor({scaled}) - 0.5) > 1e-3 "
+        f"THEN CAST(round_even({scaled}, 0) AS BIGINT) END"
+    )
+
+
+def _amount_text(text: str, ending: str | None, exchange: Mapping[str, ExchangeRate]) -> Parsed:
+    if ending:  # a currency of its own, by the column's name or another column: always the core's to read
+        known = _meant(text)
+        with_currency = f"CASE WHEN {known} IS NOT NULL AND {ending} IS NOT NULL THEN {known} || ' ' || {ending} ELSE {known} END"
+        return _amount_parsed("CAST(NULL AS BIGINT)", with_currency, "false", exchange)
+    bare = f"ltrim({text}, '$ ')"
+    double = f"CASE WHEN regexp_full_match({bare}, '\\d+(\\.\\d*)?([eE][+-]?\\d\\d?)?') THEN TRY_CAST({bare} AS DOUBLE) END"
+    value = _nano_of_double(double)
+    more_digits = f"(length({bare}) > 16 OR ({value}) / 1e9 <> ({double}))"
+    return _amount_parsed(value, text, more_digits, exchange)
+
+
+def _read_amount(text: str, exchange: Mapping[str, ExchangeRate]) -> Words:
+    """(nano, digits, original nano, its currency, the rate, why unknown, problem) of an amount."""
+    nothing: Words = (None,) * 6
+    body, currency = _currency_apart(text)
+    try:
+        amount, sign = parse_amount(body)
+    except BadInput as problem:
+        return *nothing, str(problem)
+    if body.lstrip().startswith("0,"):
+        return *nothing, f"Found {text[:60]!r}: is the comma a decimal point? Say so with --decimal-comma."
+    if amount < 0:
+        return *nothing, f"Found a negative cost of {text[:60]}: a cost is never below zero."
+    if amount > 10**9:
+        return *nothing, f"Found an amount of {text[:60]}: no single record costs that much."
+    currency = currency or sign or "USD"
+    if currency == "USD":
+        nano = nano_of(amount)
+        return nano, text if Decimal(nano) != amount * 10**9 else None, None, None, None, None, None
+    rate = exchange.get(currency)
+    if rate is None:
+        why = f"the source gives it in {currency}; --exchange {currency}=RATE@DATE says what that is worth"
+        return None, text, nano_of(amount), currency, None, why, None
+    return nano_of(amount * rate.rate), text, nano_of(amount), currency, str(rate), None, None
+
+
+def _currency_apart(text: str) -> tuple[str, str | None]:
+    """An amount and the three letters of a currency behind it, where there are such."""
+    body, _, last = text.strip().rpartition(" ")
+    if body and len(last) == 3 and last.isascii() and last.isalpha():
+        return body, last.upper()
+    return text, None
+
+
+def _read_number(text: str) -> Words:
+    """A number as plain decimal text."""
+    cleaned = text.replace(",", "").strip()
+    percent = cleaned.endswith("%")
+    try:
+        number = Decimal(cleaned.removesuffix("%").strip())
+    except InvalidOperation:
+        return None, f"Found {text[:60]!r} where a number was expected."
+    if not number.is_finite() or abs(number.adjusted()) > 30:
+        return None, f"Found {text[:60]!r} where a number was expected: it has no such size."
+    plain = format(number, "f")
+    return (f"{plain}%" if percent else plain), None
+
+
+def fixed_problem(bound: Bound, order: Order) -> str | None:
+    """Why a value given by ``--set`` cannot be one of its field; None if it can."""
+    reader = parsed(bound, order, comma=False).read
+    if reader is None or bound.fixed is None:
+        return None
+    problem = reader(bound.fixed)[-1]
+    return str(problem) if problem else None
+
+
+def shown_moment(at_us: int | None) -> str | None:
+    """A moment for a person."""
+    return None if at_us is None else iso(at_us)
