@@ -186,7 +186,7 @@ class PriceBook:
         def explain(at_us: int) -> str:
             return self._why_missing(provider, model, at_us, placed)
 
-        return Schedule(provider, name, tier, placed, explain, self.exchange.convert)
+        return Schedule(provider, name, tier, placed, explain, self.exchange.convert, self.exchange.days)
 
     def _listed(self, provider: str, named: Named) -> list[tuple[Trust, str, Listed]]:
         """At most one model per layer, and of own terms every one that covers the name.
@@ -254,8 +254,10 @@ class PriceBook:
 
     def _near(self, provider: str, model: str) -> list[str]:
         """Names like this one, at the provider or at one whose name for it is the same."""
-        names = self.model_names(provider)
-        bare = forms_of(provider, model).forms[-1]
+        names, forms = self.model_names(provider), forms_of(provider, model).forms
+        if not forms:
+            return []
+        bare = forms[-1]
         if near := get_close_matches(bare, names, n=2, cutoff=0.75):
             return near
         named = forms_of("", model)

@@ -54,6 +54,11 @@ class ExchangeRates:
             return None
         return days[position]
 
+    def days(self, currency: str) -> list[int]:
+        """The moments at which the currency's rate may change: a new one, or an old one gone stale."""
+        starts = [day.since_us for day in self._rates.get(currency, [])]
+        return sorted({*starts, *(start + STALE_AFTER_US + 1 for start in starts)})
+
     def convert(self, rate: Rate, own: str, wanted: str, at_us: int) -> Rate | None:
         """A rate in another currency, exactly; None where either exchange rate is not known."""
         before, after = self.at(own, at_us), self.at(wanted, at_us)

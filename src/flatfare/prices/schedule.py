@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from math import gcd, lcm
 
 from flatfare.core.money import half_even
 from flatfare.core.pricing import Rate, Rates
@@ -25,6 +25,13 @@ from flatfare.prices.windows import Window
 
 # Where two rates state as many conditions as each other, the one that states the weightier applies.
 WEIGHT: Mapping[str, int] = {"tier": 8, "region": 4, "context": 2, "during": 1}
+
+
+DAY_US = 86_400_000_000
+DAYS_MAX = 1000  # reasons kept per schedule
+
+Point = tuple[int, tuple[bool, ...], tuple[int, ...]]
+"""Where a call stands: which stretch of dates, which windows are open, which sizes are passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +90,17 @@ class Found:
         self.currency = currency
         self.provenance = provenance
         self.minimums = minimums
-        self._denominator = lcm(1, *(rate.per for rate in rates.values()))
-        self._weights: dict[str, int] = {}
+        denominator = lcm(1, *(rate.per for rate in rates.values()))
+        weights: dict[str, int] = {}
         for unit in UNITS:
             governing = rates.governing(unit)
             if governing is not None:
                 rate = rates[governing]
-                self._weights[unit] = rate.amount_nano * (self._denominator // rate.per)
+                weights[unit] = rate.amount_nano * (denominator // rate.per)
+        # In lowest terms most sums of whole counts are whole, and need no division.
+        common = gcd(denominator, *weights.values())
+        self._denominator = denominator // common
+        self._weights = {unit: weight // common for unit, weight in weights.items()}
 
     @property
     def weights(self) -> Mapping[str, int]:
@@ -127,7 +138,7 @@ class Found:
                 total += count * weights[unit]
         except KeyError:
             return None
-        return half_even(total, self._denominator)
+        return total if self._denominator == 1 else half_even(total, self._denominator)
 
     def exact_nano(self, counts: Mapping[str, Count]) -> Fraction | None:
         """The cost in nano units, not rounded; None where a unit has no rate."""
@@ -155,9 +166,10 @@ class Schedule:
     __slots__ = (
         "_contexts",
         "_explain",
+        "_found",
         "_is_plain",
+        "_missing",
         "_placed",
-        "_states",
         "boundaries",
         "convert",
         "model",
@@ -175,6 +187,7 @@ class Schedule:
         placed: Sequence[Placed],
         explain: Callable[[int], str],
         convert: Callable[[Rate, str, str, int], Rate | None] | None = None,
+        exchange_days: Callable[[str], Iterable[int]] | None = None,
     ) -> None:
         self.provider = provider
         self.model = model
@@ -184,6 +197,8 @@ class Schedule:
         self.convert = convert
         statements = [item.statement for item in placed]
         moments = {item.from_us for item in statements} | {item.until_us for item in statements}
+        if len(self.currencies) > 1 and exchange_days is not None:
+            moments |= {day_us for currency in self.currencies for day_us in exchange_days(currency)}
         self.boundaries: list[int] = sorted(moment for moment in moments if moment is not None)
         self.windows: list[Window] = list(
             dict.fromkeys(item.when.during[0] for item in statements if item.when.during)
@@ -194,31 +209,40 @@ class Schedule:
                 self.thresholds.setdefault(size.counted, []).append(size.at_least)
         self.thresholds = {kind: sorted(set(sizes)) for kind, sizes in self.thresholds.items()}
         self._is_plain = not self.windows and not self.thresholds
-        self._states: dict[tuple[int, tuple[bool, ...], tuple[int, ...]], Found | Missing] = {}
+        self._found: dict[Point, Found] = {}
+        self._missing: dict[tuple[int, Point], Missing] = {}
 
     def at(self, at_us: int, counts: Mapping[str, Count]) -> Found | Missing:
         """The rates that hold at the moment for a call of that size."""
-        epoch = bisect_right(self.boundaries, at_us)
         if self._is_plain:
-            state: tuple[int, tuple[bool, ...], tuple[int, ...]] = (epoch, (), ())
-        else:
-            state = (
-                epoch,
-                tuple([window.holds(at_us) for window in self.windows]),
-                tuple(
-                    [bisect_right(sizes, counted(kind, counts)) for kind, sizes in self.thresholds.items()]
-                ),
-            )
-        found = self._states.get(state)
-        if found is None:
-            found = self.state(at_us, state[1], state[2])
-            # Where nothing holds the reason names the day, which differs within a state.
-            if isinstance(found, Found):
-                self._states[state] = found
-        return found
+            point: Point = (bisect_right(self.boundaries, at_us), (), ())
+            found = self._found.get(point)
+            return self._resolved(at_us, point) if found is None else found
+        windows = [window.holds(at_us) for window in self.windows]
+        sizes = [bisect_right(bounds, counted(kind, counts)) for kind, bounds in self.thresholds.items()]
+        return self.state(at_us, windows, sizes)
 
     def state(self, at_us: int, windows: Sequence[bool], sizes: Sequence[int]) -> Found | Missing:
-        """Work out the rates of one state: its moment, the windows open, the thresholds passed."""
+        """The rates of one state: its moment, the windows open, the thresholds passed of each kind."""
+        point = (bisect_right(self.boundaries, at_us), tuple(windows), tuple(sizes))
+        return self._found.get(point) or self._resolved(at_us, point)
+
+    def _resolved(self, at_us: int, point: Point) -> Found | Missing:
+        """Work a state out and keep it; a reason names the day, so that it is kept by day."""
+        day = at_us // DAY_US
+        missing = self._missing.get((day, point))
+        if missing is not None:
+            return missing
+        resolved = self._worked_out(at_us, point[1], point[2])
+        if isinstance(resolved, Found):
+            self._found[point] = resolved
+        else:
+            if len(self._missing) >= DAYS_MAX:
+                self._missing.clear()
+            self._missing[day, point] = resolved
+        return resolved
+
+    def _worked_out(self, at_us: int, windows: Sequence[bool], sizes: Sequence[int]) -> Found | Missing:
         is_open = dict(zip(self.windows, windows, strict=True))
         passed = {
             kind: self.thresholds[kind][:size] for kind, size in zip(self.thresholds, sizes, strict=True)
@@ -235,6 +259,11 @@ class Schedule:
                 f"--tier {self.tier} --input … --output …"
             )
         return _found(self, holding, at_us)
+
+    @property
+    def currencies(self) -> frozenset[str]:
+        """The currencies of all its statements."""
+        return frozenset(item.statement.currency for item in self._placed)
 
     def segments(self, from_us: int, until_us: int) -> list[int]:
         """The moments in (from, until) at which the rates may change, windows included."""

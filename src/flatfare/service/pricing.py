@@ -20,6 +20,7 @@ from flatfare.prices.exchange import Exchanged
 from flatfare.prices.log import FileLog
 from flatfare.prices.schedule import Provenance
 
+NO_MODEL = "neither the request nor the answer names a model: name it with --model"
 NO_TIME = "the moment of the call is not known: give it with --at, prices change"
 
 
@@ -149,7 +150,7 @@ def rates_of(
     conditions, asked = part.conditions, exchange.asked
     model = part.model or reading.model or asked.model
     if model is None:
-        return Missing("neither the request nor the answer names a model: name it with --model")
+        return Missing(NO_MODEL)
     circumstances = Circumstances(
         conditions.service_tier or asked.service_tier,
         conditions.region or asked.region,
