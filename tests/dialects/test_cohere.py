@@ -69,6 +69,8 @@ def test_both_versions_stream_as_they_answer():
     for cut in (1, 11, 10_000):
         assert streamed(version_2, "/v2/chat", cut).parts[0].usage == EXPECTED
         assert streamed(version_1, "/v1/chat", cut).parts[0].usage == EXPECTED
+    recognised = at("/v1/chat")  # kept whole, where nothing says that it was a stream
+    assert read_whole(recognised.route, version_1, recognised.exchange()).parts[0].usage == EXPECTED
 
 
 def test_a_stream_that_was_cut_keeps_what_was_said():

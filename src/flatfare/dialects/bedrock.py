@@ -671,7 +671,13 @@ ROUTES = (
         stream=stream_converse,
         framing=EventStream,
     ),
-    Route("invoke", rf"{_MODEL}/invoke", whole=whole_invocation),
+    Route("invoke", rf"{_MODEL}/invoke", whole=whole_invocation, marks={"inputTextTokenCount": None}),
+    Route(  # the same, known by another look
+        "invoke",
+        rf"{_MODEL}/invoke",
+        whole=whole_invocation,
+        marks={"generation": None, "prompt_token_count": None},
+    ),
     Route(
         "invoke-with-response-stream",
         rf"{_MODEL}/invoke-with-response-stream",

@@ -59,8 +59,17 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 
 def whole_answer(body: bytes, exchange: Exchange) -> Reading:
-    """Reads an answer that came at once."""
-    return _read(_decode(body), exchange)
+    """Reads an answer that came at once, or a stream that was kept whole."""
+    try:
+        return _read(_decode(body), exchange)
+    except msgspec.DecodeError:
+        framing, reader = LinesOrEvents(), ChatReader(exchange)
+        events = (*framing.feed(body), *framing.finish())
+        if len(events) < 2:
+            raise
+        for name, data in events:
+            reader.event(name, data)
+        return reader.finish()
 
 
 def _read(answer: Answer, exchange: Exchange) -> Reading:
