@@ -1,0 +1,88 @@
+"""The journal's records: the intent of a call, written before it is sent, and the result of it.
+
+A record holds counts, names and hashes, never text of a prompt or an answer. Fields
+are added at the end with a default and never moved, so that a journal outlives an upgrade.
+"""
+
+import msgspec
+
+from flatfare.core.cost import CostState
+
+
+class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
+    """A call that is about to be sent to a provider."""
+
+    call_id: str  # a time-ordered id, as text: one for each try
+    at_us: int
+    provider: str
+    endpoint: str
+    model_asked: str | None = None
+    is_stream: bool = False
+    key_id: str | None = None
+    labels: str = "{}"  # canonical JSON
+    task_id: str | None = None
+    attempt_id: str | None = None
+    session: str | None = None
+    turn: int | None = None
+    purpose: str = "work"
+    service_tier: str | None = None
+    region: str | None = None
+    bound_nano: int | None = None  # what the call costs at most, as far as that is known before it is sent
+    bound_reason: str | None = None  # why that is not known
+    traits: str | None = None  # JSON object: counts and hashes of the request
+
+
+class Figures(msgspec.Struct, frozen=True, array_like=True):
+    """What a call used and cost, in the columns of its row; priced once, where its answer ended."""
+
+    usage: dict[str, int | str] = {}  # leaves; what is not whole as decimal text
+    usage_state: str = "measured"
+    cost_nano: int | None = None
+    cost_state: str = str(CostState.UNKNOWN)
+    cost_reason: str | None = None
+    cost_basis: str | None = None  # reported, computed
+    computed_nano: int | None = None
+    computed_state: str | None = None
+    computed_reason: str | None = None
+    reported_nano: int | None = None
+    reported_digits: str | None = None
+    reported_source: str | None = None
+    original_nano: int | None = None
+    original_currency: str | None = None
+    exchange_rate: str | None = None
+    price_version: str | None = None
+
+
+class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
+    """How a call ended."""
+
+    call_id: str
+    ended_at_us: int
+    figures: Figures
+    status: str = "ok"  # ok, failed, cancelled, refused, cached
+    http_status: int | None = None
+    delivery: str | None = "proven"  # unproven: the provider may or may not have received it
+    duration_ms: int | None = None
+    model: str | None = None  # the model that served
+    service_tier: str | None = None
+    region: str | None = None
+    external_id: str | None = None  # the provider's own id of the answer
+    traits: str | None = None  # JSON object, such as {"first_byte_ms":120,"added_us":310}
+
+
+class Void(msgspec.Struct, frozen=True, array_like=True, tag="void"):
+    """An intent that may stand in the journal though its writer was told that it failed: nothing was sent."""
+
+    call_id: str
+
+
+Record = Intent | Result | Void
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
+
+encode = _ENCODER.encode
+"""A record as bytes."""
+
+decode = _DECODER.decode
+"""The record that the bytes say; raises ``msgspec.MsgspecError`` where they say none."""
