@@ -191,8 +191,8 @@ LEADERBOARD = _fields(
     path text: system configuration config setup path_name submission method approach system_name
     agent text: agent_name scaffold harness framework
     model text: model_name model_id llm llm_model agent_llm
-    n count: total_sessions test_cases n_tasks num_tasks tasks instances n_instances total_instances total_tests cases samples n_samples test_size total trials count
-    successes count: successful_sessions n_success num_success n_resolved resolved solved n_solved passed n_passed pass_num_2 pass_num_1 correct num_correct wins
+    n number: total_sessions test_cases n_tasks num_tasks tasks instances n_instances total_instances total_tests cases samples n_samples test_size total trials count
+    successes number: successful_sessions n_success num_success n_resolved resolved solved n_solved passed n_passed pass_num_2 pass_num_1 correct num_correct wins
     rate number: success_rate pass_rate resolve_rate resolved_rate benchmark_score pass_rate_2 pass_1 pass_at_1 accuracy test_acc percent_resolved percent_successful resolved_percent success_percent score acc average_score pass_rate_1
     mean_cost amount: average_agent_cost cost_per_task cost_per_case cost_per_instance cost_per_traj_usd cost_per_trajectory mean_cost average_cost avg_cost cost_per_session cost_per_problem test_cost average_cost_usd avg_cost_usd cost_per_query cost_per_run cost_per_task_usd
     total_cost amount: total_agent_cost total_cost_usd sum_cost cost_total overall_cost

@@ -4,7 +4,7 @@ What the short cut in SQL leaves over is read by the core and joined back by its
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flatfare.core.labels import VALUE_LENGTH_MAX
@@ -33,6 +33,7 @@ class Readable:
     order: Order
     parsed: dict[str, Parsed]
     joined: set[str]  # fields whose odd texts are in a table of words
+    notes: list[str] = field(default_factory=list)  # what a person should know of how it was read
 
     def value(self, name: str) -> str:
         """A field's value in SQL; null where the file has no such field."""

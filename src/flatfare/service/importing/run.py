@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import time_ordered
-from flatfare.service.importing import calls, judged, tasks, verdicts
+from flatfare.service.importing import calls, judged, leaderboard, tasks, verdicts
 from flatfare.service.importing import landing as land
 from flatfare.service.importing.columns import recognised
 from flatfare.service.importing.existing import (
@@ -46,6 +46,7 @@ _CHECKS = {
     "calls": calls.check_columns,
     "tasks": tasks.check_columns,
     "verdicts": verdicts.check_columns,
+    "leaderboard": leaderboard.check_columns,
 }
 
 OnProgress = Callable[[float, float | None], None]
@@ -146,6 +147,10 @@ def _landed(
     """Read, mark and land the file's rows by their kind; the counts, and what came with them."""
     if file.order.kind == "calls":
         return _calls(stores, file, landing), {}
+    if file.order.kind == "leaderboard":
+        counts, said = leaderboard.land_leaderboard(file, landing, stores.book, now_us)
+        file.notes += said
+        return counts, {}
     if file.order.kind == "tasks":
         return _tasks(stores, file, landing, version, now_us)
     return _verdicts(stores, file, landing, version)
@@ -221,6 +226,7 @@ def _calls(stores: Stores, file: Readable, landing: land.Landing) -> Tally:
 
 def _notes(file: Readable) -> Iterator[str]:
     """What a person should know of how the file was read, once."""
+    yield from file.notes
     unused = file.mapping.unused
     if unused:
         shown = ", ".join(unused[:12]) + (f" and {len(unused) - 12} more" if len(unused) > 12 else "")
