@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,10 +16,6 @@ from flatfare.dialects.recognition import Recognised, by_name
 from flatfare.service.metering import Response, exchange_of, meter, meter_response, recognise, standard_book
 from flatfare.service.pricing import cost_reading, price_reading
 from flatfare.service.recordings import response_of
-
-SMALL, STEP = (10**9, 1) if os.environ.get("FLATFARE_SOAK") else (1_500, 1_009)
-"""Streams up to so many bytes are cut in two at every boundary, longer ones at each so-many-th; all are
-also fed byte by byte. A soak cuts every stream everywhere."""
 
 
 def recorded_streams(folder: Path) -> Iterator[tuple[Path, Response, Recognised]]:
@@ -38,15 +33,20 @@ def read_in(recognised: Recognised, exchange: Exchange, *chunks: bytes) -> Readi
     return stream.finish()
 
 
-def test_each_recorded_stream_cut_at_every_byte_gives_the_same_usage(shared: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(
+    ("small", "step"), [(1_500, 1_009), pytest.param(20_000, 211, marks=pytest.mark.soak)]
+)
+def test_each_recorded_stream_cut_at_every_byte_gives_the_same_usage(
+    shared: Callable[..., Path], small: int, step: int
+) -> None:
+    """All are fed byte by byte; small ones are also cut in two everywhere, larger ones at steps."""
     seen = 0
     for file, response, recognised in recorded_streams(shared("recorded")):
         seen += 1
         exchange, body = exchange_of(recognised, response), response.body
         once = read_in(recognised, exchange, body)
         assert read_in(recognised, exchange, *(body[i : i + 1] for i in range(len(body)))) == once, file
-        step = 1 if len(body) <= SMALL else STEP
-        for cut in range(0, len(body), step):
+        for cut in range(0, len(body), 1 if len(body) <= small else step):
             assert read_in(recognised, exchange, body[:cut], body[cut:]) == once, (file, cut)
     assert seen > 150
 

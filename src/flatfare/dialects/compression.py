@@ -9,7 +9,7 @@ from typing import Protocol
 
 from flatfare.core.errors import BadInput
 
-SWELL_MAX = 256
+SWELL_MAX = 128
 """Bytes out for each byte in: JSON shrinks 5 to 50 times, a bomb a thousand times and more."""
 SWELL_FREE = 1 << 20
 """Bytes out that are allowed whatever came in."""
@@ -21,33 +21,36 @@ class _Codec(Protocol):
 
 
 class _Zlib:
-    """gzip, zlib and raw deflate; several gzip members may follow one another."""
+    """gzip, zlib and raw deflate, told apart by two bytes; several gzip members may follow one another."""
 
     def __init__(self) -> None:
-        self._stream = zlib.decompressobj(wbits=47)  # 47: gzip or zlib, told by the header
-        self._is_first = True
+        self._head = b""
+        self._stream: zlib._Decompress | None = None
 
     def open(self, chunk: bytes, limit: int) -> bytes:
-        out = bytearray()
+        if self._stream is None:
+            self._head += chunk
+            if len(self._head) < 2:
+                return b""
+            # Some servers send deflate without the header that it should have.
+            self._stream = zlib.decompressobj(wbits=47 if _has_header(self._head) else -15)
+            chunk = self._head
+        pieces = []
+        size = 0
         chunk = self._stream.unconsumed_tail + chunk
-        while chunk and len(out) <= limit:
-            out += self._next(chunk, limit + 1 - len(out))
+        while chunk and size <= limit:
+            pieces.append(self._stream.decompress(chunk, limit + 1 - size))
+            size += len(pieces[-1])
             if not self._stream.eof:
                 break
             chunk = self._stream.unused_data
             self._stream = zlib.decompressobj(wbits=47)
-        return bytes(out)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _next(self, chunk: bytes, limit: int) -> bytes:
-        try:
-            return self._stream.decompress(chunk, limit)
-        except zlib.error:
-            if not self._is_first:
-                raise
-            self._stream = zlib.decompressobj(wbits=-15)  # deflate as some servers send it, without a header
-            return self._stream.decompress(chunk, limit)
-        finally:
-            self._is_first = False
+
+def _has_header(start: bytes) -> bool:
+    is_zlib = start[0] & 0x0F == 8 and (start[0] << 8 | start[1]) % 31 == 0
+    return is_zlib or start[:2] == b"\x1f\x8b"
 
 
 class _Brotli:

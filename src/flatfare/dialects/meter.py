@@ -7,6 +7,7 @@ cannot be read has no usage and says why.
 import msgspec
 
 from flatfare.core.errors import BadInput, Contradiction
+from flatfare.dialects.compression import Opener
 from flatfare.dialects.dialect import Route, StreamReader
 from flatfare.dialects.framing import EVENT_BYTES_MAX, Event, Framing, ServerSentEvents
 from flatfare.dialects.reading import Exchange, Reading, free, unread
@@ -32,10 +33,19 @@ class Stream:
     """Reads a stream beside its passage: ``feed`` each chunk as it comes, then ``finish`` once.
 
     An answer that turns out to be no stream (an error, a host that ignores ``stream``)
-    is read whole.
+    is read whole. What its headers say is compressed is opened first.
     """
 
-    __slots__ = ("_body", "_contradiction", "_exchange", "_framing", "_problem", "_reader", "_route")
+    __slots__ = (
+        "_body",
+        "_contradiction",
+        "_exchange",
+        "_framing",
+        "_opener",
+        "_problem",
+        "_reader",
+        "_route",
+    )
 
     def __init__(self, route: Route, exchange: Exchange) -> None:
         self._route = route
@@ -43,11 +53,19 @@ class Stream:
         self._framing: Framing | None = None
         self._reader: StreamReader | None = route.stream(exchange) if route.stream else None
         self._body = bytearray()  # until the framing is known; all of it where it is no stream
+        encodings = exchange.headers.get("content-encoding", "")
+        self._opener: Opener | None = None
         self._problem: str | None = None
         self._contradiction: str | None = None
+        try:
+            self._opener = Opener(encodings) if encodings else None
+        except BadInput as problem:
+            self._contradiction = str(problem)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes, cut anywhere."""
+        if self._opener is not None:
+            chunk = self._opened(self._opener, chunk)
         if self._framing is None:
             if len(self._body) <= EVENT_BYTES_MAX:
                 self._body += chunk
@@ -63,6 +81,8 @@ class Stream:
         if exchange.status >= 400 or route.free:
             return _costs_nothing(route, exchange)
         if self._framing is None or self._reader is None:
+            if self._contradiction is not None:
+                return unread(self._contradiction, exchange.asked.model)
             if len(self._body) > EVENT_BYTES_MAX:
                 return unread(f"the answer is larger than {EVENT_BYTES_MAX} bytes", exchange.asked.model)
             return read_whole(route, bytes(self._body), exchange)
@@ -73,11 +93,23 @@ class Stream:
             return unread(_reason(problem), exchange.asked.model)
         return self._with_problem(reading)
 
+    def _opened(self, opener: Opener, chunk: bytes) -> bytes:
+        if self._contradiction is not None:
+            return b""
+        try:
+            return opener.open(chunk)
+        except BadInput as problem:
+            self._contradiction = str(problem)
+            return b""
+
     def _is_framed(self) -> bool:
         """Whether the first bytes are those of the route's framing rather than of one JSON body."""
-        start = bytes(self._body[:64]).removeprefix(BOM).lstrip()
         if self._route.framing is not ServerSentEvents:
             return True
+        start = bytes(self._body[:64])
+        if start in (BOM[:1], BOM[:2]):
+            return False
+        start = start.removeprefix(BOM).lstrip()
         return bool(start) and start[:1] not in b"{["
 
     def _events(self, events: list[Event]) -> None:

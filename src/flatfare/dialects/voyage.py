@@ -38,7 +38,8 @@ def _multimodal(body: bytes, exchange: Exchange) -> Reading:
         return unread("the answer has no usage", model)
     pixels = count_of(usage.image_pixels, "image_pixels") + count_of(usage.video_pixels, "video_pixels")
     # 560 pixels are one token (docs.voyageai.com/docs/multimodal-embeddings, 2026-11).
-    text = count_of(usage.text_tokens, "text_tokens")
+    total = count_of(usage.total_tokens, "total_tokens")
+    text = count_of(usage.text_tokens, "text_tokens") if usage.text_tokens is not None else total
     leaves = usage_of(input=text, input_image=-(-pixels // 560))
     return Reading(parts=(Part(model, leaves, conditions_of(None, exchange.asked)),), model=model)
 

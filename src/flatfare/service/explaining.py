@@ -5,7 +5,7 @@ exactly; a difference too small for the digits that were reported is none.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -43,9 +43,13 @@ def causes_of(reading: Reading, priced: PricedReading) -> tuple[Cause, ...]:
         return ()
     causes = _by_share(reading, reported, priced.lines)
     left = difference - sum((cause.amount_nano for cause in causes), Fraction(0))
-    if abs(left) >= SMALLEST:
-        causes.append(Cause(left, reported.currency, _rest(reading, left)))
-    return tuple(sorted(causes, key=lambda cause: -abs(cause.amount_nano)))
+    if abs(left) >= SMALLEST or not causes:
+        causes.append(Cause(left, reported.currency, _rest(left)))
+        left = Fraction(0)
+    causes.sort(key=lambda cause: -abs(cause.amount_nano))
+    # What is left are the last digits of the provider's floating point.
+    causes[0] = replace(causes[0], amount_nano=causes[0].amount_nano + left)
+    return tuple(causes)
 
 
 def _by_share(reading: Reading, reported: Reported, lines: Iterable[PricedLine]) -> list[Cause]:
@@ -88,7 +92,7 @@ def _fees(
     return [Cause(fee, reported.currency, why)]
 
 
-def _rest(reading: Reading, left: Fraction) -> str:
+def _rest(left: Fraction) -> str:
     if left > 0:
         return "charged by the provider for what its answer does not show, such as tools it ran"
     return "a discount or credit of the provider that its answer does not show"

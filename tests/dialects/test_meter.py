@@ -1,0 +1,75 @@
+"""Answers are read beside their passage, whatever they were compressed with, and failures are reasons."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from flatfare.core.usage import Usage
+from flatfare.dialects.meter import Stream, read_whole
+from flatfare.dialects.reading import Exchange, Reading
+from flatfare.dialects.recognition import by_name
+from tests.dialects.bodies import sse, usage_of
+
+CHUNK = {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": []}
+STREAM = sse({**CHUNK, "usage": {"prompt_tokens": 9, "completion_tokens": 1}})
+ROUTE = by_name("openai", "chat.completions").route
+
+
+def streamed(body: bytes, size: int, encoding: str = "", status: int = 200) -> Reading:
+    headers = {"content-encoding": encoding} if encoding else {}
+    stream = Stream(ROUTE, Exchange("openai", "chat.completions", status, headers=headers))
+    for position in range(0, len(body), size):
+        stream.feed(body[position : position + size])
+    return stream.finish()
+
+
+@pytest.mark.parametrize(
+    ("encode", "encoding"),
+    [
+        (gzip.compress, "gzip"),
+        (zlib.compress, "deflate"),
+        (lambda body: zlib.compress(body, wbits=-15), "deflate"),
+        (lambda body: gzip.compress(zlib.compress(body)), "deflate, gzip"),
+        (lambda body: body, "identity"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_compressed_stream_is_opened_piece_by_piece(
+    encode: Callable[[bytes], bytes], encoding: str, size: int
+) -> None:
+    assert usage_of(streamed(encode(STREAM), size, encoding)) == Usage(input=9, output=1)
+
+
+def test_a_damaged_or_unknown_encoding_is_a_reason() -> None:
+    assert "damaged" in (streamed(b"\x1f\x8b\x08\x00" + b"x" * 50, 10, "gzip").reason or "")
+    assert "lzma" in (streamed(b"x" * 50, 10, "lzma").reason or "")
+
+
+def test_a_stream_that_swells_without_end_is_refused() -> None:
+    reading = streamed(gzip.compress(b"data: " + b"0" * 200_000_000), 65536, "gzip")
+    assert "swells" in (reading.reason or "")
+
+
+def test_an_error_in_place_of_a_stream_costs_nothing() -> None:
+    reading = streamed(b'{"error": {"message": "overloaded"}}', 5, status=503)
+    assert reading.is_free
+    assert "503" in (reading.reason or "")
+
+
+def test_an_answer_without_a_body_is_unknown() -> None:
+    assert read_whole(ROUTE, b"", Exchange("openai", "chat.completions")).reason
+    assert streamed(b"", 1).reason
+
+
+def test_a_broken_event_explains_missing_usage_and_does_not_spoil_what_came() -> None:
+    broken = b'data: {"choices": [}\n\n'
+    assert usage_of(streamed(broken + STREAM, 11)) == Usage(input=9, output=1)
+
+
+def test_a_byte_order_mark_before_a_body_is_left_out() -> None:
+    body = json.dumps({**CHUNK, "usage": {"prompt_tokens": 9, "completion_tokens": 1}}).encode()
+    assert usage_of(read_whole(ROUTE, b"\xef\xbb\xbf" + body, Exchange("openai", "chat.completions")))
+    assert usage_of(streamed(b"\xef\xbb\xbf" + body, 1)) == Usage(input=9, output=1)
