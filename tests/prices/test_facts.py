@@ -171,6 +171,8 @@ ANTHROPIC = [
     fact("anthropic claude-sonnet-4-6 2026-03-01 input 6.00", prompt=250_000),
     fact("anthropic claude-sonnet-4-6 2026-03-14 input 3.00", prompt=250_000),
     fact("anthropic claude-haiku-4-5-20251001 2026-01-01 output 2.50", tier="batch"),
+    fact("anthropic claude-haiku-5-5 2026-11-01 output 0.50", prompt=100_000),
+    fact("anthropic claude-haiku-5-5 2026-11-01 output 2.50", prompt=100_001),
     fact("anthropic claude-sonnet-4-5 2026-01-01 cache_write_1h 3.00", tier="batch"),
     fact("anthropic claude-opus-4-6 2026-04-01 output 150.00", tier="fast"),
     fact("anthropic claude-opus-4-6 2026-02-10 input 60.00", tier="fast", prompt=250_000),
@@ -277,6 +279,11 @@ XAI = [
     fact("xai grok-4.3 2026-08-12 output 2.00", tier="batch"),
     fact("xai grok-4.3 2026-08-12 web_search 5.00", per=1_000),
     fact("xai grok-3 2025-08-01 search_source 25.00", per=1_000),
+    fact("xai grok-imagine-image-pro 2026-04-30 image 0.07", per=1),
+    fact("xai grok-imagine-image-quality 2026-11-10 image 0.04", per=1),
+    fact("xai grok-4.6 2026-10-10 output 6.60", region="us"),
+    fact("xai grok-4.5 2026-08-10 output 12.00", tier="priority"),
+    fact("xai grok-4.3 2026-06-10 output 2.50", region="us-east-1"),
     fact("xai grok-voice-think-fast-1.0 2026-06-01 session_second 0.05", per=60),
     fact("xai grok-voice-latest 2026-10-01 session_second 0.08", per=60),
     fact("xai grok-4.3 2026-08-12 x_search 5.00", per=1_000),
@@ -296,6 +303,9 @@ BEDROCK = [
     fact("bedrock amazon.titan-embed-text-v2:0 2025-06-01 input 0.02"),
     fact("bedrock openai.gpt-oss-120b-1:0 2026-06-01 output 0.60"),
     fact("bedrock cohere.rerank-v3-5:0 2026-06-01 search_unit 2.00", per=1_000),
+    fact(
+        "bedrock us.meta.llama3-1-405b-instruct-v1:0 2025-06-01 input 3.00", details={"latency": "optimized"}
+    ),
     fact("bedrock amazon.rerank-v1:0 2026-06-01 search_unit 1.00", per=1_000),
     fact("bedrock amazon.nova-canvas-v1:0 2026-06-01 image 0.04", per=1, details={"quality": "standard"}),
     fact(
