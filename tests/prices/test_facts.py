@@ -302,6 +302,14 @@ BEDROCK = [
     fact("bedrock meta.llama3-1-70b-instruct-v1:0 2025-06-01 input 0.72"),
     fact("bedrock amazon.titan-embed-text-v2:0 2025-06-01 input 0.02"),
     fact("bedrock openai.gpt-oss-120b-1:0 2026-06-01 output 0.60"),
+    fact(
+        "bedrock us.meta.llama3-1-70b-instruct-v1:0 2025-07-20 output 0.90", details={"latency": "optimized"}
+    ),
+    fact(
+        "bedrock amazon.titan-image-generator-v2:0 2025-07-20 image 0.012",
+        per=1,
+        details={"quality": "premium"},
+    ),
     fact("bedrock cohere.rerank-v3-5:0 2026-06-01 search_unit 2.00", per=1_000),
     fact(
         "bedrock us.meta.llama3-1-405b-instruct-v1:0 2025-06-01 input 3.00", details={"latency": "optimized"}
