@@ -418,10 +418,15 @@ def test_embeddings_count_their_prompt_or_are_counted_offline():
     assert silent.text_seen == ""
 
 
-def test_predictions_are_embeddings_by_token_or_pictures_by_number():
-    embedded = {"predictions": [{"embeddings": {"statistics": {"token_count": 4.0}, "values": []}}] * 2}
-    reading = read(embedded, f"{PLACE}/models/text-embedding-005:predict", VERTEX)
-    assert counts(reading) == Usage(input=8)
+def test_predictions_are_embeddings_by_token_or_character_or_pictures_by_number():
+    embedded = {
+        "predictions": [{"embeddings": {"statistics": {"token_count": 4.0}, "values": []}}] * 2,
+        "metadata": {"billableCharacterCount": 26},
+    }
+    by_token = read(embedded, f"{PLACE}/models/gemini-embedding-001:predict", VERTEX)
+    assert counts(by_token) == Usage(input=8)
+    by_character = read(embedded, f"{PLACE}/models/text-embedding-005:predict", VERTEX)
+    assert counts(by_character) == Usage(input_character=26)
     drawn = {"predictions": [{"bytesBase64Encoded": "aaaa"}, {"raiFilteredReason": "blocked"}]}
     assert counts(read(drawn, f"{PLACE}/models/imagen-4.0-generate-001:predict", VERTEX)) == Usage(image=1)
 

@@ -116,7 +116,12 @@ class _Prediction(msgspec.Struct, rename="camel"):
     video_embeddings: msgspec.Raw = msgspec.Raw()
 
 
+class _PredictMetadata(msgspec.Struct, rename="camel"):
+    billable_character_count: Wire = None
+
+
 class _Counted(msgspec.Struct, rename="camel"):
+    metadata: _PredictMetadata | None = None
     usage_metadata: UsageMetadata | None = None
     predictions: list[_Prediction] | None = None
     error: msgspec.Raw = msgspec.Raw()
@@ -136,7 +141,10 @@ def whole_embeddings(body: bytes, exchange: Exchange) -> Reading:
 
 
 def whole_predictions(body: bytes, exchange: Exchange) -> Reading:
-    """Reads predictions: embeddings by their tokens, pictures by their number."""
+    """Reads predictions: pictures by their number, embeddings by their tokens.
+
+    Embeddings older than Gemini's are billed by the character (cloud.google.com/vertex-ai/pricing, 2026-11).
+    """
     answer = _decode_counted(body)
     model = model_name(exchange.asked.model)
     predictions = answer.predictions or []
@@ -149,6 +157,10 @@ def whole_predictions(body: bytes, exchange: Exchange) -> Reading:
         bool(bytes(prediction.bytes_base64_encoded) or bytes(prediction.gcs_uri))
         for prediction in predictions
     )
+    characters = answer.metadata.billable_character_count if answer.metadata else None
+    if characters and not pictures and not (model or "").startswith("gemini-"):
+        usage = usage_of(input_character=count_of(characters, "billableCharacterCount"))
+        return _prompt_reading(usage, exchange, model)
     if tokens or pictures:
         return _prompt_reading(usage_of(input=tokens, image=pictures), exchange, model)
     if bytes(answer.error):

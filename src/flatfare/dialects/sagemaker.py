@@ -34,7 +34,7 @@ def whole_answer(body: bytes, exchange: Exchange) -> Reading:
     usage = chat_usage(answer)
     if not usage:
         return free(BY_THE_HOUR, model)
-    conditions = Conditions("provisioned", exchange.asked.region)
+    conditions = Conditions(None, exchange.asked.region)
     return Reading(parts=(Part(model, usage, conditions),), model=model, reason=BY_THE_HOUR)
 
 
