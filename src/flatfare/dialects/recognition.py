@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import unquote
 
 import msgspec
@@ -66,6 +66,7 @@ def dialect_of(provider: str) -> Dialect:
         raise BadUsage(f"Found the provider {provider!r}; expected one of: {known}.") from None
 
 
+@lru_cache(maxsize=1024)
 def by_address(host: str, path: str, method: str = "POST") -> Recognised | None:
     """The dialect and route that serve this host and path; None where no dialect knows them."""
     host = host.lower()
