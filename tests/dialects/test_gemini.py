@@ -7,7 +7,7 @@ import pytest
 from flatfare.core.usage import Usage
 from flatfare.dialects.meter import Stream, read_whole
 from flatfare.dialects.reading import Asked, Reading
-from flatfare.dialects.recognition import Recognised, by_address, by_look
+from flatfare.dialects.recognition import Recognised, by_address, by_body, by_look
 
 GEMINI = "generativelanguage.googleapis.com"
 VERTEX = "us-central1-aiplatform.googleapis.com"
@@ -562,3 +562,12 @@ def test_an_impossible_count_is_refused(count):
     reading = read(answer({"promptTokenCount": count, "candidatesTokenCount": 1}))
     assert reading.parts == ()
     assert reading.reason
+
+
+@pytest.mark.parametrize(("extra", "provider"), [("", "gemini"), (',"trafficType":"ON_DEMAND"', "vertex")])
+@pytest.mark.parametrize("before", ["", "data: "])
+def test_a_bare_body_with_a_traffic_type_is_vertexs(before: str, extra: str, provider: str) -> None:
+    body = f'{before}{{"candidates":[],"usageMetadata":{{"promptTokenCount":3{extra}}}}}\n\n'
+    recognised = by_body(body.encode())
+    assert recognised is not None
+    assert recognised[0].dialect.provider == provider

@@ -229,7 +229,14 @@ ROUTES = (
         marks=_CHAT_MARKS,
         stream_marks={"type": "message-start", "delta": None},
     ),
-    Route("generate", r"v1/generate", whole=whole_answer, stream=stream_answer, framing=LinesOrEvents),
+    Route(
+        "generate",
+        r"v1/generate",
+        whole=whole_answer,
+        stream=stream_answer,
+        framing=LinesOrEvents,
+        marks={"generations": None, "meta.billed_units": None},
+    ),
     Route("embed", r"v[12]/embed", whole=whole_answer, marks={"embeddings": None, "meta.billed_units": None}),
     Route("rerank", r"v[12]/rerank", whole=whole_answer, marks={"results": None, "meta.billed_units": None}),
     Route(

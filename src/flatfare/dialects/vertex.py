@@ -44,9 +44,19 @@ def _placed(route: Route) -> Route:
     return msgspec.structs.replace(route, path=rf"{_PLACE}/[^/]+/{route.path}", marks={}, stream_marks={})
 
 
+_TRAFFIC = {"candidates": None, "usageMetadata": None, "usageMetadata.trafficType": None}
+"""What Vertex's answers bear beyond Gemini's own."""
+
+
+def _bare(route: Route) -> Route:
+    return msgspec.structs.replace(
+        route, marks=_TRAFFIC if route.marks else {}, stream_marks=_TRAFFIC if route.stream_marks else {}
+    )
+
+
 ROUTES = (
     *(_placed(route) for route in CONTENT_ROUTES),
-    *(msgspec.structs.replace(route, marks={}, stream_marks={}) for route in CONTENT_ROUTES),
+    *(_bare(route) for route in CONTENT_ROUTES),
     Route(
         "messages.count_tokens",
         rf"{_PLACE}/anthropic/models/count-tokens:rawPredict",
