@@ -96,5 +96,29 @@ def _chained_records() -> Iterator[str]:
         UNIQUE (call_id, revision)){strict}"""
 
 
-MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (_first_schema,)
+def _gateway_records() -> Iterator[str]:
+    yield """CREATE TABLE keys (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, project TEXT, labels TEXT NOT NULL,
+        allowed_models TEXT NOT NULL, allowed_providers TEXT NOT NULL,
+        requests_per_minute {bigint}, tokens_per_minute {bigint}, concurrent {bigint},
+        created_at_us {bigint} NOT NULL, expires_at_us {bigint}, disabled_at_us {bigint},
+        revoked_at_us {bigint}){strict}"""
+    yield "CREATE INDEX keys_by_name ON keys (name)"
+    yield """CREATE TABLE key_secrets (
+        hash TEXT PRIMARY KEY, key_id TEXT NOT NULL, prefix TEXT NOT NULL,
+        created_at_us {bigint} NOT NULL, ends_at_us {bigint}){strict}"""
+    yield "CREATE INDEX key_secrets_by_key ON key_secrets (key_id)"
+    yield "CREATE TABLE key_changes (one {bigint} PRIMARY KEY, number {bigint} NOT NULL){strict}"
+    yield "INSERT INTO key_changes (one, number) VALUES (1, 0)"
+    yield """CREATE TABLE journal_positions (
+        worker_id TEXT PRIMARY KEY, file_number {bigint} NOT NULL, file_offset {bigint} NOT NULL){strict}"""
+    yield """CREATE TABLE open_calls (
+        call_id TEXT PRIMARY KEY, worker_id TEXT NOT NULL, intent TEXT NOT NULL){strict}"""
+    yield """CREATE TABLE journal_notes (
+        id TEXT PRIMARY KEY, worker_id TEXT NOT NULL, file_number {bigint} NOT NULL,
+        file_offset {bigint} NOT NULL, bytes {bigint} NOT NULL, kind TEXT NOT NULL, said TEXT NOT NULL,
+        at_us {bigint} NOT NULL){strict}"""
+
+
+MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (_first_schema, _gateway_records)
 """Step 1 is the first; the book counts how many it has taken."""

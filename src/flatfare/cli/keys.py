@@ -1,0 +1,290 @@
+"""``flatfare keys``: credentials for clients of the gateway, and what each may do."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import book_of, format_options, pass_settings, user_name
+from flatfare.config import Settings
+from flatfare.core import labels
+from flatfare.core.errors import BadInput
+from flatfare.core.moments import MICROSECONDS, iso, parse_moment
+from flatfare.service import keys as issuing
+from flatfare.service.keys import Issued, Terms
+from flatfare.store import keys as kept
+from flatfare.store.keys import Key, KeySecret
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SPAN = re.compile(r"(\d{1,6})\s*(s|m|h|d|w|y)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+
+
+class Span(click.ParamType[int]):
+    """A length of time such as 90d or 1h; microseconds."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SPAN.fullmatch(str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no length of time: write it like 90d, 12h or 30m.", param, ctx)
+        return int(found[1]) * _SECONDS[found[2]] * MICROSECONDS
+
+
+class Expiry(Span):
+    """When something ends: in so long, or at a time; microseconds since 1970."""
+
+    name = "expiry"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int) or _SPAN.fullmatch(str(value).strip()):
+            return _now_us() + super().convert(value, param, ctx)
+        try:
+            return parse_moment(str(value))[0]
+        except BadInput as problem:
+            self.fail(f"{problem} Or write it like 90d.", param, ctx)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+@click.group()
+def keys() -> None:
+    """Keys that clients use at the gateway: create, list, rotate, disable and revoke them.
+
+    The gateway takes notice of a change within a second.
+    """
+
+
+def changing(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds what every change takes: the key meant, and why."""
+    command = click.option("--reason", metavar="TEXT", help="Why, for the record.")(command)
+    return click.argument("key")(command)
+
+
+@keys.command()
+@click.option("--name", required=True, help="What to call it, such as the service that will use it.")
+@click.option(
+    "--label", "label", multiple=True, metavar="KEY=VALUE", help="Goes on every call; wins over a request's."
+)
+@click.option("--project", help="The project it belongs to.")
+@click.option(
+    "--expires", "expires_at_us", type=Expiry(), metavar="90d", help="In so long, or at a time. Never if not."
+)
+@click.option(
+    "--allow-model", "models", multiple=True, metavar="PATTERN", help="Only these, such as 'gpt-5*'."
+)
+@click.option("--allow-provider", "providers", multiple=True, metavar="PATTERN", help="Only these.")
+@click.option("--requests-per-minute", type=click.IntRange(1), metavar="N", help="Calls begun in a minute.")
+@click.option("--tokens-per-minute", type=click.IntRange(1), metavar="N", help="Tokens used in a minute.")
+@click.option("--concurrent", type=click.IntRange(1), metavar="N", help="Calls at one time.")
+@click.option("--reason", metavar="TEXT", help="Why, for the record.")
+@format_options
+@pass_settings
+def create(
+    settings: Settings,
+    name: str,
+    label: tuple[str, ...],
+    project: str | None,
+    expires_at_us: int | None,
+    models: tuple[str, ...],
+    providers: tuple[str, ...],
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    concurrent: int | None,
+    reason: str | None,
+    shape: str,
+) -> None:
+    """Create a key and print it, once."""
+    terms = Terms(
+        name=name,
+        project=project,
+        labels=_labels(label),
+        allowed_models=models,
+        allowed_providers=providers,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        concurrent=concurrent,
+        expires_at_us=expires_at_us,
+    )
+    with book_of(settings, create=True) as book:
+        issued = issuing.create(book, terms, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    _show_issued(issued, shape)
+
+
+@keys.command()
+@changing
+@click.option(
+    "--overlap",
+    "overlap_us",
+    type=Span(),
+    default="1h",
+    show_default=True,
+    metavar="1h",
+    help="How long the former secret is still let in.",
+)
+@format_options
+@pass_settings
+def rotate(settings: Settings, key: str, reason: str | None, overlap_us: int, shape: str) -> None:
+    """Give KEY (its id or name) a new secret and print it, once."""
+    with book_of(settings) as book:
+        issued = issuing.rotate(
+            book, key, overlap_us=overlap_us, at_us=_now_us(), by_whom=user_name(), reason=reason
+        )
+    _show_issued(issued, shape)
+
+
+@keys.command()
+@changing
+@pass_settings
+def revoke(settings: Settings, key: str, reason: str | None) -> None:
+    """Shut KEY (its id or name) off for good."""
+    with book_of(settings) as book:
+        changed = issuing.revoke(book, key, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    output.say(f"{changed.name} ({changed.id}) is revoked.")
+
+
+@keys.command()
+@changing
+@pass_settings
+def disable(settings: Settings, key: str, reason: str | None) -> None:
+    """Shut KEY (its id or name) off until it is enabled again."""
+    with book_of(settings) as book:
+        changed = issuing.disable(book, key, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    output.say(f"{changed.name} ({changed.id}) is disabled. To undo: flatfare keys enable {changed.id}")
+
+
+@keys.command()
+@changing
+@pass_settings
+def enable(settings: Settings, key: str, reason: str | None) -> None:
+    """Let KEY (its id or name) in again."""
+    with book_of(settings) as book:
+        changed = issuing.enable(book, key, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    output.say(f"{changed.name} ({changed.id}) is enabled.")
+
+
+_FIELDS = (
+    output.Field("id", "id", "left"),
+    output.Field("name", "name", "left", is_strong=True),
+    output.Field("begins", "begins", "left"),
+    output.Field("state", "state", "left"),
+    output.Field("project", "project", "left"),
+    output.Field("labels", "labels", "left"),
+    output.Field("models", "models", "left"),
+    output.Field("providers", "providers", "left"),
+    output.Field("limits", "limits", "left"),
+    output.Field("expires", "expires", "left"),
+    output.Field("created", "created", "left"),
+)
+
+
+@keys.command("list")
+@click.option("--all", "with_ended", is_flag=True, help="Those that were revoked or have expired too.")
+@format_options
+@pass_settings
+def list_(settings: Settings, with_ended: bool, shape: str) -> None:
+    """List the keys; a secret is never shown again."""
+    now_us = _now_us()
+    with book_of(settings) as book:
+        found = kept.all_of(book)
+        secrets = kept.secrets_of_all(book)
+    rows = [
+        _row(key, secrets, now_us)
+        for key in found
+        if with_ended or key.state(now_us) in ("active", "disabled")
+    ]
+    if shape == "json":
+        output.print_json_lines(rows)
+    elif not rows and shape == "table":
+        output.say("No keys yet. Create one: flatfare keys create --name NAME")
+    elif shape == "csv":
+        output.print_csv([_flat(row) for row in rows], [field.key for field in _FIELDS])
+    else:
+        output.print_table([_flat(row) for row in rows], _FIELDS)
+
+
+def _row(key: Key, secrets: list[KeySecret], now_us: int) -> dict[str, object]:
+    live = [
+        secret
+        for secret in secrets
+        if secret.key_id == key.id and (secret.ends_at_us is None or secret.ends_at_us > now_us)
+    ]
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": key.state(now_us),
+        "secrets": [
+            {
+                "begins": secret.prefix,
+                "created": iso(secret.created_at_us),
+                "ends": None if secret.ends_at_us is None else iso(secret.ends_at_us),
+            }
+            for secret in live
+        ],
+        "project": key.project,
+        "labels": dict(key.labels),
+        "allowed_models": list(key.allowed_models),
+        "allowed_providers": list(key.allowed_providers),
+        "requests_per_minute": key.requests_per_minute,
+        "tokens_per_minute": key.tokens_per_minute,
+        "concurrent": key.concurrent,
+        "created": iso(key.created_at_us),
+        "expires": None if key.expires_at_us is None else iso(key.expires_at_us),
+    }
+
+
+def _flat(row: dict[str, object]) -> dict[str, object]:
+    """The row in columns of text."""
+    labelled, secrets = row["labels"], row["secrets"]
+    models, providers = row["allowed_models"], row["allowed_providers"]
+    assert isinstance(labelled, dict)
+    assert isinstance(secrets, list)
+    assert isinstance(models, list)
+    assert isinstance(providers, list)
+    limits = [
+        f"{row[name]} {words}"
+        for name, words in (
+            ("requests_per_minute", "requests/min"),
+            ("tokens_per_minute", "tokens/min"),
+            ("concurrent", "at a time"),
+        )
+        if row[name] is not None
+    ]
+    return {
+        **row,
+        "begins": ", ".join(f"{secret['begins']}…" for secret in secrets),
+        "labels": ",".join(f"{name}={value}" for name, value in labelled.items()),
+        "models": ", ".join(models),
+        "providers": ", ".join(providers),
+        "limits": ", ".join(limits),
+    }
+
+
+def _labels(given: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise BadInput(f"Found {text!r} where a label was expected: write key=value.")
+        found[name.strip()] = value.strip()
+    return labels.checked(found)
+
+
+def _show_issued(issued: Issued, shape: str) -> None:
+    if shape == "json":
+        output.print_json({"id": issued.key.id, "key": issued.secret})
+    elif shape == "csv":
+        output.print_csv([{"id": issued.key.id, "key": issued.secret}], ["id", "key"])
+    else:
+        output.say(issued.secret)
+        output.note(f"The key {issued.key.name} ({issued.key.id}). Keep it now: it is not shown again.")

@@ -1,0 +1,77 @@
+"""The keys as a worker sees them: all in memory, looked up by hash, as of the last change.
+
+A look-up never asks the book. A key that was revoked is refused by every worker as
+soon as it refreshes, which it does every half second.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from flatfare.store import keys
+from flatfare.store.book import Book, Value
+from flatfare.store.keys import Key
+
+REFRESH_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a secret is not let in."""
+
+    reason: str
+
+
+UNKNOWN = Refused("This key is not known here. Create one: flatfare keys create --name NAME")
+
+
+class KeyRing:
+    """All keys of a book, kept up to date by ``refresh``."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._number: Value = None
+        self._held: dict[bytes, tuple[Key, int | None]] = {}
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def refresh(self) -> bool:
+        """Take in what has changed; returns whether anything has. Call it every ``REFRESH_S`` seconds.
+
+        Raises ``StoreFailure`` where the book is away; the keys known so far stay.
+        """
+        if keys.change_number(self._book) == self._number:
+            return False
+        with self._book.reading():
+            number = keys.change_number(self._book)
+            known = {key.id: key for key in keys.all_of(self._book)}
+            secrets = keys.secrets_of_all(self._book)
+        self._held = {
+            bytes.fromhex(secret.hash): (known[secret.key_id], secret.ends_at_us) for secret in secrets
+        }
+        self._number = number
+        return True
+
+    def find(self, secret: str, at_us: int) -> Key | Refused:
+        """The key of a secret, if it is let in at the moment.
+
+        The table is asked for the secret's hash, so that the time it takes says nothing of
+        how much of a guess was right.
+        """
+        held = self._held.get(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest())
+        if held is None:
+            return UNKNOWN
+        key, ends_at_us = held
+        if ends_at_us is not None and ends_at_us <= at_us:
+            return Refused(f"This secret of the key {key.name!r} was replaced by a newer one: use that.")
+        return key if key.state(at_us) == "active" else _refused(key, at_us)
+
+
+def _refused(key: Key, at_us: int) -> Refused:
+    what = {
+        "revoked": "was revoked. Ask for another one",
+        "expired": "has expired. Ask for another one",
+        "disabled": f"is disabled for now: flatfare keys enable {key.name}",
+    }[key.state(at_us)]
+    return Refused(f"The key {key.name!r} {what}.")

@@ -1,0 +1,63 @@
+"""Chained records: what was changed, by whom and why, each hashed together with the one before it.
+
+A record is appended in the transaction that makes the change, so that neither stands without the other.
+"""
+
+from flatfare.core.chain import GENESIS, first_break, link
+from flatfare.store.book import Book
+
+ORGANISATION = "organisation"
+"""The chain of settings changes: keys, budgets, prices."""
+
+_SAYS = "position, at_us, kind, subject, by_whom, reason, content"
+
+
+def append(
+    book: Book,
+    chain: str,
+    *,
+    kind: str,
+    subject: str,
+    by_whom: str,
+    at_us: int,
+    content: str,
+    reason: str | None = None,
+) -> None:
+    """Write the next record of a chain, in the transaction that is open; ``content`` is JSON."""
+    last = book.rows(
+        "SELECT position, hash FROM chained_records WHERE chain = ? ORDER BY position DESC LIMIT 1", (chain,)
+    )
+    position = int(str(last[0][0])) + 1 if last else 0
+    previous = str(last[0][1]) if last else GENESIS
+    says = (str(position), str(at_us), kind, subject, by_whom, reason or "", content)
+    book.execute(
+        f"INSERT INTO chained_records (chain, {_SAYS}, previous_hash, hash) VALUES (?{', ?' * 9})",
+        (
+            chain,
+            position,
+            at_us,
+            kind,
+            subject,
+            by_whom,
+            reason,
+            content,
+            previous,
+            link(previous, chain, *says),
+        ),
+    )
+
+
+def broken_at(book: Book, chain: str) -> int | None:
+    """The position where a chain first fails to hold; None if it holds."""
+    rows = book.rows(
+        f"SELECT previous_hash, hash, {_SAYS} FROM chained_records WHERE chain = ? ORDER BY position",
+        (chain,),
+    )
+    return first_break(
+        (
+            str(previous),
+            str(own),
+            (chain, *("" if value is None else str(value) for value in says)),
+        )
+        for previous, own, *says in rows
+    )
