@@ -7,6 +7,7 @@ audit changes nothing; it says what to look at before believing a figure.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 from flatfare.core.money import dollar_text
@@ -26,6 +27,7 @@ TOLERANCE_PERCENT = 1  # sources print rounded costs; a price that is off by les
 SMALL_NANO = 1_000  # a microdollar: below it rounding explains any difference
 
 _TIERS = (None, "batch", "flex", "priority")
+_DETAILS: tuple[dict[str, str], ...] = ({}, {"thinking": "on"})  # dearer answers where a model thought
 _CONTEXTS: tuple[dict[str, int], ...] = (
     {},
     {"input": 10**9},
@@ -214,6 +216,7 @@ _CHARGES = """
     FROM aggregates WHERE cost_nano > 0 AND input_tokens > 0 AND output_tokens IS NOT NULL
 """
 
+# One call has one set of rates; a total over many calls may mix sets, so only its outer bounds hold.
 _JUDGED = f"""
     WITH spans AS (
         SELECT charges.*,
@@ -225,13 +228,16 @@ _JUDGED = f"""
         FROM charges JOIN published USING (provider, model)),
     judged AS (
         SELECT source, model, kind, nano, n, example, plain, cached, written, answered,
-               MIN(sure_nano + least_nano) AS least_nano, MAX(sure_nano + most_nano) AS most_nano,
+               {1 - TOLERANCE_PERCENT / 100} * MIN(sure_nano + least_nano) - {SMALL_NANO} AS least_nano,
+               {1 + TOLERANCE_PERCENT / 100} * MAX(sure_nano + most_nano) + {SMALL_NANO} AS most_nano,
                BOOL_OR(nano BETWEEN {1 - TOLERANCE_PERCENT / 100} * (sure_nano + least_nano) - {SMALL_NANO}
-                 AND {1 + TOLERANCE_PERCENT / 100} * (sure_nano + most_nano) + {SMALL_NANO}) AS is_explained
+                 AND {1 + TOLERANCE_PERCENT / 100} * (sure_nano + most_nano) + {SMALL_NANO}) AS is_one_of_them
         FROM spans GROUP BY ALL)
     SELECT source, model, kind, SUM(n),
            LIST((example, nano, least_nano, most_nano) ORDER BY nano DESC, example)[1:{EXAMPLES}]
-    FROM judged WHERE NOT is_explained AND plain + cached + written + answered > 0
+    FROM judged
+    WHERE plain + cached + written + answered > 0
+      AND NOT CASE kind WHEN 'calls' THEN is_one_of_them ELSE nano BETWEEN least_nano AND most_nano END
     GROUP BY ALL HAVING SUM(n) > 0 ORDER BY ALL
 """
 
@@ -267,8 +273,8 @@ def _published(prices: PriceBook, provider: str, model: str) -> Iterator[tuple[f
     """
     seen: set[tuple[float, float, float, float]] = set()
     for name in [provider] if provider else _COMMON_PROVIDERS:
-        for tier in _TIERS:
-            schedule = prices.schedule(name, model, Circumstances(tier))
+        for tier, details in product(_TIERS, _DETAILS):
+            schedule = prices.schedule(name, model, Circumstances(tier, details=details))
             hours = schedule.segments(_LATE_US, _LATE_US + _WEEK_US)  # peak hours and weekends
             for moment in (0, *schedule.boundaries, _LATE_US, *hours):
                 for counts in _CONTEXTS:
