@@ -5,6 +5,7 @@ not the sum of their parts, runs counted twice, charges that no price explains. 
 audit changes nothing; it says what to look at before believing a figure.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -32,6 +33,7 @@ _CONTEXTS: tuple[dict[str, int], ...] = (
     {},
     {"input": 10**9},
 )  # the base rates, and those of the longest prompts
+_REMARK = re.compile(r"\s*\([^()]*\)$")  # boards write "gpt-5 (high)"
 _LATE_US = 4_000_000_000_000_000  # in 2096: the prices that hold until further notice
 _WEEK_US = 7 * 86_400_000_000
 _COMMON_PROVIDERS = ("openai", "anthropic", "gemini", "xai", "deepseek", "mistral", "cohere", "openrouter")
@@ -272,6 +274,7 @@ def _published(prices: PriceBook, provider: str, model: str) -> Iterator[tuple[f
     Shape ``(uncached input, cache read, cache write, output)``; each set once.
     """
     seen: set[tuple[float, float, float, float]] = set()
+    model = _REMARK.sub("", model)
     for name in [provider] if provider else _COMMON_PROVIDERS:
         for tier, details in product(_TIERS, _DETAILS):
             schedule = prices.schedule(name, model, Circumstances(tier, details=details))
