@@ -224,3 +224,37 @@ def test_a_bare_body_is_known_by_its_look(body: bytes, provider: str, endpoint: 
         endpoint,
         is_stream,
     )
+
+
+def test_perplexity_bills_a_request_by_its_context_or_deep_research_by_its_searches() -> None:
+    usage = {"prompt_tokens": 8, "completion_tokens": 100, "search_context_size": "high"}
+    charged = {"total_cost": 0.0121}
+    reading = read("perplexity", "chat.completions", {**completion(**usage, cost=charged), "model": "sonar"})
+    assert usage_of(reading) == Usage(input=8, output=100, request=1)
+    assert reading.parts[0].conditions.details == {"search_context_size": "high"}
+    assert reading.reported is not None
+    assert reading.reported.amount == "0.0121"
+    deep = {**usage, "reasoning_tokens": 900, "citation_tokens": 50, "num_search_queries": 7}
+    reading = read("perplexity", "chat.completions", {**completion(**deep), "model": "sonar-deep-research"})
+    assert usage_of(reading) == Usage(input=8, output=100, reasoning=900, tool_use_input=50, web_search=7)
+
+
+def test_a_charge_that_is_no_amount_is_refused() -> None:
+    for cost in ("9e999", '"x"', "true", "[1]"):
+        body = b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"cost":%s}}' % cost.encode()
+        reading = read("openrouter", "chat.completions", body)
+        assert (reading.parts, bool(reading.reason)) == ((), True)
+
+
+@pytest.mark.parametrize("host", ["api.deepseek.com", "openrouter.ai", "api.z.ai", "api.x.ai"])
+def test_messages_at_other_hosts_are_read_as_anthropics_and_priced_as_theirs(host: str) -> None:
+    found = by_address(host, "/anthropic/v1/messages")
+    assert found is not None
+    body = {
+        "type": "message",
+        "model": "m",
+        "usage": {"input_tokens": 3, "cache_read_input_tokens": 4, "output_tokens": 1},
+    }
+    reading = read(found.dialect.provider, "messages", body)
+    assert usage_of(reading) == Usage(input=3, cache_read=4, output=1)
+    assert reading.parts[0].provider is None

@@ -8,6 +8,7 @@ import msgspec
 from flatfare.core.usage import Usage
 from flatfare.dialects.dialect import Dialect
 from flatfare.dialects.leaves import Wire
+from flatfare.dialects.messages_hosts import MESSAGES
 from flatfare.dialects.openai_responses import ResponseBody, ResponsesShape, responses_routes
 from flatfare.dialects.openai_shape import (
     ChatBody,
@@ -65,6 +66,7 @@ DIALECT = Dialect(
         *chat_routes(CHAT, f"{_PREFIX}chat/completions", {"usage.prompt_cache_hit_tokens": None}),
         *completion_routes(CHAT, f"{_PREFIX}completions"),
         *responses_routes(ResponsesShape(ResponseBody), _PREFIX),
+        *MESSAGES,
         *free_routes(_PREFIX),
     ),
     read_request=read_request,

@@ -11,6 +11,7 @@ import msgspec
 from flatfare.core.usage import Usage
 from flatfare.dialects.dialect import Dialect, Route
 from flatfare.dialects.leaves import Wire
+from flatfare.dialects.messages_hosts import MESSAGES
 from flatfare.dialects.openai_audio import audio_routes
 from flatfare.dialects.openai_pictures import picture_routes
 from flatfare.dialects.openai_responses import ResponseBody, ResponsesShape, responses_routes
@@ -73,6 +74,7 @@ def host(provider: str, hosts: tuple[str, ...], prefix: str = "v1/", traps: str 
             Route(endpoint="rerank", path=f"{prefix}rerank", whole=embedded),
             *picture_routes(prefix),
             *audio_routes(prefix),
+            *MESSAGES,
             *free_routes(prefix),
         ),
         read_request=read_request,
@@ -134,11 +136,6 @@ HOSTS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
   sends it on every chunk, cumulative: the last one counts.
 - There are no details: what its prefix cache saved is not told.
 """,
-    ),
-    "perplexity": (
-        (r"api\.perplexity\.ai",),
-        "(?:v1/)?",
-        "\n- Requests have a fee by `search_context_size`, which stands in `usage`.\n",
     ),
 }
 

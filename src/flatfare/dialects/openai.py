@@ -4,6 +4,8 @@ Prompt and completion are totals that include their parts; the tier that served 
 model that served beat what was asked for.
 """
 
+import msgspec
+
 from flatfare.core.usage import Usage
 from flatfare.dialects.dialect import Dialect, Route
 from flatfare.dialects.leaves import usage_of
@@ -25,6 +27,7 @@ from flatfare.dialects.openai_shape import (
     prompt_of,
     read_request,
 )
+from flatfare.dialects.reading import Conditions, Exchange, Part, Reading
 
 
 def _usage(body: ChatBody) -> Usage | None:
@@ -33,6 +36,19 @@ def _usage(body: ChatBody) -> Usage | None:
     if usage is not None and body.model and "-search-" in body.model and body.model.startswith("gpt-"):
         return usage + usage_of(web_search=1)
     return usage
+
+
+class Container(msgspec.Struct):
+    """A sandbox that was opened ahead."""
+
+    memory_limit: str | None = None
+
+
+def _container(body: bytes, exchange: Exchange) -> Reading:
+    """A sandbox is billed when it is opened; the responses that run code in it do not count it again."""
+    memory = msgspec.json.decode(body, type=Container).memory_limit
+    details = {"container_memory": memory} if memory and memory != "1g" else {}
+    return Reading(parts=(Part("container", usage_of(code_session=1), Conditions(details=details)),))
 
 
 OPENAI_CHAT = ChatShape(ChatBody, _usage)
@@ -63,8 +79,8 @@ TRAPS = """
 - A realtime session is the sum of its `response.done`; what transcribes the user's speech is billed by
   its own model's price.
 - A run of an assistant repeats its usage at every look, and its steps repeat it in pieces.
-- `eu.api.openai.com` and `us.api.openai.com` bill models since 2026-03 with a premium for where data
-  reside.
+- A sandbox that was opened ahead (`v1/containers`) is billed there, not again by what runs in it.
+- `eu.api.openai.com` and `us.api.openai.com` bill newer models with a premium for where data reside.
 """
 
 DIALECT = Dialect(
@@ -79,11 +95,7 @@ DIALECT = Dialect(
         *audio_routes(),
         *realtime_routes(),
         *run_routes(),
-        Route(
-            endpoint="containers",
-            path="v1/containers",
-            free="a container is billed by the responses that run code in it",
-        ),
+        Route(endpoint="containers", path="v1/containers", whole=_container),
         *batch_routes(
             {
                 "chat.completion": OPENAI_CHAT.whole,

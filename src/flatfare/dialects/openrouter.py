@@ -13,6 +13,7 @@ from flatfare.core.errors import Contradiction
 from flatfare.core.usage import Count, Usage
 from flatfare.dialects.dialect import Dialect, Route
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_from, usage_of
+from flatfare.dialects.messages_hosts import MESSAGES
 from flatfare.dialects.openai_responses import (
     ResponseBody,
     ResponsesShape,
@@ -266,6 +267,7 @@ DIALECT = Dialect(
         *responses_routes(RESPONSES, "api/v1/"),
         *completion_routes(CHAT, "api/v1/completions"),
         *embedding_routes("api/v1/embeddings"),
+        *MESSAGES,
         *free_routes("api/v1/"),
         Route(
             endpoint="generation",

@@ -7,7 +7,7 @@ The modules of this package are the register: each that has a ``DIALECT`` (or se
 import importlib
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from urllib.parse import unquote
 
@@ -67,17 +67,27 @@ def dialect_of(provider: str) -> Dialect:
 
 
 @lru_cache(maxsize=1024)
-def by_address(host: str, path: str, method: str = "POST") -> Recognised | None:
+def by_address(host: str, path: str, method: str | None = None) -> Recognised | None:
     """The dialect and route that serve this host and path; None where no dialect knows them."""
+    for dialect, named in _at(host):
+        recognised = by_path(dialect, path, method)
+        if recognised is not None:
+            return _named(recognised, named)
+    return None
+
+
+def at_host(host: str) -> Dialect | None:
+    """The dialect that this host speaks, whatever the path; None where the host is not known."""
+    return next((dialect for dialect, _ in _at(host)), None)
+
+
+def _at(host: str) -> Iterator[tuple[Dialect, Mapping[str, str | None]]]:
     host = host.lower()
     bare = host.partition(":")[0]
     for dialect in dialects().values():
         for pattern in dialect.hosts:
             if found := _compiled(pattern).fullmatch(host if ":" in pattern.replace("(?:", "") else bare):
-                recognised = by_path(dialect, path, method)
-                if recognised is not None:
-                    return _named(recognised, found.groupdict())
-    return None
+                yield dialect, found.groupdict()
 
 
 def by_path(dialect: Dialect, path: str, method: str | None = None) -> Recognised | None:

@@ -10,6 +10,7 @@ import msgspec
 
 from flatfare.core.usage import Count, Usage
 from flatfare.dialects.leaves import Wire, count_of, usage_from, usage_of
+from flatfare.dialects.messages_hosts import MESSAGES
 from flatfare.dialects.openai_pictures import picture_routes
 from flatfare.dialects.openai_responses import (
     ResponseBody,
@@ -153,6 +154,7 @@ ROUTES = (
     *completion_routes(CHAT),
     *embedding_routes(),
     *picture_routes(),
+    *MESSAGES,
     *free_routes(),
 )
 

@@ -42,7 +42,7 @@ class Response:
     model: str | None = None  # asked for, where the request is not known
     host: str = ""
     path: str = ""
-    method: str = "POST"
+    method: str | None = None
     request_body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)  # of the answer, names in lower case
@@ -187,7 +187,7 @@ def meter_response(response: Response, book: PriceBook, *, counts_reported: bool
     now_us = time.time_ns() // 1000
     if response.provider is None and not response.host:
         exchange = _whose(book, reading, exchange, now_us)
-    elif response.provider is None and _by_address(response) is None:
+    elif response.provider is None and _provider_at(response.host) is None:
         reading = _at_unknown_host(reading, exchange, response.host)
     priced = price_reading(book, reading, exchange, now_us)
     return _metered(exchange, is_stream, reading, priced, now_us, counts_reported)
@@ -220,7 +220,8 @@ def recognise(response: Response) -> tuple[Recognised | None, bool]:
     found = _by_name(response) if response.provider else _by_address(response)
     if found is not None:
         return found, is_streamed(found, response)
-    looked = recognition.by_body(response.body, response.provider)
+    provider = response.provider or _provider_at(response.host)
+    looked = recognition.by_body(response.body, provider)
     if looked is None:
         return (recognition.by_name(response.provider), False) if response.provider else (None, False)
     found, is_stream = looked
@@ -233,6 +234,11 @@ def _by_name(response: Response) -> Recognised | None:
         return recognition.by_name(response.provider, response.endpoint)
     dialect = recognition.dialect_of(response.provider)
     return recognition.by_path(dialect, response.path) if response.path else None
+
+
+def _provider_at(host: str) -> str | None:
+    dialect = recognition.at_host(host) if host else None
+    return dialect.provider if dialect is not None else None
 
 
 def _by_address(response: Response) -> Recognised | None:

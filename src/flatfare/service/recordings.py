@@ -84,7 +84,7 @@ def _from_envelope(envelope: Envelope, hints: Response) -> Response:
         body=body,
         host=envelope.request_host or "",
         path=envelope.request_url_path or "",
-        method=envelope.request_method or ("POST" if envelope.request_body else hints.method),
+        method=envelope.request_method or hints.method,
         request_body=_bytes_of(envelope.request_body) or hints.request_body,
         status=int(status) if status.isdecimal() else hints.status,
         headers=headers,
