@@ -1,7 +1,7 @@
 """What each path of a book has shown, and where it is known from.
 
 Tasks of one path are summed over the sources they came by; published aggregates stay
-apart by source, since nobody can tell what tasks they share.
+apart by source, since nobody can tell which tasks they share.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from flatfare.service.leaderboard.ranking import Board
 from flatfare.service.leaderboard.showing import Showing
 from flatfare.service.leaderboard.sources import Source, sources_of
-from flatfare.service.reporting.figures import Figures, Row
+from flatfare.service.reporting.figures import Row
 from flatfare.service.reporting.report import report
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
@@ -24,10 +24,22 @@ def showings_in(book: Book, lake: Lake, now_us: int, by: str = "path") -> list[S
 
     Tasks without the label ``benchmark`` are on no board.
     """
-    answer = report(book, lake, now_us=now_us, by=("benchmark", "domain", by, "source"))
-    rows = [row for row in answer.rows if row.keys[0] and row.n]
-    published = [_showing(row.keys, [row]) for row in rows if row.is_published]
-    return [*_of_tasks(row for row in rows if not row.is_published), *published]
+    keys = ("benchmark", "domain", by)
+    # By source a task whose calls came in several ways counts several times: it only tells the sources.
+    by_source = report(book, lake, now_us=now_us, by=(*keys, "source")).rows
+    sources: dict[tuple[str | None, ...], list[str]] = {}
+    for row in by_source:
+        if not row.is_published:
+            sources.setdefault(row.keys[:3], []).append(row.keys[3] or "")
+    of_tasks = [row for row in report(book, lake, now_us=now_us, by=keys).rows if not row.is_published]
+    return [
+        _showing(row, names)
+        for row, names in (
+            *((row, sources.get(row.keys, [])) for row in of_tasks),
+            *((row, [row.keys[3] or ""]) for row in by_source if row.is_published),
+        )
+        if row.keys[0] and row.n
+    ]
 
 
 def sources_in(book: Book, boards: Iterable[Board]) -> list[Source]:
@@ -36,29 +48,21 @@ def sources_in(book: Book, boards: Iterable[Board]) -> list[Source]:
     return sources_of(names, imported_files(book))
 
 
-def _of_tasks(rows: Iterable[Row]) -> list[Showing]:
-    together: dict[tuple[str | None, ...], list[Row]] = {}
-    for row in rows:
-        together.setdefault(row.keys[:3], []).append(row)
-    return [_showing(keys, found) for keys, found in together.items()]
-
-
-def _showing(keys: Sequence[str | None], rows: Sequence[Row]) -> Showing:
-    figures = sum((row.figures for row in rows), Figures())
-    is_published = rows[0].is_published
+def _showing(row: Row, sources: Sequence[str]) -> Showing:
+    figures, is_published = row.figures, row.is_published
     return Showing(
-        benchmark=keys[0] or "",
-        domain=keys[1] or "",
-        path=keys[2] or NO_PATH,
-        sources=tuple(dict.fromkeys(row.keys[3] or "" for row in rows)),
-        n=figures.tasks,
-        successes=figures.verified,
+        benchmark=row.keys[0] or "",
+        domain=row.keys[1] or "",
+        path=row.keys[2] or NO_PATH,
+        sources=tuple(sorted(filter(None, sources))),
+        n=row.n,
+        successes=row.verified,
         cost_nano=figures.cost_nano,
         attempts=figures.attempts,
         assumed=figures.assumed,
         failed_nano=None if is_published else figures.failure_nano,
         unknown_n=figures.unknown_cost_tasks,
         sums=None if is_published else figures.sums(),
-        calls_per_task=figures.calls / figures.called_tasks if figures.called_tasks else None,
+        calls_per_task=row.calls_per_task,
         simulation_nano=figures.simulation_nano or None,
     )

@@ -83,5 +83,30 @@ def note_on(standing: Standing) -> str | None:
     return None
 
 
+def remark_on(standing: Standing) -> str | None:
+    """The same in a few words, for a narrow column."""
+    showing = standing.showing
+    if standing.place is Place.DUPLICATE:
+        return f"same as {standing.same_as}"
+    if standing.place is Place.HARDLY_RAN:
+        return f"{showing.calls_per_task:.2g} steps a task"
+    if standing.place is Place.UNKNOWN_COST:
+        return f"unknown in {showing.unknown_n:,} of {showing.n:,}"
+    return None
+
+
+def doubt_on(board: Board) -> str | None:
+    """How many of those whose cost is not wholly known may be cheaper than the first: their known part is."""
+    if not board.ranked:
+        return None
+    first = board.ranked[0].cost_per_verified_nano or 0
+    unknown = board.at(Place.UNKNOWN_COST)
+    may = sum(1 for standing in unknown if (standing.cost_per_verified_nano or 0) < first)
+    if not may:
+        return None
+    others = "One more path, whose cost is" if may == 1 else f"{may} more paths, whose costs are"
+    return f"{others} not wholly known, may be cheaper still."
+
+
 def _bounded(standing: Standing, nano: int) -> str:
     return dollar_text(nano) if standing.showing.is_cost_known else f"at least {dollar_text(nano)}"

@@ -14,6 +14,7 @@ from flatfare.service.leaderboard.wording import (
     UNKNOWN,
     attempt_text,
     cost_text,
+    doubt_on,
     interval_text,
     note_on,
     percent_text,
@@ -231,27 +232,18 @@ def _summary(board: Board) -> str:
     first = board.ranked[0]
     rate = percent_text(first.success_rate)
     price = f"{cost_text(first)} per verified outcome{_between(first)} at {rate} success"
-    tied = len(board.leaders)
-    if tied > 1:
-        others = "another path is" if tied == 2 else f"{tied - 1} other paths are"
-        lead = f"{first.showing.path} comes first at {price}; {others} tied with it."
-    else:
-        known = "" if not board.at(Place.UNKNOWN_COST) else ", of those whose cost is wholly known"
-        lead = f"{first.showing.path} is the cheapest{known}, and tied with none: {price}."
+    lead = f"{first.showing.path} is cheapest, at {price}"
+    if board.at(Place.UNKNOWN_COST):
+        lead = f"Of the paths whose cost is wholly known, {lead}"
+    others = len(board.leaders) - 1
+    if others:
+        lead += f"; {'another path is' if others == 1 else f'{others} other paths are'} tied with it"
+    lead += "."
     spread = _spread(board)
     if spread and len(board.ranked) > 1:
         lead += f" The dearest of {len(board.ranked)} costs {_times(spread).rstrip('×')} times as much."
-    return lead + _perhaps_cheaper(board)
-
-
-def _perhaps_cheaper(board: Board) -> str:
-    """How many of the unknown might be cheaper than the first: their known part is."""
-    unknown, first = board.at(Place.UNKNOWN_COST), board.ranked[0].cost_per_verified_nano or 0
-    may = sum(1 for standing in unknown if (standing.cost_per_verified_nano or 0) < first)
-    if not may:
-        return ""
-    others = "One more path, whose cost is" if may == 1 else f"{may} more paths, whose costs are"
-    return f" {others} not wholly known, may be cheaper still."
+    doubt = doubt_on(board)
+    return f"{lead} {doubt}" if doubt else lead
 
 
 def _between(standing: Standing) -> str:
