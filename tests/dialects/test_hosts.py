@@ -239,6 +239,50 @@ def test_perplexity_bills_a_request_by_its_context_or_deep_research_by_its_searc
     assert usage_of(reading) == Usage(input=8, output=100, reasoning=900, tool_use_input=50, web_search=7)
 
 
+def test_xai_counts_reasoning_beside_the_completion_as_the_total_shows() -> None:
+    usage = {
+        "prompt_tokens": 32,
+        "completion_tokens": 9,
+        "total_tokens": 135,
+        "prompt_tokens_details": {"text_tokens": 32, "cached_tokens": 6},
+        "completion_tokens_details": {"reasoning_tokens": 94},
+        "num_sources_used": 2,
+        "cost_in_usd_ticks": 37756000,
+    }
+    reading = read("xai", "chat.completions", {**completion(**usage), "model": "grok-4"})
+    assert usage_of(reading) == Usage(input=26, cache_read=6, output=9, reasoning=94, search_source=2)
+    assert reading.reported is not None
+    assert reading.reported.amount == "0.0037756"
+    inside = {**usage, "completion_tokens": 103}
+    assert usage_of(read("xai", "chat.completions", completion(**inside))) == usage_of(reading)
+
+
+def test_xai_may_cache_more_than_was_sent_and_the_cost_is_estimated() -> None:
+    usage = {"prompt_tokens": 30, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 64}}
+    reading = read("xai", "chat.completions", completion(**usage))
+    assert usage_of(reading) == Usage(cache_read=30, output=9)
+    assert "64 tokens are said to be cached" in (reading.parts[0].estimated or "")
+
+
+def test_xais_tools_are_counted_in_its_usage() -> None:
+    tools = {"web_search_calls": 2, "x_search_calls": 1, "code_interpreter_calls": 3}
+    body = {
+        "object": "response",
+        "status": "completed",
+        "model": "grok-4",
+        "output": [{"type": "web_search_call", "action": {"type": "search"}}],
+        "usage": {"input_tokens": 10, "output_tokens": 5, "server_side_tool_usage_details": tools},
+    }
+    assert usage_of(read("xai", "responses", body)) == Usage(
+        input=10, output=5, web_search=2, x_search=1, code_execution=3
+    )
+
+
+def test_geminis_openai_endpoint_hides_thinking_in_the_total() -> None:
+    body = completion(prompt_tokens=10, completion_tokens=12, total_tokens=84)
+    assert usage_of(read("gemini", "chat.completions", body)) == Usage(input=10, output=12, reasoning=62)
+
+
 def test_a_charge_that_is_no_amount_is_refused() -> None:
     for cost in ("9e999", '"x"', "true", "[1]"):
         body = b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"cost":%s}}' % cost.encode()

@@ -127,6 +127,15 @@ def test_usage_on_every_chunk_is_cumulative_and_the_last_one_counts() -> None:
     assert usage_of(read_stream("openai", "chat.completions", sse(*chunks))) == Usage(input=9, output=3)
 
 
+def test_usage_of_a_stream_that_was_cut_is_that_of_its_last_chunk_and_not_complete() -> None:
+    chunks = [chunk("x", usage={"prompt_tokens": 9, "completion_tokens": n}) for n in (1, 2)]
+    reading = read_stream("openai", "chat.completions", sse(*chunks, done=False))
+    assert (usage_of(reading), reading.is_complete) == (Usage(input=9, output=2), False)
+    last = {**chunk(), "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    last["usage"] = {"prompt_tokens": 9, "completion_tokens": 3}
+    assert read_stream("openai", "chat.completions", sse(*chunks, last, done=False)).is_complete
+
+
 def test_a_stream_without_usage_keeps_its_text_to_be_counted() -> None:
     reading = read_stream("openai", "chat.completions", sse(chunk("Hel"), chunk("lo"), done=False))
     assert reading.text_seen == "Hello"

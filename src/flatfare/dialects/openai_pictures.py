@@ -113,9 +113,11 @@ def _reading(answer: ImageBody, exchange: Exchange) -> Reading:
 
 
 def _by_picture(model: str, count: int, answer: ImageBody, exchange: Exchange) -> tuple[Part, ...]:
-    """Pictures without usage: DALL·E is billed so; other models count tokens, and hid them."""
+    """Pictures without usage: most models are billed so; GPT image models count tokens, and hid them."""
     details = exchange.asked.details
-    is_billed_so = "dall-e" in model.lower()
+    is_billed_so = "gpt-image" not in model
+    if is_billed_so and "dall-e" not in model:
+        return (Part(model, usage_of(image=count), conditions_of(None, exchange.asked)),)
     # The defaults of the request (API reference of images, 2026-11).
     size = answer.size or details.get("size") or "1024x1024"
     quality = answer.quality or details.get("quality") or ("standard" if is_billed_so else "auto")

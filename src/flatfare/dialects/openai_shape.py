@@ -28,7 +28,7 @@ from flatfare.dialects.reading import (
     free,
 )
 
-TEXT_MAX = 8 * 1024 * 1024  # characters kept of a stream without usage: no answer is longer
+TEXT_MAX = 8 * 1024 * 1024  # bytes kept of a stream without usage: no answer is longer
 
 TIERS: Mapping[str, str] = {
     # OpenAI's `default` is the standard tier, and Groq's `on_demand` too (their API references, 2026-11).
@@ -101,6 +101,7 @@ class Choice(msgspec.Struct):
     delta: Delta | None = None
     message: Delta | None = None
     text: msgspec.Raw = msgspec.Raw()
+    finish_reason: str | None = None
 
 
 class _Choices(msgspec.Struct):
@@ -186,11 +187,11 @@ class RequestBody(msgspec.Struct):
     """What the meter reads of a request of OpenAI's shape."""
 
     model: str | None = None
-    stream: bool | None = None
+    stream: msgspec.Raw = msgspec.Raw()
     service_tier: str | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    max_output_tokens: int | None = None
+    max_tokens: msgspec.Raw = msgspec.Raw()
+    max_completion_tokens: msgspec.Raw = msgspec.Raw()
+    max_output_tokens: msgspec.Raw = msgspec.Raw()
     size: str | None = None
     quality: str | None = None
 
@@ -207,7 +208,9 @@ class SpeechRequest(msgspec.Struct):
 
 def _read_speech_request(body: bytes, request: RequestBody) -> Asked:
     characters = len(msgspec.json.decode(body, type=SpeechRequest).input)
-    return Asked(request.model, bool(request.stream), details={"input_characters": str(characters)})
+    return Asked(
+        request.model, bytes(request.stream) == b"true", details={"input_characters": str(characters)}
+    )
 
 
 def read_request(body: bytes, path: str) -> Asked:
@@ -220,11 +223,12 @@ def read_request(body: bytes, path: str) -> Asked:
     request = _decode_request(body)
     if path.endswith("/audio/speech"):
         return _read_speech_request(body, request)
-    limit = request.max_completion_tokens or request.max_output_tokens or request.max_tokens
+    limits = (request.max_completion_tokens, request.max_output_tokens, request.max_tokens)
+    limit = next((int(text) for raw in limits if (text := bytes(raw)).isdigit() and len(text) < 16), None)
     details = {name: value for name, value in (("size", request.size), ("quality", request.quality)) if value}
     return Asked(
         model=request.model,
-        is_stream=bool(request.stream),
+        is_stream=bytes(request.stream) == b"true",
         service_tier=request.service_tier,
         output_limit=limit,
         details=details or NOTHING,
@@ -321,14 +325,16 @@ class ChatShape(Generic[B]):
 _decode_choices = msgspec.json.Decoder(_Choices).decode
 
 
+_SEPARATOR = b"\x1e"
+
+
 class TextSeen:
     """Text of an answer, kept as it came until it is known whether its usage comes; bounded."""
 
-    __slots__ = ("_pieces", "_size")
+    __slots__ = ("_pieces",)
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._pieces = bytearray()  # JSON values with a separator that no JSON has between them
 
     def add(self, choices: list[Choice] | None) -> None:
         for choice in choices or ():
@@ -338,12 +344,13 @@ class TextSeen:
             self.keep(bytes(told.tool_calls))
 
     def keep(self, raw: bytes) -> None:
-        if raw and raw not in (b"null", b'""') and self._size < TEXT_MAX:
-            self._pieces.append(raw)
-            self._size += len(raw)
+        if raw and raw not in (b"null", b'""') and len(self._pieces) + len(raw) < TEXT_MAX:
+            self._pieces += raw
+            self._pieces += _SEPARATOR
 
     def joined(self) -> str:
-        return "".join(text for piece in self._pieces for text in texts_in(msgspec.json.decode(piece)))
+        pieces = self._pieces.split(_SEPARATOR)
+        return "".join(text for piece in pieces if piece for text in texts_in(msgspec.json.decode(piece)))
 
 
 _SPOKEN = ("text", "content", "thinking", "arguments", "name", "function", "tool_calls", "input")
@@ -396,15 +403,23 @@ class ChatStream(Generic[B]):
         self._model = chunk.model or self._model
         self._tier = chunk.service_tier or self._tier
         self._created = chunk.created or self._created
-        self._text.add(chunk.choices)  # type: ignore[attr-defined]
+        choices: list[Choice] | None = chunk.choices  # type: ignore[attr-defined]
+        self._text.add(choices)
         usage = self._shape.usage(chunk)
         if usage is not None:
             self._usage, self._answer = usage, chunk
+        # A choice with a reason to finish ends the answer; usage without choices comes after it.
+        ends = any(choice.finish_reason for choice in choices) if choices else usage is not None
+        self._is_done = self._is_done or ends
 
     def finish(self) -> Reading:
         if self._usage is not None and self._answer is not None:
             reading = self._shape.reading(self._usage, self._model, self._tier, self._answer, self._exchange)
-            return msgspec.structs.replace(reading, created_at_us=moment_of(self._created))
+            reading = msgspec.structs.replace(reading, created_at_us=moment_of(self._created))
+            if self._is_done:
+                return reading
+            reason = "the stream was cut: its usage is that of the last chunk that came"
+            return msgspec.structs.replace(reading, is_complete=False, reason=reason)
         ended = "ended" if self._is_done else "was cut"
         return Reading(
             parts=(),
@@ -522,9 +537,14 @@ def prompt_of(body: bytes) -> Prompt:
     offered = msgspec.json.decode(request.tools or request.functions or b"null")
     offered = offered if isinstance(offered, list) else []
     fields = _describe(offered, texts)
-    messages = len(values[0]) if request.messages and isinstance(values[0], list) else 0
+    messages = sum(_messages_in(raw) for raw in (request.messages, request.input, request.instructions))
     has_media = any(mark in body for mark in _MEDIA)
     return Prompt("\n".join(texts), messages, has_media, len(offered), fields)
+
+
+def _messages_in(raw: msgspec.Raw) -> int:
+    value = msgspec.json.decode(raw) if raw else None
+    return len(value) if isinstance(value, list) else bool(value)
 
 
 def _describe(value: object, texts: list[str]) -> int:

@@ -23,6 +23,7 @@ from flatfare.dialects.openai_shape import (
     ChatShape,
     ChatUsage,
     CompletionDetails,
+    PromptDetails,
     chat_routes,
     completion_leaves,
     completion_routes,
@@ -30,7 +31,7 @@ from flatfare.dialects.openai_shape import (
     free_routes,
     prompt_leaves,
 )
-from flatfare.dialects.reading import Exchange, Part, Reported
+from flatfare.dialects.reading import Exchange, Part, Reading, Reported
 
 TICKS_PER_DOLLAR = 10**10  # docs.x.ai/developers/cost-tracking, 2026-11
 
@@ -109,11 +110,14 @@ def _usage(body: GrokBody) -> Usage | None:
     usage = body.usage
     if usage is None or (usage.prompt_tokens is None and usage.completion_tokens is None):
         return None
-    prompt = count_of(usage.prompt_tokens, "prompt_tokens")
     completion = count_of(usage.completion_tokens, "completion_tokens")
+    cached, prompt = _cached_and_prompt(usage)
+    details = usage.prompt_tokens_details
+    if details is not None and cached > prompt:
+        details = PromptDetails(cached_tokens=prompt)
     total = count_of(usage.total_tokens, "total_tokens")
     leaves = usage_from(
-        prompt_leaves(prompt, usage.prompt_tokens_details),
+        prompt_leaves(prompt, details),
         completion_of(completion, total, prompt, usage.completion_tokens_details),
     )
     return leaves + tool_fees(usage.server_side_tool_usage_details, usage.num_sources_used)
@@ -138,7 +142,29 @@ def _fees_are_counted(answer: GrokResponse, exchange: Exchange, part: Part) -> t
     return (part,)
 
 
-CHAT = ChatShape(
+class GrokShape(ChatShape[GrokBody]):
+    """Chat completions in which more may be cached than was sent."""
+
+    def reading(
+        self, usage: Usage, model: str | None, tier: str | None, answer: GrokBody, exchange: Exchange
+    ) -> Reading:
+        reading = super().reading(usage, model, tier, answer, exchange)
+        counts = answer.usage
+        cached, prompt = _cached_and_prompt(counts) if counts else (0, 0)
+        if cached <= prompt:
+            return reading
+        how = f"{cached} tokens are said to be cached of a prompt of {prompt}: all of it is taken as cached"
+        part = msgspec.structs.replace(reading.parts[0], estimated=how)
+        return msgspec.structs.replace(reading, parts=(part,))
+
+
+def _cached_and_prompt(usage: GrokUsage) -> tuple[int, int]:
+    details = usage.prompt_tokens_details
+    cached = count_of(details.cached_tokens, "cached_tokens") if details else 0
+    return cached, count_of(usage.prompt_tokens, "prompt_tokens")
+
+
+CHAT = GrokShape(
     GrokBody, _usage, reported=lambda body: charge_of(body.usage.cost_in_usd_ticks if body.usage else None)
 )
 RESPONSES = ResponsesShape(
@@ -162,5 +188,7 @@ REST_TRAPS = """
 - `reasoning_tokens` stand beside `completion_tokens`, not inside: `total_tokens` is the sum of all three.
   In Responses they stand inside. The total decides which it is.
 - `cost_in_usd_ticks` is the charge, tools included: 10,000,000,000 ticks are a dollar.
+- With server tools more tokens may be cached than the prompt has: all of it is then taken as cached, and the
+  cost is estimated.
 - Tools are counted in `server_side_tool_usage_details`; live search is billed by `num_sources_used`.
 """

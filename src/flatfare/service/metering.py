@@ -221,6 +221,9 @@ def recognise(response: Response) -> tuple[Recognised | None, bool]:
     if found is not None:
         return found, is_streamed(found, response)
     provider = response.provider or _provider_at(response.host)
+    if response.endpoint and not response.provider:
+        named = _by_endpoint(response.endpoint, provider)
+        return named, is_streamed(named, response)
     looked = recognition.by_body(response.body, provider)
     if looked is None:
         return (recognition.by_name(response.provider), False) if response.provider else (None, False)
@@ -234,6 +237,15 @@ def _by_name(response: Response) -> Recognised | None:
         return recognition.by_name(response.provider, response.endpoint)
     dialect = recognition.dialect_of(response.provider)
     return recognition.by_path(dialect, response.path) if response.path else None
+
+
+def _by_endpoint(endpoint: str, provider: str | None) -> Recognised:
+    """The endpoint at this provider, else at OpenAI, else at the first that has it."""
+    known = [provider] if provider else ["openai", *recognition.dialects()]
+    for name in known:
+        if any(route.endpoint == endpoint for route in recognition.dialect_of(name).routes):
+            return recognition.by_name(name, endpoint)
+    return recognition.by_name(known[0], endpoint)
 
 
 def _provider_at(host: str) -> str | None:
