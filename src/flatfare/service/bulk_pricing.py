@@ -5,94 +5,35 @@ counts times whole weights, divided once, half to even. Rows with usage beyond t
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from flatfare.core.errors import BadInput, Contradiction
-from flatfare.core.moments import iso
 from flatfare.core.units import UNITS
 from flatfare.core.usage import COUNT_MAX, Count, Usage
 from flatfare.dialects.reading import Asked, Exchange, Part, Reading
-from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
-from flatfare.prices.schedule import Schedule
+from flatfare.prices.book import Missing, PriceBook
+from flatfare.prices.schedule import DAY_US
 from flatfare.prices.statement import COUNTED
-from flatfare.service.pricing import NO_MODEL, NO_TIME, no_exchange_rate, price_reading
+from flatfare.service.bulk_plan import DAY_MARK, DAYS_OF_KEY, Key, Plan, State, day_rows, hash_sql, planned
+from flatfare.service.pricing import NO_TIME, no_exchange_rate, price_reading
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-CONDITIONS = ("provider", "model", "service_tier", "region")
 PRICED = ("computed_nano", "computed_state", "computed_reason", "original_nano", "original_currency")
 """What pricing adds: the cost in nano-dollars, and beside it in its own currency where that is another."""
 
 NO_USAGE = "the record does not say what was used"
 ESTIMATED = "the record's counts are estimated"
 TOO_LARGE = "the cost is larger than any call's"
-EDGES_IN_COLUMNS_MAX = 6  # beyond that a join by time is cheaper than comparing
-BIGINT_SAFE = 2**62
 NANO_MAX = 2**63 - 1  # what a column of the lake holds: 9.2 billion dollars
-_DAY = "{day}"
 _BATCH = 20_000
 
 Row = Mapping[str, object]
 Priced = tuple[int | None, str, str | None, int | None, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """One distinct condition in one stretch of time and at one size of prompt."""
-
-    key_id: int
-    epoch: int
-    sizes: tuple[int, ...]
-    found: Found | Missing
-    reason: str | None  # of what is missing; the day still open
-    exchange: tuple[int | None, int | None]  # dollars per unit, as numerator and denominator
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One combination of provider, model, tier and region, and the moments its rates change."""
-
-    conditions: tuple[str, ...]
-    key_id: int
-    schedule: Schedule
-    starts: list[int]
-
-    @property
-    def is_busy(self) -> bool:
-        return len(self.starts) > EDGES_IN_COLUMNS_MAX
-
-
-@dataclass(slots=True)
-class Plan:
-    """What SQL needs to know, resolved."""
-
-    units: tuple[str, ...]  # columns of the source that are units
-    kinds: tuple[str, ...] = ()  # what size conditions count, of those in use
-    keys: list[Key] = field(default_factory=list)
-    states: list[State] = field(default_factory=list)
-    is_narrow: bool = True  # 64 bits hold every sum
-
-    @property
-    def found(self) -> list[Found]:
-        return [state.found for state in self.states if isinstance(state.found, Found)]
-
-    @property
-    def edges_max(self) -> int:
-        return max((len(key.starts) for key in self.keys if not key.is_busy), default=0)
-
-    def thresholds_max(self, kind: str) -> int:
-        return max(len(key.schedule.thresholds.get(kind, ())) for key in self.keys)
-
-    @property
-    def billed(self) -> tuple[str, ...]:
-        """The units that a row may be billed for: its columns, and the request where requests have a fee."""
-        has_fee = any("request" in found.weights for found in self.found)
-        return (*self.units, "request") if has_fee and "request" not in self.units else self.units
 
 
 def priced_sql(
@@ -112,13 +53,13 @@ def priced_sql(
     """
     columns = [str(row[0]) for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
     kept = ", ".join(f's."{name}"' for name in (columns if keep is None else keep) if name not in PRICED)
-    has_others = "other_usage" in columns
+    has_others = "other_usage" in columns and _price_others(connection, source, book, organisation) > 0
     whole = f"(SELECT * FROM {source} WHERE other_usage IS NULL)" if has_others else source
     units = tuple(column for column in columns if column in UNITS)
-    plan = _planned(connection, whole, units, book, organisation)
+    plan = planned(connection, whole, units, book, organisation)
     _write(connection, plan)
     query = _query(plan, whole, kept, "usage_state" in columns)
-    if has_others and _price_others(connection, source, book, organisation):
+    if has_others:
         added = ", ".join(f"p.{column}" for column in PRICED)
         query += f" UNION ALL SELECT {kept}, {added} FROM ff_others s JOIN ff_others_priced p USING (ff_row)"
     return query
@@ -178,115 +119,50 @@ def _text(value: object) -> str | None:
     return str(value) if value else None
 
 
-# Resolving
-
-
-def _planned(
-    connection: "DuckDBPyConnection",
-    source: str,
-    units: tuple[str, ...],
-    book: PriceBook,
-    organisation: str | None,
-) -> Plan:
-    names = ", ".join(f"coalesce({name}, '') AS {name}" for name in CONDITIONS)
-    maxima = "".join(f', max("{unit}")' for unit in units)
-    rows = connection.execute(
-        f"SELECT {names}, min(at_us), max(at_us) {maxima} FROM {source} GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    plan = Plan(units)
-    for key_id, row in enumerate(rows):
-        provider, model, tier, region = row[:4]
-        schedule = book.schedule(
-            provider, model, Circumstances(tier or None, region or None, organisation=organisation)
-        )
-        first_us, last_us = row[4] or 0, row[5] or 0
-        plan.keys.append(Key(row[:4], key_id, schedule, _starts(book, schedule, first_us, last_us + 1)))
-    plan.kinds = tuple(sorted({kind for key in plan.keys for kind in key.schedule.thresholds}))
-    for key, row in zip(plan.keys, rows, strict=True):
-        for epoch, at_us in enumerate([row[4] or 0, *key.starts]):
-            plan.states += _states(plan, book, key, epoch, at_us)
-    largest = [max((row[6 + place] or 0 for row in rows), default=0) for place in range(len(units))]
-    plan.is_narrow = all(_fits(state, units, largest) for state in plan.states)
-    return plan
-
-
-def _starts(book: PriceBook, schedule: Schedule, first_us: int, until_us: int) -> list[int]:
-    """The moments after the first at which rates, windows or exchange rates may change."""
-    edges = set(schedule.segments(first_us, until_us))
-    for currency in schedule.currencies - {"USD"}:
-        edges.update(book.exchange.days(currency))
-    return sorted(edge for edge in edges if first_us < edge < until_us)
-
-
-def _states(plan: Plan, book: PriceBook, key: Key, epoch: int, at_us: int) -> Iterator[State]:
-    """A state for each combination of sizes of prompt."""
-    schedule = key.schedule
-    windows = [window.holds(at_us) for window in schedule.windows]
-    combinations: list[tuple[int, ...]] = [()]
-    for kind in plan.kinds:
-        reach = range(len(schedule.thresholds.get(kind, ())) + 1)
-        combinations = [(*chosen, size) for chosen in combinations for size in reach]
-    for chosen in combinations:
-        size_of = dict(zip(plan.kinds, chosen, strict=True))
-        found = schedule.state(at_us, windows, [size_of[kind] for kind in schedule.thresholds])
-        if not key.conditions[1]:
-            found = Missing(NO_MODEL)
-        reason = None
-        exchange: tuple[int | None, int | None] = (1, 1)
-        if isinstance(found, Missing):
-            reason = found.reason.replace(f" on {iso(at_us)[:10]}.", f" on {_DAY}.", 1)
-        elif found.currency != "USD":
-            known = book.exchange.at(found.currency, at_us)
-            exchange = (known.rate.numerator, known.rate.denominator) if known else (None, None)
-        yield State(key.key_id, epoch, chosen, found, reason, exchange)
-
-
-def _fits(state: State, units: Sequence[str], largest: Sequence[int]) -> bool:
-    """Whether no row's sum in this state leaves 64 bits."""
-    if isinstance(state.found, Missing):
-        return True
-    weights, denominator = state.found.weights, state.found.denominator
-    most = dict(zip(units, largest, strict=True))
-    minimums = state.found.minimums
-    total = sum(
-        weight * max(most.get(unit, 0), int(minimums.get(unit, 0)), 1)
-        for unit, weight in weights.items()
-        if unit in most or unit == "request"
-    )
-    return total < BIGINT_SAFE and denominator < BIGINT_SAFE and state.exchange == (1, 1)
-
-
 # Writing the tables that the query reads
 
 
 def _write(connection: "DuckDBPyConnection", plan: Plan) -> None:
-    names = ", ".join(f"{name} VARCHAR" for name in CONDITIONS)
     edges = "".join(f", edge{place} BIGINT" for place in range(plan.edges_max))
     sizes = "".join(
         f", {kind}{place} BIGINT" for kind in plan.kinds for place in range(plan.thresholds_max(kind))
     )
-    key_columns = f"{names}, key_id INTEGER, is_busy BOOLEAN{edges}{sizes}"
+    key_columns = f"hashed UBIGINT, key_id BIGINT, is_busy BOOLEAN{edges}{sizes}"
     _fill(connection, "ff_keys", key_columns, (_key_row(plan, key) for key in plan.keys))
+    days = list(day_rows(plan))
+    plan.day_edges_max = max((len(day[2]) for day in days), default=0)
+    day_edges = "".join(f", edge{place} BIGINT" for place in range(plan.day_edges_max))
     _fill(
         connection,
-        "ff_edges",
-        "key_id INTEGER, starts_us BIGINT, epoch INTEGER",
-        (
-            (key.key_id, starts_us, epoch)
-            for key in plan.keys
-            if key.is_busy
-            for epoch, starts_us in enumerate(key.starts, start=1)
-        ),
+        "ff_days",
+        f"day_key BIGINT, epoch INTEGER{day_edges}",
+        ((*day[:2], *_padded(day[2], plan.day_edges_max)) for day in days),
     )
-    kinds = "".join(f", at_{kind} INTEGER" for kind in plan.kinds)
+    _write_rates(connection, plan)
+
+
+def _write_rates(connection: "DuckDBPyConnection", plan: Plan) -> None:
+    """Each state with the number of its rates, and each distinct set of rates once: few stay near."""
+    numbers: dict[object, int] = {}
+    distinct: list[State] = []
+    states: list[tuple[int, int]] = []
+    for state in plan.states:
+        same = state.reason if isinstance(state.found, Missing) else (id(state.found), state.exchange)
+        number = numbers.setdefault(same, len(numbers))
+        if number == len(distinct):
+            distinct.append(state)
+        states.append((plan.point(state), number))
+    _fill(connection, "ff_states", "point BIGINT, rates_id INTEGER", states)
     integer = "BIGINT" if plan.is_narrow else "HUGEINT"
-    weights = "".join(f", w_{unit} {integer}, m_{unit} BIGINT" for unit in plan.billed)
+    weights = "".join(f", w_{unit} {integer}" for unit in plan.billed)
+    weights += "".join(f", m_{unit} BIGINT" for unit in plan.with_minimum)
+    weights += "".join(f", l_{unit} BOOLEAN" for unit in plan.lacking)
     _fill(
         connection,
         "ff_rates",
-        f"key_id INTEGER, epoch INTEGER{kinds}, reason VARCHAR, named VARCHAR, adds VARCHAR, "
-        f"currency VARCHAR, x_num HUGEINT, x_den HUGEINT, den {integer}{weights}",
-        (_rate_row(state, plan.billed) for state in plan.states),
+        "rates_id INTEGER, reason VARCHAR, named VARCHAR, adds VARCHAR, currency VARCHAR, "
+        f"x_num HUGEINT, x_den HUGEINT, den {integer}, lacks BOOLEAN{weights}",
+        ((number, *_rate_row(plan, state)) for number, state in enumerate(distinct)),
     )
 
 
@@ -295,26 +171,26 @@ def _key_row(plan: Plan, key: Key) -> tuple[object, ...]:
     sizes: list[int | None] = []
     for kind in plan.kinds:
         sizes += _padded(key.schedule.thresholds.get(kind, []), plan.thresholds_max(kind))
-    return (*key.conditions, key.key_id, key.is_busy, *_padded(edges, plan.edges_max), *sizes)
+    return (key.hashed, key.key_id, key.is_busy, *_padded(edges, plan.edges_max), *sizes)
 
 
-def _rate_row(state: State, units: Sequence[str]) -> tuple[object, ...]:
-    head = (state.key_id, state.epoch, *state.sizes)
+def _rate_row(plan: Plan, state: State) -> tuple[object, ...]:
     if isinstance(state.found, Missing):
-        return (*head, state.reason, *[None] * (6 + 2 * len(units)))
+        nothing = len(plan.billed) + len(plan.with_minimum) + len(plan.lacking)
+        return (state.reason, *[None] * (7 + nothing))
     found = state.found
-    weights, denominator = found.weights, found.denominator
-    pairs: list[int | None] = []
-    for unit in units:
+    minimums: list[int | None] = []
+    for unit in plan.with_minimum:
         minimum = found.minimums.get(unit)
         if minimum is not None and minimum != int(minimum):
-            raise BadInput(
-                f"Found a minimum of {minimum} for {unit!r} of {found.model}: expected a whole number."
-            )
-        pairs += [weights.get(unit), None if minimum is None else int(minimum)]
+            raise BadInput(f"Found a minimum of {minimum} {unit} of {found.model}: expected a whole number.")
+        minimums.append(None if minimum is None else int(minimum))
     named = f"model {found.model!r} at {found.provider}"
     adds = f"{found.provider}/{found.model}"
-    return (*head, None, named, adds, found.currency, *state.exchange, denominator, *pairs)
+    weights = [found.weights.get(unit, 0) for unit in plan.billed]
+    lacks = [unit not in found.weights for unit in plan.lacking]
+    head = (None, named, adds, found.currency, *state.exchange, found.denominator)
+    return (*head, any(lacks), *weights, *minimums, *lacks)
 
 
 def _padded(values: Sequence[int], length: int) -> list[int | None]:
@@ -365,12 +241,10 @@ def _price_others(
 
 def _query(plan: Plan, source: str, kept: str, has_state: bool) -> str:
     """The multiplication: rows to keys, keys to states, counts times weights, rounded once."""
-    match = " AND ".join(
-        (
-            "s.ff_key = r.key_id",
-            "s.ff_epoch = r.epoch",
-            *(f"s.ff_{kind} = r.at_{kind}" for kind in plan.kinds),
-        )
+    # LEFT keeps the planner from putting the many rows on the side that is held in memory.
+    joined = (
+        f"({_pointed_sql(plan, source)}) s LEFT JOIN ff_states e ON s.ff_point = e.point "
+        "LEFT JOIN ff_rates r ON e.rates_id = r.rates_id"
     )
     total = " + ".join(_term(plan, unit) for unit in plan.billed) or "0"
     if plan.states and all(found.denominator == 1 for found in plan.found):
@@ -380,33 +254,40 @@ def _query(plan: Plan, source: str, kept: str, has_state: bool) -> str:
     return (
         f"SELECT {kept}, {_nano_sql('s.ff_dollars')} AS computed_nano, "
         f"{_state_sql(has_state)} AS computed_state, {_reason_sql(plan, has_state)} AS computed_reason, "
-        "CASE WHEN s.ff_problem IS NULL AND s.ff_currency <> 'USD' THEN try_cast(s.ff_own AS BIGINT) END "
-        "AS original_nano, CASE WHEN original_nano IS NOT NULL THEN s.ff_currency END AS original_currency "
+        f"CASE WHEN s.ff_currency <> 'USD' THEN {_nano_sql('s.ff_own')} END AS original_nano, "
+        "CASE WHEN original_nano IS NOT NULL THEN s.ff_currency END AS original_currency "
         f"FROM (SELECT s.*, {_dollars_sql(plan)} AS ff_dollars FROM (SELECT s.*, {own} AS ff_own "
         f"FROM (SELECT s.*, {_problem_sql(plan, has_state)} AS ff_problem, r.reason AS ff_reason, "
         "r.named AS ff_named, r.adds AS ff_adds, r.currency AS ff_currency, r.x_num AS ff_num, "
         f"r.x_den AS ff_of, r.den AS ff_den, {_missing_sql(plan)} AS ff_missing, {total} AS ff_total "
-        f"FROM ({_keyed_sql(plan, source)}) s JOIN ff_rates r ON {match}) s) s) s"
+        f"FROM {joined}) s) s) s"
     )
 
 
-def _keyed_sql(plan: Plan, source: str) -> str:
-    """Each row with its key, the stretch of time it falls in, and the sizes of prompt it passes."""
-    on = " AND ".join(f"coalesce(s.{name}, '') = k.{name}" for name in CONDITIONS)
-    edges = [f"coalesce((s.at_us >= k.edge{place})::INTEGER, 0)" for place in range(plan.edges_max)]
-    epoch = " + ".join(edges) or "0"
-    sizes = "".join(f", {_size_sql(plan, kind)} AS ff_{kind}" for kind in plan.kinds)
-    keyed = (
-        f"SELECT s.*, k.key_id AS ff_key, k.is_busy AS ff_busy, {epoch} AS ff_epoch{sizes} "
-        f"FROM {source} s JOIN ff_keys k ON {on}"
+def _pointed_sql(plan: Plan, source: str) -> str:
+    """Each row with the number of its state: its key, the stretch of time, the sizes of prompt it passes."""
+    epoch = _passed_sql("k", plan.edges_max)
+    days = ""
+    if any(key.is_busy for key in plan.keys):
+        in_day = f"coalesce(d.epoch + {_passed_sql('d', plan.day_edges_max)}, 0)"
+        epoch = f"CASE WHEN k.is_busy THEN {in_day} ELSE {epoch} END"
+        day = f"CASE WHEN k.is_busy THEN k.key_id * {DAYS_OF_KEY} + s.at_us // {DAY_US} END"
+        days = f" LEFT JOIN ff_days d ON {day} = d.day_key"
+    first, *radices = plan.radices
+    sizes = "".join(
+        f" + {radix} * ({_size_sql(plan, kind)})" for kind, radix in zip(plan.kinds, radices, strict=True)
     )
-    if not any(key.is_busy for key in plan.keys):
-        return keyed
     return (
-        f"SELECT * FROM ({keyed}) WHERE NOT ff_busy UNION ALL "
-        f"SELECT t.* REPLACE (coalesce(e.epoch, 0) AS ff_epoch) "
-        f"FROM (SELECT * FROM ({keyed}) WHERE ff_busy) t ASOF LEFT JOIN ff_edges e ON t.ff_key = e.key_id AND t.at_us >= e.starts_us"
+        f"SELECT s.*, {first} * (k.key_id * {plan.epochs_max} + {epoch}){sizes} AS ff_point FROM "
+        f"(SELECT *, {hash_sql(plan.salt)} AS ff_hash FROM {source}) s "
+        f"LEFT JOIN ff_keys k ON s.ff_hash = k.hashed{days}"
     )
+
+
+def _passed_sql(table: str, edges: int) -> str:
+    """How many of a row's edges lie behind it."""
+    parts = [f"coalesce((s.at_us >= {table}.edge{place})::INTEGER, 0)" for place in range(edges)]
+    return f"({' + '.join(parts) or '0'})"
 
 
 def _size_sql(plan: Plan, kind: str) -> str:
@@ -419,47 +300,44 @@ def _size_sql(plan: Plan, kind: str) -> str:
 
 
 def _term(plan: Plan, unit: str) -> str:
-    """What a unit adds to the sum; null where it is used and has no rate."""
-    has_minimum = any(unit in found.minimums for found in plan.found)
-    if unit == "request" and any("request" in found.weights for found in plan.found):
-        count = 's."request"' if "request" in plan.units else "NULL"
-        used = " OR ".join(f'coalesce(s."{other}", 0) > 0' for other in plan.units) or "false"
-        one = (
-            f"CASE WHEN {count} > 0 THEN {count} WHEN ({used}) AND r.w_request IS NOT NULL THEN 1 ELSE 0 END"
+    """What a unit adds to the sum; a unit without a rate adds nothing here and is named in ``ff_missing``."""
+    column = f's."{unit}"'
+    if unit == "request":
+        said = f"coalesce({column}, 0)" if unit in plan.units else "0"
+        used = " OR ".join(f'coalesce(s."{other}", 0) > 0' for other in plan.units)
+        return (
+            f"CASE WHEN r.w_request = 0 THEN 0 WHEN {said} > 0 THEN {said} * r.w_request "
+            f"WHEN {used or 'false'} THEN r.w_request ELSE 0 END"
         )
-        return f"CASE WHEN ({one}) > 0 THEN ({one}) * r.w_request ELSE 0 END"
-    count = f'greatest(s."{unit}", r.m_{unit})' if has_minimum else f's."{unit}"'
-    if not has_minimum and all(unit in found.weights for found in plan.found):
-        return f"coalesce({count}, 0) * r.w_{unit}"
-    return f'CASE WHEN s."{unit}" > 0 THEN {count} * r.w_{unit} ELSE 0 END'
+    if unit in plan.with_minimum:
+        return f"CASE WHEN {column} > 0 THEN greatest({column}, r.m_{unit}) * r.w_{unit} ELSE 0 END"
+    return f"coalesce({column}, 0) * r.w_{unit}"
 
 
 def _missing_sql(plan: Plan) -> str:
     """The units that a row uses and that have no rate, in order; null where there are none."""
-    lacking = [unit for unit in plan.units if any(unit not in found.weights for found in plan.found)]
-    if not lacking:
+    if not plan.lacking:
         return "NULL::VARCHAR[]"
-    used = " OR ".join(f'(s."{unit}" > 0 AND r.w_{unit} IS NULL)' for unit in lacking)
-    names = ", ".join(
-        f"CASE WHEN s.\"{unit}\" > 0 AND r.w_{unit} IS NULL THEN '{unit}' END" for unit in lacking
-    )
-    return f"CASE WHEN r.reason IS NULL AND ({used}) THEN list_filter([{names}], lambda x: x IS NOT NULL) END"
+    used = " OR ".join(f'(s."{unit}" > 0 AND r.l_{unit})' for unit in plan.lacking)
+    names = ", ".join(f"CASE WHEN s.\"{unit}\" > 0 AND r.l_{unit} THEN '{unit}' END" for unit in plan.lacking)
+    return f"CASE WHEN r.lacks AND ({used}) THEN list_filter([{names}], lambda x: x IS NOT NULL) END"
 
 
 def _problem_sql(plan: Plan, has_state: bool) -> str:
     """Why the row cannot be priced whatever its rates: it contradicts itself, says nothing, has no time."""
-    if not plan.units:
+    if not plan.columns:
         return _quoted(NO_USAGE)
-    odd = " OR ".join(f's."{unit}" NOT BETWEEN 0 AND {COUNT_MAX}' for unit in plan.units)
+    odd = " OR ".join(f's."{unit}" NOT BETWEEN 0 AND {COUNT_MAX}' for unit in plan.odd)
     which = " ".join(
         f"WHEN s.\"{unit}\" {sign} THEN 'Found ' || s.\"{unit}\" || ' for ''{unit}'': {what}.'"
-        for unit in plan.units
+        for unit in plan.odd
         for sign, what in (("< 0", "a count is never negative"), (f"> {COUNT_MAX}", "no call uses that much"))
     )
-    nothing = " AND ".join(f's."{unit}" IS NULL' for unit in plan.units)
+    contradiction = f"WHEN {odd} THEN CASE {which} END " if plan.odd else ""
+    nothing = " AND ".join(f's."{unit}" IS NULL' for unit in plan.columns)
     unknown = " OR s.usage_state = 'unknown'" if has_state else ""
     return (
-        f"CASE WHEN {odd} THEN CASE {which} END WHEN ({nothing}){unknown} THEN {_quoted(NO_USAGE)} "
+        f"CASE {contradiction}WHEN ({nothing}){unknown} THEN {_quoted(NO_USAGE)} "
         f"WHEN s.at_us IS NULL THEN {_quoted(NO_TIME)} END"
     )
 
@@ -467,7 +345,8 @@ def _problem_sql(plan: Plan, has_state: bool) -> str:
 def _dollars_sql(plan: Plan) -> str:
     if all(found.currency == "USD" for found in plan.found):
         return "s.ff_own"
-    return _half_even_sql("s.ff_own * s.ff_num", "s.ff_of")
+    exchanged = _half_even_sql("s.ff_own::HUGEINT * s.ff_num", "s.ff_of")
+    return f"CASE WHEN s.ff_currency = 'USD' THEN s.ff_own ELSE {exchanged} END"
 
 
 def _half_even_sql(numerator: str, denominator: str) -> str:
@@ -480,7 +359,7 @@ def _half_even_sql(numerator: str, denominator: str) -> str:
 
 
 def _nano_sql(amount: str) -> str:
-    return f"CASE WHEN s.ff_problem IS NULL THEN try_cast({amount} AS BIGINT) END"
+    return f"CASE WHEN s.ff_problem IS NULL AND s.ff_missing IS NULL THEN try_cast({amount} AS BIGINT) END"
 
 
 def _state_sql(has_state: bool) -> str:
@@ -505,7 +384,7 @@ def _reason_sql(plan: Plan, has_state: bool) -> str:
     return (
         f"CASE WHEN computed_nano IS NOT NULL THEN {estimated} "
         "WHEN s.ff_problem IS NOT NULL THEN s.ff_problem WHEN s.ff_reason IS NOT NULL THEN "
-        f"replace(s.ff_reason, '{_DAY}', strftime(make_timestamp(s.at_us), '%Y-%m-%d')) "
+        f"replace(s.ff_reason, '{DAY_MARK}', strftime(make_timestamp(s.at_us), '%Y-%m-%d')) "
         "WHEN s.ff_missing IS NOT NULL THEN 'no rate for ''' || array_to_string(s.ff_missing, ''', ''') || "
         "''' of ' || s.ff_named || ': flatfare prices add ' || s.ff_adds || ' --rate ' || "
         " array_to_string(s.ff_missing, '=… --rate ') || '=…' "
