@@ -82,9 +82,9 @@ class Journal:
         """Append a record; ``on_kept`` is called once, in the event loop, when it is durable or has failed.
 
         Raises ``StoreFailure`` where the journal is closed or too much waits already,
-        ``BadInput`` for a record that is too long.
+        ``BadInput`` for a record that is too long or holds no proper text.
         """
-        payload = encode(record)
+        payload = _encoded(record)
         if len(payload) > RECORD_BYTES_MAX:
             raise BadInput(f"Found a record of {len(payload)} bytes: at most {RECORD_BYTES_MAX} fit.")
         if self._is_closed:
@@ -184,6 +184,13 @@ def _new_worker_id() -> str:
     """Sorts by the start of the worker; random, since it seeds the checksums."""
     started = datetime_of(time.time_ns() // 1000).strftime("%Y%m%dT%H%M%S%f")
     return f"{started}-{secrets.token_hex(8)}"
+
+
+def _encoded(record: Record) -> bytes:
+    try:
+        return encode(record)
+    except (UnicodeEncodeError, OverflowError) as problem:
+        raise BadInput(f"Found a record that cannot be written down: {problem}.") from problem
 
 
 def _first_bytes(waiting: _Batch, bytes_max: int) -> tuple[_Batch, _Batch]:

@@ -4,16 +4,21 @@ A record holds counts, names and hashes, never text of a prompt or an answer. Fi
 are added at the end with a default and never moved, so that a journal outlives an upgrade.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from flatfare.core.cost import CostState
+
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What a column holds; a record with more is refused where it is read, and holds up no other."""
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
     """A call that is about to be sent to a provider."""
 
     call_id: str  # a time-ordered id, as text: one for each try
-    at_us: int
+    at_us: Whole
     provider: str
     endpoint: str
     model_asked: str | None = None
@@ -23,11 +28,11 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
     task_id: str | None = None
     attempt_id: str | None = None
     session: str | None = None
-    turn: int | None = None
+    turn: Whole | None = None
     purpose: str = "work"
     service_tier: str | None = None
     region: str | None = None
-    bound_nano: int | None = None  # what the call costs at most, as far as that is known before it is sent
+    bound_nano: Whole | None = None  # what the call costs at most, as far as that is known before it is sent
     bound_reason: str | None = None  # why that is not known
     traits: str | None = None  # JSON object: counts and hashes of the request
 
@@ -35,19 +40,19 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
 class Figures(msgspec.Struct, frozen=True, array_like=True):
     """What a call used and cost, in the columns of its row; priced once, where its answer ended."""
 
-    usage: dict[str, int | str] = {}  # leaves; what is not whole as decimal text
+    usage: dict[str, Whole | str] = {}  # leaves; what is not whole as decimal text
     usage_state: str = "measured"
-    cost_nano: int | None = None
+    cost_nano: Whole | None = None
     cost_state: str = str(CostState.UNKNOWN)
     cost_reason: str | None = None
     cost_basis: str | None = None  # reported, computed
-    computed_nano: int | None = None
+    computed_nano: Whole | None = None
     computed_state: str | None = None
     computed_reason: str | None = None
-    reported_nano: int | None = None
+    reported_nano: Whole | None = None
     reported_digits: str | None = None
     reported_source: str | None = None
-    original_nano: int | None = None
+    original_nano: Whole | None = None
     original_currency: str | None = None
     exchange_rate: str | None = None
     price_version: str | None = None
@@ -57,12 +62,12 @@ class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     """How a call ended."""
 
     call_id: str
-    ended_at_us: int
+    ended_at_us: Whole
     figures: Figures
     status: str = "ok"  # ok, failed, cancelled, refused, cached
-    http_status: int | None = None
+    http_status: Whole | None = None
     delivery: str | None = "proven"  # unproven: the provider may or may not have received it
-    duration_ms: int | None = None
+    duration_ms: Whole | None = None
     model: str | None = None  # the model that served
     service_tier: str | None = None
     region: str | None = None

@@ -1,0 +1,185 @@
+"""The process that keeps the book: it books the journals as they grow, and seals what is old.
+
+One such process at a time books into a book; another stands by until the kernel frees
+the claim. Whatever fails is said once and tried again: until then the journals keep it.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flatfare.config import Settings
+from flatfare.core.errors import FlatfareError, StoreFailure
+from flatfare.gateway.booking import Booked, Booker
+from flatfare.gateway.folders import journal_folder, remove_unborn
+from flatfare.store import sealing
+from flatfare.store.book import Book, open_book
+from flatfare.store.lake import Lake
+
+POLL_S = 0.1
+"""How long the booker rests when every journal is read to its end."""
+
+RETRY_S = 1.0
+SEAL_EVERY_S = 600
+HOT_US = 3_600_000_000
+"""Calls stay in the book for an hour before they are sealed."""
+
+SEAL_ROWS_MIN = 100_000
+"""With fewer to seal, they wait until the oldest has waited for two hours: small files are slow to read."""
+
+_CLAIM = ".booker"
+
+Say = Callable[[str], None]
+"""Takes a sentence for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the bookkeeping does what, in seconds."""
+
+    poll_s: float = POLL_S
+    retry_s: float = RETRY_S
+    seal_every_s: float = SEAL_EVERY_S
+
+
+def run_booking(
+    settings: Settings,
+    stop: threading.Event,
+    say: Say,
+    *,
+    pace: Pace = Pace(),
+    on_booked: Callable[[Booked], None] | None = None,
+) -> None:
+    """Keep the book until ``stop`` is set; then book once more what is there, and return.
+
+    Blocks. Stands by as long as another process keeps this book.
+    """
+    folder = journal_folder(settings.database)
+    with claimed(folder, stop, say, pace.retry_s) as is_claimed:
+        if not is_claimed:
+            return
+        sealer = threading.Thread(target=_seal_regularly, args=(settings, stop, say, pace), name="sealing")
+        sealer.start()
+        try:
+            _book_until(settings, folder, stop, say, pace, on_booked)
+        finally:
+            stop.set()
+            sealer.join()
+
+
+@contextmanager
+def claimed(folder: Path, stop: threading.Event, say: Say, retry_s: float = RETRY_S) -> Iterator[bool]:
+    """Be the only one who books the journals below a folder; False where it was told to stop before.
+
+    The claim goes with the process that holds it, however it ends.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as problem:
+        raise StoreFailure(
+            f"The journals' folder {folder} cannot be made: {problem.strerror or problem}."
+        ) from problem
+    try:
+        yield _wait_for(handle, stop, say, retry_s)
+    finally:
+        os.close(handle)
+
+
+def _wait_for(handle: int, stop: threading.Event, say: Say, retry_s: float) -> bool:
+    is_said = False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not is_said:
+                say("Another process keeps this book; this one stands by.")
+                is_said = True
+            if stop.wait(retry_s):
+                return False
+        else:
+            return True
+
+
+def _book_until(
+    settings: Settings,
+    folder: Path,
+    stop: threading.Event,
+    say: Say,
+    pace: Pace,
+    on_booked: Callable[[Booked], None] | None,
+) -> None:
+    said: str | None = None
+    is_new = True
+    while True:
+        try:
+            with open_book(settings.database, create=is_new) as book:
+                is_new = False  # a book that goes away is not made anew: it is waited for
+                remove_unborn(folder)
+                for booked in _turns(book, Lake(settings.lake), folder, stop, pace):
+                    if said is not None and not booked.problems:
+                        say("Booking goes on.")
+                        said = None
+                    said = _say_what_is_new(booked, said, say)
+                    if on_booked is not None:
+                        on_booked(booked)
+                return
+        except FlatfareError as problem:
+            if str(problem) != said:
+                said = str(problem)
+                say(f"{said} Nothing is lost: the journals keep the calls until they can be booked.")
+            if stop.wait(pace.retry_s):
+                return
+
+
+def _turns(book: Book, lake: Lake, folder: Path, stop: threading.Event, pace: Pace) -> Iterator[Booked]:
+    """Turn after turn; after the stop, until everything that is there is booked."""
+    booker = Booker(book, lake, folder)
+    while True:
+        is_last = stop.is_set()
+        booked = booker.book_once()
+        yield booked
+        if booked.is_idle:
+            if is_last:
+                return
+            stop.wait(pace.poll_s)
+
+
+def _say_what_is_new(booked: Booked, said: str | None, say: Say) -> str | None:
+    for note in booked.notes:
+        say(note.said)
+    if booked.unproven:
+        say(
+            f"Booked {booked.unproven} calls whose worker ended before their answer did, as estimated and "
+            "unproven."
+        )
+    for problem in booked.problems:
+        if problem != said:
+            say(problem)
+            said = problem
+    return said
+
+
+def _seal_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
+    """The thread that moves older calls to the lake, its own connection open: booking never waits for it."""
+    while not stop.wait(pace.seal_every_s):
+        try:
+            with open_book(settings.database, create=False) as book:
+                seal_old(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
+        except FlatfareError as problem:
+            say(f"Older calls stay in the book for now: {problem}")
+
+
+def seal_old(book: Book, lake: Lake, *, now_us: int) -> int:
+    """Seal calls older than an hour, once there are enough of them or they have waited long enough."""
+    before_us = now_us - HOT_US
+    rows = book.rows("SELECT COUNT(*), MIN(at_us) FROM calls WHERE at_us < ?", (before_us,))
+    count, oldest_us = int(rows[0][0] or 0), rows[0][1]
+    if not count or (count < SEAL_ROWS_MIN and int(oldest_us or 0) > before_us - HOT_US):
+        return 0
+    return sealing.seal_calls(book, lake, before_us=before_us, now_us=now_us)

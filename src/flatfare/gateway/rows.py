@@ -1,0 +1,164 @@
+"""From the journal's records to the rows of the book: one call, one row."""
+
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from flatfare.core.cost import CostState
+from flatfare.gateway.records import Figures, Intent, Result
+from flatfare.store.book import Value
+from flatfare.store.layout import COUNT_COLUMNS
+
+SOURCE: Final = "gateway"
+_HAS_COLUMN = frozenset(COUNT_COLUMNS)
+
+ENDED_EARLY = "the gateway ended before the answer did"
+INTENT_LOST = "its intent was damaged in the journal: who made it is not known"
+
+
+def row_of(intent: Intent, result: Result) -> dict[str, Value]:
+    """The row of a call that ended."""
+    row = _of_intent(intent)
+    row.update(_of_result(result, intent))
+    return row
+
+
+def unproven_row(intent: Intent) -> dict[str, Value]:
+    """The row of a call whose worker died before its end: perhaps sent, and costing its bound at most."""
+    row = _of_intent(intent)
+    row.update(
+        status="failed",
+        delivery="unproven",
+        usage_state=str(CostState.UNKNOWN),
+        cost_nano=intent.bound_nano,
+        computed_nano=intent.bound_nano,
+    )
+    if intent.bound_nano is None:
+        state, basis = CostState.UNKNOWN, None
+        reason = f"{ENDED_EARLY}, and {intent.bound_reason or 'what it costs at most is not known'}"
+    else:
+        state, basis = CostState.ESTIMATED, "computed"
+        reason = f"{ENDED_EARLY}: this is what it costs at most"
+    row.update(
+        cost_state=str(state),
+        cost_reason=reason,
+        cost_basis=basis,
+        computed_state=str(state),
+        computed_reason=reason,
+    )
+    return row
+
+
+def lone_row(result: Result) -> dict[str, Value]:
+    """The row of a result without its intent: what it cost is known, who made it is not."""
+    at_us = moment_in(result.call_id) or result.ended_at_us - (result.duration_ms or 0) * 1000
+    row: dict[str, Value] = {"id": result.call_id, "at_us": at_us, "source": SOURCE, "labels": "{}"}
+    row.update(_of_result(result, None))
+    reason = result.figures.cost_reason
+    row["cost_reason"] = f"{reason}; {INTENT_LOST}" if reason else INTENT_LOST
+    return row
+
+
+def change_of(call: Mapping[str, Value], result: Result) -> dict[str, Value]:
+    """The columns of an unproven call that its late result changes; what the result does not say stays."""
+    change = _of_result(result, None)
+    for name in ("model", "service_tier", "region", "external_id"):
+        if change[name] is None:
+            change[name] = call.get(name)
+    traits = call.get("traits")
+    if isinstance(traits, str):
+        is_told = result.traits is None or result.traits[1:] in traits
+        change["traits"] = traits if is_told else _merged(traits, result.traits)
+    usage = dict.fromkeys([*COUNT_COLUMNS, "other_usage"])
+    return {**usage, **change}
+
+
+def moment_in(call_id: str) -> int | None:
+    """When a time-ordered id was made, to the millisecond; None for another kind of id."""
+    try:
+        found = UUID(call_id)
+    except ValueError:
+        return None
+    return (found.int >> 80) * 1000 if found.version == 7 else None
+
+
+def _of_intent(intent: Intent) -> dict[str, Value]:
+    return {
+        "id": intent.call_id,
+        "at_us": intent.at_us,
+        "source": SOURCE,
+        "task_id": intent.task_id,
+        "attempt_id": intent.attempt_id,
+        "session": intent.session,
+        "turn": intent.turn,
+        "purpose": intent.purpose,
+        "provider": intent.provider,
+        "endpoint": intent.endpoint,
+        "model": intent.model_asked,
+        "model_asked": intent.model_asked,
+        "service_tier": intent.service_tier,
+        "region": intent.region,
+        "is_stream": int(intent.is_stream),
+        "labels": intent.labels,
+        "key_id": intent.key_id,
+        "traits": intent.traits,
+    }
+
+
+def _of_result(result: Result, intent: Intent | None) -> dict[str, Value]:
+    figures = result.figures
+    asked = (None, None, None, None) if intent is None else _asked(intent)
+    row: dict[str, Value] = {
+        "status": result.status,
+        "http_status": result.http_status,
+        "delivery": result.delivery,
+        "duration_ms": result.duration_ms,
+        "model": result.model or asked[0],
+        "service_tier": result.service_tier or asked[1],
+        "region": result.region or asked[2],
+        "external_id": result.external_id,
+        "traits": _merged(asked[3], result.traits),
+        "usage_state": figures.usage_state,
+        "cost_nano": figures.cost_nano,
+        "cost_state": figures.cost_state,
+        "cost_reason": figures.cost_reason,
+        "cost_basis": figures.cost_basis,
+        "computed_nano": figures.computed_nano,
+        "computed_state": figures.computed_state,
+        "computed_reason": figures.computed_reason,
+        "reported_nano": figures.reported_nano,
+        "reported_digits": figures.reported_digits,
+        "reported_source": figures.reported_source,
+        "original_nano": figures.original_nano,
+        "original_currency": figures.original_currency,
+        "exchange_rate": figures.exchange_rate,
+        "price_version": figures.price_version,
+    }
+    _add_usage(row, figures)
+    return row
+
+
+def _asked(intent: Intent) -> tuple[str | None, str | None, str | None, str | None]:
+    return intent.model_asked, intent.service_tier, intent.region, intent.traits
+
+
+def _add_usage(row: dict[str, Value], figures: Figures) -> None:
+    other: dict[str, str] = {}
+    for unit, count in figures.usage.items():
+        if unit in _HAS_COLUMN and isinstance(count, int):
+            row[unit] = count
+        else:
+            other[unit] = str(count)
+    if other:
+        row["other_usage"] = msgspec.json.encode(other, order="sorted").decode()
+
+
+def _merged(first: str | None, second: str | None) -> str | None:
+    """Two JSON objects as one; the second's keys stand behind the first's."""
+    if not first or first == "{}":
+        return second
+    if not second or second == "{}":
+        return first
+    return f"{first[:-1]},{second[1:]}"
