@@ -60,7 +60,7 @@ Rank     Path                   outcome            95 %  Success     95 %  attem
  1–2  ●  small in harness       $0.0370  $0.0342–0.0416   80.0 %  71–87 %  $0.0296    100
  1–2     small in loop          $0.0382  $0.0348–0.0434   76.0 %  67–83 %  $0.0290    100
    3  ●  large in harness       $0.6466  $0.6060–0.7164   85.0 %  77–91 %  $0.5496    100
-● on the frontier: no other ranked path is both cheaper and verified more often
+● on the frontier: no other is, or may be, both cheaper and verified more often
 One more path, whose cost is not wholly known, may be cheaper still.
 
 Not ranked: the cost is not wholly known
@@ -131,6 +131,19 @@ def test_own_tasks_stand_beside_published_boards(filled: Run, tmp_path: Path) ->
         "costs and counts",
         0.5,
     )
+
+
+def test_a_period_leaves_out_what_was_opened_outside_it(filled: Run, tmp_path: Path) -> None:
+    for day in ("2026-10-01", "2026-11-01"):
+        rows = [f"{day}-{at},mine,1,0.01,support,retail" for at in range(20)]
+        (tmp_path / f"{day}.csv").write_text(
+            "\n".join(["task,path,success,cost,benchmark,domain", *rows]), encoding="utf-8"
+        )
+        filled("import", "tasks", f"{day}.csv", "--at", day)
+    shown = filled("leaderboard", "--domain", "retail", "--since", "2026-11-01", "--json")
+    assert [(path["path"], path["tasks"]) for path in json.loads(shown.stdout)["boards"][0]["paths"]] == [
+        ("mine", 20)
+    ]
 
 
 def test_the_site_is_written_and_named(filled: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from flatfare import __version__
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
+from flatfare.cli.options import book_of, format_options, lake_of, pass_settings, period_options
 from flatfare.cli.output import Field, note, print_table, say
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage, NotFound
@@ -77,6 +77,7 @@ _TITLES = {
 @click.option(
     "--html", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Write a static site to DIR."
 )
+@period_options
 @format_options
 @pass_settings
 def leaderboard(
@@ -87,6 +88,8 @@ def leaderboard(
     pool: bool,
     handoff_cost: str | None,
     folder: Path | None,
+    since: int | None,
+    until: int | None,
     shape: str,
 ) -> None:
     """Rank paths by cost per verified outcome.
@@ -98,12 +101,9 @@ def leaderboard(
     handoff_nano = handoff_of(handoff_cost)
     now_us = time.time_ns() // 1000
     with book_of(settings) as book:
-        showings = showings_in(book, lake_of(settings), now_us, by)
+        showings = showings_in(book, lake_of(settings), now_us, by, since, until)
         if not showings:
-            raise NotFound(
-                "There is nothing to rank: no task has the label 'benchmark', and no board was imported. "
-                "Try: flatfare import tasks FILE --set label.benchmark=NAME, or flatfare demo."
-            )
+            raise _nothing(has_period=since is not None or until is not None)
         boards = boards_of(
             showings,
             benchmark=benchmark,
@@ -122,6 +122,14 @@ def leaderboard(
         note(f"Wrote {pages} pages. Open {folder / 'index.html'}: it needs no server and no network.")
         return
     show(boards, shape, as_of, handoff_nano)
+
+
+def _nothing(*, has_period: bool) -> NotFound:
+    when = " in that period" if has_period else ""
+    return NotFound(
+        f"There is nothing to rank{when}: no task has the label 'benchmark', and no board was imported. "
+        "Try: flatfare import tasks FILE --set label.benchmark=NAME, or flatfare demo."
+    )
 
 
 def handoff_of(text: str | None) -> int:
@@ -153,7 +161,7 @@ def show_board(board: Board) -> None:
     if board.ranked:
         print_table([_row(standing) for standing in board.ranked], _ranked_fields())
     if any(standing.is_on_frontier for standing in board.ranked):
-        say("● on the frontier: no other ranked path is both cheaper and verified more often")
+        say("● on the frontier: no other is, or may be, both cheaper and verified more often")
     if doubt := doubt_on(board):
         say(doubt)
     for place, title in _TITLES.items():

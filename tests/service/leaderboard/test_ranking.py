@@ -70,7 +70,7 @@ def test_a_path_of_unknown_cost_is_below_the_ranked_even_when_what_is_known_is_l
         [
             showing("partly", 100, 90, 1, unknown_n=99),
             showing("wholly", 100, 95, 0, unknown_n=100),
-            showing("known", 100, 50, 500 * DOLLAR),
+            showing("known", 100, 96, 500 * DOLLAR),
         ],
     )
     assert [(standing.showing.path, standing.place) for standing in board.standings] == [
@@ -129,6 +129,14 @@ def test_on_the_frontier_nothing_is_both_cheaper_and_verified_more_often() -> No
         "cheap",
         "best",
     ]
+
+
+def test_a_path_that_one_of_partly_known_cost_may_beat_is_not_on_the_frontier() -> None:
+    may_beat_it = showing("may beat it", 100, 80, DOLLAR, unknown_n=1)
+    surely_dearer = showing("surely dearer", 100, 80, 900 * DOLLAR, unknown_n=1)
+    known = showing("known", 100, 70, 50 * DOLLAR)
+    assert not board_of("bench", "domain", [known, may_beat_it]).ranked[0].is_on_frontier
+    assert board_of("bench", "domain", [known, surely_dearer]).ranked[0].is_on_frontier
 
 
 def test_a_handoff_cost_can_change_which_path_is_cheapest() -> None:

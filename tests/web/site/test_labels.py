@@ -3,18 +3,24 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flatfare.web.site.labels import Placed, Spot, _around, _box, _overlap, place
+from flatfare.web.site.labels import Side, Spot, _around, _box, _overlap, place
 
 WIDTH, HEIGHT = 400.0, 300.0
 SPOTS = st.lists(
-    st.builds(Spot, st.floats(0, WIDTH), st.floats(0, HEIGHT), st.text("abc ", max_size=30)), max_size=25
+    st.builds(
+        Spot,
+        st.floats(0, WIDTH),
+        st.floats(0, HEIGHT),
+        st.lists(st.text("abc ", max_size=30), max_size=2).map(tuple),
+    ),
+    max_size=25,
 )
 
 
 @given(SPOTS)
 def test_no_name_covers_another_name_or_another_point_or_leaves_the_chart(spots: list[Spot]) -> None:
     placed = place(spots, WIDTH, HEIGHT)
-    boxes = {at: _box(spots[at], side) for at, side in placed.items()}
+    boxes = {at: _box(spots[at], name.text, name.side) for at, name in placed.items()}
     for at, box in boxes.items():
         assert box[0] >= 0
         assert box[2] <= WIDTH
@@ -23,12 +29,17 @@ def test_no_name_covers_another_name_or_another_point_or_leaves_the_chart(spots:
 
 
 def test_the_first_spot_chooses_first_and_one_without_room_has_no_name() -> None:
-    spots = [Spot(20, 40, "first"), Spot(90, 40, "second, much too long to stand anywhere here")]
-    assert place(spots, 100, 80) == {0: Placed(7, -11, "left")}
+    spots = [Spot(20, 40, ("first",)), Spot(90, 40, ("second, much too long to stand anywhere here",))]
+    placed = place(spots, 100, 80)
+    assert (list(placed), placed[0].side) == ([0], Side(7, -11, "left"))
+
+
+def test_a_shorter_name_stands_where_the_full_one_has_no_room() -> None:
+    (placed,) = place([Spot(20, 40, ("a name that is too long", "a name…"))], 100, 80).values()
+    assert placed.text == "a name…"
 
 
 def test_a_name_keeps_clear_of_an_obstacle() -> None:
-    alone = place([Spot(20, 40, "name")], 200, 80)
-    blocked = place([Spot(20, 40, "name")], 200, 80, [(20, 20, 200, 35)])
-    assert alone[0] == Placed(7, -11, "left")
-    assert blocked[0] == Placed(7, 12, "left")
+    spots = [Spot(20, 40, ("name",))]
+    assert place(spots, 200, 80)[0].side == Side(7, -11, "left")
+    assert place(spots, 200, 80, [(20, 20, 200, 35)])[0].side == Side(7, 12, "left")

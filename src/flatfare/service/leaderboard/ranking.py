@@ -139,8 +139,9 @@ def board_of(
     """
     repeated = duplicates(showings)
     standings = [_placed(showing, handoff_nano, repeated.get(at)) for at, showing in enumerate(showings)]
-    ranked = _ranked([standing for standing in standings if standing.place is Place.RANKED])
     others = [standing for standing in standings if standing.place is not Place.RANKED]
+    bounds = [standing for standing in others if standing.place is Place.UNKNOWN_COST]
+    ranked = _ranked([standing for standing in standings if standing.place is Place.RANKED], bounds)
     return Board(benchmark, domain, (*ranked, *sorted(others, key=_order_below)), domains)
 
 
@@ -201,8 +202,8 @@ def _ratio_of(showing: Showing, handoff_nano: int) -> Ratio:
     return cost_per_success_from_counts(showing.n, showing.successes, cost_nano)
 
 
-def _ranked(standings: list[Standing]) -> list[Standing]:
-    """Cheapest first, each with its range of ranks and its place on the frontier."""
+def _ranked(standings: list[Standing], bounds: list[Standing]) -> list[Standing]:
+    """Cheapest first, each with its range of ranks and whether it is on the frontier."""
     standings = sorted(standings, key=lambda standing: (_point(standing), standing.showing.path))
     cheaper, dearer = [0] * len(standings), [0] * len(standings)
     for low, high in combinations(range(len(standings)), 2):
@@ -210,7 +211,7 @@ def _ranked(standings: list[Standing]) -> list[Standing]:
         if a is not None and b is not None and not are_tied(a, b):
             dearer[low] += 1
             cheaper[high] += 1
-    on_frontier = set(frontier([(_point(standing), standing.success_rate or 0.0) for standing in standings]))
+    on_frontier = _on_frontier(standings, bounds)
     return [
         replace(
             standing,
@@ -220,6 +221,17 @@ def _ranked(standings: list[Standing]) -> list[Standing]:
         )
         for at, standing in enumerate(standings)
     ]
+
+
+def _on_frontier(standings: list[Standing], bounds: list[Standing]) -> set[int]:
+    """Positions of those that no other beats on both, nor may beat by the known part of its cost."""
+    points = [(_point(standing), standing.success_rate or 0.0) for standing in standings]
+    perhaps = [
+        (float(bound.cost_per_verified_nano), bound.success_rate or 0.0)
+        for bound in bounds
+        if bound.cost_per_verified_nano
+    ]
+    return {at for at in frontier([*points, *perhaps]) if at < len(points)}
 
 
 def _point(standing: Standing) -> float:

@@ -19,19 +19,31 @@ NO_PATH = "(no path)"
 """The name of tasks that do not say on what they ran."""
 
 
-def showings_in(book: Book, lake: Lake, now_us: int, by: str = "path") -> list[Showing]:
+def showings_in(
+    book: Book,
+    lake: Lake,
+    now_us: int,
+    by: str = "path",
+    since_us: int | None = None,
+    until_us: int | None = None,
+) -> list[Showing]:
     """What was shown on each benchmark and domain, by path or by another key of reports.
 
-    Tasks without the label ``benchmark`` are on no board.
+    Tasks without the label ``benchmark`` are on no board. With a period, only tasks
+    opened and aggregates dated within it count.
     """
+
+    def asked(*keys: str) -> Sequence[Row]:
+        return report(book, lake, now_us=now_us, by=keys, since_us=since_us, until_us=until_us).rows
+
     keys = ("benchmark", "domain", by)
     # By source a task whose calls came in several ways counts several times: it only tells the sources.
-    by_source = report(book, lake, now_us=now_us, by=(*keys, "source")).rows
+    by_source = asked(*keys, "source")
     sources: dict[tuple[str | None, ...], list[str]] = {}
     for row in by_source:
         if not row.is_published:
             sources.setdefault(row.keys[:3], []).append(row.keys[3] or "")
-    of_tasks = [row for row in report(book, lake, now_us=now_us, by=keys).rows if not row.is_published]
+    of_tasks = [row for row in asked(*keys) if not row.is_published]
     return [
         _showing(row, names)
         for row, names in (

@@ -232,19 +232,20 @@ def _values(standings: Sequence[Standing], axes: Axes, frame: Frame) -> list[Jso
         key=lambda at: (not standings[at].is_on_frontier, standings[at].rank_from is None, at),
     )
     spots = [
-        _spot(standings[at], axes, frame, named=rank < frame.labels) for rank, at in enumerate(by_weight)
+        _spot(standings[at], axes, frame, is_named=rank < frame.labels) for rank, at in enumerate(by_weight)
     ]
     drawn_too = [*_frontier_boxes(standings, axes, frame), *_arrow_boxes(standings, axes, frame)]
-    names = {by_weight[at]: side for at, side in place(spots, frame.width, frame.height, drawn_too).items()}
+    names = {by_weight[at]: name for at, name in place(spots, frame.width, frame.height, drawn_too).items()}
     rows: list[Json] = []
     for at, standing in enumerate(standings):
         low, high = _cost_ends(standing)
         rate_low, rate_high = _rate_ends(standing)
-        side = names.get(at)
+        name = names.get(at)
+        side = name.side if name else None
         rows.append(
             {
                 "path": standing.showing.path,
-                "label": _short(standing.showing.path, frame) if side else "",
+                "label": name.text if name else "",
                 "dx": side.dx if side else 0,
                 "dy": side.dy if side else 0,
                 "align": side.align if side else "left",
@@ -260,16 +261,20 @@ def _values(standings: Sequence[Standing], axes: Axes, frame: Frame) -> list[Jso
     return rows
 
 
-def _spot(standing: Standing, axes: Axes, frame: Frame, *, named: bool) -> Spot:
+def _spot(standing: Standing, axes: Axes, frame: Frame, *, is_named: bool) -> Spot:
+    """A point with the names it may carry: its path, or for the frontier rather a piece of it than none."""
     x = axes.x(_dollars(standing.cost_per_verified_nano)) * frame.width
     y = axes.y(standing.success_rate or 0) * frame.height
-    return Spot(x, y, _short(standing.showing.path, frame) if named else "")
+    lengths = (
+        (frame.label_length, frame.label_length // 2) if standing.is_on_frontier else (frame.label_length,)
+    )
+    return Spot(x, y, tuple(_cut(standing.showing.path, length) for length in lengths) if is_named else ())
 
 
 def _frontier_boxes(standings: Sequence[Standing], axes: Axes, frame: Frame) -> list[Box]:
     """The frontier's steps as thin boxes, which names keep clear of."""
     corners = sorted(
-        (_spot(standing, axes, frame, named=False) for standing in standings if standing.is_on_frontier),
+        (_spot(standing, axes, frame, is_named=False) for standing in standings if standing.is_on_frontier),
         key=lambda spot: spot.x,
     )
     return [
@@ -285,7 +290,7 @@ def _frontier_boxes(standings: Sequence[Standing], axes: Axes, frame: Frame) -> 
 def _arrow_boxes(standings: Sequence[Standing], axes: Axes, frame: Frame) -> list[Box]:
     """The arrows of lower bounds."""
     spots = [
-        _spot(standing, axes, frame, named=False)
+        _spot(standing, axes, frame, is_named=False)
         for standing in standings
         if standing.place is not Place.RANKED
     ]
@@ -443,5 +448,5 @@ def _dollars(nano: int | None) -> float:
     return (nano or 0) / NANO
 
 
-def _short(text: str, frame: Frame) -> str:
-    return text if len(text) <= frame.label_length else text[: frame.label_length - 1].rstrip() + "…"
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

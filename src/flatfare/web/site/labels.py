@@ -6,6 +6,7 @@ table below the chart names every point.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 CHARACTER_WIDTH = 6.8  # of the 12 pixel sans-serif the charts use, on the wide side
 LINE_HEIGHT = 15.0
@@ -14,38 +15,46 @@ POINT_RADIUS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A point of the chart in pixels, and the name it would like to carry."""
+    """A point of the chart in pixels, and the names it would like to carry, the best first."""
 
     x: float
     y: float
-    text: str
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """Where a name stands: an offset from its point, and on which side its text is anchored."""
+class Side:
+    """A place beside a point: an offset from it, and on which end the text is anchored."""
 
     dx: float
     dy: float
     align: str  # left, right, center
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A name and where it stands."""
+
+    text: str
+    side: Side
+
+
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
 SIDES = (  # between the arms of the intervals first, then beside and above them
-    Placed(7, -11, "left"),
-    Placed(-7, -11, "right"),
-    Placed(7, 12, "left"),
-    Placed(-7, 12, "right"),
-    Placed(11, 0, "left"),
-    Placed(-11, 0, "right"),
-    Placed(0, -15, "center"),
-    Placed(0, 16, "center"),
-    Placed(7, 27, "left"),
-    Placed(7, -26, "left"),
-    Placed(-7, 27, "right"),
-    Placed(-7, -26, "right"),
+    Side(7, -11, "left"),
+    Side(-7, -11, "right"),
+    Side(7, 12, "left"),
+    Side(-7, 12, "right"),
+    Side(11, 0, "left"),
+    Side(-11, 0, "right"),
+    Side(0, -15, "center"),
+    Side(0, 16, "center"),
+    Side(7, 27, "left"),
+    Side(7, -26, "left"),
+    Side(-7, 27, "right"),
+    Side(-7, -26, "right"),
 )
 """Where a name may stand, the best place first."""
 
@@ -57,20 +66,18 @@ def place(
 
     A name keeps clear of every point, of the names before it, and of the obstacles.
 
-    >>> place([Spot(10, 50, "near"), Spot(12, 50, "beside")], 400, 100)[0]
-    Placed(dx=7, dy=-11, align='left')
+    >>> place([Spot(10, 50, ("near",)), Spot(12, 50, ("beside",))], 400, 100)[0]
+    Placed(text='near', side=Side(dx=7, dy=-11, align='left'))
     """
     points = [_around(spot) for spot in spots]
     taken = list(obstacles)
     placed = {}
     for at, spot in enumerate(spots):
-        if not spot.text:
-            continue
         others = [*taken, *points[:at], *points[at + 1 :]]
-        for side in SIDES:
-            box = _box(spot, side)
+        for text, side in product(filter(None, spot.texts), SIDES):
+            box = _box(spot, text, side)
             if _is_inside(box, width, height) and not any(_overlap(box, other) for other in others):
-                placed[at] = side
+                placed[at] = Placed(text, side)
                 taken.append(box)
                 break
     return placed
@@ -80,8 +87,8 @@ def _around(spot: Spot) -> Box:
     return (spot.x - POINT_RADIUS, spot.y - POINT_RADIUS, spot.x + POINT_RADIUS, spot.y + POINT_RADIUS)
 
 
-def _box(spot: Spot, side: Placed) -> Box:
-    length = len(spot.text) * CHARACTER_WIDTH
+def _box(spot: Spot, text: str, side: Side) -> Box:
+    length = len(text) * CHARACTER_WIDTH
     left = {"left": 0.0, "right": -length, "center": -length / 2}[side.align] + spot.x + side.dx
     middle = spot.y + side.dy
     return (left, middle - LINE_HEIGHT / 2, left + length, middle + LINE_HEIGHT / 2)
