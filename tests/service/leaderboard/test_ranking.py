@@ -100,6 +100,13 @@ def test_a_path_that_hardly_made_a_call_is_not_ranked() -> None:
     assert board.standings[0].place is Place.HARDLY_RAN
 
 
+def test_fewer_calls_than_successes_are_a_gap_in_the_record_and_no_broken_path() -> None:
+    unrecorded = showing("unrecorded", 50, 28, DOLLAR, calls_per_task=0.0)
+    partly = showing("partly", 50, 28, 2 * DOLLAR, calls_per_task=0.1)
+    board = board_of("bench", "domain", [unrecorded, partly])
+    assert {standing.place for standing in board.standings} == {Place.RANKED}
+
+
 def test_the_same_figures_to_the_last_digit_are_ranked_once_under_the_shorter_name() -> None:
     twice = [showing("tool_calling_with_shortlisting", 250, 181, 123), showing("tool_calling", 250, 181, 123)]
     board = board_of("bench", "domain", twice)

@@ -186,13 +186,21 @@ def _placed(showing: Showing, handoff_nano: int, same_as: str | None) -> Standin
 def _place_of(showing: Showing, same_as: str | None) -> Place:
     if same_as is not None:
         return Place.DUPLICATE
-    if showing.calls_per_task is not None and showing.calls_per_task < CALLS_PER_TASK_MIN:
+    if _hardly_ran(showing):
         return Place.HARDLY_RAN
     if not showing.is_cost_known:
         return Place.UNKNOWN_COST
     if showing.successes < MIN_SUCCESSES:
         return Place.FEW_SUCCESSES
     return Place.RANKED
+
+
+def _hardly_ran(showing: Showing) -> bool:
+    """Fewer than one call a task; fewer calls than successes are no count of calls but a gap in the record."""
+    calls = showing.calls_per_task
+    if calls is None or calls >= CALLS_PER_TASK_MIN:
+        return False
+    return calls > 0 and calls * showing.n >= showing.successes
 
 
 def _ratio_of(showing: Showing, handoff_nano: int) -> Ratio:

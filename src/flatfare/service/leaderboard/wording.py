@@ -95,13 +95,18 @@ def remark_on(standing: Standing) -> str | None:
     return None
 
 
-def doubt_on(board: Board) -> str | None:
+def perhaps_cheaper(board: Board) -> int:
     """How many of those whose cost is not wholly known may be cheaper than the first: their known part is."""
     if not board.ranked:
-        return None
+        return 0
     first = board.ranked[0].cost_per_verified_nano or 0
     unknown = board.at(Place.UNKNOWN_COST)
-    may = sum(1 for standing in unknown if (standing.cost_per_verified_nano or 0) < first)
+    return sum(1 for standing in unknown if (standing.cost_per_verified_nano or 0) < first)
+
+
+def doubt_on(board: Board) -> str | None:
+    """What unknown costs leave open about the first place."""
+    may = perhaps_cheaper(board)
     if not may:
         return None
     others = "One more path, whose cost is" if may == 1 else f"{may} more paths, whose costs are"

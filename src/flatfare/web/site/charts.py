@@ -175,7 +175,8 @@ def overview(boards: Sequence[Board], colours: Colours, frame: Frame) -> Spec:
         "scale": {"type": "log", "domain": [low, high], "nice": False},
         "axis": {"values": _ticks(low, high, frame), "format": "$,.6~f", "gridDash": [2, 3]},
     }
-    y: Json = {"field": "board", "type": "nominal", "sort": None, "title": None, "axis": None}
+    names = list(dict.fromkeys(name for name, _, _ in values))
+    y: Json = {"field": "board", "type": "nominal", "sort": [*names], "title": None, "axis": None}
     tick: Json = {"type": "tick", "thickness": 2, "height": 14, "color": colours.point, "opacity": 0.75}
     first: Json = {"type": "point", "filled": True, "size": 90, "color": colours.accent, "opacity": 1}
     rows: list[Json] = [{"board": name, "cost": cost, "is_first": tied} for name, cost, tied in values]
@@ -191,7 +192,7 @@ def overview(boards: Sequence[Board], colours: Colours, frame: Frame) -> Spec:
         "layer": [
             {"transform": [{"filter": "!datum.is_first"}], "mark": tick, "encoding": {"x": x}},
             {"transform": [{"filter": "datum.is_first"}], "mark": first, "encoding": {"x": x}},
-            _row_names(list(dict.fromkeys(name for name, _, _ in values)), colours, frame),
+            _row_names(names, colours, frame),
         ],
         "config": _config(colours),
     }

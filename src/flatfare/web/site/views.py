@@ -19,6 +19,7 @@ from flatfare.service.leaderboard.wording import (
     note_on,
     percent_text,
     percents_text,
+    perhaps_cheaper,
     rank_text,
     spent_text,
     title_of,
@@ -148,6 +149,7 @@ class BoardView:
     spread: str
     spread_value: str
     unknown: int
+    perhaps_cheaper: int
     has_failed_share: bool
     has_bounds: bool
     remarks: tuple[str, ...]
@@ -185,6 +187,7 @@ def view_of(board: Board, slug: str) -> BoardView:
         spread=_times(spread),
         spread_value=f"{spread:.3f}" if spread else "",
         unknown=len(board.at(Place.UNKNOWN_COST)),
+        perhaps_cheaper=perhaps_cheaper(board),
         has_failed_share=any(standing.failed_share is not None for standing in board.ranked),
         has_bounds=any(standing in board.at(Place.UNKNOWN_COST) for standing in drawn(board)),
         remarks=tuple(_remarks(board)),
