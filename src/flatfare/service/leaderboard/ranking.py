@@ -196,7 +196,7 @@ def _place_of(showing: Showing, same_as: str | None) -> Place:
 
 
 def _hardly_ran(showing: Showing) -> bool:
-    """Fewer than one call a task; fewer calls than successes are no count of calls but a gap in the record."""
+    """Fewer than one call a task; with fewer calls than successes the record has a gap, and says nothing."""
     calls = showing.calls_per_task
     if calls is None or calls >= CALLS_PER_TASK_MIN:
         return False
