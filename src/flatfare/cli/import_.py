@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 from typing import cast
 
@@ -9,11 +10,13 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.options import Moment, book_of, lake_of, pass_settings
+from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError
 from flatfare.core.moments import iso, parse_moment
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.importing.order import ExchangeRate, Imported, Order
+from flatfare.service.importing.previewing import preview
 from flatfare.service.importing.run import Stores, import_file
 from flatfare.service.importing.sources import named_files
 
@@ -94,6 +97,9 @@ def leaderboard(settings: Settings, /, files: tuple[str, ...], **given: object) 
 def _run(settings: Settings, kind: str, files: tuple[str, ...], given: _Given) -> None:
     order = _order(kind, given)
     names = named_files(files)
+    if given["dry_run"]:
+        _preview(names, order, is_json=bool(given["is_json"]))
+        return
     results: list[Imported] = []
     failures = 0
     with book_of(settings, create=True) as book:
@@ -109,6 +115,24 @@ def _run(settings: Settings, kind: str, files: tuple[str, ...], given: _Given) -
     _print(results, is_json=bool(given["is_json"]))
     if failures or any(result.rejected for result in results):
         raise click.exceptions.Exit(1)
+
+
+def _preview(names: list[str], order: Order, *, is_json: bool) -> None:
+    """Show how each file would be read."""
+    shown = [preview(name, order) for name in names]
+    if is_json:
+        output.print_json([asdict(one) for one in shown])
+        return
+    for one in shown:
+        rows = [{"field": ours, "from": theirs} for ours, theirs in one.fields.items()]
+        output.print_table(rows, (Field("field", "field", "left"), Field("from", "column", "left")), one.file)
+        if one.unused:
+            output.note(f"Not read: {', '.join(one.unused)}.")
+        for text in one.notes:
+            output.note(text)
+        for number, row in enumerate(one.rows, start=1):
+            output.say(f"row {number}: " + ", ".join(f"{key}={value}" for key, value in row.items() if value))
+    output.note("A dry run: nothing was imported.")
 
 
 def _import_one(stores: Stores, name: str, order: Order, given: _Given) -> Imported:

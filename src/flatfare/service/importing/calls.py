@@ -1,6 +1,7 @@
 """Calls: each row one request to a model, with its usage as leaves and its cost as the source gave it."""
 
 from flatfare.core.errors import BadInput
+from flatfare.prices.book import PriceBook
 from flatfare.service.importing import costs
 from flatfare.service.importing.marking import has_repeats, number_repeats
 from flatfare.service.importing.reading import Readable
@@ -68,8 +69,8 @@ def _parsed(file: Readable) -> str:
         coalesce({file.value("purpose")}, {file.value("role")}, 'work') AS purpose,
         {file.value("status")} AS status_given,
         {file.value("cost")} AS given_nano, {file.more("cost", "digits")} AS digits,
-        CAST({file.more("cost", "original_nano")} AS BIGINT) AS original_nano,
-        {file.more("cost", "original_currency")} AS original_currency,
+        CAST({file.more("cost", "original_nano")} AS BIGINT) AS given_original_nano,
+        {file.more("cost", "original_currency")} AS given_currency,
         {file.more("cost", "exchange")} AS exchange_rate, {file.more("cost", "unknown")} AS unknown_why,
         {inside} AS cache_write_of_prompt,
         {file.labels()} AS labels, coalesce({problems}) AS problem, {", ".join(values)}
@@ -119,15 +120,26 @@ def _read(file: Readable, import_id: str, contradictory: list[str]) -> str:
         CAST(NULL AS BIGINT) AS tool_use_input, input_audio, CAST(NULL AS BIGINT) AS cache_read_audio,
         CAST(NULL AS BIGINT) AS input_image, CAST(NULL AS BIGINT) AS cache_read_image, output, reasoning,
         output_audio, CAST(NULL AS BIGINT) AS output_image, web_search, CAST(NULL AS VARCHAR) AS other_usage,
-        CASE WHEN prompt_tokens IS NULL OR completion_tokens IS NULL THEN 'unknown' ELSE 'measured' END
-            AS usage_state,
+        CASE WHEN {_is_whole()} THEN 'measured' ELSE 'unknown' END AS usage_state,
         given_nano, coalesce({zero}, false) AS is_bare_zero,
         CASE WHEN {zero} THEN {zero_why} ELSE unknown_why END AS given_reason,
         CASE WHEN {zero} THEN coalesce(digits, '0') ELSE digits END AS reported_digits,
         CASE WHEN given_nano IS NOT NULL OR digits IS NOT NULL THEN {quoted(cost_column)} END AS reported_source,
-        original_nano, original_currency, exchange_rate, labels,
+        given_original_nano, given_currency, exchange_rate, labels,
+        CAST(NULL AS VARCHAR) AS price_version,
         CAST(NULL AS VARCHAR) AS key_id, CAST(NULL AS VARCHAR) AS traits,
         coalesce({reason}) AS reason FROM measured"""
+
+
+def _is_whole() -> str:
+    """A predicate: the row says all that it used. What only reads, such as an embedding, answers nothing."""
+    only_reads = (
+        "regexp_matches(lower(concat_ws(' ', endpoint, model)), 'embed|rerank|moderation|ocr|bge-|e5-')"
+    )
+    return (
+        f"(prompt_tokens IS NOT NULL AND (completion_tokens IS NOT NULL OR {only_reads})) "
+        "OR (prompt_tokens IS NULL AND completion_tokens IS NULL AND web_search IS NOT NULL)"
+    )
 
 
 def _time_problem() -> str:
@@ -136,10 +148,10 @@ def _time_problem() -> str:
     )
 
 
-def priced_calls(file: Readable, kept: str, cost_that_counts: str) -> str:
+def priced_calls(file: Readable, kept: str, book: PriceBook, cost_that_counts: str) -> str:
     """The relation of calls as the lake keeps them, from rows that were read."""
     columns = ", ".join(f"CAST({column.name} AS {column.lake_type}) AS {column.name}" for column in CALLS)
-    return f"SELECT {columns} FROM {costs.that_counts(costs.computed(kept), cost_that_counts)}"
+    return f"SELECT {columns} FROM {costs.that_counts(costs.computed(file.engine, kept, book), cost_that_counts)}"
 
 
 COMPARED = {
@@ -181,7 +193,10 @@ def differs(file: Readable) -> str:
     if file.mapping.has("cost"):
         mine = "CASE WHEN mine.is_bare_zero THEN NULL ELSE mine.given_nano END"
         same = f"({mine}) IS NOT DISTINCT FROM theirs.reported_nano OR (mine.given_nano = 0 AND theirs.reported_nano = 0)"
-        parts += [f"NOT ({same})", "mine.original_nano IS DISTINCT FROM theirs.original_nano"]
+        parts += [
+            f"NOT ({same})",
+            "mine.given_original_nano IS DISTINCT FROM coalesce(theirs.original_nano, mine.given_original_nano)",
+        ]
     if file.mapping.labels:
         parts.append("mine.labels IS DISTINCT FROM theirs.labels")
     return " OR ".join(parts) or "false"

@@ -4,8 +4,15 @@ A bare 0 beside tokens is unknown, unless the price is truly zero or the order s
 that zero is free.
 """
 
+from typing import TYPE_CHECKING
+
+from flatfare.prices.book import PriceBook
+from flatfare.service.bulk_pricing import priced_sql
 from flatfare.service.importing.order import Order
 from flatfare.service.importing.reading import Readable
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 ZERO_REASON = (
     "the source gives a cost of 0 beside tokens, which usually means it was not recorded; "
@@ -29,13 +36,9 @@ def bare_zero(order: Order, nano: str, model: str, no_tokens_used: str) -> str:
     return f"coalesce({nano} = 0 AND NOT ({no_tokens_used}) AND NOT coalesce({model} LIKE '%:free', false), false)"
 
 
-def computed(read: str) -> str:
-    """The relation with what the usage costs by the price book in four more columns."""
-    return (
-        f"(SELECT *, CAST(NULL AS BIGINT) AS computed_nano, CAST(NULL AS VARCHAR) AS computed_state, "
-        "CASE WHEN model IS NULL THEN 'no model given' ELSE 'not priced yet' END AS computed_reason, "
-        f"CAST(NULL AS VARCHAR) AS price_version FROM {read})"
-    )
+def computed(engine: "DuckDBPyConnection", read: str, book: PriceBook) -> str:
+    """The relation with what the usage costs by the price book in more columns."""
+    return f"({priced_sql(engine, read, book)})"
 
 
 def that_counts(priced: str, cost_that_counts: str) -> str:
@@ -51,7 +54,9 @@ def that_counts(priced: str, cost_that_counts: str) -> str:
             "CASE WHEN reported_nano IS NOT NULL THEN 'reported' "
             "WHEN computed_nano IS NOT NULL THEN 'computed' END"
         )
-    return f"""(SELECT *,
+    return f"""(SELECT * EXCLUDE (original_nano, original_currency),
+        CASE WHEN given_original_nano IS NULL THEN original_nano ELSE given_original_nano END AS original_nano,
+        CASE WHEN given_original_nano IS NULL THEN original_currency ELSE given_currency END AS original_currency,
         CASE cost_basis WHEN 'reported' THEN reported_nano WHEN 'computed' THEN computed_nano END AS cost_nano,
         CASE cost_basis WHEN 'reported' THEN 'measured' WHEN 'computed' THEN computed_state ELSE 'unknown' END
             AS cost_state,

@@ -25,13 +25,13 @@ def existing_calls(
     first_us: int | None,
     last_us: int | None,
 ) -> str | None:
-    """A relation of the calls that may be the file's own: each in its newest revision; None if there is none."""
+    """A relation of the calls that may be the file's own: each revision of each; None if there is none."""
     if first_us is None or last_us is None:
         return None
     parts = []
     hot = book.value("SELECT count(*) FROM calls WHERE source = ?", (source,))
     if hot:
-        rows = book.stream(f"SELECT {names(CALLS)} FROM calls WHERE source = ?", (source,))
+        rows = book.stream(f"SELECT {names(CALLS)} FROM calls WHERE source = ? AND n = 1", (source,))
         load(engine, "hot_known", CALLS, rows)
         parts.append(f"SELECT {names(CALLS)} FROM hot_known")
     touching = [
@@ -44,25 +44,23 @@ def existing_calls(
     ]
     if touching:
         parts.append(
-            f"SELECT {names(CALLS)} FROM {sealed_rows(touching, lake)} WHERE source = {quoted(source)}"
+            f"SELECT {names(CALLS)} FROM {sealed_rows(touching, lake)} "
+            f"WHERE source = {quoted(source)} AND n = 1"
         )
     if not parts:
         return None
     engine.execute(f"CREATE TEMP VIEW known_rows AS {' UNION ALL BY NAME '.join(parts)}")
-    revised = engine.execute("SELECT 1 FROM known_rows WHERE revision > 0 LIMIT 1").fetchone()
-    if not revised:
-        return "known_rows"
     engine.execute(
-        "CREATE TEMP VIEW newest_rows AS SELECT * FROM known_rows WHERE n = 1 "
+        "CREATE TEMP VIEW newest_rows AS SELECT * FROM known_rows "
         "QUALIFY row_number() OVER (PARTITION BY id ORDER BY revision DESC) = 1"
     )
-    return "newest_rows"
+    return "known_rows"
 
 
-def taken_back(kept: str, existing: str, read: str) -> str:
+def taken_back(kept: str, read: str) -> str:
     """The rows to write with each update's former revision taken back, and the new one numbered after it."""
     former = (
-        f"(SELECT * FROM {existing} WHERE id IN (SELECT id FROM {read} JOIN marks USING (line) "
+        f"(SELECT * FROM newest_rows WHERE id IN (SELECT id FROM {read} JOIN marks USING (line) "
         "WHERE marks.fate = 'update'))"
     )
     negated = ", ".join(

@@ -79,6 +79,8 @@ def mark_repeated_ids(engine: "DuckDBPyConnection", key: str, read: str, what: s
         f"'Found the {what} ' || {key} || ' a second time, with other content than in {place} ' || first_line "
         f"|| ': is it the whole key? Several columns make one with --map {what}=column+column.'"
     )
+    if not has_repeats(engine):
+        return
     engine.execute(
         f"INSERT INTO marks SELECT line, CASE WHEN content = first_content THEN 'known' ELSE 'rejected' END, "
         f"CASE WHEN content <> first_content THEN {reason} END "
@@ -97,8 +99,8 @@ def mark_known(
 ) -> None:
     """Mark the rows that are here already: known where they say the same, else updates or rejects.
 
-    ``existing`` is a relation with ``id``; ``differs`` compares ``mine`` and ``theirs``,
-    and ``updates`` says of ``theirs`` whether other content is taken.
+    ``existing`` is a relation with ``id``, perhaps in several revisions: what one of them
+    says was said before. ``differs`` compares ``mine`` and ``theirs``, and ``updates`` says of ``theirs`` whether other content is taken.
     """
     reason = (
         f"'This {what} was imported before with other content: "
@@ -108,8 +110,8 @@ def mark_known(
         engine.execute(
             "INSERT INTO marks SELECT line, CASE WHEN changed AND taken THEN 'update' WHEN changed THEN 'rejected' "
             f"ELSE 'known' END, CASE WHEN changed AND NOT taken THEN {reason} END "
-            f"FROM (SELECT mine.line, {differs} AS changed, {updates} AS taken FROM {read} AS mine "
-            f"JOIN {existing} AS theirs ON mine.id = theirs.id) "
+            f"FROM (SELECT mine.line, bool_and({differs}) AS changed, bool_or({updates}) AS taken "
+            f"FROM {read} AS mine JOIN {existing} AS theirs ON mine.id = theirs.id GROUP BY mine.line) "
             "WHERE line NOT IN (SELECT line FROM marks)"
         )
 

@@ -8,6 +8,7 @@ reason in the core's words.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import partial
 
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import YEAR_MAX, YEAR_MIN, iso, parse_moment
@@ -25,13 +26,16 @@ _INTEGERS = {
 _FLOATS = {"FLOAT", "DOUBLE"}
 _YEAR_2000_S = 946_684_800
 _YEAR_2201_S = 7_289_654_400  # no ambiguity: seconds, milli-, micro- and nanoseconds of these years are apart
-_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
-_CENTURIES = f"BETWEEN {_YEAR_2000_S}000000 AND {_YEAR_2201_S}000000"
+_ISO = r"2[01]\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"  # of the years the core takes
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """One field in SQL: its value by the short cut, the text where that fails, and who reads the text."""
+    """One field in SQL: its value by the short cut, the text where that fails, and who reads the text.
+
+    ``value`` becomes the column ``v_<field>``, ``inner`` a column ``i_<field>`` below it
+    that the value is computed from; ``odd_text`` and ``more`` may use both.
+    """
 
     value: str
     kind: str  # the DuckDB type of the value
@@ -39,6 +43,7 @@ class Parsed:
     read: Callable[[str], Words] | None = None
     more: tuple[tuple[str, str, str], ...] = ()  # (name, type, short cut) of further values of the words
     unzoned: str | None = None  # a predicate: the moment names no zone
+    inner: str | None = None
 
 
 def text_of(bound: Bound) -> str:
@@ -79,7 +84,7 @@ def plain_text(sql: str, kind: str) -> str:
     return f"CAST({sql} AS VARCHAR)"
 
 
-def parsed(bound: Bound, order: Order, *, comma: bool, ending: str | None = None) -> Parsed:
+def parsed(name: str, bound: Bound, order: Order, *, comma: bool, ending: str | None = None) -> Parsed:
     """How a bound field reads, by its sort."""
     sort = bound.ours.sort
     if sort in ("text", "key"):
@@ -91,14 +96,14 @@ def parsed(bound: Bound, order: Order, *, comma: bool, ending: str | None = None
         return Parsed("CAST(NULL AS BOOLEAN)", "BOOLEAN", _meant(text_of(bound)), read_flag)
     typed = _typed(bound)
     if sort == "moment":
-        return _moment(typed) or _moment_text(text_of(bound))
+        return _moment(name, typed) or _moment_text(name, text_of(bound))
+    text = _pointed(text_of(bound), comma)
     if sort == "count":
-        return _count(typed) or _count_text(_pointed(text_of(bound), comma))
+        return _count(name, typed) or _count_text(name, text)
     if sort == "amount":
-        if ending is None and (found := _amount(typed, order.exchange)):
-            return found
-        return _amount_text(_pointed(text_of(bound), comma), ending, order.exchange)
-    return Parsed("NULL", "VARCHAR", _meant(_pointed(text_of(bound), comma)), _read_number)
+        found = _amount(name, typed, order.exchange) if ending is None else None
+        return found or _amount_text(name, text, ending, order.exchange)
+    return Parsed("CAST(NULL AS VARCHAR)", "VARCHAR", _meant(text), _read_number)
 
 
 def _typed(bound: Bound) -> tuple[str, str] | None:
@@ -119,54 +124,49 @@ def _meant(text: str) -> str:
     return f"CASE WHEN lower({text}) IN {_NOTHING} THEN NULL ELSE {text} END"
 
 
-def _odd(text: str, value: str) -> str:
-    return f"CASE WHEN ({value}) IS NULL THEN {_meant(text)} END"
+def _odd(name: str, text: str) -> str:
+    return f"CASE WHEN v_{name} IS NULL THEN {_meant(text)} END"
 
 
-def _moment(typed: tuple[str, str] | None) -> Parsed | None:
+def _moment(name: str, typed: tuple[str, str] | None) -> Parsed | None:
     if typed is None:
         return None
     sql, kind = typed
     if kind in _INTEGERS or kind in _FLOATS or kind.startswith("DECIMAL"):
-        return _moment_number(sql, kind)
+        return Parsed(_moment_number(sql, kind), "BIGINT", _odd(name, plain_text(sql, kind)), _read_moment)
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
         micros = f"epoch_us(CAST({sql} AS TIMESTAMP))" if kind == "DATE" else f"epoch_us({sql})"
-        value = f"CASE WHEN {micros} {_CENTURIES} THEN {micros} END"
+        value = f"CASE WHEN i_{name} BETWEEN {_YEAR_2000_S}000000 AND {_YEAR_2201_S}000000 THEN i_{name} END"
         unzoned = None if kind.endswith("TIME ZONE") else f"{sql} IS NOT NULL"
-        return Parsed(value, "BIGINT", _odd(f"CAST({sql} AS VARCHAR)", value), _read_moment, unzoned=unzoned)
+        odd = _odd(name, f"CAST({sql} AS VARCHAR)")
+        return Parsed(value, "BIGINT", odd, _read_moment, unzoned=unzoned, inner=micros)
     return None
 
 
-def _moment_number(sql: str, kind: str) -> Parsed:
+def _moment_number(sql: str, kind: str) -> str:
     """Seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
     low, high = _YEAR_2000_S, _YEAR_2201_S
-    number = (
-        f"CAST(round({sql} * 1000000) AS BIGINT)"
-        if kind not in _INTEGERS
-        else f"CAST({sql} AS BIGINT) * 1000000"
-    )
     whole = f"CAST({sql} AS BIGINT)"
-    value = (
-        f"CASE WHEN {sql} BETWEEN {low} AND {high} THEN {number} "
+    seconds = f"{whole} * 1000000" if kind in _INTEGERS else f"CAST(round({sql} * 1000000) AS BIGINT)"
+    return (
+        f"CASE WHEN {sql} BETWEEN {low} AND {high} THEN {seconds} "
         f"WHEN {sql} BETWEEN {low}000 AND {high}000 THEN {whole} * 1000 "
         f"WHEN {sql} BETWEEN {low}000000 AND {high}000000 THEN {whole} "
         f"WHEN {sql} BETWEEN {low}000000000 AND {high}000000000 THEN {whole} // 1000 END"
     )
-    return Parsed(value, "BIGINT", _odd(plain_text(sql, kind), value), _read_moment)
 
 
-def _moment_text(text: str) -> Parsed:
-    zoned = f"regexp_full_match({text}, '{_ISO}(Z|[+-]\\d\\d:\\d\\d)')"
-    bare = f"regexp_full_match({text}, '{_ISO}')"
-    digits = f"regexp_full_match({text}, '\\d{{10}}|\\d{{13}}')"
-    micros = (
-        f"CASE WHEN {bare} THEN epoch_us(TRY_CAST({text} AS TIMESTAMP)) "
-        f"WHEN {zoned} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) "
-        f"WHEN {digits} THEN CAST({text} AS BIGINT) * CASE length({text}) WHEN 10 THEN 1000000 ELSE 1000 END END"
+def _moment_text(name: str, text: str) -> Parsed:
+    zone = r"(Z|[+-]\d\d(:?\d\d)?)"
+    own = f"i_{name}"
+    value = (
+        f"CASE WHEN regexp_full_match({own}, '{_ISO}') THEN epoch_us(TRY_CAST({own} AS TIMESTAMP)) "
+        f"WHEN regexp_full_match({own}, '{_ISO}{zone}') THEN epoch_us(TRY_CAST({own} AS TIMESTAMPTZ)) "
+        f"WHEN regexp_full_match({own}, '1\\d{{9}}') THEN CAST({own} AS BIGINT) * 1000000 "
+        f"WHEN regexp_full_match({own}, '1\\d{{12}}') THEN CAST({own} AS BIGINT) * 1000 END"
     )
-    value = f"CASE WHEN ({micros}) {_CENTURIES} THEN ({micros}) END"
-    unzoned = f"NOT regexp_matches({text}, '(Z|[+-]\\d\\d:?\\d\\d|^\\d+(\\.\\d+)?)$')"
-    return Parsed(value, "BIGINT", _odd(text, value), _read_moment, unzoned=unzoned)
+    unzoned = f"NOT regexp_matches({own}, '({zone}|^\\d+(\\.\\d+)?)$')"
+    return Parsed(value, "BIGINT", _odd(name, own), _read_moment, unzoned=unzoned, inner=text)
 
 
 def _read_moment(text: str) -> Words:
@@ -178,22 +178,23 @@ def _read_moment(text: str) -> Words:
         return None, f"Found {text[:60]!r} where a time was expected: it is outside {YEAR_MIN} to {YEAR_MAX}."
 
 
-def _count(typed: tuple[str, str] | None) -> Parsed | None:
+def _count(name: str, typed: tuple[str, str] | None) -> Parsed | None:
     if typed is None:
         return None
     sql, kind = typed
     if kind in _INTEGERS:
-        value = f"CASE WHEN {sql} BETWEEN 0 AND {COUNT_MAX} THEN CAST({sql} AS BIGINT) END"
+        is_count = f"{sql} BETWEEN 0 AND {COUNT_MAX}"
     elif kind in _FLOATS or kind.startswith("DECIMAL"):
-        value = f"CASE WHEN {sql} = trunc({sql}) AND {sql} BETWEEN 0 AND {COUNT_MAX} THEN CAST({sql} AS BIGINT) END"
+        is_count = f"{sql} = trunc({sql}) AND {sql} BETWEEN 0 AND {COUNT_MAX}"
     else:
         return None
-    return Parsed(value, "BIGINT", _odd(plain_text(sql, kind), value), _read_count)
+    value = f"CASE WHEN {is_count} THEN CAST({sql} AS BIGINT) END"
+    return Parsed(value, "BIGINT", _odd(name, plain_text(sql, kind)), _read_count)
 
 
-def _count_text(text: str) -> Parsed:
-    value = f"CASE WHEN regexp_full_match({text}, '\\d{{1,15}}') THEN CAST({text} AS BIGINT) END"
-    return Parsed(value, "BIGINT", _odd(text, value), _read_count)
+def _count_text(name: str, text: str) -> Parsed:
+    value = f"CASE WHEN regexp_full_match(i_{name}, '\\d{{1,15}}') THEN CAST(i_{name} AS BIGINT) END"
+    return Parsed(value, "BIGINT", _odd(name, f"i_{name}"), _read_count, inner=text)
 
 
 def _read_count(text: str) -> Words:
@@ -214,29 +215,35 @@ _AMOUNT_MORE = ("digits", "original_nano", "original_currency", "exchange", "unk
 
 
 def _amount_parsed(
-    value: str, text: str, has_more_digits: str, exchange: Mapping[str, ExchangeRate]
+    name: str,
+    value: str,
+    text: str,
+    has_more_digits: str,
+    exchange: Mapping[str, ExchangeRate],
+    inner: str | None = None,
 ) -> Parsed:
-    digits = f"CASE WHEN ({value}) IS NOT NULL AND {has_more_digits} THEN {text} END"
+    digits = f"CASE WHEN v_{name} IS NOT NULL AND {has_more_digits} THEN {text} END"
     more = tuple(
-        (name, "BIGINT" if name == "original_nano" else "VARCHAR", digits if name == "digits" else "NULL")
-        for name in _AMOUNT_MORE
+        (own, "BIGINT" if own == "original_nano" else "VARCHAR", digits if own == "digits" else "NULL")
+        for own in _AMOUNT_MORE
     )
-    return Parsed(value, "BIGINT", _odd(text, value), lambda text: _read_amount(text, exchange), more)
+    reader = partial(_read_amount, exchange=exchange)
+    return Parsed(value, "BIGINT", _odd(name, text), reader, more, inner=inner)
 
 
-def _amount(typed: tuple[str, str] | None, exchange: Mapping[str, ExchangeRate]) -> Parsed | None:
+def _amount(name: str, typed: tuple[str, str] | None, exchange: Mapping[str, ExchangeRate]) -> Parsed | None:
     if typed is None:
         return None
     sql, kind = typed
     text = f"CAST({sql} AS VARCHAR)"
     if kind in _INTEGERS:
         value = f"CASE WHEN {sql} BETWEEN 0 AND 1000000000 THEN CAST({sql} AS BIGINT) * 1000000000 END"
-        return _amount_parsed(value, text, "false", exchange)
-    if kind in _FLOATS:
-        double = f"CAST({text} AS DOUBLE)" if kind == "FLOAT" else sql  # the digits that the source wrote
-        value = _nano_of_double(double)
-        return _amount_parsed(value, text, f"({value}) / 1e9 <> {double}", exchange)
-    return None
+        return _amount_parsed(name, value, text, "false", exchange)
+    if kind not in _FLOATS:
+        return None
+    double = f"CAST({text} AS DOUBLE)" if kind == "FLOAT" else sql  # the digits that the source wrote
+    more_digits = f"v_{name} / 1e9 <> i_{name}"
+    return _amount_parsed(name, _nano_of_double(f"i_{name}"), text, more_digits, exchange, double)
 
 
 def _nano_of_double(double: str) -> str:
@@ -245,23 +252,23 @@ def _nano_of_double(double: str) -> str:
     Below 1,000 a double stands within 2.4e-4 nano units of its writing; what lies
     nearer than 1e-3 to a half, and what is larger, is left to the core.
     """
-    scaled = f"({double}) * 1e9"
     return (
-        f"CASE WHEN ({double}) >= 0 AND ({double}) < 1000 AND abs({scaled} - floor({scaled}) - 0.5) > 1e-3 "
-        f"THEN CAST(round_even({scaled}, 0) AS BIGINT) END"
+        f"CASE WHEN {double} >= 0 AND {double} < 1000 AND abs({double} * 1e9 - floor({double} * 1e9) - 0.5) > 1e-3 "
+        f"THEN CAST(round_even({double} * 1e9, 0) AS BIGINT) END"
     )
 
 
-def _amount_text(text: str, ending: str | None, exchange: Mapping[str, ExchangeRate]) -> Parsed:
+def _amount_text(name: str, text: str, ending: str | None, exchange: Mapping[str, ExchangeRate]) -> Parsed:
     if ending:  # a currency of its own, by the column's name or another column: always the core's to read
         known = _meant(text)
-        with_currency = f"CASE WHEN {known} IS NOT NULL AND {ending} IS NOT NULL THEN {known} || ' ' || {ending} ELSE {known} END"
-        return _amount_parsed("CAST(NULL AS BIGINT)", with_currency, "false", exchange)
+        both = f"{known} IS NOT NULL AND {ending} IS NOT NULL"
+        with_currency = f"CASE WHEN {both} THEN {known} || ' ' || {ending} ELSE {known} END"
+        return _amount_parsed(name, "CAST(NULL AS BIGINT)", with_currency, "false", exchange)
     bare = f"ltrim({text}, '$ ')"
-    double = f"CASE WHEN regexp_full_match({bare}, '\\d+(\\.\\d*)?([eE][+-]?\\d\\d?)?') THEN TRY_CAST({bare} AS DOUBLE) END"
-    value = _nano_of_double(double)
-    more_digits = f"(length({bare}) > 16 OR ({value}) / 1e9 <> ({double}))"
-    return _amount_parsed(value, text, more_digits, exchange)
+    plain = f"regexp_full_match({bare}, '\\d+(\\.\\d*)?([eE][+-]?\\d\\d?)?')"
+    double = f"CASE WHEN {plain} THEN TRY_CAST({bare} AS DOUBLE) END"
+    more_digits = f"(strlen({text}) > 16 OR v_{name} / 1e9 <> i_{name})"
+    return _amount_parsed(name, _nano_of_double(f"i_{name}"), text, more_digits, exchange, double)
 
 
 def _read_amount(text: str, exchange: Mapping[str, ExchangeRate]) -> Words:
@@ -313,7 +320,7 @@ def _read_number(text: str) -> Words:
 
 def fixed_problem(bound: Bound, order: Order) -> str | None:
     """Why a value given by ``--set`` cannot be one of its field; None if it can."""
-    reader = parsed(bound, order, comma=False).read
+    reader = parsed(bound.ours.name, bound, order, comma=False).read
     if reader is None or bound.fixed is None:
         return None
     problem = reader(bound.fixed)[-1]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BATCH = 50_000
+_TEXT_LENGTH_MAX = 2_000
 _CONTROL = "'[\\x00-\\x1f]'"
 
 
@@ -32,6 +33,7 @@ class Readable:
     mapping: FileMapping
     order: Order
     parsed: dict[str, Parsed]
+    base: str  # the rows with each field's value by the short cut, as v_<field>
     joined: set[str]  # fields whose odd texts are in a table of words
     notes: list[str] = field(default_factory=list)  # what a person should know of how it was read
 
@@ -40,9 +42,7 @@ class Readable:
         found = self.parsed.get(name)
         if found is None:
             return "NULL"
-        if name not in self.joined:
-            return found.value
-        return f"coalesce({found.value}, {_words(name)}.value)"
+        return f"coalesce(v_{name}, {_words(name)}.value)" if name in self.joined else f"v_{name}"
 
     def more(self, name: str, part: str) -> str:
         """A further value that comes with a field, such as the digits of an amount."""
@@ -62,7 +62,7 @@ class Readable:
             f"LEFT JOIN {_words(name)} ON {_words(name)}.text = {self.parsed[name].odd_text}"
             for name in sorted(self.joined)
         ]
-        return " ".join([f"{self.raw.relation} AS raw", *joins])
+        return " ".join([f"{self.base} AS raw", *joins])
 
     def labels(self, extra: Mapping[str, str] | None = None) -> str:
         """The row's labels as canonical JSON, in SQL; labels without a value are left out."""
@@ -77,17 +77,32 @@ class Readable:
     def problems(self) -> list[str]:
         """What can be wrong with a row's fields by themselves, each null where it is not."""
         found = [problem for name in self.parsed if (problem := self.problem(name))]
-        for name, bound in self.mapping.fields.items():
-            if bound.ours.sort in ("key", "text"):
-                found.append(_text_problem(name, self.value(name), 2_000))
-        for key, bound in self.mapping.labels.items():
-            found.append(_text_problem(f"label.{key}", text_of(bound), VALUE_LENGTH_MAX))
+        texts = self._texts()
+        if texts and self._has_crooked_text(texts):
+            found += [_text_problem(name, value, most) for name, value, most in texts]
         return found
 
-    def unzoned(self) -> str:
-        """A predicate: the row has a moment that names no zone."""
-        parts = [f"coalesce({found.unzoned}, false)" for found in self.parsed.values() if found.unzoned]
-        return " OR ".join(parts) or "false"
+    def _texts(self) -> list[tuple[str, str, int]]:
+        """(name, SQL, longest) of each free text that is kept."""
+        fields = [
+            (name, self.value(name), _TEXT_LENGTH_MAX)
+            for name, bound in self.mapping.fields.items()
+            if bound.ours.sort in ("key", "text")
+        ]
+        labels = self.mapping.labels.items()
+        return fields + [(f"label.{key}", text_of(bound), VALUE_LENGTH_MAX) for key, bound in labels]
+
+    def _has_crooked_text(self, texts: list[tuple[str, str, int]]) -> bool:
+        """Whether any text of the file is too long or not plain: one look at all of them together."""
+        together = f"regexp_matches(concat_ws('', {', '.join(value for _, value, _ in texts)}), {_CONTROL})"
+        longer = " OR ".join(f"strlen({value}) > {most}" for _, value, most in texts)
+        row = self.engine.execute(f"SELECT bool_or({together} OR {longer}) FROM {self.relation()}").fetchone()
+        return bool(row and row[0])
+
+    def unzoned(self) -> str | None:
+        """A predicate: the row has a moment that names no zone; None where that cannot be."""
+        parts = [f"u_{name}" for name, found in self.parsed.items() if found.unzoned]
+        return " OR ".join(parts) or None
 
     def content(self) -> str:
         """The row as the source wrote it, as text: each column that has a value, by its name."""
@@ -100,14 +115,31 @@ def readable(engine: "DuckDBPyConnection", raw: Raw, mapping: FileMapping, order
     """Work out how each field reads, and let the core read what is odd."""
     comma = order.decimal_comma if order.decimal_comma is not None else raw.is_comma_likely
     fields = {
-        name: parsed(bound, order, comma=comma, ending=_currency(bound, mapping))
+        name: parsed(name, bound, order, comma=comma, ending=_currency(bound, mapping))
         for name, bound in mapping.fields.items()
     }
-    file = Readable(engine, raw, mapping, order, fields, set())
+    base = _based(engine, raw, fields)
+    file = Readable(engine, raw, mapping, order, fields, base, set())
     for name, found in fields.items():
-        if found.odd_text is not None and _read_odd(engine, raw, name, found):
+        if found.odd_text is not None and _read_odd(engine, base, name, found):
             file.joined.add(name)
     return file
+
+
+def _based(engine: "DuckDBPyConnection", raw: Raw, fields: Mapping[str, Parsed]) -> str:
+    """The rows with every value by the short cut; text is read once and kept, typed values cost nothing."""
+    inner = [f"{found.inner} AS i_{name}" for name, found in fields.items() if found.inner]
+    values = [f"{found.value} AS v_{name}" for name, found in fields.items()]
+    values += [
+        f"coalesce({found.unzoned}, false) AS u_{name}" for name, found in fields.items() if found.unzoned
+    ]
+    rows = f"(SELECT {', '.join(['*', *inner])} FROM {raw.relation})"
+    query = f"SELECT {', '.join(['*', *values])} FROM {rows}"
+    if not raw.is_text:
+        return f"({query})"
+    with translated("Reading the file"):
+        engine.execute(f"CREATE TABLE stage.parsed AS {query}")
+    return "stage.parsed"
 
 
 def _currency(bound: Bound, mapping: FileMapping) -> str | None:
@@ -124,15 +156,15 @@ def _words(name: str) -> str:
     return named(f"words_{name}")
 
 
-def _read_odd(engine: "DuckDBPyConnection", raw: Raw, name: str, found: Parsed) -> bool:
+def _read_odd(engine: "DuckDBPyConnection", base: str, name: str, found: Parsed) -> bool:
     """Let the core read each distinct text that the short cut left; returns whether there was any."""
     assert found.read is not None
     more = "".join(f", {own} {kind}" for own, kind, _ in found.more)
     table = _words(name)
     with translated("Reading the file"):
         engine.execute(
-            f"CREATE TEMP TABLE odd AS SELECT text FROM (SELECT DISTINCT {found.odd_text} AS text "
-            f"FROM {raw.relation}) WHERE text IS NOT NULL"
+            f"CREATE TEMP TABLE odd AS SELECT DISTINCT text FROM (SELECT {found.odd_text} AS text "
+            f"FROM {base}) WHERE text IS NOT NULL"
         )
         counted = engine.execute("SELECT count(*) FROM odd").fetchone()
         count = int(counted[0]) if counted else 0

@@ -13,7 +13,7 @@ from flatfare.core.errors import BadUsage
 from flatfare.core.identity import time_ordered
 from flatfare.service.importing import calls, judged, leaderboard, tasks, verdicts
 from flatfare.service.importing import landing as land
-from flatfare.service.importing.columns import recognised
+from flatfare.service.importing.columns import FileMapping, recognised
 from flatfare.service.importing.existing import (
     existing_calls,
     load_known_calls,
@@ -35,6 +35,7 @@ from flatfare.service.importing.parsing import fixed_problem
 from flatfare.service.importing.reading import Readable, readable
 from flatfare.service.importing.rejects import rejects_path, write_rejects
 from flatfare.service.importing.sources import Source, opened, rows_of
+from flatfare.service.pricing import open_price_book
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted, translated
 from flatfare.store.lake import Lake
@@ -42,7 +43,7 @@ from flatfare.store.lake import Lake
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_CHECKS = {
+CHECKS = {
     "calls": calls.check_columns,
     "tasks": tasks.check_columns,
     "verdicts": verdicts.check_columns,
@@ -87,13 +88,14 @@ def import_file(
                 before = land.imported_before(stores.book, order, source.sha256())
             if before:
                 return Imported(source.name, order.kind, already_at_us=int(before[0] or 0))
-            with _engine(folder) as engine:
+            with engine_in(folder) as engine:
                 file = _opened_rows(engine, source, order, on_progress)
                 return _import(stores, source, file, folder, now_us, rejects)
 
 
 @contextmanager
-def _engine(folder: Path) -> Iterator["DuckDBPyConnection"]:
+def engine_in(folder: Path) -> Iterator["DuckDBPyConnection"]:
+    """An engine whose tables and overflow lie in a folder that will be gone."""
     engine = open_engine(spill=folder / "spill")
     try:
         engine.execute(f"ATTACH {quoted(str(folder / 'rows.duckdb'))} AS stage")
@@ -107,10 +109,15 @@ def _opened_rows(
 ) -> Readable:
     raw = rows_of(engine, source, order, on_progress)
     mapping = recognised(order, raw.columns)
+    checked_fixed(mapping, order)
+    return readable(engine, raw, mapping, order)
+
+
+def checked_fixed(mapping: FileMapping, order: Order) -> None:
+    """Raises ``BadUsage`` where a value given by ``--set`` cannot be one of its field."""
     for name, bound in mapping.fields.items():
         if problem := fixed_problem(bound, order):
             raise BadUsage(f"Found --set {name}={bound.fixed}: {problem}")
-    return readable(engine, raw, mapping, order)
 
 
 def _import(
@@ -118,7 +125,7 @@ def _import(
 ) -> Imported:
     import_id = str(time_ordered(now_us, os.urandom(10)))
     path = rejects_path(source.name, rejects)
-    _CHECKS[file.order.kind](file, source.name)
+    CHECKS[file.order.kind](file, source.name)
     version = source.sha256()[:12] if file.order.kind in ("tasks", "verdicts") else ""
     with land.landing(stores.lake, folder, import_id) as landing, translated(f"Importing {source.name}"):
         counts, more = _landed(stores, file, landing, version, now_us)
@@ -216,23 +223,27 @@ def _calls(stores: Stores, file: Readable, landing: land.Landing) -> Tally:
     if existing:
         mark_known(engine, read, existing, calls.differs(file), str(file.order.update).lower(), "call")
     counts = tally(engine, int(checked[0]), len(file.raw.rejected))
-    kept = calls.priced_calls(file, unmarked(engine, read), stores.settings.cost_that_counts)
-    if counts.updated and existing:
-        kept = f"{taken_back(kept, existing, read)}"
-    if counts.new or counts.updated:
-        landing.take(engine, "calls", kept)
+    if not counts.new and not counts.updated:
+        return counts
+    prices = open_price_book(stores.settings)
+    kept = calls.priced_calls(file, unmarked(engine, read), prices, stores.settings.cost_that_counts)
+    if counts.updated:
+        kept = taken_back(kept, read)
+    landing.take(engine, "calls", kept)
     return counts
 
 
 def _notes(file: Readable) -> Iterator[str]:
     """What a person should know of how the file was read, once."""
     yield from file.notes
+    if file.order.kind == "tasks" and (said := tasks.time_note(file)):
+        yield said
     unused = file.mapping.unused
     if unused:
         shown = ", ".join(unused[:12]) + (f" and {len(unused) - 12} more" if len(unused) > 12 else "")
         yield (
             f"Not read: {shown}. Map one with --map FIELD={unused[0]}, keep all as labels with --keep-unknown."
         )
-    row = file.engine.execute(f"SELECT 1 FROM {file.relation()} WHERE {file.unzoned()} LIMIT 1").fetchone()
-    if row:
+    unzoned = file.unzoned()
+    if unzoned and file.engine.execute(f"SELECT 1 FROM {file.base} WHERE {unzoned} LIMIT 1").fetchone():
         yield "Times without a zone were taken as UTC."

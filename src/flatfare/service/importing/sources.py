@@ -19,7 +19,7 @@ from flatfare.service.importing.columns import SourceColumn
 from flatfare.service.importing.delimited import delimited_rows
 from flatfare.service.importing.documents import document_rows
 from flatfare.service.importing.order import Order
-from flatfare.service.importing.textual import Rejected, TextTable, opened_text
+from flatfare.service.importing.textual import EnoughRead, Rejected, TextTable, opened_text
 from flatfare.store.engine import named, quoted
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Raw:
     place: str = "line"  # what the number of a row counts
     is_comma_likely: bool = False
     rows: int = 0
+    is_text: bool = True  # all columns are text, set aside in the engine
 
 
 def named_files(given: Iterable[str]) -> list[str]:
@@ -154,18 +155,28 @@ def _format(shown: str, path: Path, head: bytes) -> str:
     return "json" if first in (b"{", b"[") else "delimited"
 
 
-def rows_of(engine: "DuckDBPyConnection", source: Source, order: Order, on_bytes: OnBytes) -> Raw:
+def rows_of(
+    engine: "DuckDBPyConnection",
+    source: Source,
+    order: Order,
+    on_bytes: OnBytes,
+    rows_max: int | None = None,
+) -> Raw:
     """The file's rows as a relation; text is read into a table beside, Parquet stays where it is.
+
+    Of a text file no more than about ``rows_max`` are read, where that is given.
 
     Raises ``BadInput`` where the file as a whole cannot be read.
     """
     if source.format == "parquet":
         return _parquet(engine, source)
     read = document_rows if source.format == "json" else delimited_rows
-    table = TextTable(engine, _progress(source, on_bytes))
+    table = TextTable(engine, _progress(source, on_bytes), rows_max)
     try:
         with opened_text(source.path) as stream:
             read(stream, source.name, order, table)
+    except EnoughRead:
+        pass
     except FlatfareError:
         raise
     except (OSError, EOFError) as problem:
@@ -208,7 +219,7 @@ def _parquet(engine: "DuckDBPyConnection", source: Source) -> Raw:
             columns.append(column)
             selected.append(f"{leaf_sql} AS {column.sql}")
     engine.execute(f"CREATE TEMP VIEW raw AS SELECT {', '.join(selected)} FROM {relation}")
-    return Raw("raw", tuple(columns), place="row", rows=rows)
+    return Raw("raw", tuple(columns), place="row", rows=rows, is_text=False)
 
 
 def _leaves(engine: "DuckDBPyConnection", name: str, sql: str, kind: str) -> Iterator[tuple[str, str, str]]:

@@ -26,6 +26,15 @@ def check_columns(file: Readable, name: str) -> None:
         )
 
 
+def time_note(file: Readable) -> str | None:
+    """What a person should know of the times of this file's tasks."""
+    if file.mapping.has("opened_at", "closed_at"):
+        return None
+    if file.order.at_us is not None:
+        return None
+    return "No column says when a task was: the moment of this import was taken; --at TIME gives another."
+
+
 def verifier_of(file: Readable) -> str:
     """Who said the outcomes of this file."""
     if file.order.verifier:

@@ -111,11 +111,18 @@ def _decoded(raw: bytes, number: int, encoding: str) -> Line:
         )
 
 
+class EnoughRead(Exception):
+    """As many rows were read as were asked for."""
+
+
 class TextTable:
     """The table ``stage.raw`` being filled with rows of text; columns may be added as they show up."""
 
-    def __init__(self, engine: "DuckDBPyConnection", on_bytes: Callable[[int], None]) -> None:
+    def __init__(
+        self, engine: "DuckDBPyConnection", on_bytes: Callable[[int], None], rows_max: int | None
+    ) -> None:
         self._engine = engine
+        self._rows_max = rows_max
         self._on_bytes = on_bytes
         self.bytes = 0  # read so far, as the reader counts them
         self._names: dict[str, int] = {}
@@ -145,8 +152,10 @@ class TextTable:
     def add(self, line: int, cells: Sequence[str | None]) -> None:
         """Take a row, its cells in the order of the columns; it may be shorter."""
         self._batch.append((line, *cells))
-        if len(self._batch) >= BATCH:
+        if len(self._batch) >= (self._rows_max or BATCH):
             self._flush()
+            if self._rows_max:
+                raise EnoughRead
 
     def reject(self, line: int, reason: str, row: object) -> None:
         """Take a line that is no row."""
