@@ -194,8 +194,8 @@ def meter_response(response: Response, book: PriceBook, *, counts_reported: bool
 
 
 _WHAT_TO_NAME = (
-    "the body is of no known shape: name where it came from with --provider and --endpoint "
-    "(flatfare meter --help lists them)"
+    "the body is of no known shape: name where it came from with --provider, such as openai or "
+    "anthropic, and --endpoint (a name that is not known lists those there are)"
 )
 
 
