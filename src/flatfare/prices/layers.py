@@ -43,6 +43,8 @@ class ReviewedLayer:
         self._read: dict[str, Catalogue | None] = {}
 
     def catalogue(self, provider: str) -> Catalogue | None:
+        if not _is_plain(provider):
+            return None
         if provider not in self._read:
             raw = self._raw(self._folder / f"{provider}.yaml") or self._under_another_name(provider)
             self._read[provider] = None if raw is None else Catalogue(raw, Trust.REVIEWED, "reviewed data")
@@ -79,9 +81,11 @@ class ShippedLayer:
         self._read: dict[str, Catalogue | None] = {}
 
     def catalogue(self, provider: str) -> Catalogue | None:
+        if not _is_plain(provider):
+            return None
         if provider not in self._read:
             path = self._folder / f"{provider}.json"
-            raw = msgspec.json.decode(path.read_bytes()) if _is_plain(provider) and path.exists() else None
+            raw = msgspec.json.decode(path.read_bytes()) if path.exists() else None
             self._read[provider] = Catalogue(raw, Trust.SHIPPED, str(raw["source"])) if raw else None
         return self._read[provider]
 
@@ -181,4 +185,6 @@ def exchange_rows(folder: Path = DATA) -> list[tuple[str, str, str, str]]:
 
 
 def _is_plain(provider: str) -> bool:
-    return provider.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    """Whether it can be a file's name: names come from outside, and memory of them is kept."""
+    plain = provider.replace("-", "").replace("_", "").replace(".", "")
+    return plain.isascii() and plain.isalnum() and len(provider) <= 64 and provider != "exchange"
