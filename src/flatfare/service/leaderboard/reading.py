@@ -15,7 +15,7 @@ from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 from flatfare.store.origins import imported_files
 
-NO_PATH = "(no path)"
+NOT_GIVEN = "(not given)"
 """The name of tasks that do not say on what they ran."""
 
 
@@ -65,7 +65,7 @@ def _showing(row: Row, sources: Sequence[str]) -> Showing:
     return Showing(
         benchmark=row.keys[0] or "",
         domain=row.keys[1] or "",
-        path=row.keys[2] or NO_PATH,
+        path=row.keys[2] or NOT_GIVEN,
         sources=tuple(sorted(filter(None, sources))),
         n=row.n,
         successes=row.verified,

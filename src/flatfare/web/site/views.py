@@ -271,11 +271,10 @@ def _figures(board: Board) -> tuple[KeyFigure, ...]:
     often = KeyFigure(
         "Verified most often", percent_text(most.success_rate), f"{most.showing.path}, for {cost_text(most)}"
     )
-    apart = KeyFigure(
-        "Dearest ÷ cheapest",
-        _times(spread),
-        f"{cost_text(board.ranked[-1])}, {board.ranked[-1].showing.path}",
-    )
+    if spread is None:
+        return (cheapest, often)
+    last = board.ranked[-1]
+    apart = KeyFigure("Dearest ÷ cheapest", _times(spread), f"{cost_text(last)}, {last.showing.path}")
     return (cheapest, often, apart)
 
 
