@@ -1,0 +1,332 @@
+"""Each call of the journals becomes one row, whatever happens to its worker, its booker or its bytes."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flatfare.core.errors import StoreFailure
+from flatfare.gateway import rows
+from flatfare.gateway.booking import Booked, Booker
+from flatfare.gateway.folders import log_file, log_numbers, workers
+from flatfare.gateway.frames import framed, salt_of
+from flatfare.gateway.journal import Journal
+from flatfare.gateway.records import Figures, Record, Void
+from flatfare.store import journals, sealing
+from flatfare.store.book import Book, Value, open_book
+from flatfare.store.lake import Lake
+from flatfare.store.layout import CALLS
+from flatfare.store.reading import opened
+from tests.gateway.calls import NOON_US, call_id, intent, result, write_journal
+
+
+class Place:
+    """A book, a lake and a folder of journals."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "journal"
+        self.path = str(folder / "flatfare.db")
+        self.book: Book = open_book(self.path)
+        self.lake = Lake(folder / "lake")
+
+    def write(self, *records: Record, **settings: int) -> str:
+        return write_journal(self.folder, records, **settings)
+
+    def booker(self) -> Booker:
+        return Booker(self.book, self.lake, self.folder)
+
+    def book_all(self, booker: Booker | None = None) -> Booked:
+        """Book to the end; returns the last turn."""
+        booker = booker or self.booker()
+        while not (booked := booker.book_once()).is_idle:
+            pass
+        return booked
+
+    def rows(self, columns: str) -> list[tuple[Value, ...]]:
+        return self.book.rows(f"SELECT {columns} FROM calls ORDER BY at_us, revision, n")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.book.close()
+
+
+def test_an_intent_and_its_result_are_one_row(place: Place) -> None:
+    place.write(intent(1, task_id=call_id(7), key_id="key_1", is_stream=True, session="s", turn=3), result(1))
+    booked = place.book_all()
+    assert (booked.calls, booked.unproven, booked.notes) == (1, 0, ())
+    assert place.rows(
+        "id, revision, n, at_us, duration_ms, source, task_id, session, turn, purpose, status, http_status, "
+        "delivery, provider, endpoint, model, model_asked, is_stream, input, output, usage_state, cost_nano, "
+        "cost_state, cost_reason, cost_basis, labels, key_id"
+    ) == [
+        (
+            *(call_id(1), 0, 1, NOON_US + 1000, 500, "gateway", call_id(7), "s", 3, "work", "ok", 200),
+            *("proven", "openai", "chat.completions", "gpt-5-2025-08-07", "gpt-5", 1, 2, 2, "measured", 11),
+            *("measured", None, "computed", '{"team":"search"}', "key_1"),
+        )
+    ]
+
+
+def test_usage_without_a_column_stands_beside(place: Place) -> None:
+    seconds = Figures({"input": 5, "page": 2, "session_second": "1.5"}, "measured", 1, "measured")
+    place.write(intent(1), result(1, figures=seconds))
+    place.book_all()
+    assert place.rows("input, other_usage") == [(5, '{"page":"2","session_second":"1.5"}')]
+
+
+def test_traits_of_both_ends_are_one_object(place: Place) -> None:
+    place.write(intent(1, traits='{"messages":7}'), result(1, traits='{"first_byte_ms":120}'))
+    place.write(intent(2, traits='{"messages":7}'), result(2))
+    place.write(intent(3), result(3, traits='{"first_byte_ms":120}'))
+    place.book_all()
+    assert [json.loads(str(traits)) for (traits,) in place.rows("traits")] == [
+        {"messages": 7, "first_byte_ms": 120},
+        {"messages": 7},
+        {"first_byte_ms": 120},
+    ]
+
+
+def test_a_call_without_an_end_is_booked_at_its_bound_once_its_worker_is_dead(place: Place) -> None:
+    place.write(intent(1), intent(2, bound_nano=None, bound_reason="the model has no price"))
+    booked = place.book_all()
+    assert (booked.calls, booked.unproven) == (0, 2)
+    assert place.rows("status, delivery, usage_state, cost_nano, cost_state, cost_basis, computed_nano") == [
+        ("failed", "unproven", "unknown", 1000, "estimated", "computed", 1000),
+        ("failed", "unproven", "unknown", None, "unknown", None, None),
+    ]
+    reasons = [str(reason) for (reason,) in place.rows("cost_reason")]
+    assert "at most" in reasons[0]
+    assert "the model has no price" in reasons[1]
+
+
+def test_an_open_call_of_a_living_worker_waits_even_for_another_booker(place: Place) -> None:
+    async def run() -> None:
+        journal = Journal(place.folder)
+        await journal.append(intent(1))
+        booked = place.book_all()
+        assert (booked.open, place.rows("id")) == (1, [])
+        booker = place.booker()  # as after a restart: what is open was kept in the book
+        await journal.append(result(1))
+        assert place.book_all(booker).calls == 1
+        assert place.rows("delivery, cost_nano") == [("proven", 11)]
+        assert journals.open_calls(place.book) == []
+        await journal.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_booked_and_dead_is_removed_and_booking_again_changes_nothing(place: Place) -> None:
+    place.write(*(record for number in range(50) for record in (intent(number), result(number))))
+    place.book_all()
+    assert workers(place.folder) == []
+    assert journals.positions(place.book) == {}
+    assert place.book_all().calls == 0
+    assert len(place.rows("id")) == 50
+
+
+def test_booked_files_of_a_living_worker_are_removed_whole(place: Place) -> None:
+    async def run() -> None:
+        journal = Journal(place.folder, file_bytes_max=2000)
+        for number in range(100):
+            await journal.append(intent(number))
+            await journal.append(result(number))
+        assert len(log_numbers(journal.worker)) > 5
+        booker = place.booker()
+        place.book_all(booker)
+        assert len(log_numbers(journal.worker)) == 1
+        await journal.append(intent(100))
+        await journal.append(result(100))
+        place.book_all(booker)
+        await journal.close()
+        place.book_all(booker)
+
+    asyncio.run(run())
+    assert [number for (number,) in place.rows("COUNT(*)")] == [101]
+
+
+def test_a_turn_takes_a_bounded_part(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flatfare.gateway.booking.RECORDS_MAX", 10)
+    for worker in range(4):
+        place.write(
+            *(record for n in range(8) for record in (intent(worker * 8 + n), result(worker * 8 + n)))
+        )
+    booker = place.booker()
+    assert booker.book_once().calls == 8
+    place.book_all(booker)
+    assert len(place.rows("id")) == 32
+
+
+def test_a_void_intent_leaves_no_row(place: Place) -> None:
+    place.write(intent(1), Void(call_id(1)), intent(2), result(2))
+    place.book_all()
+    assert place.rows("id") == [(call_id(2),)]
+
+
+def test_a_void_intent_that_was_open_in_the_book_leaves_no_row(place: Place) -> None:
+    async def run() -> None:
+        journal = Journal(place.folder)
+        booker = place.booker()
+        await journal.append(intent(1))
+        place.book_all(booker)
+        await journal.append(Void(call_id(1)))
+        assert place.book_all(booker).open == 0
+        await journal.close()
+        place.book_all(booker)
+
+    asyncio.run(run())
+    assert place.rows("id") == []
+
+
+def test_a_result_written_twice_counts_once(place: Place) -> None:
+    """As after a sync that failed: the worker cannot know that the first stands."""
+    place.write(intent(1), result(1), result(1), intent(2))
+    place.write(result(1))
+    booked = place.book_all()
+    assert booked.repeated == 2
+    assert place.rows("id, n, cost_nano") == [(call_id(1), 1, 11), (call_id(2), 1, 1000)]
+
+
+def test_a_result_written_twice_counts_once_where_the_first_is_sealed(place: Place) -> None:
+    place.write(intent(1), result(1))
+    place.book_all()
+    sealing.seal_calls(place.book, place.lake, before_us=10**18, now_us=1)
+    place.write(result(1))
+    assert place.book_all().repeated == 1
+    assert place.rows("id") == []
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_result_after_its_call_was_given_up_is_a_correction(place: Place, is_sealed: bool) -> None:
+    place.write(intent(1, traits='{"messages":7}'))
+    place.book_all()
+    if is_sealed:
+        sealing.seal_calls(place.book, place.lake, before_us=10**18, now_us=1)
+    for _ in range(2):  # the second time it is there already
+        place.write(result(1, traits='{"first_byte_ms":120}'))
+        place.book_all()
+    with opened(place.book, place.lake, "calls") as engine:
+        assert engine.execute("SELECT SUM(n), SUM(cost_nano), SUM(input) FROM calls").fetchone() == (1, 11, 2)
+        newest = engine.execute(
+            "SELECT delivery, status, cost_state, labels, traits FROM calls "
+            "ORDER BY revision DESC, n DESC LIMIT 1"
+        ).fetchone()
+    traits = '{"messages":7,"first_byte_ms":120}'
+    assert newest == ("proven", "ok", "measured", '{"team":"search"}', traits)
+    assert place.book.value("SELECT COUNT(*) FROM adjustments WHERE kind = 'result'") == 1
+
+
+def test_a_result_whose_intent_was_damaged_is_booked_from_what_it_says(place: Place) -> None:
+    worker = place.folder / place.write(intent(1), intent(2), result(1), result(2))
+    file = log_file(worker, 1)
+    data = bytearray(file.read_bytes())
+    data[20] ^= 1
+    file.write_bytes(bytes(data))
+    booked = place.book_all()
+    assert [note.kind for note in booked.notes] == ["damaged"]
+    assert place.rows("id, at_us, cost_nano, labels") == [
+        (call_id(1), NOON_US + 1000, 11, "{}"),
+        (call_id(2), NOON_US + 2000, 21, '{"team":"search"}'),
+    ]
+    assert "damaged" in str(place.rows("cost_reason")[0][0])
+    assert place.book.rows("SELECT worker_id, kind, file_number FROM journal_notes") == [
+        (worker.name, "damaged", 1)
+    ]
+
+
+def test_a_record_of_a_later_version_is_named_and_passed_over(place: Place) -> None:
+    worker = place.folder / place.write(intent(1))
+    with log_file(worker, 1).open("ab") as file:
+        file.write(framed(b"\x92\xa5other\x01", salt_of(worker.name)))
+    booked = place.book_all()
+    assert [note.kind for note in booked.notes] == ["unreadable"]
+    assert booked.unproven == 1
+
+
+def test_a_number_that_no_column_holds_stops_nothing(place: Place) -> None:
+    place.write(intent(1, bound_nano=2**63), intent(2), result(2))
+    booked = place.book_all()
+    assert [note.kind for note in booked.notes] == ["unreadable"]
+    assert place.rows("id") == [(call_id(2),)]
+
+
+def test_the_calls_of_a_folder_that_is_gone_are_given_up(place: Place) -> None:
+    async def run() -> None:
+        journal = Journal(place.folder)
+        await journal.append(intent(1))
+        booker = place.booker()
+        place.book_all(booker)
+        journal.worker.rename(place.folder.parent / "moved")
+        assert place.book_all(booker).unproven == 1
+        await journal.close()
+
+    asyncio.run(run())
+    assert place.rows("delivery") == [("unproven",)]
+
+
+def test_a_turn_that_fails_books_nothing_and_the_next_booker_all(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write(intent(1), result(1), intent(2))
+    real = journals.set_position
+
+    def fail(*_: object) -> None:
+        raise StoreFailure("the book is away")
+
+    monkeypatch.setattr(journals, "set_position", fail)
+    with pytest.raises(StoreFailure):
+        place.book_all()
+    assert place.rows("id") == []
+    monkeypatch.setattr(journals, "set_position", real)
+    place.book_all()
+    assert len(place.rows("id")) == 2
+
+
+def test_a_booker_that_dies_before_it_removes_what_it_booked_doubles_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = place.folder / place.write(intent(1), result(1), intent(2), file_bytes_max=100)
+    monkeypatch.setattr(Booker, "_tidy", lambda *_: None)
+    place.book_all()
+    monkeypatch.undo()
+    assert worker.is_dir()
+    booked = place.book_all()
+    assert (booked.calls, booked.unproven) == (0, 0)
+    assert not worker.exists()
+    assert len(place.rows("id")) == 2
+
+
+def test_a_book_that_was_replaced_under_the_booker_keeps_the_journals(place: Place) -> None:
+    booker = place.booker()
+    place.write(intent(1), result(1))
+    Path(place.path).rename(place.path + ".old")
+    with pytest.raises(StoreFailure, match="moved or replaced"):
+        place.book_all(booker)
+    with open_book(place.path) as restored:
+        assert Booker(restored, place.lake, place.folder).book_once().calls == 1
+
+
+def test_an_unreadable_journal_holds_up_no_other(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = place.folder / place.write(intent(1), result(1))
+    log_file(bad, 1).rename(bad / "aside")
+    log_file(bad, 1).mkdir()
+    place.write(intent(2), result(2))
+    booked = place.book_all()
+    assert len(booked.problems) == 1
+    assert str(bad) in booked.problems[0]
+    assert place.rows("id") == [(call_id(2),)]
+
+
+def test_every_column_of_a_row_exists() -> None:
+    known = {column.name for column in CALLS}
+    for row in (
+        rows.row_of(intent(1), result(1)),
+        rows.unproven_row(intent(1)),
+        rows.lone_row(result(1)),
+        rows.change_of({}, result(1)),
+    ):
+        assert set(row) <= known
