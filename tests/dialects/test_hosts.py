@@ -2,9 +2,10 @@
 
 import pytest
 
+from flatfare.core.errors import BadUsage
 from flatfare.core.usage import Usage
 from flatfare.dialects.reading import Asked
-from flatfare.dialects.recognition import by_address, by_body, dialects
+from flatfare.dialects.recognition import by_address, by_body, by_name, dialect_of, dialects
 from tests.dialects.bodies import asked_at, read, read_stream, sse, usage_of
 
 CHAT = {"object": "chat.completion", "model": "m", "created": 1750000000, "choices": []}
@@ -302,3 +303,24 @@ def test_messages_at_other_hosts_are_read_as_anthropics_and_priced_as_theirs(hos
     reading = read(found.dialect.provider, "messages", body)
     assert usage_of(reading) == Usage(input=3, cache_read=4, output=1)
     assert reading.parts[0].provider is None
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("google", "gemini"),
+        ("azure-openai", "azure"),
+        ("vertex_ai", "vertex"),
+        ("voyageai", "voyage"),
+        ("z.ai", "zai"),
+    ],
+)
+def test_providers_are_known_by_the_other_names_that_tools_give_them(name: str, provider: str) -> None:
+    assert dialect_of(name).provider == provider
+
+
+def test_an_endpoint_may_be_named_with_more_words_than_its_own() -> None:
+    assert by_name("openai", "realtime.websocket").route.endpoint == "realtime"
+    assert by_name("cohere", "v1.chat").route.endpoint == "chat.v1"
+    with pytest.raises(BadUsage, match=r"responses\.compact"):
+        by_name("openai", "completion")

@@ -34,6 +34,7 @@ _DEPLOYMENT = r"openai/deployments/(?P<model>[^/]+)/"
 
 DIALECT = Dialect(
     provider="azure",
+    also=("azure-openai", "azure-realtime"),
     hosts=(
         r"[^.]+\.openai\.azure\.com",
         r"[^.]+\.cognitiveservices\.azure\.com",

@@ -720,6 +720,7 @@ TRAPS = """
 
 DIALECT = Dialect(
     provider="bedrock",
+    also=("aws", "aws-bedrock", "amazon-bedrock"),
     hosts=(
         r"bedrock-runtime(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)",
         r"bedrock-mantle\.(?P<region>[a-z0-9-]+)\.api\.aws",  # its Messages alone; the rest is OpenAI-shaped

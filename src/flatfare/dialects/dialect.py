@@ -72,3 +72,4 @@ class Dialect(msgspec.Struct, frozen=True):
     prompt: Callable[[bytes], Prompt] | None = None  # what the request sends to be read
     tokens: str | None = None  # the public vocabulary its models count with: o200k, cl100k
     accepts: str = ""  # the path below which the gateway serves it, such as /anthropic
+    also: tuple[str, ...] = ()  # other names that people and tools call it by

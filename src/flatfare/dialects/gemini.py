@@ -432,6 +432,7 @@ TRAPS = f"""
 
 DIALECT = Dialect(
     provider="gemini",
+    also=("google", "google-gla", "google-ai-studio", "gemini-live"),
     hosts=(r"generativelanguage\.googleapis\.com",),
     routes=ROUTES,
     read_request=read_request,

@@ -61,10 +61,13 @@ _SHAPE_TRAPS = """
 """
 
 
-def host(provider: str, hosts: tuple[str, ...], prefix: str = "v1/", traps: str = "") -> Dialect:
+def host(
+    provider: str, hosts: tuple[str, ...], prefix: str = "v1/", traps: str = "", also: tuple[str, ...] = ()
+) -> Dialect:
     """A dialect of OpenAI's shape below a path."""
     return Dialect(
         provider=provider,
+        also=also,
         hosts=hosts,
         routes=(
             *chat_routes(CHAT, f"{prefix}chat/completions"),
@@ -139,4 +142,19 @@ HOSTS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     ),
 }
 
-DIALECTS = (*(host(name, hosts, prefix, traps) for name, (hosts, prefix, traps) in HOSTS.items()), writer())
+_ALSO: Mapping[str, tuple[str, ...]] = {
+    "together": ("together-ai", "togetherai"),
+    "fireworks": ("fireworks-ai",),
+    "huggingface": ("hf", "hugging-face"),
+    "alibaba": ("dashscope", "qwen"),
+    "zai": ("z-ai", "zhipu"),
+    "moonshot": ("moonshotai", "kimi"),
+}
+
+DIALECTS = (
+    *(
+        host(name, hosts, prefix, traps, _ALSO.get(name, ()))
+        for name, (hosts, prefix, traps) in HOSTS.items()
+    ),
+    writer(),
+)

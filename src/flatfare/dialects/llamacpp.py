@@ -104,6 +104,7 @@ _MARKS = {"content": None, "stop": None}
 
 DIALECT = Dialect(
     provider="llamacpp",
+    also=("llama.cpp", "llama-cpp"),
     hosts=(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):8080",),
     routes=(
         *chat_routes(CHAT, "(?:v1/)?chat/completions"),

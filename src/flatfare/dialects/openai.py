@@ -85,6 +85,7 @@ TRAPS = """
 
 DIALECT = Dialect(
     provider="openai",
+    also=("openai-realtime", "openai-responses", "openai-chat"),
     hosts=(r"api\.openai\.com", r"(?P<region>us|eu)\.api\.openai\.com"),
     routes=(
         *chat_routes(OPENAI_CHAT),

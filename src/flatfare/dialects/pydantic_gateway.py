@@ -77,6 +77,7 @@ TRAPS = """
 
 DIALECT = Dialect(
     provider="pydantic-gateway",
+    also=("pydantic-ai-gateway",),
     hosts=(r"gateway(?:-[a-z]+)?\.pydantic\.dev", r"localhost:8787"),
     routes=(*_routes(anthropic.DIALECT, "anthropic"), *_routes(openai.DIALECT, "(?:openai|chat|responses)")),
     read_request=read_request,

@@ -59,11 +59,24 @@ def dialects() -> Mapping[str, Dialect]:
 
 def dialect_of(provider: str) -> Dialect:
     """The dialect by its provider's name; ``BadUsage`` names those there are."""
-    try:
-        return dialects()[provider]
-    except KeyError:
+    found = dialects().get(provider) or _by_other_names().get(_plainly(provider))
+    if found is None:
         known = ", ".join(dialects())
-        raise BadUsage(f"Found the provider {provider!r}; expected one of: {known}.") from None
+        raise BadUsage(f"Found the provider {provider!r}; expected one of: {known}.")
+    return found
+
+
+@cache
+def _by_other_names() -> Mapping[str, Dialect]:
+    return {
+        _plainly(name): dialect
+        for dialect in dialects().values()
+        for name in (dialect.provider, *dialect.also)
+    }
+
+
+def _plainly(name: str) -> str:
+    return name.strip().lower().replace("_", "-").replace(".", "-")
 
 
 @lru_cache(maxsize=1024)
@@ -102,11 +115,19 @@ def by_path(dialect: Dialect, path: str, method: str | None = None) -> Recognise
 
 
 def by_name(provider: str, endpoint: str | None = None) -> Recognised:
-    """The route by its names; without an endpoint the provider's first. ``BadUsage`` says which there are."""
+    """The route by its names; without an endpoint the provider's first. ``BadUsage`` says which there are.
+
+    An endpoint that is named with more words than the route's own, such as
+    ``realtime.websocket``, is the route with the most of them.
+    """
     dialect = dialect_of(provider)
     for route in dialect.routes:
         if endpoint is None or route.endpoint == endpoint:
             return Recognised(dialect, route)
+    words = set((endpoint or "").lower().split("."))
+    near = [route for route in dialect.routes if set(route.endpoint.lower().split(".")) <= words]
+    if near:
+        return Recognised(dialect, max(near, key=lambda route: route.endpoint.count(".")))
     known = ", ".join(dict.fromkeys(route.endpoint for route in dialect.routes))
     raise BadUsage(f"Found the endpoint {endpoint!r} for {provider}; expected one of: {known}.")
 

@@ -108,6 +108,7 @@ TRAPS = f"""
 
 DIALECT = Dialect(
     provider="vertex",
+    also=("google-vertex", "vertexai", "vertex-ai"),
     hosts=(
         r"aiplatform\.googleapis\.com",
         r"(?P<region>[a-z0-9-]+)-aiplatform\.googleapis\.com",

@@ -46,6 +46,7 @@ def _multimodal(body: bytes, exchange: Exchange) -> Reading:
 
 DIALECT = Dialect(
     provider="voyage",
+    also=("voyageai",),
     hosts=(r"api\.voyageai\.com", r"ai\.mongodb\.com"),
     routes=(
         Route(

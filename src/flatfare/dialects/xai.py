@@ -337,6 +337,7 @@ TRAPS = """
 
 DIALECT = Dialect(
     provider="xai",
+    also=("x-ai", "grok", "xai-grpc", "xai-realtime"),
     hosts=(r"api\.x\.ai", r"(?P<region>[a-z0-9-]+)\.api\.x\.ai"),
     routes=_ALL_ROUTES,
     read_request=read_request,
