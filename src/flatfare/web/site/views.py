@@ -151,6 +151,7 @@ class BoardView:
     unknown: int
     perhaps_cheaper: int
     has_failed_share: bool
+    has_frontier: bool
     has_bounds: bool
     remarks: tuple[str, ...]
     sources: tuple[SourceLink, ...] = field(default=())
@@ -189,6 +190,7 @@ def view_of(board: Board, slug: str) -> BoardView:
         unknown=len(board.at(Place.UNKNOWN_COST)),
         perhaps_cheaper=perhaps_cheaper(board),
         has_failed_share=any(standing.failed_share is not None for standing in board.ranked),
+        has_frontier=any(standing.is_on_frontier for standing in board.ranked),
         has_bounds=any(standing in board.at(Place.UNKNOWN_COST) for standing in drawn(board)),
         remarks=tuple(_remarks(board)),
         sources=tuple(SourceLink(name, anchor_of(name)) for name in board.sources),
