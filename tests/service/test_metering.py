@@ -470,6 +470,32 @@ def test_recordings_of_sessions_and_event_streams_are_opened(tmp_path: Path) -> 
     assert recorded(raw, response_body_encoding="base64").cost.amount_nano == COST_NANO
 
 
+def test_a_file_of_a_folder_that_cannot_be_read_is_unknown_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(json.dumps(envelope()), encoding="utf-8")
+    read = Path.read_bytes
+
+    def refuse(file: Path) -> bytes:
+        if file.name == "a.json":
+            raise PermissionError(13, "Permission denied")
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    code, printed = run(str(tmp_path), "--json")
+    first, second = map(json.loads, printed.splitlines())
+    assert code == 0
+    assert "Permission denied" in first["cost"]["reason"]
+    assert second["cost"]["amount"] == "0.008720000"
+
+
+def test_a_model_name_cannot_move_the_terminals_cursor(tmp_path: Path) -> None:
+    file = tmp_path / "answer.json"
+    file.write_text(json.dumps({**CHAT, "model": "gpt\u001b[31m"}), encoding="utf-8")
+    assert "\x1b" not in run(str(file))[1]
+
+
 def test_hidden_files_are_not_responses(tmp_path: Path) -> None:
     (tmp_path / ".hidden").write_text("{}", encoding="utf-8")
     assert list(responses_in(tmp_path, Response(body=b""))) == []

@@ -147,7 +147,7 @@ def _print_list(metered: Iterable[tuple[str, Metered]]) -> None:
         rows.append(
             {
                 "file": name,
-                "model": found.model,
+                "model": _printable(found.model or ""),
                 "input": found.usage.input_tokens,
                 "output": found.usage.output_tokens,
                 "cost": amount,
@@ -174,11 +174,16 @@ def _print_one(name: str, found: Metered) -> None:
     output.say(
         f"{name}: {found.provider or 'unknown provider'}, {found.endpoint or 'unknown endpoint'}, {kind}"
     )
-    output.say(f"{found.model or 'no model named'} at {iso(found.at_us)} ({found.at_from})")
+    output.say(f"{_printable(found.model or 'no model named')} at {iso(found.at_us)} ({found.at_from})")
     if found.lines:
         output.print_table([_line_row(line) for line in found.lines], _LINE_FIELDS)
     for label, text in _totals(found):
-        output.say(f"{label:<10} {text}")
+        output.say(f"{label:<10} {_printable(text)}")
+
+
+def _printable(text: str) -> str:
+    """Text out of a response without what would move a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _line_row(line: PricedLine) -> dict[str, object]:

@@ -50,6 +50,7 @@ class Response:
     is_stream: bool | None = None  # None: by its look
     service_tier: str | None = None
     region: str | None = None
+    problem: str | None = None  # why it could not be read at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,8 @@ def _as_bytes(value: bytes | str | Mapping[str, object]) -> bytes:
 
 def meter_response(response: Response, book: PriceBook, *, counts_reported: bool = True) -> Metered:
     """What this response cost by this book; the provider's own charge counts unless it is told otherwise."""
+    if response.problem is not None:
+        return _unrecognised(response, response.problem)
     try:
         response = replace(response, body=opened(response.body, response.headers.get("content-encoding", "")))
     except BadInput as problem:

@@ -40,9 +40,17 @@ def responses_in(path: Path, hints: Response) -> Iterator[tuple[str, Response]]:
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file() and not file.name.startswith(".") and _is_response(file):
-                yield str(file), response_of(_content(file), hints)
+                yield str(file), _response_in(file, hints)
         return
     yield str(path), response_of(_content(path), hints)
+
+
+def _response_in(file: Path, hints: Response) -> Response:
+    """A file of a folder: one that cannot be read is a response that says so, and the others go on."""
+    try:
+        return response_of(_content(file), hints)
+    except BadInput as problem:
+        return replace(hints, problem=str(problem))
 
 
 def _is_response(file: Path) -> bool:
