@@ -282,6 +282,14 @@ class TestElsewhere:
     def test_a_routers_slug_leads_to_the_maker(self) -> None:
         assert rates(book(self.MAKER), "openai/gpt-4o:nitro", provider="openrouter") == {"input": "2.50"}
 
+    def test_a_host_that_is_no_router_does_not_have_the_makers_rates(self) -> None:
+        assert "No price" in missing(book(self.MAKER), "openai/gpt-4o", provider="somehost")
+
+    def test_a_host_has_the_rates_of_the_upstream_it_names(self) -> None:
+        found = book("{provider: hub_together, models: {m: {prices: [{rates: {input: '0.5'}}]}}}")
+        assert rates(found, provider="hub", upstream="together") == {"input": "0.50"}
+        assert "No price" in missing(found, provider="hub")
+
     def test_a_free_slug_costs_nothing(self) -> None:
         found = book(self.MAKER).find("openrouter", "openai/gpt-4o:free", at("2026-01-01"))
         assert isinstance(found, Found)

@@ -23,7 +23,7 @@ from flatfare.prices.layers import (
     exchange_rows,
 )
 from flatfare.prices.log import NO_LINES, PriceLog, exchange_lines, lines_of
-from flatfare.prices.names import RATES_OF, Named, forms_of, provider_of, vendor_of
+from flatfare.prices.names import RATES_OF, ROUTERS, Named, forms_of, provider_of, vendor_of
 from flatfare.prices.schedule import Found, Missing, Placed, Provenance, Schedule
 from flatfare.prices.statement import STANDARD, Statement, amount_of
 from flatfare.prices.statement import When as _When
@@ -170,6 +170,8 @@ class PriceBook:
         return [catalogue for catalogue in found if catalogue is not None]
 
     def _worked_out(self, provider: str, model: str, circumstances: Circumstances) -> Schedule:
+        sold_by = f"{provider}_{circumstances.details.get('upstream', '').lower()}"
+        provider = sold_by if self.catalogues(sold_by) else provider  # huggingface_together
         named = forms_of(provider, model)
         tier = tier_of(circumstances.tier)
         region = (circumstances.region or named.region or "").lower() or None
@@ -225,7 +227,7 @@ class PriceBook:
 
     def _elsewhere(self, provider: str, model: str) -> Iterable[tuple[str, Named]]:
         """Where else the rates may stand: with the maker behind a slug, or those a provider sells for."""
-        if (vendor := vendor_of(model)) and vendor[0] != provider:
+        if provider in ROUTERS and (vendor := vendor_of(model)):
             yield vendor[0], forms_of(*vendor)
         others = [name for catalogue in self.catalogues(provider) for name in catalogue.rates_of]
         for other in dict.fromkeys(others or RATES_OF.get(provider, ())):

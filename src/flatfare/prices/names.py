@@ -43,15 +43,21 @@ ALIASES: Mapping[str, str] = {
     "meta-llama": "meta",
     "moonshot": "moonshotai",
     "hugging-face": "huggingface",
+    "alibaba": "dashscope",
+    "qwen": "dashscope",
 }
 """Other names of providers, as exports, gateways and libraries write them."""
 
 RATES_OF: Mapping[str, tuple[str, ...]] = {
     "azure": ("openai", "anthropic", "deepseek", "xai", "mistral", "cohere", "moonshotai", "meta"),
     "vertex": ("gemini", "anthropic", "mistral"),
-    "huggingface": ("huggingface_together", "huggingface_novita", "huggingface_fireworks-ai"),
 }
 """Providers that sell others' models at the makers' rates, where their own data say nothing else."""
+
+ROUTERS = frozenset(
+    ("openrouter", "litellm", "vercel", "vercel_ai_gateway", "cloudflare-ai-gateway", "portkey", "helicone")
+)
+"""Gateways that pass on the price of the maker whose name stands before the slash."""
 
 _GEOGRAPHIES = ("us-gov", "us", "eu", "apac", "global", "jp", "au", "ca", "sa", "in", "kr")
 _BEDROCK_GEOGRAPHY = re.compile(rf"({'|'.join(_GEOGRAPHIES)})\.(?=[a-z0-9-]+\.)")
