@@ -66,7 +66,7 @@ def place(
 
     A name keeps clear of every point, of the names before it, and of the obstacles.
 
-    >>> place([Spot(10, 50, ("near",)), Spot(12, 50, ("beside",))], 400, 100)[0]
+    >>> place([Spot(10, 50, ("near",)), Spot(90, 50, ("beside",))], 400, 100)[0]
     Placed(text='near', side=Side(dx=7, dy=-11, align='left'))
     """
     points = [_around(spot) for spot in spots]
