@@ -499,3 +499,17 @@ def test_a_model_name_cannot_move_the_terminals_cursor(tmp_path: Path) -> None:
 def test_hidden_files_are_not_responses(tmp_path: Path) -> None:
     (tmp_path / ".hidden").write_text("{}", encoding="utf-8")
     assert list(responses_in(tmp_path, Response(body=b""))) == []
+
+
+def test_the_settings_say_which_cost_counts_and_add_rates_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    body = {**CHAT, "model": "openai/gpt-4o-mini", "usage": {**USAGE, "cost": 5}}
+    (tmp_path / "answer.json").write_text(json.dumps(body), encoding="utf-8")
+    hints = ("answer.json", "--provider", "openrouter", "--endpoint", "chat.completions", "--json")
+    assert json.loads(run(*hints)[1])["cost"]["amount"] == "5.000000000"
+    computed = json.loads(run(*hints, "--computed")[1])
+    assert computed["cost"] == computed["computed_cost"]
+    (tmp_path / "flatfare.yaml").write_text("cost_that_counts: computed\n", encoding="utf-8")
+    assert json.loads(run(*hints)[1])["cost"] == computed["cost"]

@@ -8,11 +8,14 @@ from pathlib import Path
 import click
 
 from flatfare.cli import output
+from flatfare.cli.options import pass_settings
+from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.moments import iso, parse_moment
 from flatfare.core.pricing import amount_text, rate_text
-from flatfare.service.metering import Metered, Response, meter_response, standard_book
-from flatfare.service.pricing import PricedLine
+from flatfare.prices.book import PriceBook
+from flatfare.service.metering import Metered, Response, meter_response
+from flatfare.service.pricing import PricedLine, open_price_book
 from flatfare.service.recordings import response_of, responses_in
 
 _LINE_FIELDS = (
@@ -51,7 +54,9 @@ _LINE_FIELDS = (
     "--computed", is_flag=True, help="Let the computed cost count, not the charge that the provider reported."
 )
 @click.option("--json", "is_json", is_flag=True, help="One JSON document, or JSON Lines for several.")
+@pass_settings
 def meter(
+    settings: Settings,
     paths: tuple[str, ...],
     provider: str | None,
     endpoint: str | None,
@@ -92,7 +97,8 @@ def meter(
         is_stream=is_stream,
     )
     is_list = len(paths) > 1 or Path(paths[0]).is_dir()
-    metered = _each(paths, hints, counts_reported=not computed)
+    counts_reported = settings.cost_that_counts == "reported" and not computed
+    metered = _each(paths, hints, open_price_book(settings), counts_reported=counts_reported)
     if is_json and is_list:
         output.print_json_lines(found.as_json(name) for name, found in metered)
     elif is_list:
@@ -125,8 +131,9 @@ def _headers(headers: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _each(paths: Iterable[str], hints: Response, *, counts_reported: bool) -> Iterator[tuple[str, Metered]]:
-    book = standard_book()
+def _each(
+    paths: Iterable[str], hints: Response, book: PriceBook, *, counts_reported: bool
+) -> Iterator[tuple[str, Metered]]:
     for path in paths:
         if path == "-":
             response = response_of(sys.stdin.buffer.read(), hints)
