@@ -324,3 +324,22 @@ def test_an_endpoint_may_be_named_with_more_words_than_its_own() -> None:
     assert by_name("cohere", "v1.chat").route.endpoint == "chat.v1"
     with pytest.raises(BadUsage, match=r"responses\.compact"):
         by_name("openai", "completion")
+
+
+def test_xai_states_its_charge_on_pictures_too() -> None:
+    body = {"created": 1750000000, "data": [{}], "usage": {"cost_in_usd_ticks": 200000000}}
+    reading = read("xai", "images.generations", body, asked=Asked(model="grok-2-image"))
+    assert (usage_of(reading), reading.parts[0].estimated) == (Usage(image=1), None)
+    assert reading.reported is not None
+    assert reading.reported.amount == "0.02"
+
+
+def test_a_search_model_says_how_much_it_reads() -> None:
+    request = {"model": "gpt-4o-search-preview", "web_search_options": {"search_context_size": "high"}}
+    assert asked_at("api.openai.com", "/v1/chat/completions", request).asked.details == {
+        "search_context_size": "high"
+    }
+    request["web_search_options"] = {}
+    assert asked_at("api.openai.com", "/v1/chat/completions", request).asked.details == {
+        "search_context_size": "medium"
+    }

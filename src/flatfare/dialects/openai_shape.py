@@ -194,6 +194,13 @@ class RequestBody(msgspec.Struct):
     max_output_tokens: msgspec.Raw = msgspec.Raw()
     size: str | None = None
     quality: str | None = None
+    web_search_options: msgspec.Raw = msgspec.Raw()
+
+
+class SearchOptions(msgspec.Struct):
+    """How much a search model reads of what it finds."""
+
+    search_context_size: str | None = None
 
 
 _decode_request = msgspec.json.Decoder(RequestBody).decode
@@ -226,6 +233,10 @@ def read_request(body: bytes, path: str) -> Asked:
     limits = (request.max_completion_tokens, request.max_output_tokens, request.max_tokens)
     limit = next((int(text) for raw in limits if (text := bytes(raw)).isdigit() and len(text) < 16), None)
     details = {name: value for name, value in (("size", request.size), ("quality", request.quality)) if value}
+    if request.web_search_options:
+        options = msgspec.json.decode(request.web_search_options, type=SearchOptions | None)
+        # Medium unless asked otherwise (API reference of chat completions, 2026-11).
+        details["search_context_size"] = (options and options.search_context_size) or "medium"
     return Asked(
         model=request.model,
         is_stream=bytes(request.stream) == b"true",

@@ -9,6 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from flatfare.core.usage import Count, Usage
+from flatfare.dialects.dialect import Whole
 from flatfare.dialects.leaves import Wire, count_of, usage_from, usage_of
 from flatfare.dialects.messages_hosts import MESSAGES
 from flatfare.dialects.openai_pictures import picture_routes
@@ -174,12 +175,33 @@ RESPONSES = ResponsesShape(
     fees=_fees_are_counted,
 )
 
+
+class ChargedPictures(msgspec.Struct):
+    """An answer with pictures, of which only the charge is read here."""
+
+    usage: GrokUsage | None = None
+
+
+def _charged(whole: Whole) -> Whole:
+    """Pictures as everywhere, with the charge that xAI states on them too."""
+
+    def read(body: bytes, exchange: Exchange) -> Reading:
+        usage = msgspec.json.decode(body, type=ChargedPictures).usage
+        reported = charge_of(usage.cost_in_usd_ticks if usage else None)
+        return msgspec.structs.replace(whole(body, exchange), reported=reported)
+
+    return read
+
+
 ROUTES = (
     *chat_routes(CHAT, marks={"usage.num_sources_used": None}),
     *responses_routes(RESPONSES),
     *completion_routes(CHAT),
     *embedding_routes(),
-    *picture_routes(),
+    *(
+        msgspec.structs.replace(route, whole=_charged(route.whole), marks={}, stream_marks={})
+        for route in picture_routes()
+    ),
     *MESSAGES,
     *free_routes(),
 )
