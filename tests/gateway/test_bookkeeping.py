@@ -1,0 +1,177 @@
+"""The process that keeps the book outlives a book that is locked or away, and one of it works at a time."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from flatfare.config import Settings
+from flatfare.gateway.bookkeeping import HOT_US, SEAL_ROWS_MIN, Pace, run_booking, seal_old
+from flatfare.gateway.folders import journal_folder, new_worker, workers
+from flatfare.store import book as books
+from flatfare.store import calls
+from flatfare.store.book import open_book
+from flatfare.store.lake import Lake
+from tests.gateway.calls import intent, result, write_journal
+from tests.store.rows import NOON_US, call
+
+FAST = Pace(poll_s=0.01, retry_s=0.02, seal_every_s=0.05)
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings(database=str(folder / "flatfare.db"), lake=str(folder / "lake"))
+
+
+@contextmanager
+def keeping(settings: Settings) -> Iterator[list[str]]:
+    """The bookkeeping in a thread; gives what it says."""
+    stop, said = threading.Event(), []
+    thread = threading.Thread(target=run_booking, args=(settings, stop, said.append), kwargs={"pace": FAST})
+    thread.start()
+    try:
+        yield said
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def wait_for(condition: Callable[[], object], limit_s: float = 20) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+def booked(settings: Settings) -> int:
+    path = Path(settings.database)
+    if not path.exists():
+        return 0
+    with open_book(settings.database) as book:
+        return int(str(book.value("SELECT COUNT(*) FROM calls")))
+
+
+def test_calls_are_booked_as_they_come(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    with keeping(settings):
+        for number in range(3):
+            write_journal(journal_folder(settings.database), [intent(number), result(number)])
+            wait_for(lambda number=number: booked(settings) == number + 1)
+
+
+def test_what_is_there_at_the_stop_is_booked(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    for number in range(5):
+        write_journal(journal_folder(settings.database), [intent(number), result(number)])
+    stop = threading.Event()
+    stop.set()
+    run_booking(settings, stop, lambda _: None, pace=FAST)
+    assert booked(settings) == 5
+    assert workers(journal_folder(settings.database)) == []
+
+
+def test_a_locked_book_holds_the_calls_back_and_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "BUSY_MS", 50)
+    settings = settings_of(tmp_path)
+    folder = journal_folder(settings.database)
+    with open_book(settings.database) as other, keeping(settings) as said:
+        with other.writing():
+            for number in range(20):
+                write_journal(folder, [intent(number), result(number)])
+            wait_for(lambda: any("in use by another process" in line for line in said))
+            time.sleep(0.3)
+            assert len([line for line in said if "in use" in line]) == 1
+        wait_for(lambda: booked(settings) == 20)
+        wait_for(lambda: "Booking goes on." in said)
+
+
+def test_a_book_that_goes_away_is_waited_for_and_not_made_anew(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    folder, path = journal_folder(settings.database), Path(settings.database)
+    with keeping(settings) as said:
+        write_journal(folder, [intent(1), result(1)])
+        wait_for(lambda: booked(settings) == 1)
+        with open_book(settings.database) as book:
+            book.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        path.rename(tmp_path / "aside.db")
+        write_journal(folder, [intent(2), result(2)])
+        wait_for(lambda: said)
+        time.sleep(0.1)
+        assert not path.exists()
+        assert len(workers(folder)) == 1
+        for left in tmp_path.glob("flatfare.db-*"):
+            left.unlink()
+        (tmp_path / "aside.db").rename(path)
+        wait_for(lambda: booked(settings) == 2)
+
+
+def test_a_second_one_stands_by_until_the_first_is_killed(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    script = (
+        "import sys, threading\nfrom flatfare.config import Settings\n"
+        "from flatfare.gateway.bookkeeping import run_booking\n"
+        "run_booking(Settings(database=sys.argv[1], lake=sys.argv[2]), threading.Event(), print, "
+        "on_booked=lambda _: print('works', flush=True))"
+    )
+    command = [sys.executable, "-c", script, settings.database, settings.lake]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "works\n"
+        with keeping(settings) as said:
+            wait_for(lambda: said)
+            assert "stands by" in said[0]
+            first.kill()
+            write_journal(journal_folder(settings.database), [intent(1), result(1)])
+            wait_for(lambda: booked(settings) == 1)
+
+
+def test_what_could_not_be_read_and_what_is_unproven_is_said(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    folder = journal_folder(settings.database)
+    worker = folder / write_journal(folder, [intent(1), intent(2)])
+    (log,) = worker.glob("*.log")
+    log.write_bytes(log.read_bytes()[:-3])
+    with keeping(settings) as said:
+        wait_for(lambda: len(said) >= 2)
+    assert "unfinished record" in said[0]
+    assert "1 calls whose worker ended" in said[1]
+
+
+def test_old_calls_are_sealed_once_there_are_enough_or_they_are_old_enough(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    with open_book(str(tmp_path / "b.db")) as book:
+        with book.writing():
+            calls.insert(book, [call(0)])
+        assert seal_old(book, lake, now_us=NOON_US + HOT_US) == 0
+        assert seal_old(book, lake, now_us=NOON_US + 2 * HOT_US - 1) == 0
+        assert seal_old(book, lake, now_us=NOON_US + 2 * HOT_US + 1) == 1
+        with book.writing():
+            calls.insert(book, ({**call(n), "at_us": NOON_US} for n in range(1, SEAL_ROWS_MIN + 1)))
+        assert seal_old(book, lake, now_us=NOON_US + HOT_US + 1) == SEAL_ROWS_MIN
+
+
+def test_the_process_seals_beside_its_booking(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    with open_book(settings.database) as book, book.writing():
+        calls.insert(book, [call(0)])
+    with keeping(settings):
+        wait_for(lambda: booked(settings) == 0)
+    assert len(list((tmp_path / "lake" / "calls").iterdir())) == 1
+
+
+def test_two_books_in_one_folder_have_journals_of_their_own(tmp_path: Path) -> None:
+    assert journal_folder(str(tmp_path / "a.db")) != journal_folder(f"sqlite:///{tmp_path}/b.db")
+    assert journal_folder(str(tmp_path / "a.db")).parent == tmp_path / "journal"
+
+
+def test_a_worker_that_died_while_it_was_made_is_not_seen(tmp_path: Path) -> None:
+    (tmp_path / ".new-x").mkdir()
+    new_worker(tmp_path, "y")
+    assert [worker.name for worker in workers(tmp_path)] == ["y"]
