@@ -16,7 +16,6 @@ from flatfare.dialects.openai_realtime import realtime_routes
 from flatfare.dialects.openai_responses import ResponseBody, ResponsesShape, responses_routes
 from flatfare.dialects.openai_runs import run_routes
 from flatfare.dialects.openai_shape import (
-    CHAT,
     ChatBody,
     ChatShape,
     chat_routes,
@@ -112,5 +111,3 @@ DIALECT = Dialect(
     prompt=prompt_of,
     tokens="o200k",
 )
-
-__all__ = ["CHAT", "DIALECT"]
