@@ -91,3 +91,11 @@ def test_exchange_rates_are_added(run) -> None:  # type: ignore[no-untyped-def]
     run("add", "p/m", "--input", "4", "--currency", "CNY")
     document = json.loads(run("show", "p/m", "--at", "2026-11-20", "--json").stdout)
     assert (document["currency"], document["exchange_rate"]) == ("CNY", "7/50")
+
+
+def test_history_lists_every_dated_statement(run) -> None:  # type: ignore[no-untyped-def]
+    rows = json.loads(run("show", "openai/o3", "--history", "--json").stdout)["history"]
+    assert {"until": "2025-06-10", "says": "input 10.00, cache_read 2.50, output 40.00"}.items() <= rows[
+        0
+    ].items()
+    assert "Every statement" in run("show", "deepseek/deepseek-flash", "--history").stdout

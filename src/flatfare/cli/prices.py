@@ -12,12 +12,14 @@ from flatfare.cli.options import Moment, format_options, pass_settings
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage, NotFound
 from flatfare.core.moments import iso
-from flatfare.core.pricing import rate_text
+from flatfare.core.pricing import MILLION, Rate, rate_text
 from flatfare.core.units import UNITS
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.catalogue import Trust
 from flatfare.prices.log import EXCHANGE
+from flatfare.prices.names import provider_of
 from flatfare.prices.schedule import Provenance
+from flatfare.prices.statement import PER_MILLION, Amount, Derived, Statement
 from flatfare.service import price_updates
 from flatfare.service.price_updates import Change, NewRates
 from flatfare.service.pricing import open_price_book, price_log_of
@@ -56,6 +58,14 @@ _DISAGREE = (
     output.Field("rate", "rate"),
     output.Field("per", "per"),
     output.Field("applies", "applies", "left"),
+    output.Field("source", "who says so", "left"),
+)
+_HISTORY = (
+    output.Field("from", "from", "left"),
+    output.Field("until", "until", "left"),
+    output.Field("when", "when", "left"),
+    output.Field("says", "says", "left"),
+    output.Field("layer", "layer", "left"),
     output.Field("source", "who says so", "left"),
 )
 _DIFF = (
@@ -112,6 +122,7 @@ def list_(settings: Settings, provider: str | None, at: int | None, like: str | 
 
 @prices.command()
 @click.argument("model", metavar="PROVIDER/MODEL")
+@click.option("--history", "has_history", is_flag=True, help="Also every dated and conditional rate.")
 @click.option("--at", type=Moment(), metavar="TIME", help="As of this moment instead of now.")
 @click.option(
     "--prompt", type=int, default=1, metavar="TOKENS", help="Size of the prompt, for context tiers."
@@ -124,6 +135,7 @@ def show(
     model: str,
     at: int | None,
     prompt: int,
+    has_history: bool,
     tier: str | None,
     region: str | None,
     organisation: str | None,
@@ -138,7 +150,8 @@ def show(
     found = book.find(provider, name, moment, circumstances, counts)
     if isinstance(found, Missing):
         raise NotFound(found.reason)
-    rows = [_rate_row(found, unit) for unit in found.rates]
+    rows = [_rate_row(found, unit) for unit in UNITS if unit in found.rates]
+    history = [_statement_row(*item) for item in _statements(book, provider, name)] if has_history else []
     said = price_updates.disagreements(book, provider, name, moment, circumstances, counts)
     disagreeing: list[dict[str, object]] = [
         {
@@ -154,7 +167,8 @@ def show(
     if shape == "csv":
         output.print_csv(rows, [field.key for field in _SHOW])
     elif shape == "json":
-        output.print_json(_document(found, moment, rows, disagreeing, book, circumstances))
+        document = _document(found, moment, rows, disagreeing, book, circumstances)
+        output.print_json({**document, "history": history} if has_history else document)
     else:
         output.print_table(
             rows, _SHOW, f"{found.provider}/{found.model} on {iso(moment)[:10]}, {found.currency}"
@@ -162,6 +176,9 @@ def show(
         if disagreeing:
             output.say()
             output.print_table(disagreeing, _DISAGREE, "Sources disagree")
+        if history:
+            output.say()
+            output.print_table(history, _HISTORY, "Every statement, the most trusted first")
 
 
 @prices.command()
@@ -402,6 +419,38 @@ def _document(
         "minimums": {unit: str(count) for unit, count in found.minimums.items()},
         "disagreements": disagreeing,
     }
+
+
+def _statements(book: PriceBook, provider: str, model: str) -> Iterable[tuple[Trust, Statement]]:
+    """All that the layers say of a model at any time, and of every model of its provider."""
+    for trust, _, listed in book.listings(provider, model):
+        yield from ((trust, statement) for statement in listed.statements)
+    for catalogue in book.catalogues(provider_of(provider)):
+        yield from ((catalogue.trust, statement) for statement in catalogue.always)
+
+
+def _statement_row(trust: Trust, statement: Statement) -> dict[str, object]:
+    says = [f"{unit} {_amount_text(unit, amount)}" for unit, amount in statement.rates.items()]
+    if statement.times is not None:
+        says.append(f"{statement.times}x")
+    says += [f"at least {count} {unit}" for unit, count in (statement.minimum or {}).items()]
+    return {
+        "from": _day(statement.from_us),
+        "until": _day(statement.until_us),
+        "when": statement.when.text or None,
+        "says": ", ".join(says),
+        "layer": _LAYERS[trust],
+        "source": statement.source,
+        "checked": statement.checked,
+        "note": statement.note,
+    }
+
+
+def _amount_text(unit: str, amount: Amount) -> str:
+    if isinstance(amount, Rate):
+        plain = UNITS[unit].quantum in PER_MILLION and amount.per == MILLION
+        return rate_text(amount) if plain else f"{rate_text(amount)} per {amount.per}"
+    return f"{amount.factor}x {amount.unit}" if isinstance(amount, Derived) else "none"
 
 
 def _change_row(change: Change) -> dict[str, object]:

@@ -306,7 +306,9 @@ def _free(named: Named, listings: Sequence[tuple[Trust, str, Listed]]) -> list[P
     )
     if stating is None and not named.is_free:
         return []
-    trust, source, checked = stating or (Trust.OWN, "the name's suffix :free", None)
+    trust, source, checked = stating or (Trust.SHIPPED, "the name's suffix :free", None)
+    if any(other > trust and any(one.rates for one in listed.statements) for other, _, listed in listings):
+        return []  # whoever is trusted more states rates: then it is not free
     rates = {unit: amount_of(unit, "0") for unit in UNITS}
     statement = Statement(_When(details=()), rates, source=source, checked=checked, note="free of charge")
     return [Placed(statement, int(trust), True, 0)]

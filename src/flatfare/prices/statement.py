@@ -108,6 +108,18 @@ class When:
             key for key, _ in self.details
         }
 
+    @property
+    def text(self) -> str:
+        """The conditions in a line: ``tier batch, context from 200001 prompt``."""
+        parts = [f"tier {'|'.join(sorted(self.tier))}"] if self.tier else []
+        parts += [f"region {'|'.join(self.region)}"] if self.region else []
+        if self.context:
+            parts.append(f"context from {self.context.at_least} {self.context.counted}")
+        if self.during:
+            parts.append(f"{'in' if self.during[1] else 'outside'} {self.during[0].text}")
+        parts += [f"{key} {'|'.join(values)}" for key, values in self.details]
+        return ", ".join(parts)
+
     def holds_for(self, tier: str, region: str | None, details: Mapping[str, str]) -> bool:
         """Whether the conditions hold that neither the time nor the size of a call changes."""
         return (

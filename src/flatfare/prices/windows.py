@@ -31,6 +31,15 @@ class Window:
     except_dates: frozenset[date] = frozenset()
     also_dates: frozenset[date] = frozenset()
 
+    @property
+    def text(self) -> str:
+        """The window in a line: ``mon tue 01:00-04:00 UTC``."""
+        days = " ".join(name for day, name in enumerate(DAYS) if day in self.days)
+        hours = " ".join(
+            f"{start // 60:02d}:{start % 60:02d}-{end // 60:02d}:{end % 60:02d}" for start, end in self.spans
+        )
+        return f"{'daily' if len(self.days) == len(DAYS) else days} {hours} {self.zone}"
+
     def holds(self, at_us: int) -> bool:
         """Whether the moment lies in the window. A span past midnight belongs to the day it starts on."""
         moment = datetime_of(at_us).astimezone(ZoneInfo(self.zone))
