@@ -367,6 +367,13 @@ models:
         ("{provider: p, models: {m: {prices: [{when: {context: 200k}, times: 2}]}}}", "'over 200000'"),
         ("{provider: p, models: {m: {prices: [{when: {during: peak}, times: 2}]}}}", "names none"),
         ("{provider: p, models: {m: {prces: []}}}", "found 'prces'"),
+        ("{provider: p, models: {m: text}}", "m: found 'text' where a mapping was expected"),
+        ("{provider: p, models: [m]}", "models: found"),
+        ("{provider: p, models: {m: {prices: [text]}}}", "a statement: found 'text'"),
+        ("{provider: p, models: {m: {prices: text}}}", "where a list of statements was expected"),
+        ("{provider: p, windows: [1]}", "windows: found"),
+        ("{provider: p, models: {m: {match: text}}}", "found 'text' for match"),
+        ("{provider: p, models: {m: {free: perhaps}}}", "true or false was expected"),
         ("{provider: p, modles: {}}", "Found 'modles' at the top"),
         (
             "{provider: p, models: {m: {prices: [{from: soon, rates: {input: 1}}]}}}",

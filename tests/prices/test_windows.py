@@ -4,7 +4,7 @@ from datetime import date
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flatfare.core.errors import BadInput
@@ -41,6 +41,7 @@ WEEK = window_of(
 )
 
 
+@example(at("2026-10-20"), 435_600_000_001)
 @given(st.integers(at("2026-10-20"), at("2026-11-10")), st.integers(1, 20 * 86_400_000_000))
 def test_nothing_changes_between_two_edges(start: int, length: int) -> None:
     edges = [start, *WEEK.edges(start, start + length), start + length]

@@ -84,25 +84,30 @@ def fill(
     connection: "DuckDBPyConnection", table: str, rows: int, *, broken: bool = True, seed: float = 0.42
 ) -> None:
     """A table of so many generated calls; some of them broken, if asked for."""
+    chosen = KINDS if broken else KINDS[:-1]
     kinds = ", ".join(
         "{"
         + ", ".join(f"'{name}': '{_escaped(value)}'" for name, value in zip("pmtr", kind, strict=True))
         + "}"
-        for kind in KINDS[: len(KINDS) if broken else -1]
+        for kind in chosen
     )
     used = {"input": 300_000, "cache_read": 90_000, "output": 20_000, "reasoning": 9_000, "web_search": 4}
     columns = ", ".join(
-        f"CASE WHEN random() < {0.9 if unit in used else 0.05} THEN floor(random() * {used.get(unit, 5000)})::BIGINT "
-        f"WHEN random() < 0.3 THEN 0 END AS {unit}"
+        f"CASE WHEN random() < {0.9 if unit in used else 0.05} "
+        f"THEN floor(random() * {used.get(unit, 5000)})::BIGINT WHEN random() < 0.3 THEN 0 END AS {unit}"
         for unit in UNITS
     )
+    conditions = ", ".join(
+        f"nullif(k.{key}, '') AS {name}"
+        for key, name in zip("pmtr", ("provider", "model", "service_tier", "region"), strict=True)
+    )
+    place = f"1 + (random() * {len(chosen)})::INTEGER % {len(chosen)}"
     connection.execute("SELECT setseed(?)", [seed])
     connection.execute(
-        f"CREATE OR REPLACE TABLE {table} AS SELECT id, nullif(k.p, '') AS provider, nullif(k.m, '') AS model, "
-        f"nullif(k.t, '') AS service_tier, nullif(k.r, '') AS region, {FIRST} + (random() * {LAST - FIRST})::BIGINT "
-        f"AS at_us, {columns}, NULL::VARCHAR AS other_usage, 'measured' AS usage_state FROM (SELECT range AS id, "
-        f"[{kinds}][1 + (random() * {len(KINDS) - (0 if broken else 1)})::INTEGER % {len(KINDS) - (0 if broken else 1)}]"
-        f" AS k FROM range({rows}))"
+        f"CREATE OR REPLACE TABLE {table} AS SELECT id, {conditions}, "
+        f"{FIRST} + (random() * {LAST - FIRST})::BIGINT AS at_us, {columns}, "
+        "NULL::VARCHAR AS other_usage, 'measured' AS usage_state "
+        f"FROM (SELECT range AS id, [{kinds}][{place}] AS k FROM range({rows}))"
     )
     if broken:
         _break(connection, table)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fnmatch import fnmatchcase
+from typing import cast
 
 from flatfare.core.errors import BadInput
 from flatfare.prices.names import Named
@@ -58,10 +59,7 @@ class Catalogue:
     @property
     def models(self) -> Mapping[str, Raw]:
         """Each model's text by its first name."""
-        found = self.raw.get("models") or {}
-        if not isinstance(found, Mapping):
-            raise BadInput(f"Found {type(found).__name__} for models: a mapping from names was expected.")
-        return found
+        return cast("Mapping[str, Raw]", mapping_of(self.raw.get("models"), "models"))
 
     @property
     def rates_of(self) -> tuple[str, ...]:
@@ -102,7 +100,7 @@ class Catalogue:
     def read(self, name: str) -> Listed:
         """The model with that first name, its statements read."""
         if name not in self._read:
-            self._read[name] = self._listed(name, self.models[name] or {})
+            self._read[name] = self._listed(name, mapping_of(self.models[name], name))
         return self._read[name]
 
     def names(self) -> tuple[str, ...]:
@@ -114,7 +112,7 @@ class Catalogue:
         """Read everything; ``BadInput`` names the first statement that cannot be read."""
         if unknown := sorted(set(self.raw) - FILE_KEYS):
             raise BadInput(f"Found {unknown[0]!r} at the top: the keys are {', '.join(sorted(FILE_KEYS))}.")
-        _ = self.always
+        _ = self.always, self.windows
         self._index()
         for name in self.models:
             self.read(name)
@@ -145,7 +143,14 @@ class Catalogue:
         found = []
         for row in rows:
             try:
-                found.append(statement_of(row, self.windows, source, str(checked) if checked else None))
+                found.append(
+                    statement_of(
+                        mapping_of(row, "a statement"),
+                        self.windows,
+                        source,
+                        str(checked) if checked else None,
+                    )
+                )
             except BadInput as problem:
                 raise BadInput(f"{name or 'always'}: {problem}") from None
         return tuple(found)
@@ -154,9 +159,8 @@ class Catalogue:
     def windows(self) -> Mapping[str, Window]:
         """The named hours of this source."""
         if self._windows is None:
-            raw = self.raw.get("windows") or {}
-            assert isinstance(raw, Mapping)
-            self._windows = {name: window_of(value) for name, value in raw.items()}
+            raw = mapping_of(self.raw.get("windows"), "windows")
+            self._windows = {name: window_of(mapping_of(value, name)) for name, value in raw.items()}
         return self._windows
 
     def _name_for(self, forms: Sequence[str]) -> str | None:
@@ -182,14 +186,15 @@ class Catalogue:
         if self._exact is not None:
             return
         exact: dict[str, str] = {}
-        for position, (name, raw) in enumerate(self.models.items()):
+        for position, (name, value) in enumerate(self.models.items()):
+            raw = mapping_of(value, name)
             self._order[name] = position
-            if raw and raw.get("match"):
-                clause = raw["match"]
-                assert isinstance(clause, list)
+            if clause := raw.get("match"):
+                if not isinstance(clause, list):
+                    raise BadInput(f"{name}: found {clause!r} for match: a list was expected.")
                 self._clauses.append((position, name, clause))
                 continue
-            others = texts(raw["also"]) if raw and raw.get("also") else ()
+            others = texts(raw["also"]) if raw.get("also") else ()
             for other in (name, *others):
                 lowered = other.lower()
                 if "*" in lowered or "?" in lowered:
@@ -198,6 +203,15 @@ class Catalogue:
                     exact.setdefault(lowered, name)
         self._patterns.sort(key=lambda pair: -len(pair[0]))
         self._exact = exact
+
+
+def mapping_of(value: object, what: str) -> Raw:
+    """The value as a mapping, nothing being an empty one; ``BadInput`` otherwise."""
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, Mapping):
+        raise BadInput(f"{what}: found {str(value)[:60]!r} where a mapping was expected.")
+    return value
 
 
 def _flag(raw: Raw, key: str) -> bool:

@@ -5,14 +5,14 @@ reviewed file is used only while it agrees with the file it was made from.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from flatfare.core.errors import BadInput
-from flatfare.prices.catalogue import Catalogue, Trust
+from flatfare.prices.catalogue import Catalogue, Trust, mapping_of
 from flatfare.prices.names import provider_of
 from flatfare.prices.statement import Raw, texts
 
@@ -177,9 +177,10 @@ def exchange_rows(folder: Path = DATA) -> list[tuple[str, str, str, str]]:
     content = read_yaml(written, EXCHANGE_FILE)
     rows = []
     for currency, days in content.items():
-        assert isinstance(days, Sequence)
-        for row in days:
-            assert isinstance(row, Mapping)
+        for day in days if isinstance(days, list) else [days]:
+            row = mapping_of(day, f"{EXCHANGE_FILE}: {currency}")
+            if not {"from", "rate"} <= set(row):
+                raise BadInput(f"{EXCHANGE_FILE}: {currency}: a row has from and rate, found {sorted(row)}.")
             rows.append((currency, str(row["from"]), str(row["rate"]), str(row.get("source", ""))))
     return rows
 

@@ -258,7 +258,7 @@ class Schedule:
                 f"known, only its standard ones. Add them: flatfare prices add {self.provider}/{self.model} "
                 f"--tier {self.tier} --input … --output …"
             )
-        return _found(self, holding, at_us)
+        return _rated(self, holding, at_us)
 
     @property
     def currencies(self) -> frozenset[str]:
@@ -306,7 +306,7 @@ def _rank(item: Placed) -> tuple[int, int, int, int, int, int, int, int]:
     )
 
 
-def _found(schedule: Schedule, holding: Sequence[Placed], at_us: int) -> Found | Missing:
+def _rated(schedule: Schedule, holding: Sequence[Placed], at_us: int) -> Found | Missing:
     ordered = sorted(holding, key=_rank, reverse=True)
     plain = _chosen(ordered)
     multipliers = [item for item in ordered if item.statement.times is not None]

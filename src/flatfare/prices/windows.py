@@ -15,6 +15,8 @@ from flatfare.core.moments import datetime_of, micros_of
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_OF_DAY = 24 * 60
+DAY_US = 86_400_000_000
+QUARTER_US = 900_000_000
 
 _SPAN = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 
@@ -59,10 +61,15 @@ class Window:
         marks = sorted({minute for span in self.spans for minute in span} | {0})
         found = set()
         while day <= last:
+            noon = datetime(day.year, day.month, day.day, 12, tzinfo=zone)
             for mark in marks:
                 extra, minute = divmod(mark, MINUTES_OF_DAY)
                 local = datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=zone)
                 found.add(micros_of(local + timedelta(days=extra)))
+            if noon.utcoffset() != (noon - timedelta(days=1)).utcoffset():
+                # The clocks change: an hour is left out or comes twice, so look at every quarter of one.
+                start = micros_of(noon) - DAY_US
+                found.update(range(start, start + 2 * DAY_US, QUARTER_US))
             day += timedelta(days=1)
         return sorted(edge for edge in found if from_us < edge < until_us)
 
