@@ -1,21 +1,19 @@
 """Writes a page for each dialect from its module: its address, its endpoints, its traps.
 
-python docs/dialects.py            writes docs/dialects/*.md
-python docs/dialects.py --check    ends with 1 if a page is out of date
+python tools/write_dialect_pages.py            writes docs/dialects/*.md
+python tools/write_dialect_pages.py --check    ends with 1 if a page is out of date
 """
 
 import re
 import sys
 from pathlib import Path
 
+from flatfare.dialects.dialect import Dialect, Route
+from flatfare.dialects.recognition import dialects
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "src"))
-
-from flatfare.dialects.dialect import Dialect, Route  # noqa: E402
-from flatfare.dialects.recognition import dialects  # noqa: E402
-
-FOLDER = Path(__file__).resolve().parent / "dialects"
-MARK = "<!-- written by docs/dialects.py from src/flatfare/dialects; edit the module -->\n"
+FOLDER = ROOT / "docs" / "dialects"
+MARK = "<!-- written by tools/write_dialect_pages.py from src/flatfare/dialects; edit the module -->\n"
 
 
 def page(dialect: Dialect) -> str:
