@@ -23,7 +23,7 @@ from flatfare.store.adjustments import Correction
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake
 
-RECORDS_MAX = 20_000
+RECORDS_MAX = 10_000
 """About how many records one transaction takes at most: others write to the book too."""
 
 _INTENT_AS_TEXT = msgspec.json.Encoder()

@@ -12,7 +12,7 @@ from pathlib import Path
 from flatfare.gateway.folders import log_file, log_numbers
 from flatfare.gateway.frames import Scanned, salt_of, scan
 
-PORTION_BYTES = 4 << 20
+PORTION_BYTES = 2 << 20
 _SETTLE_S = 0.02
 
 
