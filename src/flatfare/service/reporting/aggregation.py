@@ -1,64 +1,75 @@
 """Aggregation: facts summed to the figures of groups, in one pass over them.
 
-The columns follow the fields of ``Figures``; a test holds them to that.
+First facts that stand alike (same group, state and gaps) are summed plainly, which is
+what costs time; then these few sums are put where they belong. The columns of
+``FIGURES`` are the fields of ``Figures``; a test holds them to that.
 """
 
 from flatfare.service.reporting.facts import ASSUMED, FAILED, OPEN, REVERSED, VERIFIED
 
 MATURED = f"state > {OPEN}"
+
+COSTED = """SELECT *,
+    CASE WHEN work IS NULL AND judged IS NULL AND rework IS NULL AND COALESCE(fixed, 0) = 0 THEN NULL
+         ELSE COALESCE(work, 0) + COALESCE(judged, 0) + COALESCE(rework, 0) + COALESCE(fixed, 0) END AS cost,
+    COALESCE(tokens_in + tokens_out > 0, FALSE) AS is_sized"""
+"""The select list that puts a fact's parts together: its cost, and whether its tokens are known."""
+
+ALIKE = ("state", "work_lacks", "judged_lacks", "rework_lacks", "is_sized")
+"""Beside the keys, what facts must have in common to be summed plainly."""
+
+_SUMMED = (
+    *("cost", "work", "judged", "rework", "fixed", "work_unknown_n", "judged_unknown_n"),
+    *("simulation", "simulation_unknown_n", "test", "test_unknown_n", "calls", "tokens_in", "tokens_out"),
+    *("computed", "computed_n", "reported", "reported_n", "tries"),
+    *("outside", "outside_n", "outside_unknown_n"),
+)
+PLAIN = {
+    "facts": "COUNT(*)",
+    "costed": "COUNT(cost)",
+    "called": "COUNT(calls)",
+    "squared": "SUM(CAST(cost AS HUGEINT) * cost)",
+    **{name: f"SUM({name})" for name in _SUMMED},
+}
+"""The plain sums."""
+
 _FAILURE = f"state IN ({FAILED}, {REVERSED})"
-_INFERENCE = "COALESCE(work, 0) + COALESCE(judged, 0)"
-_TOKENS = "tokens_in + tokens_out"
-
-COSTED = f"""SELECT *,
-    CASE WHEN work IS NULL AND judged IS NULL AND rework IS NULL AND fixed = 0 THEN NULL
-         ELSE {_INFERENCE} + COALESCE(rework, 0) + fixed END AS cost,
-    (work_lacks OR judged_lacks OR rework_lacks) AS lacks"""
-"""The select list that puts a fact's parts together: its cost, and whether it lacks any."""
-
-_PRICED = f"{MATURED} AND NOT work_lacks AND NOT judged_lacks AND {_TOKENS} > 0"
+_LACKING = "(work_lacks OR judged_lacks OR rework_lacks)"
+_PRICED = f"{MATURED} AND NOT work_lacks AND NOT judged_lacks AND is_sized"
 
 
-def _sum(sql: str, where: str = MATURED) -> str:
-    return f"SUM({sql}) FILTER (WHERE {where})"
-
-
-def _count(where: str) -> str:
-    return f"COUNT(*) FILTER (WHERE {where})"
-
-
-def _squared(state: str) -> str:
-    return _sum("CAST(cost AS HUGEINT) * cost", state)
+def _of(column: str, where: str = MATURED) -> str:
+    return f"SUM({column}) FILTER (WHERE {where})"
 
 
 FIGURES = {
-    "tasks": _count(MATURED),
-    "verified": _count(f"state = {VERIFIED}"),
-    "failed": _count(f"state = {FAILED}"),
-    "assumed": _count(f"state = {ASSUMED}"),
-    "reversed": _count(f"state = {REVERSED}"),
-    "open": _count(f"state = {OPEN}"),
-    "attempts": _sum("tries"),
-    "cost_nano": _sum("cost"),
-    "success_nano": _sum("cost", f"state = {VERIFIED}"),
-    "success_squared": _squared(f"state = {VERIFIED}"),
-    "failure_nano": _sum("cost", _FAILURE),
-    "failure_squared": _squared(_FAILURE),
-    "assumed_nano": _sum("cost", f"state = {ASSUMED}"),
-    "assumed_squared": _squared(f"state = {ASSUMED}"),
-    "costed_tasks": _count(f"{MATURED} AND cost IS NOT NULL"),
-    "unknown_cost_tasks": _count(f"{MATURED} AND lacks"),
-    "unknown_cost_calls": _sum(
-        "CASE WHEN work_lacks THEN work_unknown_n ELSE 0 END "
-        "+ CASE WHEN judged_lacks THEN judged_unknown_n ELSE 0 END"
+    "tasks": _of("facts"),
+    "verified": _of("facts", f"state = {VERIFIED}"),
+    "failed": _of("facts", f"state = {FAILED}"),
+    "assumed": _of("facts", f"state = {ASSUMED}"),
+    "reversed": _of("facts", f"state = {REVERSED}"),
+    "open": _of("facts", f"state = {OPEN}"),
+    "attempts": _of("tries"),
+    "cost_nano": _of("cost"),
+    "success_nano": _of("cost", f"state = {VERIFIED}"),
+    "success_squared": _of("squared", f"state = {VERIFIED}"),
+    "failure_nano": _of("cost", _FAILURE),
+    "failure_squared": _of("squared", _FAILURE),
+    "assumed_nano": _of("cost", f"state = {ASSUMED}"),
+    "assumed_squared": _of("squared", f"state = {ASSUMED}"),
+    "costed_tasks": _of("costed"),
+    "unknown_cost_tasks": _of("facts", f"{MATURED} AND {_LACKING}"),
+    "unknown_cost_calls": (
+        f"COALESCE({_of('work_unknown_n', f'{MATURED} AND work_lacks')}, 0) "
+        f"+ COALESCE({_of('judged_unknown_n', f'{MATURED} AND judged_lacks')}, 0)"
     ),
-    "verification_nano": _sum("judged"),
-    "unknown_verification_tasks": _count(f"{MATURED} AND judged_lacks"),
-    "rework_nano": _sum("rework"),
-    "unknown_rework_tasks": _count(f"{MATURED} AND rework_lacks"),
-    "fixed_nano": _sum("fixed"),
-    "open_nano": _sum("cost", f"state = {OPEN}"),
-    "unknown_open_tasks": _count(f"state = {OPEN} AND lacks"),
+    "verification_nano": _of("judged"),
+    "unknown_verification_tasks": _of("facts", f"{MATURED} AND judged_lacks"),
+    "rework_nano": _of("rework"),
+    "unknown_rework_tasks": _of("facts", f"{MATURED} AND rework_lacks"),
+    "fixed_nano": _of("fixed"),
+    "open_nano": _of("cost", f"state = {OPEN}"),
+    "unknown_open_tasks": _of("facts", f"state = {OPEN} AND {_LACKING}"),
     "outside_nano": "SUM(outside)",
     "outside_calls": "SUM(outside_n)",
     "unknown_outside_calls": "SUM(outside_unknown_n)",
@@ -66,21 +77,49 @@ FIGURES = {
     "unknown_simulation_calls": "SUM(simulation_unknown_n)",
     "test_nano": "SUM(test)",
     "unknown_test_calls": "SUM(test_unknown_n)",
-    "calls": _sum("calls"),
-    "called_tasks": _count(f"{MATURED} AND calls IS NOT NULL"),
-    "input_tokens": _sum("tokens_in"),
-    "output_tokens": _sum("tokens_out"),
-    "token_cost_nano": _sum(_INFERENCE, _PRICED),
-    "priced_tokens": _sum(_TOKENS, _PRICED),
-    "computed_nano": _sum("computed"),
-    "computed_calls": _sum("computed_n"),
-    "reported_nano": _sum("reported"),
-    "reported_calls": _sum("reported_n"),
+    "calls": _of("calls"),
+    "called_tasks": _of("called"),
+    "input_tokens": _of("tokens_in"),
+    "output_tokens": _of("tokens_out"),
+    "token_cost_nano": f"COALESCE({_of('work', _PRICED)}, 0) + COALESCE({_of('judged', _PRICED)}, 0)",
+    "priced_tokens": f"COALESCE({_of('tokens_in', _PRICED)}, 0) + COALESCE({_of('tokens_out', _PRICED)}, 0)",
+    "computed_nano": _of("computed"),
+    "computed_calls": _of("computed_n"),
+    "reported_nano": _of("reported"),
+    "reported_calls": _of("reported_n"),
 }
-"""The figures of a group as SQL over its facts."""
+"""The figures of a group as SQL over its plain sums."""
 
-PERCENTILES = f"quantile_disc(cost, [0.5, 0.9, 0.99]) FILTER (WHERE {MATURED} AND NOT lacks)"
-"""Cost per task at three ranks, over matured tasks whose cost is wholly known."""
+PERCENTILES = "quantile_disc(cost, [0.5, 0.9, 0.99])"
+"""Cost per task at three ranks: the smallest cost that at least so many tasks do not exceed."""
+
+RANKED = f"{MATURED} AND NOT {_LACKING} AND cost IS NOT NULL"
+"""The tasks that are ranked: matured, and their cost wholly known."""
 
 OUTSIDE = ("outside", "outside_n", "outside_unknown_n")
 """Columns of the rows that stand for calls outside tasks."""
+
+
+def grouped(facts: str, columns: list[str]) -> str:
+    """The query for the figures and percentiles of each group of facts, and of all (``is_total``)."""
+    plain = ", ".join(f"{sql} AS {name}" for name, sql in PLAIN.items())
+    figures = ", ".join(f"COALESCE({sql}, 0) AS {name}" for name, sql in FIGURES.items())
+    keys = "".join(f"{column}, " for column in columns)
+    listed = ", ".join(columns)
+    alike = ", ".join([*columns, *ALIKE])
+    is_total = f"GROUPING({listed}) > 0" if columns else "TRUE"
+    sets = f"GROUPING SETS (({listed}), ())" if columns else "()"
+    same = " AND ".join(
+        [
+            "sums.is_total = ranks.is_total",
+            *(f"sums.{name} IS NOT DISTINCT FROM ranks.{name}" for name in columns),
+        ]
+    )
+    return (
+        f"WITH facts AS ({COSTED} FROM ({facts})), "
+        f"alike AS MATERIALIZED (SELECT {alike}, {plain} FROM facts GROUP BY {alike}), "
+        f"sums AS (SELECT {keys}{is_total} AS is_total, {figures} FROM alike GROUP BY {sets}), "
+        f"ranks AS (SELECT {keys}{is_total} AS is_total, {PERCENTILES} AS percentiles FROM facts "
+        f"WHERE {RANKED} GROUP BY {sets}) "
+        f"SELECT sums.*, ranks.percentiles FROM sums LEFT JOIN ranks ON {same}"
+    )

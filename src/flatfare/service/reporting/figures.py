@@ -187,6 +187,11 @@ class Row:
         return half_even(self.cost_with_handoff_nano, self.verified)
 
     @property
+    def is_priced(self) -> bool:
+        """Enough succeeded, and enough is known, to print a cost per verified outcome."""
+        return self.figures.is_costed and self.verified >= MIN_SUCCESSES
+
+    @property
     def note(self) -> str | None:
         """What has to be said beside the cost per verified outcome."""
         if not self.n:

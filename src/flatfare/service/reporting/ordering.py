@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from flatfare.core.errors import BadUsage
+from flatfare.core.statistics import MIN_SUCCESSES
 from flatfare.service.reporting.figures import Row
 from flatfare.service.reporting.keys import PERIODS, TURN
 
@@ -26,6 +27,7 @@ def _per(above: str, below: str) -> str:
 
 
 _WITH_HANDOFF = "cost_nano + {handoff} * (failed + reversed)"
+_PRICED = f"costed_tasks > 0 AND verified >= {MIN_SUCCESSES}"
 _COSTED = "CASE WHEN costed_tasks > 0 THEN cost_nano END"
 _MEASURES = {
     "cost": _Measure(_COSTED, lambda row: row.cost_nano),
@@ -36,10 +38,8 @@ _MEASURES = {
     "open": _Measure("open", lambda row: row.figures.open),
     "success_rate": _Measure(_per("verified", "tasks"), lambda row: row.success_rate),
     "cost_per_verified_outcome": _Measure(
-        f"CASE WHEN costed_tasks > 0 THEN {_per(_WITH_HANDOFF, 'verified')} END",
-        lambda row: (
-            row.cost_with_handoff_nano / row.verified if row.verified and row.figures.is_costed else None
-        ),
+        f"CASE WHEN {_PRICED} THEN {_per(_WITH_HANDOFF, 'verified')} END",
+        lambda row: row.cost_with_handoff_nano / row.verified if row.is_priced else None,
         is_rising=True,
     ),
     "cost_per_attempt": _Measure(

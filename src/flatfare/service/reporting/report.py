@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flatfare.core.money import half_even
 from flatfare.service.reporting import aggregation, holdings, keys, ordering, outside, split, whole
 from flatfare.service.reporting.facts import Sources
 from flatfare.service.reporting.figures import Figures, Percentiles, Row
@@ -22,6 +23,38 @@ from flatfare.store.lake import Lake
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+SESSION = "session"
+_SPEND = "cost_nano + open_nano + outside_nano + simulation_nano + test_nano"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """All sessions of a report by session: how many, and what they cost each."""
+
+    n: int
+    spend_nano: int
+    spend: Percentiles
+
+    @staticmethod
+    def sql(session: list[str]) -> str:
+        """Three columns over all groups that have a session."""
+        if not session:
+            return "NULL, NULL, NULL"
+        which = f"FILTER (WHERE NOT is_total AND {session[0]} IS NOT NULL) OVER ()"
+        return f"COUNT(*) {which}, SUM({_SPEND}) {which}, quantile_disc({_SPEND}, [0.5, 0.9, 0.99]) {which}"
+
+    @classmethod
+    def of(cls, found: Sequence[object]) -> "Conversations":
+        """From these three columns."""
+        ranks = found[2] if isinstance(found[2], list) else (None, None, None)
+        return cls(int(str(found[0])), int(str(found[1] or 0)), Percentiles(*ranks))
+
+    @property
+    def mean_nano(self) -> int | None:
+        """What a conversation costs on average."""
+        return half_even(self.spend_nano, self.n) if self.n else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +74,7 @@ class Report:
     is_empty: bool  # the book holds nothing at all
     splits: tuple[str, ...]  # keys by whose calls a task may count in several rows
     left_out: int  # published aggregates that do not have the keys asked for
+    conversations: Conversations | None  # of a report by session
 
 
 def report(
@@ -93,6 +127,7 @@ def report(
         is_empty=answer.is_empty and not published and not left_out,
         splits=tuple(key.name for key in question.by if key.kind is Kind.CALL),
         left_out=left_out,
+        conversations=answer.conversations,
     )
 
 
@@ -129,6 +164,15 @@ class _Answer:
     total: Row
     groups: int
     is_empty: bool
+    conversations: Conversations | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    rows: list[Row]
+    total: Row | None  # of whole tasks; where tasks are split, it takes another look
+    groups: int  # how many rows there are without a limit
+    conversations: Conversations | None
 
 
 def _views(
@@ -148,15 +192,13 @@ def _answered(
     engine: "DuckDBPyConnection", book: Book, question: Question, order: ordering.Order, limit: int | None
 ) -> _Answer:
     sources = _sources(engine, book, question)
-    if any(_is_split(engine, key) for key in question.keys):
-        rows, groups, _ = _grouped(engine, sources, split.split_facts(sources), order, limit, is_whole=False)
-        total = _whole_total(engine, sources)
-        return _Answer(rows, total, groups, sources.holdings.is_empty)
-    whole.make_codes(engine, question)
-    raw = whole.raw_columns([key for key in question.keys if key.kind in (Kind.TASK, Kind.BOTH)])
-    facts = whole.whole_facts(sources, raw)
-    rows, groups, found = _grouped(engine, sources, facts, order, limit, is_whole=True)
-    return _Answer(rows, found or Row((), Figures()), groups, sources.holdings.is_empty)
+    is_whole = not any(_is_split(engine, key) for key in question.keys)
+    facts = whole.whole_facts(engine, sources) if is_whole else split.split_facts(sources)
+    found = _grouped(engine, sources, facts, order, limit, is_whole=is_whole)
+    total = found.total if is_whole else _whole_total(engine, sources)
+    return _Answer(
+        found.rows, total or Row((), Figures()), found.groups, sources.holdings.is_empty, found.conversations
+    )
 
 
 def _sources(engine: "DuckDBPyConnection", book: Book, question: Question) -> Sources:
@@ -207,34 +249,32 @@ def _grouped(
     limit: int | None,
     *,
     is_whole: bool,
-) -> tuple[list[Row], int, Row | None]:
-    """The rows, how many there are without the limit, and for whole tasks the total."""
+) -> _Groups:
     by = sources.question.by
     late = [at for at, key in enumerate(by) if not is_whole or key.kind in (Kind.PERIOD, Kind.OUTCOME)]
-    columns = [*(["code"] if is_whole else []), *(f"k{at}" for at in late)]
-    listed = ", ".join(columns)
-    sets = f"GROUP BY GROUPING SETS (({listed}), ())" if is_whole else f"GROUP BY {listed}"
-    is_total = "GROUPING(code) = 1" if is_whole else "FALSE"
-    named = ", ".join(f"{sql} AS {name}" for name, sql in aggregation.FIGURES.items())
-    outer = ", ".join(f"COALESCE({name}, 0) AS {name}" for name in aggregation.FIGURES)
+    columns = [*(["code"] if is_whole and by else []), *(f"k{at}" for at in late)]
+    groups = aggregation.grouped(_with_outside(sources, facts, is_whole=is_whole), columns)
     texts = [f"{_key_text(key, f'k{at}')} AS key{at}" for at, key in enumerate(by)]
-    join = " LEFT JOIN code_texts USING (code)" if is_whole else ""
+    shown = ", ".join([*texts, "is_total", "percentiles", *aggregation.FIGURES])
+    join = " LEFT JOIN code_texts USING (code)" if is_whole and by else ""
+    conversations = Conversations.sql([f"key{at}" for at, key in enumerate(by) if key.name == SESSION])
     statement = (
-        f"WITH groups AS MATERIALIZED (SELECT {listed}, {is_total} AS is_total, {named}, "
-        f"{aggregation.PERCENTILES} AS percentiles "
-        f"FROM ({aggregation.COSTED} FROM ({_with_outside(sources, facts, is_whole=is_whole)})) {sets}), "
-        f"shown AS (SELECT {', '.join([*texts, 'is_total', 'percentiles', outer])} FROM groups{join}) "
-        f"SELECT *, COUNT(*) FILTER (WHERE NOT is_total) OVER () FROM shown "
+        f"SELECT *, COUNT(*) FILTER (WHERE NOT is_total) OVER (), {conversations} "
+        f"FROM (SELECT {shown} FROM ({groups}){join}) "
         f"WHERE is_total OR {_is_there()} "
         f"ORDER BY is_total DESC, {order.sql(f'key{at}' for at in range(len(by)))}"
-        + (f" LIMIT {limit + is_whole}" if limit is not None else "")
+        + (f" LIMIT {limit + 1}" if limit is not None else "")
     )
     rows = engine.execute(statement).fetchall()
-    found = [_row(row, len(by)) for row in rows]
-    total = next((row for row, raw in zip(found, rows, strict=True) if raw[len(by)]), None)
-    groups = int(rows[0][-1]) if rows else 0
-    shown = [row for row, raw in zip(found, rows, strict=True) if not raw[len(by)]]
-    return shown, groups, replace(total, keys=()) if total else None
+    found = [(_row(row, len(by)), bool(row[len(by)])) for row in rows]
+    return _Groups(
+        rows=[row for row, is_total in found if not is_total],
+        total=next((replace(row, keys=()) for row, is_total in found if is_total), None),
+        groups=int(str(rows[0][-4])) if rows else 0,
+        conversations=Conversations.of(rows[0][-3:])
+        if rows and SESSION in (key.name for key in by)
+        else None,
+    )
 
 
 def _is_there() -> str:
@@ -261,23 +301,18 @@ def _row(row: tuple[object, ...], keys_n: int) -> Row:
     ranks = row[keys_n + 1]
     percentiles = Percentiles(*ranks) if isinstance(ranks, list) else Percentiles()
     texts = tuple(None if key is None else str(key) for key in row[:keys_n])
-    figures = Figures(*(int(str(value)) for value in row[keys_n + 2 : -1]))
+    figures = Figures(*(int(str(value)) for value in row[keys_n + 2 : -4]))
     return Row(texts, figures, percentiles)
 
 
-def _whole_total(engine: "DuckDBPyConnection", sources: Sources) -> Row:
+def _whole_total(engine: "DuckDBPyConnection", sources: Sources) -> Row | None:
     """Each task once, whatever groups it counts in."""
     question = replace(sources.question, by=())
     total = replace(sources, question=question)
-    order = ordering.Order(None, True)
-    if not any(_is_split(engine, key) for key in question.keys):
-        whole.make_codes(engine, question)
-        raw = whole.raw_columns([key for key in question.keys if key.kind in (Kind.TASK, Kind.BOTH)])
-        return _grouped(engine, total, whole.whole_facts(total, raw), order, None, is_whole=True)[2] or Row(
-            (), Figures()
-        )
-    rows, _, _ = _grouped(engine, total, split.split_facts(total), order, None, is_whole=False)
-    return rows[0] if rows else Row((), Figures())
+    is_whole = not any(_is_split(engine, key) for key in question.keys)
+    facts = whole.whole_facts(engine, total) if is_whole else split.split_facts(total)
+    found = _grouped(engine, total, facts, ordering.Order(None, True), None, is_whole=is_whole)
+    return found.total
 
 
 def _published_total(published: list[Row], handoff_nano: int) -> Row | None:

@@ -2,8 +2,8 @@
 
 A task's calls go each to their own group, and the task counts in every group where work
 or verification was done for it. What belongs to the task and to none of its calls (a
-total its source gave, rework) goes to its only group, or where it has several to the
-group without a value.
+total its source gave, rework) goes to the value that all its calls agree on, or where
+they do not to the group without a value.
 """
 
 from flatfare.service.reporting.facts import Costing, Sources, tasks_sql
@@ -63,25 +63,30 @@ def _tables(sources: Sources) -> str:
     sums = sources.call_sums(HEADLINE_PURPOSES)
     costing = Costing(sources, frozenset(sums))
     at_keys = [at for at, _ in _call_keys(sources)]
-    sole = "".join(f", CASE WHEN COUNT(*) = 1 THEN MIN(c{at}) END AS s{at}" for at in at_keys)
+    sole = "".join(
+        f", CASE WHEN COUNT(c{at}) = COUNT(is_home) AND MIN(c{at}) = MAX(c{at}) THEN MIN(c{at}) END AS s{at}"
+        for at in at_keys
+    )
     added = "".join(f", {'MIN' if name == 'first_at_us' else 'SUM'}({name}) AS {name}" for name in sums)
+    first = ", first_at_us" if sources.question.needs_moment else ""
     texts = {f"t{at}": key.of_task for at, key in enumerate(sources.question.keys) if _is_static(key)}
     selected = {
         "id": "COALESCE(t.id, c.task_id)",
         "state": "COALESCE(t.state, 0)",
         "moment": moment(sources),
-        "homes": "COALESCE(c.homes, 0)",
         **{name: f"t.{name}" for name in texts},
         **{f"s{at}": f"c.s{at}" for at in at_keys},
         **_own_amounts(costing),
     }
     body = ", ".join(f"{sql} AS {name}" for name, sql in selected.items())
     return f"""home AS MATERIALIZED ({_calls(sources, HEADLINE_PURPOSES, sums)}),
-        homes AS (SELECT task_id, COUNT(*) AS homes{added}{sole} FROM home GROUP BY task_id),
+        beside AS MATERIALIZED ({_calls(sources, _BESIDE, sources.call_sums(_BESIDE))}),
+        homes AS (
+            SELECT task_id{added}{sole} FROM (SELECT *, TRUE AS is_home FROM home
+                UNION ALL BY NAME SELECT task_id{first} FROM beside) GROUP BY task_id),
         task AS MATERIALIZED (
             SELECT {body} FROM ({tasks_sql(sources, texts)}) AS t
-            FULL JOIN homes AS c ON c.task_id = t.id{moved_join(sources, "c.task_id")}),
-        beside AS ({_calls(sources, _BESIDE, sources.call_sums(_BESIDE))})"""
+            FULL JOIN homes AS c ON c.task_id = t.id{moved_join(sources, "c.task_id")})"""
 
 
 def _own_amounts(costing: Costing) -> dict[str, str]:
@@ -151,13 +156,19 @@ def _keys(sources: Sources, of_call: str | None, purpose: str | None = None) -> 
 def _own(sources: Sources) -> str:
     """What the calls of each group cost, unless the task's own amount stands instead of them."""
     part = Costing(sources, frozenset(sources.call_sums(HEADLINE_PURPOSES)))
+    elsewhere = " OR ".join(
+        f"(c{at} IS DISTINCT FROM s{at}{f' AND t{at} IS NULL' if key.kind is Kind.BOTH else ''})"
+        for at, key in _call_keys(sources)
+        if key.name != PURPOSE
+    )
+    elsewhere = f"({elsewhere})" if elsewhere else "FALSE"
     figures = {"fixed": part.sum("fixed_nano"), "calls": f"{part.sum('work_n')} + {part.sum('judged_n')}"}
     for name in ("work", "judged"):
         own, unknown = f"own_{name}", part.sum(f"{name}_unknown")
         figures[name] = f"CASE WHEN {own} IS NULL THEN {part.amount(name, None)} END"
         # Where the task's own amount stands in another group, this group's share of it is not known.
         figures[f"{name}_lacks"] = (
-            f"CASE WHEN {own} IS NULL THEN {unknown} > 0 ELSE homes > 1 AND {part.sum(f'{name}_n')} > 0 END"
+            f"CASE WHEN {own} IS NULL THEN {unknown} > 0 ELSE {elsewhere} AND {part.sum(f'{name}_n')} > 0 END"
         )
         figures[f"{name}_unknown_n"] = unknown
     for name in ("computed", "reported"):

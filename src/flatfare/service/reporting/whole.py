@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 _RAW = {"path": "path", "name": "name", "session": "session", "source": "source"}
 
 
-def make_codes(engine: "DuckDBPyConnection", question: Question) -> None:
+def _make_codes(engine: "DuckDBPyConnection", question: Question) -> list[str]:
     """Number the distinct keys of tasks: ``raw_codes`` by their columns, ``code_texts`` by number.
 
     Number 0 stands for keys that are all not given, and for a task without a row.
+    Returns the columns of tasks that the codes are looked up by.
     """
     static = [key for key in question.keys if key.kind in (Kind.TASK, Kind.BOTH)]
-    raw = raw_columns(static)
+    raw = _raw_columns(static)
     values = {key: key.of_task for key in static}
     grouped = [key for key in static if key in question.by]
     texts = ", ".join(f"{values[key]} AS k{question.by.index(key)}" for key in grouped)
@@ -45,17 +46,22 @@ def make_codes(engine: "DuckDBPyConnection", question: Question) -> None:
         f"CREATE TEMP TABLE raw_codes AS SELECT {columns}passes, COALESCE(code, 0) AS code "
         f"FROM raw_values LEFT JOIN code_texts ON {matched or 'FALSE'}"
     )
+    return raw
 
 
-def raw_columns(keys: list[Key]) -> list[str]:
+def _raw_columns(keys: list[Key]) -> list[str]:
     """The columns of tasks that these keys are read from."""
     columns = ["labels" if key.label else _RAW[key.of_task] for key in keys]
     return list(dict.fromkeys(columns))
 
 
-def whole_facts(sources: Sources, raw: list[str]) -> str:
-    """One fact per task: its ``code``, its periods and outcome as ``k…``, its state, its figures."""
+def whole_facts(engine: "DuckDBPyConnection", sources: Sources) -> str:
+    """One fact per task: its ``code``, its periods and outcome as ``k…``, its state, its figures.
+
+    Makes the tables of codes first; ``code_texts`` says what a code stands for.
+    """
     question = sources.question
+    raw = _make_codes(engine, question)
     sums = sources.call_sums(sources.holdings.purposes)
     calls = _calls_per_task(sources, sums)
     coded = f"(SELECT tasks.*, code, passes FROM tasks JOIN raw_codes ON {_matched(raw)}) AS tasks"
