@@ -8,7 +8,7 @@ from flatfare.core import labels
 from flatfare.core.errors import BadInput
 
 keys = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,20}", fullmatch=True)
-values = st.text(st.characters(blacklist_categories=["Cc", "Cs"]), max_size=50)
+values = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=50)
 
 
 @given(st.dictionaries(keys, values, max_size=10))
