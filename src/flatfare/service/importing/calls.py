@@ -51,11 +51,10 @@ def read_calls(file: Readable, import_id: str) -> str:
 
 def _parsed(file: Readable) -> str:
     """Each field's value under its own name, and the row's identity."""
-    values = [f"{file.value(name)} AS {name}" for name in _READ]
-    values = [
-        f"CAST({value.rpartition(' AS ')[0]} AS {_type(value.rpartition(' AS ')[2])}) AS {value.rpartition(' AS ')[2]}"
-        for value in values
-    ]
+    sources = {name: file.value(name) for name in _READ}
+    if not file.mapping.has("provider"):
+        sources["provider"] = maker_of(f"CAST({file.value('model')} AS VARCHAR)")
+    values = [f"CAST({sql} AS {_type(name)}) AS {name}" for name, sql in sources.items()]
     at = file.value("at") if file.mapping.has("at") else str(file.order.at_us)
     if file.mapping.has("at") and file.order.at_us is not None:
         at = f"coalesce({at}, {file.order.at_us})"
@@ -114,7 +113,8 @@ def _read(file: Readable, import_id: str, contradictory: list[str]) -> str:
         {source} AS source, CAST('{import_id}' AS UUID) AS import_id, external_id,
         CAST(md5('task' || chr(31) || {source} || chr(31) || task_key) AS UUID) AS task_id,
         CAST(NULL AS UUID) AS attempt_id, session, turn, purpose,
-        coalesce(status_given, CASE WHEN http_status NOT BETWEEN 200 AND 299 THEN 'failed' END, 'ok') AS status,
+        coalesce(status_given, CASE WHEN http_status NOT BETWEEN 200 AND 299 THEN 'failed' END, 'ok')
+            AS status,
         http_status, CAST(NULL AS VARCHAR) AS delivery, provider, endpoint, model, model_asked, service_tier,
         region, is_stream, input, cache_read, cache_write, cache_write_5m, cache_write_1h,
         CAST(NULL AS BIGINT) AS tool_use_input, input_audio, CAST(NULL AS BIGINT) AS cache_read_audio,
@@ -124,7 +124,8 @@ def _read(file: Readable, import_id: str, contradictory: list[str]) -> str:
         given_nano, coalesce({zero}, false) AS is_bare_zero,
         CASE WHEN {zero} THEN {zero_why} ELSE unknown_why END AS given_reason,
         CASE WHEN {zero} THEN coalesce(digits, '0') ELSE digits END AS reported_digits,
-        CASE WHEN given_nano IS NOT NULL OR digits IS NOT NULL THEN {quoted(cost_column)} END AS reported_source,
+        CASE WHEN coalesce(CAST(given_nano AS VARCHAR), digits) IS NOT NULL THEN {quoted(cost_column)} END
+            AS reported_source,
         given_original_nano, given_currency, exchange_rate, labels,
         CAST(NULL AS VARCHAR) AS price_version,
         CAST(NULL AS VARCHAR) AS key_id, CAST(NULL AS VARCHAR) AS traits,
@@ -151,7 +152,47 @@ def _time_problem() -> str:
 def priced_calls(file: Readable, kept: str, book: PriceBook, cost_that_counts: str) -> str:
     """The relation of calls as the lake keeps them, from rows that were read."""
     columns = ", ".join(f"CAST({column.name} AS {column.lake_type}) AS {column.name}" for column in CALLS)
-    return f"SELECT {columns} FROM {costs.that_counts(costs.computed(file.engine, kept, book), cost_that_counts)}"
+    return (
+        f"SELECT {columns} FROM "
+        f"{costs.that_counts(costs.computed(file.engine, kept, book), cost_that_counts)}"
+    )
+
+
+_MAKERS = {
+    "openai": "gpt-|chatgpt-|o1|o3|o4|text-embedding-|davinci|babbage|whisper|tts-|ft:",
+    "anthropic": "claude",
+    "gemini": "gemini",
+    "mistral": "mistral|codestral|ministral|magistral|pixtral|devstral",
+    "deepseek": "deepseek-",
+    "xai": "grok",
+    "cohere": "command|embed-|rerank-",
+}
+"""How the names of a maker's own models begin."""
+
+
+def maker_of(model: str) -> str:
+    """Who makes the model of this name, in SQL; null where the name does not say. A slug names its own."""
+    cases = " ".join(
+        f"WHEN regexp_matches(lower({model}), '^({names})') THEN '{maker}'"
+        for maker, names in _MAKERS.items()
+    )
+    return f"CASE WHEN contains({model}, '/') THEN NULL {cases} END"
+
+
+def notes(file: Readable) -> list[str]:
+    """What a person should know of how these calls were read."""
+    said = []
+    if not file.mapping.has("provider") and file.mapping.has("model"):
+        said.append(
+            "No column names the provider: the maker of each model was taken, such as openai for gpt-…; "
+            "--set provider=NAME says otherwise."
+        )
+    if file.mapping.has("at") and file.order.at_us is not None:
+        said.append("Rows without a time were given that of --at.")
+    if file.mapping.has("cached_tokens", "cache_write_tokens") and "cached" not in file.mapping.switches:
+        where = overlaps_of(file.mapping).cached
+        said.append(f"Cached tokens were read as {where} the prompt's count; --set cached=… says otherwise.")
+    return said
 
 
 COMPARED = {
@@ -192,10 +233,16 @@ def differs(file: Readable) -> str:
     parts = [f"mine.{column} IS DISTINCT FROM theirs.{column}" for column in sorted(columns)]
     if file.mapping.has("cost"):
         mine = "CASE WHEN mine.is_bare_zero THEN NULL ELSE mine.given_nano END"
-        same = f"({mine}) IS NOT DISTINCT FROM theirs.reported_nano OR (mine.given_nano = 0 AND theirs.reported_nano = 0)"
+        same = (
+            f"({mine}) IS NOT DISTINCT FROM theirs.reported_nano OR (mine.given_nano = 0 AND "
+            "theirs.reported_nano = 0)"
+        )
         parts += [
             f"NOT ({same})",
-            "mine.given_original_nano IS DISTINCT FROM coalesce(theirs.original_nano, mine.given_original_nano)",
+            (
+                "mine.given_original_nano IS DISTINCT FROM coalesce(theirs.original_nano, "
+                "mine.given_original_nano)"
+            ),
         ]
     if file.mapping.labels:
         parts.append("mine.labels IS DISTINCT FROM theirs.labels")

@@ -36,7 +36,8 @@ def chained(engine: "DuckDBPyConnection", fresh: str, heads: str | None) -> str:
     start = "coalesce(heads.next_position, 0)" if heads else "0"
     head = f"coalesce(heads.hash, '{GENESIS}')" if heads else f"'{GENESIS}'"
     ranked = (
-        f"SELECT fresh.*, {start} AS start, {head} AS head, {SAID.replace('task_id', 'fresh.task_id')} AS said, "
+        f"SELECT fresh.*, {start} AS start, {head} AS head, {SAID.replace('task_id', 'fresh.task_id')} "
+        "AS said, "
         "row_number() OVER (PARTITION BY fresh.task_id ORDER BY at_us, line) - 1 AS rank "
         f"FROM {fresh} AS fresh {joined}"
     )

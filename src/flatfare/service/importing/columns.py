@@ -183,7 +183,7 @@ def _by_usual_names(
 
 
 def _usual(known_field: Field, present: list[SourceColumn], taken: set[str]) -> SourceColumn | None:
-    """The free column whose name ranks first among the field's usual names; a whole name before a stripped one."""
+    """The free column whose name ranks first among the field's; a whole name goes before a stripped one."""
     best: tuple[int, int, int] | None = None
     chosen = None
     for place, column in enumerate(present):

@@ -33,7 +33,10 @@ def bare_zero(order: Order, nano: str, model: str, no_tokens_used: str) -> str:
     """A predicate: the source's 0 is not known to be a price."""
     if order.zero_is_free:
         return "false"
-    return f"coalesce({nano} = 0 AND NOT ({no_tokens_used}) AND NOT coalesce({model} LIKE '%:free', false), false)"
+    return (
+        f"coalesce({nano} = 0 AND NOT ({no_tokens_used}) AND NOT coalesce({model} LIKE '%:free', "
+        "false), false)"
+    )
 
 
 def computed(engine: "DuckDBPyConnection", read: str, book: PriceBook) -> str:
@@ -55,9 +58,12 @@ def that_counts(priced: str, cost_that_counts: str) -> str:
             "WHEN computed_nano IS NOT NULL THEN 'computed' END"
         )
     return f"""(SELECT * EXCLUDE (original_nano, original_currency),
-        CASE WHEN given_original_nano IS NULL THEN original_nano ELSE given_original_nano END AS original_nano,
-        CASE WHEN given_original_nano IS NULL THEN original_currency ELSE given_currency END AS original_currency,
-        CASE cost_basis WHEN 'reported' THEN reported_nano WHEN 'computed' THEN computed_nano END AS cost_nano,
+        CASE WHEN given_original_nano IS NULL THEN original_nano ELSE given_original_nano END
+            AS original_nano,
+        CASE WHEN given_original_nano IS NULL THEN original_currency ELSE given_currency END
+            AS original_currency,
+        CASE cost_basis WHEN 'reported' THEN reported_nano WHEN 'computed' THEN computed_nano END
+            AS cost_nano,
         CASE cost_basis WHEN 'reported' THEN 'measured' WHEN 'computed' THEN computed_state ELSE 'unknown' END
             AS cost_state,
         CASE WHEN cost_basis IS NULL THEN coalesce(given_reason, computed_reason, 'no cost given')

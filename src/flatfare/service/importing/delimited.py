@@ -78,7 +78,8 @@ def _crooked(cells: list[str], width: int, record: _Record, table: TextTable) ->
     elif any(cells):
         table.reject(
             record.first,
-            f"The row has {len(cells)} cells where the header has {width}: is a separator or a quote missing?",
+            f"The row has {len(cells)} cells where the header has {width}: is a separator or a quote "
+            "missing?",
             _shown(record),
         )
 

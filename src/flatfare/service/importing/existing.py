@@ -88,7 +88,7 @@ def taken_back(kept: str, read: str) -> str:
 def load_known_tasks(
     book: Book, lake: Lake, engine: "DuckDBPyConnection", read: str, task: str, verifier: str | None
 ) -> bool:
-    """Make ``known_tasks`` and ``known_verdicts`` for the tasks that a file speaks of; False if there are none.
+    """Make ``known_tasks`` and ``known_verdicts`` for the tasks a file speaks of; False if there are none.
 
     ``task`` is the column of ``read`` that holds their ids. A known task comes with
     ``is_stub``, where only a verdict made it, and ``said``, the verifier's last word.
@@ -123,7 +123,8 @@ def make_nothing_known(engine: "DuckDBPyConnection", read: str) -> None:
     engine.execute(f"CREATE TEMP TABLE spoken_of AS SELECT DISTINCT task_id AS id FROM {read}")
     _make_known_verdicts(engine, None)
     engine.execute(
-        f"CREATE TEMP TABLE known_tasks AS SELECT *, false AS is_stub, '' AS said FROM (SELECT {_nothing(TASKS)})"
+        "CREATE TEMP TABLE known_tasks AS SELECT *, false AS is_stub, '' AS said FROM (SELECT "
+        f"{_nothing(TASKS)})"
     )
 
 
@@ -160,7 +161,7 @@ def _all_rows(
 
 
 def load_known_calls(book: Book, lake: Lake, engine: "DuckDBPyConnection") -> None:
-    """Make ``call_tasks``: of tasks in ``spoken_of`` that calls belong to, when they ran and by which model."""
+    """Make ``call_tasks``: when the calls of the tasks in ``spoken_of`` ran, and by which model."""
     parts = []
     if book.value("SELECT count(*) FROM calls"):
         rows = book.stream(f"SELECT {names(CALLS)} FROM calls WHERE task_id IS NOT NULL")

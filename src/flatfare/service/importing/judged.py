@@ -1,4 +1,4 @@
-"""Tasks and verdicts on their way into the lake: new rows, newer versions, and verdicts behind their heads."""
+"""Tasks and verdicts on their way into the lake: new rows, newer versions, verdicts behind their heads."""
 
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,8 @@ def land_tasks(file: Readable, landing: Landing, kept: str, *, has_known: bool, 
         "ON theirs.id = mine.id WHERE theirs.said IS DISTINCT FROM mine.judgement)"
     )
     engine.execute(
-        f"CREATE TEMP TABLE fresh_verdicts AS SELECT * FROM {_verdicts_of(file, spoken, 'heads', 'verdict_at_us')}"
+        "CREATE TEMP TABLE fresh_verdicts AS SELECT * FROM "
+        f"{_verdicts_of(file, spoken, 'heads', 'verdict_at_us')}"
     )
     rows = chained(engine, "fresh_verdicts", "heads")
     fold_outcomes(engine, all_verdicts(), "(SELECT id AS task_id FROM kept_tasks WHERE outcome = 'assumed')")
@@ -102,9 +103,9 @@ def _merged(file: Readable) -> str:
 
 
 def land_verdicts(file: Readable, landing: Landing, kept: str, import_id: str) -> int:
-    """Write the verdicts of a file, and a newer version of each task they speak of; returns how many tasks were made.
+    """Write the verdicts of a file, and a newer version of each task they speak of.
 
-    A task that is only known by its calls, or not at all, is made.
+    A task that is only known by its calls, or not at all, is made; returns how many were.
     """
     engine = file.engine
     engine.execute(f"CREATE TEMP TABLE fresh_verdicts AS SELECT * FROM {kept}")
@@ -144,7 +145,8 @@ def _judged(import_id: str, source: str) -> str:
     )
     return (
         f"SELECT {_COLUMNS} FROM (SELECT {columns} FROM (SELECT task_id, any_value(task_key) AS task_key, "
-        "arg_min(task_labels, line) AS labels, min(at_us) AS first_at_us FROM fresh_verdicts GROUP BY task_id) "
+        "arg_min(task_labels, line) AS labels, min(at_us) AS first_at_us FROM fresh_verdicts GROUP BY "
+        "task_id) "
         "AS spoken LEFT JOIN known_tasks AS theirs ON theirs.id = spoken.task_id "
         "LEFT JOIN call_tasks ON call_tasks.task_id = spoken.task_id "
         "LEFT JOIN outcomes ON outcomes.task_id = spoken.task_id)"

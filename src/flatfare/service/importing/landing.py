@@ -99,7 +99,8 @@ class ImportRow:
     def insert(self, book: Book, now_us: int) -> None:
         """Write it; call it inside the landing's transaction."""
         book.execute(
-            "INSERT INTO imports (id, kind, source, file, file_hash, settings, rows_read, rows_new, rows_known, "
+            "INSERT INTO imports (id, kind, source, file, file_hash, settings, rows_read, rows_new, "
+            "rows_known, "
             "rows_rejected, at_us, url, licence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self.id,

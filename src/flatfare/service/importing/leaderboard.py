@@ -277,7 +277,8 @@ def _fate(
         if seen[key][_COMPARED] == row[_COMPARED]:
             return "known"
         raise BadInput(
-            f"Found {row[3]!r} on {str(row[1]) or 'this benchmark'!r} a second time with other figures: what tells "
+            f"Found {row[3]!r} on {str(row[1]) or 'this benchmark'!r} a second time with other figures: "
+            "what tells "
             "them apart? Name it with --map path=column+column or --map label.x=COLUMN."
         )
     if key not in known:
@@ -292,7 +293,10 @@ def _fate(
 def _notes(file: Readable, rows: list[_Cells], scale: _Scale) -> Iterable[str]:
     if file.mapping.has("rate"):
         meant = "percent" if scale.divisor == 100 else "fractions of 1"
-        yield f"Rates in {file.mapping.fields['rate'].says()!r} were read as {meant} (--set rate=… says otherwise)."
+        yield (
+            f"Rates in {file.mapping.fields['rate'].says()!r} were read as {meant} (--set rate=… says "
+            "otherwise)."
+        )
     both = file.mapping.has("rate") and file.mapping.has("successes")
     if both and not {"successes", "rate"} & {*file.order.maps, *file.order.fixed}:
         differing = sum(_disagree(cells, scale) for cells in rows)

@@ -43,9 +43,11 @@ def number_repeats(file: Readable, key: str | None) -> None:
         )
         engine.execute(
             "CREATE TEMP TABLE repeats AS SELECT line, row_number() OVER same - 1 AS number, "
-            "content, first_value(content) OVER same AS first_content, first_value(line) OVER same AS first_line "
+            "content, first_value(content) OVER same AS first_content, first_value(line) OVER same AS "
+            "first_line "
             f"FROM (SELECT line, {exact} AS exact, md5({file.content()}) AS content FROM {file.relation()} "
-            f"WHERE {hashed} IN (SELECT hashed FROM repeated)) WINDOW same AS (PARTITION BY exact ORDER BY line)"
+            f"WHERE {hashed} IN (SELECT hashed FROM repeated)) WINDOW same AS (PARTITION BY exact ORDER "
+            "BY line)"
         )
         engine.execute("DELETE FROM repeats WHERE number = 0")
         engine.execute("DROP TABLE repeated")
@@ -76,7 +78,8 @@ def mark_repeated_ids(engine: "DuckDBPyConnection", key: str, read: str, what: s
     ``read`` has ``key``, the source's own id, null where it gives none.
     """
     reason = (
-        f"'Found the {what} ' || {key} || ' a second time, with other content than in {place} ' || first_line "
+        f"'Found the {what} ' || {key} || ' a second time, with other content than in {place} ' || "
+        "first_line "
         f"|| ': is it the whole key? Several columns make one with --map {what}=column+column.'"
     )
     if not has_repeats(engine):
@@ -100,7 +103,8 @@ def mark_known(
     """Mark the rows that are here already: known where they say the same, else updates or rejects.
 
     ``existing`` is a relation with ``id``, perhaps in several revisions: what one of them
-    says was said before. ``differs`` compares ``mine`` and ``theirs``, and ``updates`` says of ``theirs`` whether other content is taken.
+    says was said before. ``differs`` compares ``mine`` and ``theirs``, and ``updates`` says
+    of ``theirs`` whether other content is taken.
     """
     reason = (
         f"'This {what} was imported before with other content: "
@@ -108,7 +112,8 @@ def mark_known(
     )
     with translated("Comparing with what is known"):
         engine.execute(
-            "INSERT INTO marks SELECT line, CASE WHEN changed AND taken THEN 'update' WHEN changed THEN 'rejected' "
+            "INSERT INTO marks SELECT line, CASE WHEN changed AND taken THEN 'update' WHEN changed "
+            "THEN 'rejected' "
             f"ELSE 'known' END, CASE WHEN changed AND NOT taken THEN {reason} END "
             f"FROM (SELECT mine.line, bool_and({differs}) AS changed, bool_or({updates}) AS taken "
             f"FROM {read} AS mine JOIN {existing} AS theirs ON mine.id = theirs.id GROUP BY mine.line) "
@@ -128,7 +133,10 @@ def unmarked(engine: "DuckDBPyConnection", read: str, *, with_updates: bool = Tr
     if not _count(engine, "SELECT count(*) FROM marks"):
         return read
     but = " WHERE fate <> 'update'" if with_updates else ""
-    return f"(SELECT * FROM {read} AS kept WHERE NOT EXISTS (SELECT 1 FROM (SELECT line FROM marks{but}) AS m WHERE m.line = kept.line))"
+    return (
+        f"(SELECT * FROM {read} AS kept WHERE NOT EXISTS (SELECT 1 FROM (SELECT line FROM marks{but}) "
+        "AS m WHERE m.line = kept.line))"
+    )
 
 
 def _count(engine: "DuckDBPyConnection", query: str) -> int:

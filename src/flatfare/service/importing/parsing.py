@@ -1,4 +1,4 @@
-"""How a value of the file becomes a value of ours: a short cut in SQL, and the core's own reader for the rest.
+"""How a value of the file becomes ours: a short cut in SQL, and the core's own reader for the rest.
 
 The short cut takes only what it provably reads as the core would. Every other text is
 read by the core, each distinct one once, and what the core refuses becomes the row's
@@ -21,7 +21,8 @@ from flatfare.store.engine import quoted
 
 _NOTHING = "('', 'null', 'none', 'nan', 'n/a', 'na', '-', '—', 'undefined', 'nat', '<na>')"
 _INTEGERS = {
-    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
+    "UINTEGER", "UBIGINT", "UHUGEINT",
 }  # fmt: skip
 _FLOATS = {"FLOAT", "DOUBLE"}
 _YEAR_2000_S = 946_684_800
@@ -253,7 +254,8 @@ def _nano_of_double(double: str) -> str:
     nearer than 1e-3 to a half, and what is larger, is left to the core.
     """
     return (
-        f"CASE WHEN {double} >= 0 AND {double} < 1000 AND abs({double} * 1e9 - floor({double} * 1e9) - 0.5) > 1e-3 "
+        f"CASE WHEN {double} >= 0 AND {double} < 1000 AND abs({double} * 1e9 - floor({double} * 1e9) - "
+        "0.5) > 1e-3 "
         f"THEN CAST(round_even({double} * 1e9, 0) AS BIGINT) END"
     )
 

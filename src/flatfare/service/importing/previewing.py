@@ -71,6 +71,9 @@ def _shown(file: Readable, name: str, cell: str | None) -> str | None:
 def _notes(file: Readable) -> list[str]:
     if file.order.kind == "calls":
         return [
-            f"Read with {overlaps_of(file.mapping).says()}; --set cached=… and --set reasoning=… say otherwise."
+            (
+                f"Read with {overlaps_of(file.mapping).says()}; --set cached=… and --set reasoning=… say "
+                "otherwise."
+            )
         ]
     return []

@@ -7,6 +7,7 @@ an earlier run behind.
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ def write_rejects(file: Readable, path: Path) -> tuple[int, tuple[str, ...]]:
             aside.unlink()
             path.unlink(missing_ok=True)
     except OSError as problem:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
         if not _has_rejects(file):
             return 0, ()
         raise StoreFailure(

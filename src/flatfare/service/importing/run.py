@@ -88,7 +88,7 @@ def import_file(
                 before = land.imported_before(stores.book, order, source.sha256())
             if before:
                 return Imported(source.name, order.kind, already_at_us=int(before[0] or 0))
-            with engine_in(folder) as engine:
+            with translated(f"Importing {source.name}"), engine_in(folder) as engine:
                 file = _opened_rows(engine, source, order, on_progress)
                 return _import(stores, source, file, folder, now_us, rejects)
 
@@ -127,7 +127,7 @@ def _import(
     path = rejects_path(source.name, rejects)
     CHECKS[file.order.kind](file, source.name)
     version = source.sha256()[:12] if file.order.kind in ("tasks", "verdicts") else ""
-    with land.landing(stores.lake, folder, import_id) as landing, translated(f"Importing {source.name}"):
+    with land.landing(stores.lake, folder, import_id) as landing:
         counts, more = _landed(stores, file, landing, version, now_us)
         reasons: tuple[str, ...] = ()
         _, reasons = write_rejects(file, path)
@@ -236,13 +236,16 @@ def _calls(stores: Stores, file: Readable, landing: land.Landing) -> Tally:
 def _notes(file: Readable) -> Iterator[str]:
     """What a person should know of how the file was read, once."""
     yield from file.notes
+    if file.order.kind == "calls":
+        yield from calls.notes(file)
     if file.order.kind == "tasks" and (said := tasks.time_note(file)):
         yield said
     unused = file.mapping.unused
     if unused:
         shown = ", ".join(unused[:12]) + (f" and {len(unused) - 12} more" if len(unused) > 12 else "")
         yield (
-            f"Not read: {shown}. Map one with --map FIELD={unused[0]}, keep all as labels with --keep-unknown."
+            f"Not read: {shown}. Map one with --map FIELD={unused[0]}, keep all as labels with "
+            "--keep-unknown."
         )
     unzoned = file.unzoned()
     if unzoned and file.engine.execute(f"SELECT 1 FROM {file.base} WHERE {unzoned} LIMIT 1").fetchone():

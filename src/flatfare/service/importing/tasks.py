@@ -124,7 +124,10 @@ def evidence_of(file: Readable) -> str:
 
 def _read(file: Readable, import_id: str, version: str) -> str:
     source = quoted(file.order.source)
-    used = "coalesce(input_tokens, output_tokens, calls) IS NOT NULL AND coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(calls, 0) = 0"
+    used = (
+        "coalesce(input_tokens, output_tokens, calls) IS NOT NULL AND coalesce(input_tokens, 0) + "
+        "coalesce(output_tokens, 0) + coalesce(calls, 0) = 0"
+    )
     zero = costs.bare_zero(file.order, "cost_nano", "path", used)
     why = quoted(costs.zero_reason(file, "input_tokens", "output_tokens"))
     reason = ", ".join(["problem", "NULL"])
@@ -155,7 +158,8 @@ def _rework(nano_per_hour: int | None) -> str:
     exact = f"CAST(rework_ms AS HUGEINT) * {nano_per_hour}"
     hour = 3_600_000
     return (
-        f"CAST(({exact}) // {hour} + CASE WHEN 2 * (({exact}) % {hour}) > {hour} OR (2 * (({exact}) % {hour}) = "
+        f"CAST(({exact}) // {hour} + CASE WHEN 2 * (({exact}) % {hour}) > {hour} OR (2 * (({exact}) % "
+        f"{hour}) = "
         f"{hour} AND (({exact}) // {hour}) % 2 = 1) THEN 1 ELSE 0 END AS BIGINT)"
     )
 

@@ -82,7 +82,8 @@ def lines(stream: BinaryIO, encoding: str, bytes_max: int) -> Iterator[Line]:
             yield Line(
                 number,
                 start,
-                f"The line is longer than {bytes_max >> 20 or bytes_max} {'MB' if bytes_max >> 20 else 'bytes'}: no record has that size.",
+                f"The line is longer than {bytes_max >> 20 or bytes_max} "
+                f"{'MB' if bytes_max >> 20 else 'bytes'}: no record has that size.",
             )
             continue
         if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
@@ -106,7 +107,8 @@ def _decoded(raw: bytes, number: int, encoding: str) -> Line:
         return Line(
             number,
             text,
-            f"The line is not {encoding.upper()} (byte 0x{raw[problem.start]:02X} at column {problem.start + 1}): "
+            f"The line is not {encoding.upper()} (byte 0x{raw[problem.start]:02X} at column "
+            f"{problem.start + 1}): "
             "save the file as UTF-8, or name its encoding with --encoding latin-1.",
         )
 

@@ -78,7 +78,10 @@ def _reasoning_is_outside(mapping: FileMapping) -> bool:
 
 def leaves(overlaps: Overlaps) -> dict[str, str]:
     """Each leaf in SQL over the parsed counts, null where the file says nothing of it."""
-    written = "greatest(coalesce(cache_write_tokens, 0) - coalesce(cache_write_5m_tokens, 0) - coalesce(cache_write_1h_tokens, 0), 0)"
+    written = (
+        "greatest(coalesce(cache_write_tokens, 0) - coalesce(cache_write_5m_tokens, 0) - "
+        "coalesce(cache_write_1h_tokens, 0), 0)"
+    )
     cached = ("cached_tokens", "cache_write_of_prompt") if overlaps.cached == "inside" else ()
     reasoning = ("reasoning_tokens",) if overlaps.reasoning == "inside" else ()
     return {
@@ -95,7 +98,10 @@ def leaves(overlaps: Overlaps) -> dict[str, str]:
     }
 
 
-CACHE_WRITTEN = "greatest(coalesce(cache_write_tokens, 0), coalesce(cache_write_5m_tokens, 0) + coalesce(cache_write_1h_tokens, 0))"
+CACHE_WRITTEN = (
+    "greatest(coalesce(cache_write_tokens, 0), coalesce(cache_write_5m_tokens, 0) + "
+    "coalesce(cache_write_1h_tokens, 0))"
+)
 """All tokens written to the cache: the total, or its parts where they say more."""
 
 
@@ -106,12 +112,19 @@ def _less(whole: str, *parts: str) -> str:
 def contradictions(overlaps: Overlaps) -> list[str]:
     """What in a row's counts cannot be, in SQL, null where all is well."""
     return [
-        "CASE WHEN input < 0 THEN 'Found ' || (coalesce(cached_tokens, 0) + cache_write_of_prompt) || "
-        "' cached tokens in a prompt of ' || prompt_tokens || ': they cannot be part of it. If the source "
-        "counts them beside it, say --set cached=outside.' END",
-        "CASE WHEN output < 0 THEN 'Found ' || coalesce(reasoning_tokens, 0) || ' reasoning tokens in an answer "
-        "of ' || completion_tokens || ': they cannot be part of it. If the source counts them beside it, say "
-        "--set reasoning=outside.' END",
+        (
+            "CASE WHEN input < 0 THEN 'Found ' || (coalesce(cached_tokens, 0) + cache_write_of_prompt) || "
+            "' cached tokens in a prompt of ' || prompt_tokens || ': they cannot be part of it. If the "
+            "source "
+            "counts them beside it, say --set cached=outside.' END"
+        ),
+        (
+            "CASE WHEN output < 0 THEN 'Found ' || coalesce(reasoning_tokens, 0) || ' reasoning tokens in "
+            "an answer "
+            "of ' || completion_tokens || ': they cannot be part of it. If the source counts them "
+            "beside it, say "
+            "--set reasoning=outside.' END"
+        ),
     ]
 
 
@@ -120,4 +133,7 @@ def tokens_given(file: Readable) -> str:
     given = [name for name in COUNTS if file.mapping.has(name)]
     if not given:
         return "false"
-    return f"coalesce({', '.join(given)}) IS NOT NULL AND {' + '.join(f'coalesce({name}, 0)' for name in given)} = 0"
+    return (
+        f"coalesce({', '.join(given)}) IS NOT NULL AND "
+        f"{' + '.join(f'coalesce({name}, 0)' for name in given)} = 0"
+    )

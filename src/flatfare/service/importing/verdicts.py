@@ -14,7 +14,8 @@ def check_columns(file: Readable, name: str) -> None:
     for needed, what in (("task", "which task was judged"), ("result", "what was found")):
         if not file.mapping.has(needed):
             raise BadInput(
-                f"{name} has no column that says {what}. It has: {columns}. Name it with --map {needed}=COLUMN."
+                f"{name} has no column that says {what}. It has: {columns}. Name it with --map "
+                f"{needed}=COLUMN."
             )
     if "at" not in file.mapping.fields and file.order.at_us is None:
         raise BadInput(
@@ -23,7 +24,8 @@ def check_columns(file: Readable, name: str) -> None:
         )
     if not file.mapping.has("verifier") and file.order.verifier is None:
         raise BadInput(
-            f"{name} has no column that says who judged. Name it with --map verifier=COLUMN, or say --verifier NAME."
+            f"{name} has no column that says who judged. Name it with --map verifier=COLUMN, or say "
+            "--verifier NAME."
         )
 
 
@@ -41,7 +43,8 @@ def read_verdicts(file: Readable, import_id: str, version: str) -> str:
         [file.value("at"), str(file.order.at_us)] if file.order.at_us is not None else [file.value("at")]
     )
     file.engine.execute(f"""CREATE TEMP VIEW read AS SELECT *, coalesce(problem,
-        {_missing("task_key", "task")}, {_missing("judgement", "result")}, {_missing("at_us", "time")}) AS reason
+        {_missing("task_key", "task")}, {_missing("judgement", "result")},
+        {_missing("at_us", "time")}) AS reason
         FROM (SELECT raw.line AS line, CAST({key or "NULL"} AS VARCHAR) AS external_id,
         {verdict_id(file.order.source, own_key)} AS id, {file.value("task")} AS task_key,
         CAST(md5('task' || chr(31) || {source} || chr(31) || {file.value("task")}) AS UUID) AS task_id,

@@ -11,18 +11,25 @@ Words = tuple[object, ...]
 """What is read from one text: the value, more values, and a problem or None."""
 
 _VERIFIED = (
-    "verified pass passed success succeeded successful resolved solved correct true yes y done complete completed "
-    "accepted accept approved satisfied satisfactory compliant good win won ok fixed 1 t valid right positive up "
+    "verified pass passed success succeeded successful resolved solved correct true yes y done "
+    "complete completed "
+    "accepted accept approved satisfied satisfactory compliant good win won ok fixed 1 t valid right "
+    "positive up "
     "resolved_full full_resolution"
 )
 _FAILED = (
-    "failed fail failure error errored unresolved unsolved incorrect false no n incomplete rejected reject declined "
-    "unsatisfied unsatisfactory noncompliant non_compliant bad loss lost timeout timed_out crashed 0 f invalid wrong "
+    "failed fail failure error errored unresolved unsolved incorrect false no n incomplete rejected "
+    "reject declined "
+    "unsatisfied unsatisfactory noncompliant non_compliant bad loss lost timeout timed_out crashed 0 f "
+    "invalid wrong "
     "negative down not_resolved not_solved partial partially_satisfied partially_resolved partially_correct "
     "cancelled canceled aborted abandoned empty_patch empty_generation reversed refunded reopened"
 )
 _ASSUMED = "assumed assumed_resolution presumed closed_in_silence"
-_OPEN = "open pending in_progress running queued unknown not_run skipped abstain abstained undetermined unverified not_evaluated"
+_OPEN = (
+    "open pending in_progress running queued unknown not_run skipped abstain abstained undetermined "
+    "unverified not_evaluated"
+)
 
 OUTCOMES = {
     **dict.fromkeys(_VERIFIED.split(), "verified"),
@@ -107,17 +114,23 @@ def read_outcome(text: str, pass_at: Decimal | None) -> Words:
     """
     number = _number(text)
     if number is not None and (pass_at is not None or number not in (0, 1)):
-        if pass_at is None and not 0 <= number <= 1:
+        if pass_at is None and number > 1:
             return (
                 None,
-                f"Found the score {text[:60]!r} as an outcome: say from where it is a pass, --pass-at NUMBER.",
+                (
+                    f"Found the score {text[:60]!r} as an outcome: say from where it is a pass, --pass-at "
+                    "NUMBER."
+                ),
             )
         return ("verified" if number >= (1 if pass_at is None else pass_at) else "failed"), None
     found = OUTCOMES.get(_word(text)) if number is None else OUTCOMES[str(int(number))]
     if found is None:
         return (
             None,
-            f"Found the outcome {text[:60]!r}, which is not known: --value outcome:{text[:60]}=verified (or failed, open) says what it means.",
+            (
+                f"Found the outcome {text[:60]!r}, which is not known: --value outcome:{text[:60]}=verified "
+                "(or failed, open) says what it means."
+            ),
         )
     return found, None
 
@@ -139,7 +152,10 @@ def read_purpose(text: str) -> Words:
     if found is None:
         return (
             None,
-            f"Found the purpose {text[:60]!r}: it is work, verification, simulation or test; --value purpose:{text[:60]}=work says which.",
+            (
+                f"Found the purpose {text[:60]!r}: it is work, verification, simulation or test; --value "
+                f"purpose:{text[:60]}=work says which."
+            ),
         )
     return found, None
 
@@ -157,7 +173,10 @@ def read_status(text: str) -> Words:
     if found is None:
         return (
             None,
-            f"Found the status {text[:60]!r}: it is ok, failed, cancelled, refused or cached; --value status:{text[:60]}=ok says which.",
+            (
+                f"Found the status {text[:60]!r}: it is ok, failed, cancelled, refused or cached; --value "
+                f"status:{text[:60]}=ok says which."
+            ),
         )
     return found, None
 
@@ -178,8 +197,10 @@ def read_flag(text: str) -> Words:
 
 def read_kind(text: str) -> Words:
     """(kind, problem) of a verifier's kind."""
-    known = {"code": "code", "test": "code", "tests": "code", "model": "model", "llm": "model", "human": "human",
-             "person": "human", "customer": "customer", "user": "customer", "signal": "signal"}  # fmt: skip
+    known = {
+        "code": "code", "test": "code", "tests": "code", "model": "model", "llm": "model", "human": "human",
+        "person": "human", "customer": "customer", "user": "customer", "signal": "signal",
+    }  # fmt: skip
     found = known.get(_word(text))
     if found is None:
         return None, f"Found the verifier kind {text[:60]!r}: it is code, model, human, customer or signal."

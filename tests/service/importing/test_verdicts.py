@@ -1,0 +1,96 @@
+"""Verdicts join the chain of their task, whenever they come, and its outcome is folded anew."""
+
+from flatfare.core.chain import GENESIS
+from flatfare.core.identity import derived
+from tests.service.importing.bringing import Place
+
+HEAD = "task_id,verifier,result,at\n"
+
+
+def task(place: Place, columns: str = "outcome, version") -> tuple[object, ...]:
+    return place.row(f"SELECT {columns} FROM tasks")
+
+
+def test_a_verdict_for_a_task_that_is_not_known_makes_it(place: Place) -> None:
+    result = place.text("verdicts", HEAD + "t1,tests,pass,2026-01-01T00:00:00Z\n")
+    assert (result.new, result.more["tasks_made"]) == (1, 1)
+    assert task(place, "external_id, outcome, version") == ("t1", "verified", 0)
+
+
+def test_a_verdict_for_a_task_that_only_has_calls_makes_it_from_them(place: Place) -> None:
+    calls = "task_id,prompt_tokens,completion_tokens,model,timestamp\nt1,5,5,gpt-4o,2025-12-31T00:00:00Z\n"
+    place.text("calls", calls, "calls.csv")
+    place.text("verdicts", HEAD + "t1,tests,fail,2026-01-01T00:00:00Z\n")
+    assert task(place, "outcome, path, opened_at_us") == ("failed", "gpt-4o", 1_767_139_200_000_000)
+
+
+def test_a_verdict_on_a_sealed_task_is_a_newer_version(place: Place) -> None:
+    place.text("tasks", "task_id,success,cost\nt1,true,1.5\n", "tasks.csv", at_us=1_767_000_000_000_000)
+    place.text("verdicts", HEAD + "t1,auditor,fail,2026-02-01T00:00:00Z\n")
+    assert task(place, "outcome, version, given_nano") == ("reversed", 1, 1_500_000_000)
+    positions = place.rows("SELECT position, verifier FROM verdicts ORDER BY position")
+    assert positions == [(0, "source:success"), (1, "auditor")]
+    assert place.is_sound()
+
+
+def test_many_verdicts_of_one_task_are_chained_in_order(place: Place) -> None:
+    rows = "".join(f"t{n % 2},judge-{n},pass,2026-01-01T00:00:{n:02}Z\n" for n in range(20))
+    place.text("verdicts", HEAD + rows)
+    place.text("verdicts", HEAD + "t0,judge-x,fail,2026-01-02T00:00:00Z\n", "more.csv")
+    assert place.row(
+        "SELECT COUNT(*), MAX(position) FROM verdicts WHERE previous_hash <> '" + GENESIS + "'"
+    ) == (19, 10)
+    assert place.rows("SELECT external_id, outcome FROM tasks ORDER BY 1") == [
+        ("t0", "reversed"),
+        ("t1", "verified"),
+    ]
+    assert place.is_sound()
+
+
+def test_tasks_complete_what_verdicts_began(place: Place) -> None:
+    place.text("verdicts", HEAD + "t1,auditor,pass,2026-02-01T00:00:00Z\n")
+    result = place.text("tasks", "task_id,success,cost,domain\nt1,false,1.5,retail\n", "tasks.csv", at_us=1)
+    assert result.rejected == 0
+    assert task(place, "outcome, given_nano, labels") == ("failed", 1_500_000_000, '{"domain":"retail"}')
+    assert place.is_sound()
+
+
+def test_a_verdict_that_came_before_is_known(place: Place) -> None:
+    text = HEAD + "t1,tests,pass,2026-01-01T00:00:00Z\n"
+    place.text("verdicts", text)
+    result = place.text("verdicts", text + "t2,tests,fail,2026-01-01T00:00:00Z\n")
+    assert (result.new, result.known) == (1, 1)
+    assert place.row("SELECT COUNT(*) FROM verdicts") == (2,)
+
+
+def test_a_verdict_that_says_nothing_leaves_the_task_open(place: Place) -> None:
+    place.text("verdicts", HEAD + "t1,judge,abstain,2026-01-01T00:00:00Z\n")
+    assert task(place) == ("open", 0)
+
+
+def test_tasks_imported_again_after_a_verdict_are_known(place: Place) -> None:
+    text = "task_id,success\nt1,true\n"
+    place.text("tasks", text, at_us=1_767_000_000_000_000)
+    place.text("verdicts", HEAD + "t1,auditor,fail,2026-02-01T00:00:00Z\n", "verdicts.csv")
+    result = place.text("tasks", text + "t2,true\n", at_us=1_767_000_000_000_000)
+    assert (result.new, result.known, result.rejected) == (1, 1, 0)
+    assert place.rows("SELECT outcome FROM tasks ORDER BY external_id") == [("reversed",), ("verified",)]
+
+
+def test_a_task_whose_outcome_was_corrected_has_both_verdicts(place: Place) -> None:
+    place.text("tasks", "task_id,success\nt1,false\n", at_us=1_767_000_000_000_000)
+    corrected = "task_id,success\nt1,true\n"
+    assert place.text("tasks", corrected, at_us=1_767_000_000_000_000).rejected == 1
+    assert place.text("tasks", corrected, at_us=1_767_000_000_000_000, update=True).updated == 1
+    assert task(place) == ("verified", 1)
+    assert place.rows("SELECT judgement FROM verdicts ORDER BY position") == [("fail",), ("pass",)]
+    assert place.is_sound()
+
+
+def test_the_id_of_a_verdict_is_its_sources(place: Place) -> None:
+    text = "id,task_id,judge,passed,timestamp\nv9,t1,gpt-4o,yes,2026-01-01\n"
+    place.text("verdicts", text, source="s")
+    assert place.row("SELECT CAST(id AS VARCHAR), kind FROM verdicts") == (
+        str(derived("verdict", "s", "v9")),
+        "model",
+    )
