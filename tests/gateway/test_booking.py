@@ -13,7 +13,7 @@ from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import log_file, log_numbers, workers
 from flatfare.gateway.frames import framed, salt_of
 from flatfare.gateway.journal import Journal
-from flatfare.gateway.records import Figures, Record, Void
+from flatfare.gateway.records import Ended, Figures, Record, Void
 from flatfare.store import journals, sealing
 from flatfare.store.book import Book, Value, open_book
 from flatfare.store.lake import Lake
@@ -252,6 +252,28 @@ def test_a_number_that_no_column_holds_stops_nothing(place: Place) -> None:
     booked = place.book_all()
     assert [note.kind for note in booked.notes] == ["unreadable"]
     assert place.rows("id") == [(call_id(2),)]
+
+
+def test_a_call_told_in_one_record_is_one_row(place: Place) -> None:
+    place.write(Ended(intent(1), result(1, status="refused")), intent(2), Ended(intent(2), result(2)))
+    booked = place.book_all()
+    assert (booked.calls, booked.unproven) == (2, 0)
+    assert place.rows("status, labels, cost_nano") == [
+        ("refused", '{"team":"search"}', 11),
+        ("ok", '{"team":"search"}', 21),
+    ]
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_call_told_again_in_one_record_counts_once(place: Place, is_sealed: bool) -> None:
+    place.write(Ended(intent(1), result(1)))
+    place.book_all()
+    if is_sealed:
+        sealing.seal_calls(place.book, place.lake, before_us=10**18, now_us=1)
+    place.write(Ended(intent(1), result(1), is_again=True), Ended(intent(2), result(2), is_again=True))
+    booked = place.book_all()
+    assert (booked.calls, booked.repeated) == (1, 1)
+    assert place.rows("id, labels")[-1] == (call_id(2), '{"team":"search"}')
 
 
 def test_the_calls_of_a_folder_that_is_gone_are_given_up(place: Place) -> None:

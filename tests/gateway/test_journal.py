@@ -15,7 +15,7 @@ from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.gateway.folders import is_alive, log_file, log_numbers
 from flatfare.gateway.journal import Journal
 from flatfare.gateway.reading_back import Place, read_portion
-from flatfare.gateway.records import Record, Void, decode
+from flatfare.gateway.records import Ended, Record, Void, decode
 from tests.gateway.calls import call_id, intent, result
 
 
@@ -308,6 +308,24 @@ def test_a_file_whose_sync_failed_is_not_written_again_and_its_intents_are_void(
     assert log_numbers(worker) == [1, 2]
     # The result stands twice: the booker takes it once.
     assert in_journal(worker) == [intent(1), intent(2), result(1), Void(call_id(2)), result(1), intent(3)]
+
+
+def test_a_call_told_in_one_record_is_owed_as_a_whole(tmp_path: Path, disk: Disk) -> None:
+    async def body(journal: Journal) -> None:
+        disk.room_bytes = 0
+        assert await outcomes(journal, Ended(intent(1), result(1))) == [False]
+        disk.room_bytes, disk.sync_fails = None, True
+        assert await outcomes(journal, Ended(intent(2), result(2))) == [False]
+        disk.sync_fails = False
+        assert await outcomes(journal, intent(3)) == [True]
+
+    assert in_journal(run(tmp_path, body)) == [
+        Ended(intent(1), result(1)),
+        Ended(intent(2), result(2)),
+        Ended(intent(1), result(1), is_again=True),
+        Ended(intent(2), result(2), is_again=True),
+        intent(3),
+    ]
 
 
 def test_a_file_that_cannot_be_cut_is_left_torn_and_followed_by_another(tmp_path: Path, disk: Disk) -> None:

@@ -5,7 +5,6 @@ so that each call is booked exactly once whoever dies when. A call whose worker 
 before its end is booked as unproven; a live worker's open calls wait.
 """
 
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from flatfare.core.identity import derived
 from flatfare.gateway import rows
 from flatfare.gateway.folders import is_alive, log_file, log_numbers, remove_worker, workers
 from flatfare.gateway.reading_back import Note, Place, Portion, read_portion
-from flatfare.gateway.records import Intent, Result, Void, decode
+from flatfare.gateway.records import Ended, Intent, Result, decode
 from flatfare.store import adjustments, calls, journals
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Book, Value
@@ -52,7 +51,7 @@ class _Turn:
     row_ids: set[str] = field(default_factory=set)
     opened: dict[str, tuple[str, Intent]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)  # of those that were open in the book
-    late: list[Result] = field(default_factory=list)  # without an open intent
+    late: list[tuple[Intent | None, Result]] = field(default_factory=list)  # perhaps booked already
     places: dict[str, Place] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)  # folders of dead workers, read to their end
@@ -149,16 +148,21 @@ class Booker:
                 turn.notes.append(_unreadable(worker_id, start, payload, problem))
                 continue
             if isinstance(record, Intent):
-                turn.opened[record.call_id] = (sys.intern(worker_id), record)
-                continue
-            intent = self._take(turn, record.call_id)
-            if isinstance(record, Void):
-                continue
-            if intent is None:
-                turn.late.append(record)
+                turn.opened[record.call_id] = (worker_id, record)
+            elif isinstance(record, Result):
+                self._end(turn, self._take(turn, record.call_id), record)
+            elif isinstance(record, Ended):
+                self._take(turn, record.intent.call_id)
+                self._end(turn, record.intent, record.result, is_again=record.is_again)
             else:
-                turn.rows.append(rows.row_of(intent, record))
-                turn.row_ids.add(record.call_id)
+                self._take(turn, record.call_id)
+
+    def _end(self, turn: _Turn, intent: Intent | None, result: Result, *, is_again: bool = False) -> None:
+        if intent is None or is_again:
+            turn.late.append((intent, result))
+        else:
+            turn.rows.append(rows.row_of(intent, result))
+            turn.row_ids.add(result.call_id)
 
     def _take(self, turn: _Turn, call_id: str) -> Intent | None:
         """The open intent of a call, which it closes."""
@@ -185,14 +189,14 @@ class Booker:
 
     def _resolve_late(self, turn: _Turn) -> None:
         """Results without an open intent: of a call given up too soon, booked already, or damaged."""
-        for result in turn.late:
+        for intent, result in turn.late:
             if result.call_id in turn.row_ids:
                 turn.repeated += 1
                 continue
             near_us = rows.moment_in(result.call_id)
             present = journals.present(self._book, self._lake, result.call_id, near_us)
             if present is None:
-                turn.rows.append(rows.lone_row(result))
+                turn.rows.append(rows.lone_row(result) if intent is None else rows.row_of(intent, result))
                 turn.row_ids.add(result.call_id)
                 continue
             correction = Correction(present, rows.change_of(present, result))

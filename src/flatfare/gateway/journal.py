@@ -21,7 +21,7 @@ from flatfare.core.moments import datetime_of
 from flatfare.gateway.folders import new_worker
 from flatfare.gateway.frames import RECORD_BYTES_MAX, framed, salt_of
 from flatfare.gateway.log_writer import LogWriter, Written
-from flatfare.gateway.records import Intent, Record, Void, encode
+from flatfare.gateway.records import Ended, Intent, Record, Void, encode
 
 FILE_BYTES_MAX = 32 << 20
 """A file this long is followed by the next; booked files are removed whole."""
@@ -207,11 +207,15 @@ def _owed(failed: _Batch, may_stand: bool, salt: int) -> _Batch:
     """What must still be written, nobody waiting: results, and that intents said to have failed are void."""
     owed = []
     for waiting in failed:
-        if not isinstance(waiting.record, Intent):
-            owed.append(_Waiting(waiting.frame, waiting.record, None))
-        elif may_stand:
-            void = Void(waiting.record.call_id)
-            owed.append(_Waiting(framed(encode(void), salt), void, None))
+        record: Record = waiting.record
+        if isinstance(record, Intent):
+            if not may_stand:
+                continue
+            record = Void(record.call_id)
+        elif isinstance(record, Ended) and may_stand:
+            record = Ended(record.intent, record.result, is_again=True)
+        frame = waiting.frame if record is waiting.record else framed(encode(record), salt)
+        owed.append(_Waiting(frame, record, None))
     return owed
 
 

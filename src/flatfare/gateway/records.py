@@ -81,7 +81,18 @@ class Void(msgspec.Struct, frozen=True, array_like=True, tag="void"):
     call_id: str
 
 
-Record = Intent | Result | Void
+class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
+    """A call told in one record, by intent and result: one that was refused or answered from a cache.
+
+    Also one that went through although its intent could not be written, where that is allowed.
+    """
+
+    intent: Intent
+    result: Result
+    is_again: bool = False  # it may stand in the journal already, in a file whose sync failed
+
+
+Record = Intent | Result | Void | Ended
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
