@@ -7,7 +7,7 @@ The file is ``./flatfare.yaml``, else the one in the user's configuration folder
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from flatfare.core.errors import BadInput
@@ -23,6 +23,14 @@ _KNOWN = {
     "deployments",
     "cost_that_counts",
     "time_zone",
+    "journal_sync",
+    "on_journal_failure",
+    "limits",
+    "timeouts",
+    "retries",
+    "policies",
+    "when_client_leaves",
+    "log",
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -44,6 +52,55 @@ class Provider:
     base_url: str
     dialect: str
     api_key: Secret | None = None
+    allow: tuple[str, ...] = ()  # endpoints beyond those known: "POST /v1/fine_tuning/*"
+    priced_as: str | None = None  # whose prices apply, where neither its name nor its host says so
+    region: str | None = None
+    access_key: Secret | None = None  # AWS: with these the request is signed
+    secret_key: Secret | None = None
+    session_token: Secret | None = None
+    ca_file: str | None = None  # certificates to trust besides the system's
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a worker of the gateway takes at most."""
+
+    header_bytes: int = 64 * 1024
+    body_bytes: int = 64 * 1024 * 1024
+    calls: int = 4000  # at one time
+    connections: int = 8000  # of clients, at one time
+    upstream_connections: int = 4000  # to each provider
+    header_s: float = 10.0  # a client's time to say what it asks
+    body_s: float = 30.0  # between two pieces of what it sends
+    idle_s: float = 75.0  # until it asks again
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a provider may take, phase by phase, in seconds."""
+
+    connect: float = 10.0
+    first_byte: float = 600.0  # a model that thinks may be silent for minutes
+    idle: float = 300.0  # between two pieces of an answer
+    drain: float = 60.0  # to hear an answer out whose client has left
+    stop: float = 300.0  # to finish streams at a graceful stop
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a try that failed is repeated; 0 is never. Each try is a call of its own."""
+
+    times: int = 0
+    statuses: tuple[int, ...] = (429, 503, 529)  # answers after which nothing was billed
+    first_delay_s: float = 0.5
+    delay_s_max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What the gateway may change in a call; each change is named in ``flatfare-changed``."""
+
+    stream_usage: bool = True  # ask for the usage of a stream where the client did not
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +116,14 @@ class Settings:
     providers: Mapping[str, Provider] = field(default_factory=dict)
     deployments: Mapping[str, str] = field(default_factory=dict)  # deployment name → model
     prices: str | None = None  # a file of own rates
+    journal_sync: bool = True  # a call outlives a loss of power, and not only a killed process
+    on_journal_failure: str = "refuse"  # or forward: then calls may be lost
+    when_client_leaves: str = "drain"  # hear the answer out for its true usage; or cancel it
+    log: str = "problems"  # or calls: a line for each
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    policies: Policies = Policies()
     file: Path | None = None  # where this was read from
 
 
@@ -75,20 +140,67 @@ def load_settings(
     found = _find(file, environment)
     values = _read(found, environment) if found else {}
     chosen: dict[str, object] = {}
-    for name in ("listen", "database", "lake", "currency", "cost_that_counts", "time_zone", "prices"):
+    for name in ("listen", "database", "lake", "currency", "time_zone", "prices"):
         value = flags.get(name) or environment.get(f"FLATFARE_{name.upper()}") or values.get(name)
         if value is not None:
             chosen[name] = str(value)
-    if chosen.get("cost_that_counts", "reported") not in ("reported", "computed"):
-        raise BadInput(
-            f"Found cost_that_counts: {chosen['cost_that_counts']!r}: it is either 'reported' or 'computed'."
-        )
+    for name, options in _CHOICES.items():
+        value = environment.get(f"FLATFARE_{name.upper()}") or values.get(name)
+        if value is not None:
+            chosen[name] = str(value)
+        if name in chosen and chosen[name] not in options:
+            expected = " or ".join(repr(option) for option in options)
+            raise BadInput(f"Found {name}: {chosen[name]!r}: it is either {expected}.")
+    for name, group in _GROUPS.items():
+        if name in values:
+            chosen[name] = _group(group, name, _mapping(values, name, found), found)
+    if "journal_sync" in values:
+        chosen["journal_sync"] = _typed(bool, "journal_sync", values["journal_sync"], found)
     return Settings(
         **chosen,  # type: ignore[arg-type]
         providers=_providers(values.get("providers"), found),
         deployments={str(key): str(model) for key, model in _mapping(values, "deployments", found).items()},
         file=found,
     )
+
+
+_CHOICES = {
+    "cost_that_counts": ("reported", "computed"),
+    "on_journal_failure": ("refuse", "forward"),
+    "when_client_leaves": ("drain", "cancel"),
+    "log": ("problems", "calls"),
+}
+_GROUPS: Mapping[str, type] = {
+    "limits": Limits,
+    "timeouts": Timeouts,
+    "retries": Retries,
+    "policies": Policies,
+}
+
+
+def _group(group: type, name: str, given: Mapping[str, object], file: Path | None) -> object:
+    """Settings that stand together below one name."""
+    defaults = {field.name: field.default for field in fields(group)}
+    for key in given:
+        if key not in defaults:
+            raise BadInput(
+                f"The configuration {file} sets {name}.{key}, which is not known. Known: {sorted(defaults)}."
+            )
+    typed = {key: _typed(type(defaults[key]), f"{name}.{key}", value, file) for key, value in given.items()}
+    return group(**typed)
+
+
+def _typed(kind: type, name: str, value: object, file: Path | None) -> object:
+    """A value of the kind that its default has; a number is never negative."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    if kind is float and is_number:
+        return float(str(value))
+    if (kind is bool and isinstance(value, bool)) or (kind is int and is_number and isinstance(value, int)):
+        return value
+    if kind is tuple and isinstance(value, list) and all(isinstance(part, int) for part in value):
+        return tuple(value)
+    words = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list of numbers"}
+    raise BadInput(f"The configuration {file} gives {name} as {value!r}: expected {words[kind]}.")
 
 
 def _find(file: Path | None, environment: Mapping[str, str]) -> Path | None:
@@ -144,11 +256,30 @@ def _providers(values: object, file: Path | None) -> dict[str, Provider]:
     for name, given in _mapping({"providers": values}, "providers", file).items():
         if not isinstance(given, dict) or not given.get("base_url"):
             raise BadInput(f"The configuration {file} gives the provider {name!r} no base_url.")
-        key = given.get("api_key")
+        unknown = set(given) - _PROVIDER_KEYS
+        if unknown:
+            raise BadInput(
+                f"The configuration {file} sets providers.{name}.{min(unknown)}, which is not known. "
+                f"Known: {sorted(_PROVIDER_KEYS)}."
+            )
+        allow = given.get("allow") or []
+        if not isinstance(allow, list):
+            raise BadInput(
+                f"The configuration {file} gives providers.{name}.allow as {allow!r}: write a list."
+            )
+        secrets = {key: Secret(given[key]) for key in _SECRETS if given.get(key)}
+        texts = {key: str(given[key]) for key in _TEXTS if given.get(key)}
         providers[name] = Provider(
             name=name,
             base_url=str(given["base_url"]),
             dialect=str(given.get("dialect") or name),
-            api_key=Secret(key) if key else None,
+            allow=tuple(map(str, allow)),
+            **secrets,
+            **texts,  # type: ignore[arg-type]
         )
     return providers
+
+
+_SECRETS = ("api_key", "access_key", "secret_key", "session_token")
+_TEXTS = ("priced_as", "region", "ca_file")
+_PROVIDER_KEYS = {"base_url", "dialect", "allow", *_TEXTS, *_SECRETS}

@@ -1,0 +1,205 @@
+"""Who may call what: a request with its key, its place and its labels, or the reason why it goes nowhere.
+
+Nothing is sent for a request that is refused, and a refused call of a known key is a
+row like any other.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from flatfare.config import Settings
+from flatfare.dialects.reading import Asked
+from flatfare.gateway.attribution import Attribution, foreign_baggage, of_request
+from flatfare.gateway.circuits import Circuit
+from flatfare.gateway.credentials import Dress, client_secret, without_key
+from flatfare.gateway.keyring import KeyRing, Refused
+from flatfare.gateway.limiter import Limiter
+from flatfare.gateway.policies import STREAM_USAGE, with_usage_asked
+from flatfare.gateway.routes import Nowhere, Place, Routes, Upstream
+from flatfare.gateway.tap import asked_of
+from flatfare.gateway.traits import traits_of
+from flatfare.gateway.upstream import Pool
+from flatfare.gateway.wire import Headers, Request, head, passed_on
+from flatfare.store.keys import Key
+
+_ACCEPT_ENCODING = frozenset((b"accept-encoding",))
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a provider is reached: its connections, its circuit, its credential."""
+
+    upstream: Upstream
+    pool: Pool
+    circuit: Circuit
+    dress: Dress
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Why a request is refused; with a key that is known, the refusal is a row."""
+
+    status: int
+    reason: str
+    dialect: str = "openai"
+    retry_after_s: int | None = None
+    upstream: Upstream | None = None
+    endpoint: str = "unknown"
+    key: Key | None = None
+    asked: Asked | None = None
+    attribution: Attribution | None = None
+    is_recorded: bool = False
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A request that may go."""
+
+    place: Place
+    reach: Reach
+    key: Key | None
+    attribution: Attribution
+    asked: Asked
+    traits: str | None
+    changed: tuple[str, ...]
+    body: bytes
+
+    @property
+    def key_id(self) -> str | None:
+        """The id of its key."""
+        return None if self.key is None else self.key.id
+
+    def message(self, request: Request, at_us: int) -> bytes:
+        """The request as the provider gets it."""
+        upstream, dress = self.reach.upstream, self.reach.dress
+        path = self.place.path.encode("latin-1")
+        query = request.target.partition(b"?")[2]
+        dropped = dress.dropped
+        if not dress.is_client_s:
+            query = without_key(query)
+        if STREAM_USAGE in self.changed:
+            dropped = dropped | _ACCEPT_ENCODING
+        headers: Headers = [(b"Host", upstream.host_header)]
+        headers += passed_on(request.headers, request.fields.get(b"connection", b""), dropped)
+        baggage = foreign_baggage(request.fields.get(b"baggage", b""))
+        if baggage:
+            headers.append((b"baggage", baggage))
+        headers += dress.headers_for(request, path, query, upstream.host_header, self.body, at_us)
+        if self.body or b"content-length" in request.fields or request.method in ("POST", "PUT", "PATCH"):
+            headers.append((b"Content-Length", b"%d" % len(self.body)))
+        target = path + b"?" + query if query else path
+        return head(b"%b %b HTTP/1.1" % (request.method.encode("latin-1"), target), headers) + self.body
+
+
+class Gate(Protocol):
+    """What admission asks of the worker."""
+
+    settings: Settings
+    routes: Routes
+    reaches: dict[str, Reach]
+    keyring: KeyRing
+    limiter: Limiter
+    is_loopback: bool
+
+
+def admit(gate: Gate, request: Request) -> Admitted | Denied:
+    """Let a request in, or say why not."""
+    place = gate.routes.find(request.method, request.target)
+    upstream = place.upstream
+    dialect = "openai" if upstream is None else upstream.dialect.provider
+    key = _key_of(gate, request, dialect)
+    if isinstance(key, Denied):
+        return key
+    whose = of_request(
+        request, None if key is None else key.project, "{}" if key is None else key.labels_text
+    )
+    if isinstance(place, Nowhere):
+        is_recorded = place.upstream is not None
+        return Denied(
+            place.status, place.reason, dialect, None, upstream, place.endpoint, key, None, whose, is_recorded
+        )
+    asked = asked_of(place, request.body)
+    reason = _why_not(gate, request, place, key, asked)
+    if reason is not None:
+        status, text, wait_s = reason
+        return Denied(status, text, dialect, wait_s, upstream, place.endpoint, key, asked, whose, True)
+    return _admitted(gate, request, place, key, whose, asked)
+
+
+def _admitted(
+    gate: Gate, request: Request, place: Place, key: Key | None, whose: Attribution, asked: Asked
+) -> Admitted:
+    body, changed = request.body, ()
+    reach = gate.reaches[place.upstream.name]
+    if asked.is_stream and gate.settings.policies.stream_usage and b"content-encoding" not in request.fields:
+        altered = with_usage_asked(place.upstream.dialect.provider, place.endpoint, body)
+        if altered is not None:
+            return Admitted(place, reach, key, whose, asked, traits_of(body), (STREAM_USAGE,), altered)
+    return Admitted(place, reach, key, whose, asked, traits_of(body), changed, body)
+
+
+def _why_not(
+    gate: Gate, request: Request, place: Place, key: Key | None, asked: Asked
+) -> tuple[int, str, int | None] | None:
+    """Status, reason and perhaps seconds to wait, for a request that may not go."""
+    reach = gate.reaches[place.upstream.name]
+    if reach.dress.is_client_s and key is not None:
+        name = place.upstream.name
+        return (
+            500,
+            f"There is no credential for {name!r} here: set providers.{name}.api_key in flatfare.yaml.",
+            None,
+        )
+    if b"upgrade" in request.fields:
+        return 501, "WebSockets are not passed on by this version of the gateway.", None
+    wait_s = reach.circuit.wait_s(time.monotonic())
+    if wait_s is not None:
+        return (
+            503,
+            f"The provider {place.upstream.name!r} cannot be reached at present.",
+            max(1, round(wait_s)),
+        )
+    if key is None:
+        return None
+    reason = key.why_not(place.upstream.name, asked.model)
+    if reason is not None:
+        return 403, reason, None
+    limited = gate.limiter.admit(key)
+    return None if limited is None else (429, *limited)
+
+
+def _key_of(gate: Gate, request: Request, dialect: str) -> Key | Denied | None:
+    """The key of a request; None where none is needed: on loopback, as long as there are no keys."""
+    if not len(gate.keyring):
+        if gate.is_loopback:
+            return _of_this_machine(request, dialect)
+        return Denied(401, "There are no keys yet. Create one: flatfare keys create --name NAME", dialect)
+    secret = client_secret(request)
+    if secret is None:
+        return Denied(401, "Found no key. Send a Flatfare key where the provider's API key goes.", dialect)
+    found = gate.keyring.find(secret, time.time_ns() // 1000)
+    return Denied(401, found.reason, dialect) if isinstance(found, Refused) else found
+
+
+def _of_this_machine(request: Request, dialect: str) -> Denied | None:
+    """Refuses what a web page could send: a name that was made to point here, or a foreign origin."""
+    host = request.fields.get(b"host", b"").decode("latin-1").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    origin = (request.text(b"origin") or "").partition("://")[2]
+    if name not in _LOOPBACK_HOSTS:
+        return Denied(
+            403,
+            f"Found the host {host[:80]!r}: without keys only this machine is served, as localhost.",
+            dialect,
+        )
+    if (
+        request.text(b"origin")
+        and origin.rpartition(":")[0] not in _LOOPBACK_HOSTS
+        and origin not in _LOOPBACK_HOSTS
+    ):
+        return Denied(
+            403, f"Found the origin {origin[:80]!r}: without keys web pages are not served.", dialect
+        )
+    return None

@@ -1,0 +1,144 @@
+"""Whose work a call is: its labels, task, attempt and session, from headers, baggage and the key.
+
+A key's labels win over a request's, a header's over the baggage's. What cannot be read
+is left out and said in ``flatfare-note``: attribution never stops a call.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import unquote
+
+from flatfare.core import labels as label_rules
+from flatfare.core.errors import BadInput
+from flatfare.core.identity import derived
+from flatfare.gateway.wire import Request
+
+PURPOSES = ("work", "verification", "simulation", "test")
+_NAMED = ("task", "attempt", "session", "purpose", "labels")
+NAME_LENGTH_MAX = 512
+_REMEMBERED_LENGTH_MAX = 1024  # longer ones are read each time: what clients send must not fill the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """What a call's row says of whose it is."""
+
+    labels: str = "{}"  # canonical JSON
+    task_id: str | None = None
+    attempt_id: str | None = None
+    session: str | None = None
+    purpose: str = "work"
+    note: str | None = None  # what could not be read
+
+
+@lru_cache(maxsize=8192)
+def attributed(
+    project: str | None,
+    key_labels: str,
+    labels: str | None,
+    task: str | None,
+    attempt: str | None,
+    session: str | None,
+    purpose: str | None,
+    baggage: str | None,
+) -> Attribution:
+    """The attribution that these say; ``key_labels`` is canonical JSON."""
+    notes: list[str] = []
+    said, carried = _of_baggage(baggage, notes) if baggage else ({}, {})
+    for text in (said.get("labels"), labels):
+        if text:
+            carried = {**carried, **_parsed(text, notes)}
+    task, attempt = task or said.get("task"), attempt or said.get("attempt")
+    purpose = purpose or said.get("purpose") or "work"
+    if purpose not in PURPOSES:
+        notes.append(f"found the purpose {purpose[:40]!r}, expected one of {', '.join(PURPOSES)}")
+        purpose = "work"
+    task_id = _id(project, "task", task, notes)
+    return Attribution(
+        labels=_merged(carried, key_labels, notes),
+        task_id=task_id,
+        attempt_id=_id(task_id, "attempt", attempt, notes),
+        session=(session or said.get("session") or "")[:NAME_LENGTH_MAX] or None,
+        purpose=purpose,
+        note="; ".join(notes) or None,
+    )
+
+
+def of_request(request: Request, project: str | None, key_labels: str) -> Attribution:
+    """The attribution of a request made with a key of this project and these labels."""
+    fields = request.fields
+    if b"baggage" not in fields and not any(name.startswith(b"flatfare-") for name in fields):
+        return attributed(project, key_labels, None, None, None, None, None, None)
+    given = [request.text(f"flatfare-{name}".encode()) for name in ("labels", *_NAMED[:4])]
+    given.append(request.text(b"baggage"))
+    if sum(len(text) for text in given if text) > _REMEMBERED_LENGTH_MAX:
+        return attributed.__wrapped__(project, key_labels, *given)
+    return attributed(project, key_labels, *given)
+
+
+def foreign_baggage(baggage: bytes) -> bytes:
+    """The members of a ``baggage`` header that are not the gateway's own, as they were written."""
+    if b"flatfare" not in baggage:
+        return baggage
+    members = (member for member in baggage.split(b",") if not member.lstrip().startswith(b"flatfare"))
+    return b",".join(members).strip()
+
+
+def _of_baggage(baggage: str, notes: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """What W3C baggage says: ``flatfare.task=…``, and ``flatfare.<key>=…`` for a label."""
+    said: dict[str, str] = {}
+    carried: dict[str, str] = {}
+    for member in baggage.split(","):
+        name, _, value = member.partition(";")[0].strip().partition("=")
+        name = name.strip()
+        if not name.startswith(("flatfare.", "flatfare-")):
+            continue
+        name, value = name[9:], unquote(value.strip())
+        if name in _NAMED:
+            said[name] = value
+        else:
+            carried.update(_checked({name: value}, notes))
+    return said, carried
+
+
+def _parsed(text: str, notes: list[str]) -> dict[str, str]:
+    try:
+        return label_rules.parse(text)
+    except BadInput as problem:
+        notes.append(f"labels left out: {problem}")
+        return {}
+
+
+def _checked(given: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+    try:
+        return label_rules.checked(given)
+    except BadInput as problem:
+        notes.append(f"label left out: {problem}")
+        return {}
+
+
+def _merged(carried: Mapping[str, str], key_labels: str, notes: list[str]) -> str:
+    if not carried:
+        return key_labels
+    merged = _checked({**carried, **json.loads(key_labels)}, notes)
+    return label_rules.canonical(merged) if merged else key_labels
+
+
+def _id(within: str | None, kind: str, name: str | None, notes: list[str]) -> str | None:
+    """An id as it was given, or derived from a name; within a project nobody else's can be named."""
+    if not name:
+        return None
+    if len(name) > NAME_LENGTH_MAX or any(sign < " " for sign in name):
+        notes.append(
+            f"{kind} left out: its name is longer than {NAME_LENGTH_MAX} characters or no plain text"
+        )
+        return None
+    if kind == "attempt" or within is None:
+        try:
+            return str(uuid.UUID(name))
+        except ValueError:
+            pass
+    return str(derived(kind, within or "import", name))

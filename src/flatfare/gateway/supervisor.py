@@ -1,0 +1,269 @@
+"""The process over the others: it binds the address, starts workers and the bookkeeper, and starts them anew.
+
+It holds no client's connection and no journal: it may die at any moment, and its
+children, seeing that, finish what is under way and end.
+"""
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from flatfare.config import Settings
+from flatfare.core.errors import FlatfareError
+from flatfare.gateway.bookkeeping import run_booking
+from flatfare.gateway.limiter import SharedCounts
+from flatfare.gateway.server import bound, is_loopback
+from flatfare.gateway.worker import Elsewhere, Worker
+from flatfare.service.pricing import open_price_book
+from flatfare.store.book import open_book
+
+BOOKKEEPER = -1
+_WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
+RESTART_S_MAX = 10.0
+LIVED_S_MIN = 5.0
+"""A child that lived shorter is started anew only after a pause, which doubles."""
+
+Say = Callable[[str], None]
+Load = Callable[[], Settings]
+
+
+@dataclass(slots=True)
+class _Child:
+    number: int  # of the worker, or BOOKKEEPER
+    started: float
+    pause_s: float = 0.0
+
+
+class Supervisor:
+    """Keeps as many workers as asked for, and one bookkeeper."""
+
+    def __init__(
+        self, settings: Settings, load: Load, *, workers: int, say: Say, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self._settings = settings
+        self._load = load
+        self._workers = workers
+        self._say = say
+        self._elsewhere = elsewhere
+        self._children: dict[int, _Child] = {}
+        self._due: list[tuple[float, _Child]] = []
+        self._is_stopping = False
+        self._socket: socket.socket | None = None
+        self._counts = SharedCounts(workers)
+        self._figures = Path(tempfile.mkdtemp(prefix="flatfare-figures-"))
+        self._life, self._end = os.pipe()
+        """Children hold the end that reads: it says so when this process is gone."""
+
+    def run(self, announce: Callable[[str], None]) -> int:
+        """Serve until told to stop; ``announce`` gets the address once it is bound. Returns the exit code."""
+        _raise_open_files()
+        self._socket = bound(self._settings.listen)
+        try:
+            open_book(self._settings.database).close()
+            open_price_book(self._settings)  # read once: the children share its memory
+            signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+            for signum in _WATCHED:
+                signal.signal(signum, _noted)
+            announce(_address(self._socket))
+            for number in (BOOKKEEPER, *range(self._workers)):
+                self._start(_Child(number, time.monotonic()))
+            self._watch()
+        finally:
+            self._socket.close()
+            shutil.rmtree(self._figures, ignore_errors=True)
+        return 0
+
+    def _watch(self) -> None:
+        while self._children or not self._is_stopping:
+            signum = signal.sigwait(_WATCHED)
+            if signum == signal.SIGHUP:
+                self._reload()
+            elif signum in (signal.SIGTERM, signal.SIGINT):
+                self._stop()
+            self._reap()
+            self._start_due()
+
+    def _reap(self) -> None:
+        while self._children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid, None)
+            if child is not None:
+                self._ended(child, pid, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, child: _Child, pid: int, code: int) -> None:
+        name = _name(child.number)
+        if child.number != BOOKKEEPER:
+            self._counts.forget_worker(child.number)
+        if self._is_stopping:
+            if not any(other.number != BOOKKEEPER for other in self._children.values()):
+                self._signal_bookkeeper()  # last, so that it books what the workers wrote last
+            return
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        lived_s = time.monotonic() - child.started
+        pause_s = 0.0 if lived_s > LIVED_S_MIN else min(max(0.2, child.pause_s * 2), RESTART_S_MAX)
+        self._say(
+            f"The {name} (process {pid}) {how}; it is started anew{f' in {pause_s:g} s' if pause_s else ''}."
+        )
+        self._due.append((time.monotonic() + pause_s, _Child(child.number, 0.0, pause_s)))
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        due = [child for at, child in self._due if at <= now and not self._is_stopping]
+        self._due = [] if self._is_stopping else [(at, child) for at, child in self._due if at > now]
+        for child in due:
+            child.started = now
+            self._start(child)
+        if self._due:
+            signal.setitimer(signal.ITIMER_REAL, max(0.01, min(at for at, _ in self._due) - now))
+
+    def _start(self, child: _Child) -> None:
+        pid = os.fork()
+        if pid:
+            self._children[pid] = child
+            return
+        code = 1
+        try:
+            os.close(self._end)
+            for signum in _WATCHED:
+                signal.signal(signum, signal.SIG_DFL)
+            if child.number == BOOKKEEPER:
+                assert self._socket is not None
+                self._socket.close()
+                code = _keep_book(self._settings, self._life, self._say)
+            else:
+                code = self._work(child.number)
+        except FlatfareError as problem:
+            self._say(str(problem))
+        except BaseException:  # noqa: BLE001 - the outermost door of a child: it must not live on as its parent
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _work(self, number: int) -> int:
+        assert self._socket is not None
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(self, number, self._socket))
+        return 0
+
+    def _reload(self) -> None:
+        try:
+            self._settings = self._load()
+        except FlatfareError as problem:
+            self._say(f"The settings stay as they were: {problem}")
+            return
+        self._say("Reading the settings anew; calls under way keep the old ones.")
+        for pid, child in self._children.items():
+            if child.number != BOOKKEEPER:
+                os.kill(pid, signal.SIGHUP)
+
+    def _stop(self) -> None:
+        workers = [pid for pid, child in self._children.items() if child.number != BOOKKEEPER]
+        if self._is_stopping:
+            self._say("Stopping at once: calls under way are broken off.")
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+            return
+        self._is_stopping = True
+        self._say("Stopping: calls under way are finished first. Once more to stop at once.")
+        if self._socket is not None:
+            self._socket.close()
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+        if not workers:
+            self._signal_bookkeeper()
+
+    def _signal_bookkeeper(self) -> None:
+        for pid, child in self._children.items():
+            if child.number == BOOKKEEPER:
+                os.kill(pid, signal.SIGTERM)
+
+
+async def _serve(supervisor: Supervisor, number: int, sock: socket.socket) -> None:
+    """A worker's life."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    settings = supervisor._settings
+    worker = Worker(
+        settings,
+        is_loopback=is_loopback(sock.getsockname()[0]),
+        counts=supervisor._counts,
+        number=number,
+        elsewhere=supervisor._elsewhere,
+        figures=supervisor._figures,
+    )
+    await worker.open()
+
+    def reload() -> None:
+        try:
+            worker.take_settings(supervisor._load())
+        except FlatfareError as problem:
+            supervisor._say(f"The settings stay as they were: {problem}")
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+    loop.add_reader(supervisor._life, stop.set)
+    await worker.listen(sock)
+    await stop.wait()
+    loop.remove_reader(supervisor._life)
+    await worker.stop()
+
+
+def _keep_book(settings: Settings, life: int, say: Say) -> int:
+    """The bookkeeper's life."""
+    stop = threading.Event()
+
+    def told(signum: int, frame: object) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: this one ends after the workers
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+    threading.Thread(target=_wait_for_end, args=(life, stop), daemon=True).start()
+    run_booking(settings, stop, say)
+    return 0
+
+
+def _wait_for_end(life: int, stop: threading.Event) -> None:
+    os.read(life, 1)
+    stop.set()
+
+
+def _noted(signum: int, frame: object) -> None:
+    """Signals are waited for, not handled; a handler keeps them from being ignored."""
+
+
+def _name(number: int) -> str:
+    return "bookkeeper" if number == BOOKKEEPER else f"worker {number + 1}"
+
+
+def _address(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _raise_open_files() -> None:
+    """As many connections as the system lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 1 << 20)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

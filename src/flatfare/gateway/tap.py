@@ -1,0 +1,190 @@
+"""The meter beside a call: it sees every byte that passes and says in the end what the call cost.
+
+Whatever goes wrong in here, the call goes on as if nothing had: its cost is then
+unknown, with the reason.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import msgspec
+
+from flatfare.core.cost import CostState
+from flatfare.dialects.framing import ServerSentEvents
+from flatfare.dialects.meter import Stream, read_whole
+from flatfare.dialects.reading import NOTHING_ASKED, Asked, Exchange, Reading, unread
+from flatfare.dialects.recognition import Recognised
+from flatfare.gateway.costing import figures_of
+from flatfare.gateway.records import Figures
+from flatfare.gateway.routes import Place
+from flatfare.gateway.wire import Headers
+from flatfare.prices.book import PriceBook
+from flatfare.service.metering import counted_offline
+
+WHOLE_BYTES_MAX = 64 * 1024 * 1024
+_FAILED = "metering failed: see the gateway's log; flatfare meter on the recorded answer says more"
+_log = logging.getLogger("flatfare.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What a call cost, and what its answer said of itself."""
+
+    figures: Figures
+    model: str | None = None
+    service_tier: str | None = None
+    region: str | None = None
+    external_id: str | None = None
+    tokens: int = 0
+
+
+def unknown(reason: str) -> Figures:
+    """The figures of a call of which nothing is known."""
+    return Figures(usage_state=str(CostState.UNKNOWN), cost_reason=reason)
+
+
+def nothing(reason: str) -> Figures:
+    """The figures of a call that cost nothing, and why."""
+    measured = str(CostState.MEASURED)
+    return Figures(
+        cost_nano=0,
+        cost_state=measured,
+        cost_reason=reason,
+        cost_basis="computed",
+        computed_nano=0,
+        computed_state=measured,
+    )
+
+
+def asked_of(place: Place, body: bytes) -> Asked:
+    """What a request asks for; nothing where it cannot be read."""
+    if place.route is None:
+        return NOTHING_ASKED
+    try:
+        recognised = Recognised(place.upstream.dialect, place.route, place.named)
+        return recognised.exchange(body, place.plain_path).asked
+    except Exception:  # noqa: BLE001 - an outermost door: a request that breaks a reader is forwarded all the same
+        _log.exception("A request could not be read.")
+        return NOTHING_ASKED
+
+
+class Tap:
+    """Meters one answer: ``begin`` with its head, ``feed`` each piece, ``finish`` once."""
+
+    __slots__ = (
+        "_at_us",
+        "_body",
+        "_counts_reported",
+        "_exchange",
+        "_is_broken",
+        "_pieces",
+        "_place",
+        "_prices",
+        "_size",
+        "_stream",
+        "asked",
+    )
+
+    def __init__(
+        self, place: Place, asked: Asked, body: bytes, prices: PriceBook, at_us: int, counts_reported: bool
+    ) -> None:
+        self.asked = asked
+        self._place = place
+        self._body = body
+        self._prices = prices
+        self._at_us = at_us
+        self._counts_reported = counts_reported
+        self._exchange: Exchange | None = None
+        self._stream: Stream | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._is_broken = False
+
+    def begin(self, status: int, headers: Headers) -> None:
+        """The answer's head is here."""
+        route = self._place.route
+        if route is None:
+            return
+        fields = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+        provider = self._place.upstream.dialect.provider
+        self._exchange = Exchange(provider, route.endpoint, status, self.asked, fields)
+        is_json = fields.get("content-type", "").startswith("application/json")
+        is_whole = route.stream is None or (is_json and route.framing is ServerSentEvents)
+        if status < 400 and not route.free and (not is_whole or "content-encoding" in fields):
+            try:
+                self._stream = Stream(route, self._exchange)
+            except Exception:  # noqa: BLE001 - the call must not suffer from its meter
+                self._break()
+
+    def feed(self, piece: bytes) -> None:
+        """A piece of the body passes."""
+        if self._is_broken:
+            return
+        if self._stream is None:
+            self._size += len(piece)
+            if self._size <= WHOLE_BYTES_MAX:
+                self._pieces.append(piece)
+            else:
+                self._pieces.clear()
+            return
+        try:
+            self._stream.feed(piece)
+        except Exception:  # noqa: BLE001 - the call must not suffer from its meter
+            self._break()
+
+    def finish(self, cut: str | None = None) -> Metered:
+        """What the answer cost; ``cut`` says why it ended before its end, if it did."""
+        if self._place.route is None:
+            return Metered(unknown(f"{self._place.path} is no known endpoint: nothing reads what it costs"))
+        if self._is_broken or self._exchange is None:
+            return Metered(unknown(_FAILED))
+        try:
+            reading = self._read(self._exchange, cut)
+            return self._metered(reading, self._exchange)
+        except Exception:  # noqa: BLE001 - the call must not suffer from its meter
+            self._break()
+            return Metered(unknown(_FAILED))
+
+    def _break(self) -> None:
+        self._is_broken = True
+        self._stream = None
+        _log.exception("A call could not be metered; it goes on.")
+
+    def _read(self, exchange: Exchange, cut: str | None) -> Reading:
+        route = self._place.route
+        assert route is not None
+        if self._stream is not None:
+            reading = self._stream.finish()
+        elif self._size > WHOLE_BYTES_MAX:
+            reading = unread(f"the answer is larger than {WHOLE_BYTES_MAX} bytes", exchange.asked.model)
+        else:
+            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            reading = read_whole(route, body, exchange)
+        if not reading.parts and reading.text_seen is not None:
+            recognised = Recognised(self._place.upstream.dialect, route, self._place.named)
+            reading = counted_offline(reading, recognised, exchange, self._body)
+        if cut is not None and not reading.parts and not reading.is_free:
+            reading = msgspec.structs.replace(reading, reason=f"{cut}; {reading.reason}")
+        return reading
+
+    def _metered(self, reading: Reading, exchange: Exchange) -> Metered:
+        priced_as = self._place.upstream.priced_as
+        if priced_as != exchange.provider:
+            exchange = msgspec.structs.replace(exchange, provider=priced_as)
+        figures = figures_of(
+            self._prices, reading, exchange, self._at_us, counts_reported=self._counts_reported
+        )
+        conditions = reading.parts[0].conditions if reading.parts else None
+        return Metered(
+            figures,
+            model=reading.model,
+            service_tier=conditions.service_tier if conditions else None,
+            region=conditions.region if conditions else None,
+            external_id=reading.response_id,
+            tokens=sum(part.usage.input_tokens + part.usage.output_tokens for part in reading.parts),
+        )
+
+
+def header_of(headers: Headers, name: bytes) -> bytes | None:
+    """The value of a header of an answer."""
+    return next((value for given, value in headers if given.lower() == name), None)

@@ -1,0 +1,333 @@
+"""One worker of the gateway: its listeners, journal, keys, prices and the calls under way.
+
+A call that has been taken in is finished, also when the worker is asked to stop or its
+settings change: what began under old settings ends under them.
+"""
+
+import asyncio
+import logging
+import os
+import ssl
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from flatfare.config import Settings
+from flatfare.core.errors import BadInput, StoreFailure
+from flatfare.core.identity import time_ordered
+from flatfare.gateway.admission import Admitted, Denied, Reach, admit
+from flatfare.gateway.attribution import Attribution
+from flatfare.gateway.circuits import Circuit
+from flatfare.gateway.credentials import dress_of
+from flatfare.gateway.folders import journal_folder
+from flatfare.gateway.forwarding import Call
+from flatfare.gateway.journal import Journal
+from flatfare.gateway.keyring import REFRESH_S, KeyRing
+from flatfare.gateway.limiter import Limiter, SharedCounts
+from flatfare.gateway.listener import ClientConnection, Served
+from flatfare.gateway.metrics import Metrics
+from flatfare.gateway.records import Intent, Result
+from flatfare.gateway.refusals import refusal
+from flatfare.gateway.routes import Routes, Upstream
+from flatfare.gateway.tap import Metered, nothing
+from flatfare.gateway.upstream import Pool
+from flatfare.gateway.wire import Request, whole_answer
+from flatfare.service.pricing import open_price_book
+from flatfare.store.book import open_book
+
+SWEEP_S = 0.25
+_log = logging.getLogger("flatfare.gateway")
+
+Elsewhere = Callable[[Request, ClientConnection], Served | None]
+"""Serves what is not the gateway's: pages and API of other parts."""
+
+
+class Worker:
+    """What one process of the gateway holds. Make it inside its running event loop, after forking."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        is_loopback: bool,
+        counts: SharedCounts,
+        number: int = 0,
+        elsewhere: Elsewhere | None = None,
+        figures: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.is_loopback = is_loopback
+        self.number = number
+        self.loop = asyncio.get_running_loop()
+        self.is_ending = False
+        self.connections: set[ClientConnection] = set()
+        self.calls: set[Call] = set()
+        self.metrics = Metrics()
+        self.limiter = Limiter(counts, number)
+        self._counts = counts
+        self._elsewhere = elsewhere
+        self._figures = figures
+        self._book_thread = ThreadPoolExecutor(1, thread_name_prefix="book")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._servers: list[asyncio.AbstractServer] = []
+        self._retired: list[Reach] = []
+        self.prices = open_price_book(settings)
+        self.routes = Routes(settings)
+        self.reaches = {name: _reach(upstream, settings) for name, upstream in self.routes.upstreams.items()}
+        self.keyring_failure: StoreFailure | None = None
+
+    async def open(self) -> None:
+        """Open the book and the journal, and begin to watch."""
+        self._book = await self.loop.run_in_executor(self._book_thread, open_book, self.settings.database)
+        self.keyring = await self.loop.run_in_executor(self._book_thread, KeyRing, self._book)
+        self.journal = Journal(journal_folder(self.settings.database), sync=self.settings.journal_sync)
+        self._tasks = [self.loop.create_task(self._watch_keys()), self.loop.create_task(self._sweep())]
+
+    async def listen(self, sock: "object") -> None:
+        """Take connections from a socket that is bound and listens."""
+        server = await self.loop.create_server(lambda: ClientConnection(self), sock=sock)  # type: ignore[call-overload]
+        self._servers.append(server)
+
+    def serve(self, request: Request, client: ClientConnection) -> Served | None:
+        """Begin to serve a request."""
+        try:
+            return self._serve(request, client)
+        except Exception:  # noqa: BLE001 - the outermost door: one request's bug must not end the worker
+            _log.exception("A request could not be served.")
+            client.write(refusal("openai", 500, "The gateway failed; its log says how."))
+            client.finished(False)
+            return None
+
+    def _serve(self, request: Request, client: ClientConnection) -> Served | None:
+        if not self.routes.is_mounted(request.target):
+            return self._serve_own(request, client)
+        if len(self.calls) >= self.limits.calls:
+            self.metrics.denied["503"] = self.metrics.denied.get("503", 0) + 1
+            client.write(
+                refusal("openai", 503, f"{len(self.calls)} calls are under way, the limit.", None, 1)
+            )
+            client.finished(request.keep_alive)
+            return None
+        admitted = admit(self, request)
+        if isinstance(admitted, Denied):
+            self._deny(admitted, request, client)
+            return None
+        call = Call(self, client, request, admitted)
+        self.calls.add(call)
+        call.start()
+        return call
+
+    def _serve_own(self, request: Request, client: ClientConnection) -> Served | None:
+        path = request.target.partition(b"?")[0]
+        answer = self._operation(path) if request.method == "GET" else None
+        if answer is None and self._elsewhere is not None:
+            return self._elsewhere(request, client)
+        if answer is None:
+            reason = f"{request.method} {path[:200].decode('latin-1')} is not served here."
+            answer = refusal("openai", 404, reason)
+        client.write(answer)
+        client.finished(request.keep_alive)
+        return None
+
+    def _operation(self, path: bytes) -> bytes | None:
+        if path == b"/healthz":
+            return whole_answer(200, b"application/json", b'{"status":"ok"}', ())
+        if path == b"/readyz":
+            status, document = self.readiness()
+            return whole_answer(status, b"application/json", msgspec.json.encode(document), ())
+        if path == b"/metrics":
+            return whole_answer(200, b"text/plain; version=0.0.4", self._all_metrics().text().encode(), ())
+        return None
+
+    def readiness(self) -> tuple[int, dict[str, object]]:
+        """Whether calls can be taken, and what is amiss; HTTP status and a document."""
+        forwards = self.settings.on_journal_failure == "forward"
+        journal = self.journal.failure
+        is_ready = not self.is_ending and (journal is None or forwards)
+        return 200 if is_ready else 503, {
+            "status": "ready" if is_ready else "not ready",
+            "journal": "ok" if journal is None else str(journal),
+            "on_journal_failure": self.settings.on_journal_failure,
+            "calls_may_be_lost": forwards,
+            "book": "ok" if self.keyring_failure is None else str(self.keyring_failure),
+            "is_stopping": self.is_ending,
+            "held_back": sorted(name for name, reach in self.reaches.items() if reach.circuit.is_open),
+        }
+
+    def _deny(self, denied: Denied, request: Request, client: ClientConnection) -> None:
+        status = str(denied.status)
+        self.metrics.denied[status] = self.metrics.denied.get(status, 0) + 1
+        call_id = self._record_denied(denied) if denied.is_recorded else None
+        client.write(refusal(denied.dialect, denied.status, denied.reason, call_id, denied.retry_after_s))
+        client.finished(request.keep_alive)
+
+    def _record_denied(self, denied: Denied) -> str | None:
+        """A refused call is a row of cost 0; nobody waits for it."""
+        assert denied.upstream is not None
+        at_us = time.time_ns() // 1000
+        call_id = str(time_ordered(at_us, os.urandom(10)))
+        asked, whose = denied.asked, denied.attribution or Attribution()
+        intent = Intent(
+            call_id,
+            at_us,
+            denied.upstream.priced_as,
+            denied.endpoint,
+            None if asked is None else asked.model,
+            key_id=None if denied.key is None else denied.key.id,
+            labels=whose.labels,
+            task_id=whose.task_id,
+            attempt_id=whose.attempt_id,
+            session=whose.session,
+            purpose=whose.purpose,
+        )
+        figures = nothing(f"refused: {denied.reason[:300]}")
+        try:
+            self.journal.write(intent)
+            self.journal.write(Result(call_id, at_us, figures, "refused", denied.status, None))
+        except (StoreFailure, BadInput) as problem:
+            _log.warning("A refused call could not be kept: %s", problem)
+        return call_id
+
+    # for calls
+
+    def ended(self, call: Call) -> None:
+        """A call is over."""
+        self.calls.discard(call)
+
+    def count(self, admitted: Admitted, metered: Metered | None, result: Result, sent: float) -> None:
+        """Take a result into the figures and the limits."""
+        metrics, figures = self.metrics, result.figures
+        provider = admitted.place.upstream.name
+        name = f"{provider}\t{admitted.place.endpoint}\t{result.status}"
+        metrics.calls[name] = metrics.calls.get(name, 0) + 1
+        if figures.cost_nano is None:
+            metrics.unknown[provider] = metrics.unknown.get(provider, 0) + 1
+        else:
+            metrics.cost_nano[provider] = metrics.cost_nano.get(provider, 0) + figures.cost_nano
+        for unit, amount in figures.usage.items():
+            if isinstance(amount, int):
+                counted = f"{provider}\t{unit}"
+                metrics.tokens[counted] = metrics.tokens.get(counted, 0) + amount
+        if admitted.key is not None:
+            self.limiter.ended(admitted.key, metered.tokens if metered is not None else 0)
+
+    def note_problem(self, call: Call, problem: str) -> None:
+        """A call did not go as it should."""
+        _log.warning("%s", problem, extra={"call": call.call_id})
+
+    # from time to time
+
+    async def _watch_keys(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await self.loop.run_in_executor(self._book_thread, self.keyring.refresh)
+                self.keyring_failure = None
+            except StoreFailure as problem:
+                self.keyring_failure = problem
+
+    async def _sweep(self) -> None:
+        rounds = 0
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            rounds += 1
+            now = time.monotonic()
+            for call in list(self.calls):
+                call.check(now)
+            for connection in list(self.connections):
+                connection.check(now)
+            for reach in (*self.reaches.values(), *self._retired):
+                reach.pool.close_rested(now)
+            if rounds % 4 == 0:
+                self._write_figures()
+
+    # settings and end
+
+    def take_settings(self, settings: Settings) -> None:
+        """Take new settings for the calls to come; where they are wrong (``BadInput``) the old ones stay."""
+        routes = Routes(settings)
+        reaches = {name: _reach(upstream, settings) for name, upstream in routes.upstreams.items()}
+        prices = open_price_book(settings)
+        self._retired = [*self._retired[-8:], *self.reaches.values()]
+        self.settings, self.limits = settings, settings.limits
+        self.routes, self.reaches, self.prices = routes, reaches, prices
+
+    async def stop(self) -> None:
+        """Take no more, finish what is under way within a bound, and close the journal."""
+        self.is_ending = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self.connections):
+            if not connection.is_busy:
+                connection.close()
+        deadline = time.monotonic() + self.settings.timeouts.stop
+        while self.calls and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        for call in list(self.calls):
+            call.break_off()
+        while self.calls and time.monotonic() < deadline + 2:
+            await asyncio.sleep(0.02)
+        for task in self._tasks:
+            task.cancel()
+        for reach in (*self.reaches.values(), *self._retired):
+            reach.pool.close()
+        for connection in list(self.connections):
+            connection.close()
+        await self.journal.close()
+        self._write_figures()
+        self._book_thread.submit(self._book.close)
+        self._book_thread.shutdown()
+
+    # figures of all workers
+
+    def _own_metrics(self) -> Metrics:
+        metrics = self.metrics
+        metrics.journal_waiting = self.journal.waiting
+        metrics.under_way = len(self.calls)
+        metrics.connections = len(self.connections)
+        metrics.upstream_connections = sum(reach.pool.connections for reach in self.reaches.values())
+        return metrics
+
+    def _write_figures(self) -> None:
+        if self._figures is not None:
+            file = self._figures / f"{self.number}.new"
+            file.write_bytes(msgspec.json.encode(self._own_metrics()))
+            file.rename(self._figures / f"{self.number}.json")
+
+    def _all_metrics(self) -> Metrics:
+        """Own figures and what the other workers last wrote of theirs."""
+        metrics = msgspec.json.decode(msgspec.json.encode(self._own_metrics()), type=Metrics)
+        if self._figures is not None:
+            for file in self._figures.glob("*.json"):
+                if file.stem != str(self.number):
+                    metrics.add_all(msgspec.json.decode(file.read_bytes(), type=Metrics))
+        return metrics
+
+
+def _reach(upstream: Upstream, settings: Settings) -> Reach:
+    tls = _tls(upstream) if upstream.is_tls else None
+    pool = Pool(
+        upstream.host,
+        upstream.port,
+        tls,
+        connect_s=settings.timeouts.connect,
+        connections_max=settings.limits.upstream_connections,
+    )
+    return Reach(upstream, pool, Circuit(), dress_of(upstream))
+
+
+def _tls(upstream: Upstream) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    file = upstream.provider.ca_file
+    if file is not None:
+        try:
+            context.load_verify_locations(file)
+        except (OSError, ssl.SSLError) as problem:
+            raise BadInput(
+                f"The certificates {file} of provider {upstream.name!r} cannot be read: {problem}."
+            ) from None
+    return context
