@@ -90,8 +90,10 @@ class Figures:
 
     @property
     def is_costed(self) -> bool:
-        """Anything is known of what the matured tasks cost."""
-        return self.costed_tasks > 0 or self.tasks == 0
+        """What is known of the cost says anything: a zero with gaps does not."""
+        if not self.tasks:
+            return True
+        return self.costed_tasks > 0 and (self.cost_nano > 0 or not self.unknown_cost_tasks)
 
     @property
     def is_empty(self) -> bool:

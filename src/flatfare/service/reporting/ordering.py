@@ -27,8 +27,9 @@ def _per(above: str, below: str) -> str:
 
 
 _WITH_HANDOFF = "cost_nano + {handoff} * (failed + reversed)"
-_PRICED = f"costed_tasks > 0 AND verified >= {MIN_SUCCESSES}"
-_COSTED = "CASE WHEN costed_tasks > 0 THEN cost_nano END"
+_IS_COSTED = "(costed_tasks > 0 AND (cost_nano > 0 OR unknown_cost_tasks = 0))"
+_PRICED = f"{_IS_COSTED} AND verified >= {MIN_SUCCESSES}"
+_COSTED = f"CASE WHEN {_IS_COSTED} THEN cost_nano END"
 _MEASURES = {
     "cost": _Measure(_COSTED, lambda row: row.cost_nano),
     "spend": _Measure(_SPEND, lambda row: row.figures.spend_nano),

@@ -1,0 +1,124 @@
+"""``flatfare`` without a command: the books at a glance."""
+
+import time
+
+import click
+
+from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
+from flatfare.cli.output import MISSING, Field, print_json, print_table, say
+from flatfare.cli.report import at_least, headline, interval_text, money, percent, shortened, terminal_width
+from flatfare.config import Settings
+from flatfare.core.moments import iso
+from flatfare.core.money import decimal_text, dollar_text
+from flatfare.service.reporting import Row
+from flatfare.service.reporting.document import figures_of
+from flatfare.service.reporting.summary import Summary
+from flatfare.service.reporting.summary import summary as summed
+from flatfare.store.book import sqlite_path
+
+_FIRST_STEPS = (
+    "Nothing is in the books yet. To begin:",
+    "  flatfare demo                      real public data, and what a finished piece of work costs",
+    "  flatfare import tasks FILE         your own tasks, with outcome and cost (CSV, JSON Lines, Parquet)",
+    "  flatfare import calls FILE         your own calls, with usage or cost",
+)
+_FIELDS = (
+    Field("path", "Path", align="left"),
+    Field("outcome", "Per verified\noutcome", is_strong=True),
+    Field("interval", "95 %"),
+    Field("success", "Success"),
+    Field("tasks", "Tasks"),
+    Field("cost", "Cost"),
+)
+
+
+@click.command()
+@format_options
+@pass_settings
+def summary(settings: Settings, shape: str) -> None:
+    """Show spend today and this month, cost per verified outcome, and what needs attention."""
+    if shape == "csv":
+        raise click.UsageError("The summary has no CSV: try flatfare report --csv.")
+    now_us = time.time_ns() // 1000
+    if not sqlite_path(settings.database).exists():
+        _say_first_steps(shape)
+        return
+    with book_of(settings) as book:
+        found = summed(book, lake_of(settings), now_us=now_us, time_zone=settings.time_zone)
+    if found.is_empty:
+        _say_first_steps(shape)
+    elif shape == "json":
+        print_json(_document(found, settings.currency))
+    else:
+        _say_summary(found, settings.time_zone)
+
+
+def _say_first_steps(shape: str) -> None:
+    if shape == "json":
+        print_json({"is_empty": True, "next": ["flatfare demo", "flatfare import tasks FILE"]})
+        return
+    for line in _FIRST_STEPS:
+        say(line)
+
+
+def _say_summary(found: Summary, time_zone: str) -> None:
+    say(f"Spend today       {_spend(found.today)}")
+    say(f"Spend this month  {_spend(found.month)}")
+    if found.ever.n:
+        say(f"Verified          {found.ever.verified:,} of {found.ever.n:,} tasks ({_rate(found.ever)})")
+        say(f"Per verified outcome  {headline(found.ever) or MISSING}  (95 %: {interval_text(found.ever)})")
+    if found.paths:
+        say()
+        print_table(map(_cells, found.paths), _FIELDS)
+    if found.published:
+        say()
+        say(f"Beside your own: {found.published:,} tasks in published boards. See: flatfare leaderboard")
+    say()
+    if found.concerns:
+        say("Needs attention")
+        for concern in found.concerns:
+            say(f"  {concern.text}. See: {concern.command}")
+    else:
+        say("Nothing needs attention.")
+    say(f"\nAs of {iso(found.as_of_us)[:16]}Z; days begin in {time_zone}. More: flatfare report --help")
+
+
+def _spend(spend: Spend) -> str:
+    return at_least(dollar_text(spend.nano), spend.unknown > 0) if spend.is_known else MISSING
+
+
+def _rate(row: Row) -> str:
+    return percent(row.success_rate) or MISSING
+
+
+def _cells(row: Row) -> dict[str, object]:
+    cost = money(row.cost_nano)
+    return {
+        "path": shortened(row.keys[0] or MISSING, terminal_width() - 60),
+        "outcome": headline(row),
+        "interval": interval_text(row),
+        "success": percent(row.success_rate),
+        "tasks": f"{row.n:,}",
+        "cost": cost and at_least(cost, row.figures.is_at_least),
+    }
+
+
+def _document(found: Summary, currency: str) -> dict[str, object]:
+    return {
+        "as_of": iso(found.as_of_us),
+        "currency": currency,
+        "is_empty": False,
+        "today": _spend_document(found.today),
+        "month": _spend_document(found.month),
+        "ever": figures_of(found.ever),
+        "paths": [{"path": row.keys[0], **figures_of(row)} for row in found.paths],
+        "published_tasks": found.published,
+        "concerns": [{"text": concern.text, "command": concern.command} for concern in found.concerns],
+    }
+
+
+def _spend_document(spend: Spend) -> dict[str, object]:
+    return {
+        "spend": decimal_text(spend.nano) if spend.is_known else None,
+        "spend_is_at_least": spend.unknown > 0,
+    }
