@@ -12,7 +12,7 @@ from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text, dollar_text
 from flatfare.service.reporting import Row
 from flatfare.service.reporting.document import figures_of
-from flatfare.service.reporting.summary import Summary
+from flatfare.service.reporting.summary import Spend, Summary
 from flatfare.service.reporting.summary import summary as summed
 from flatfare.store.book import sqlite_path
 
