@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.errors import StoreFailure
+from flatfare.core.identity import derived
 from flatfare.gateway import rows
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import log_file, log_numbers, workers
@@ -274,6 +275,18 @@ def test_a_call_told_again_in_one_record_counts_once(place: Place, is_sealed: bo
     booked = place.book_all()
     assert (booked.calls, booked.repeated) == (1, 1)
     assert place.rows("id, labels")[-1] == (call_id(2), '{"team":"search"}')
+
+
+def test_whatever_names_a_task_can_be_sealed(place: Place) -> None:
+    names = ["ticket-17", "", "é\x1f", "0" * 36, call_id(9).upper(), call_id(9)]
+    for number, name in enumerate(names):
+        place.write(intent(number, task_id=name, attempt_id=name), result(number))
+    place.book_all()
+    assert sealing.seal_calls(place.book, place.lake, before_us=10**18, now_us=1) == len(names)
+    with opened(place.book, place.lake, "calls") as engine:
+        tasks = engine.execute("SELECT CAST(task_id AS VARCHAR) FROM calls ORDER BY at_us").fetchall()
+    assert tasks[0] == (str(derived("task", "import", "ticket-17")),)
+    assert tasks[-1] == (call_id(9),)
 
 
 def test_the_calls_of_a_folder_that_is_gone_are_given_up(place: Place) -> None:

@@ -97,7 +97,7 @@ def test_a_book_that_goes_away_is_waited_for_and_not_made_anew(tmp_path: Path) -
     folder, path = journal_folder(settings.database), Path(settings.database)
     with keeping(settings) as said:
         write_journal(folder, [intent(1), result(1)])
-        wait_for(lambda: booked(settings) == 1)
+        wait_for(lambda: booked(settings) == 1 and not workers(folder))
         with open_book(settings.database) as book:
             book.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         path.rename(tmp_path / "aside.db")

@@ -12,6 +12,7 @@ from flatfare.prices.book import PriceBook
 from flatfare.service.metering import meter
 
 MODEL = "gpt-4o-2024-08-06"
+ID = "019b796d-d600-7000-8000-000000000001"
 AT_US = 1_763_000_000_000_000
 EXCHANGE = Exchange("openai", "chat.completions", asked=Asked(model=MODEL), at_us=AT_US)
 
@@ -125,8 +126,8 @@ def test_a_count_that_no_call_has_is_no_cost(prices: PriceBook) -> None:
 
 
 def test_records_read_back_as_written() -> None:
-    intent = Intent("a", 1, "openai", "chat.completions", labels='{"é":"\\u0000"}', bound_nano=2**63 - 1)
-    result = Result("a", 2, Figures({"input": 1, "session_second": "1.5"}), traits="{}")
+    intent = Intent(ID, 1, "openai", "chat.completions", labels='{"é":"\\u0000"}', bound_nano=2**63 - 1)
+    result = Result(ID, 2, Figures({"input": 1, "session_second": "1.5"}), traits="{}")
     assert [decode(encode(record)) for record in (intent, result)] == [intent, result]
 
 
@@ -134,7 +135,7 @@ def test_a_record_of_an_earlier_version_still_reads() -> None:
     """Fields are only ever added at the end, with a default."""
     import msgspec
 
-    short = msgspec.msgpack.encode(["intent", "a", 1, "openai", "chat.completions"])
-    assert decode(short) == Intent("a", 1, "openai", "chat.completions")
-    longer = msgspec.msgpack.encode(["void", "a", "a field of a later version"])
-    assert decode(longer) == decode(msgspec.msgpack.encode(["void", "a"]))
+    short = msgspec.msgpack.encode(["intent", ID, 1, "openai", "chat.completions"])
+    assert decode(short) == Intent(ID, 1, "openai", "chat.completions")
+    longer = msgspec.msgpack.encode(["void", ID, "a field of a later version"])
+    assert decode(longer) == decode(msgspec.msgpack.encode(["void", ID]))

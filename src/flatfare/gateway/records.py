@@ -13,11 +13,16 @@ from flatfare.core.cost import CostState
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """What a column holds; a record with more is refused where it is read, and holds up no other."""
 
+CallId = Annotated[
+    str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+]
+"""A time-ordered id as text. The lake keeps ids as such: one of another form could never be sealed."""
+
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
     """A call that is about to be sent to a provider."""
 
-    call_id: str  # a time-ordered id, as text: one for each try
+    call_id: CallId  # one for each try
     at_us: Whole
     provider: str
     endpoint: str
@@ -25,7 +30,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
     is_stream: bool = False
     key_id: str | None = None
     labels: str = "{}"  # canonical JSON
-    task_id: str | None = None
+    task_id: str | None = None  # this and the next are ids as text; a name becomes one when it is booked
     attempt_id: str | None = None
     session: str | None = None
     turn: Whole | None = None
@@ -61,7 +66,7 @@ class Figures(msgspec.Struct, frozen=True, array_like=True):
 class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     """How a call ended."""
 
-    call_id: str
+    call_id: CallId
     ended_at_us: Whole
     figures: Figures
     status: str = "ok"  # ok, failed, cancelled, refused, cached
@@ -78,7 +83,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
 class Void(msgspec.Struct, frozen=True, array_like=True, tag="void"):
     """An intent that may stand in the journal though its writer was told that it failed: nothing was sent."""
 
-    call_id: str
+    call_id: CallId
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):

@@ -1,5 +1,6 @@
 """From the journal's records to the rows of the book: one call, one row."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
@@ -7,11 +8,13 @@ from uuid import UUID
 import msgspec
 
 from flatfare.core.cost import CostState
+from flatfare.core.identity import derived
 from flatfare.gateway.records import Figures, Intent, Result
 from flatfare.store.book import Value
 from flatfare.store.layout import COUNT_COLUMNS
 
 SOURCE: Final = "gateway"
+_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _HAS_COLUMN = frozenset(COUNT_COLUMNS)
 
 ENDED_EARLY = "the gateway ended before the answer did"
@@ -89,8 +92,8 @@ def _of_intent(intent: Intent) -> dict[str, Value]:
         "id": intent.call_id,
         "at_us": intent.at_us,
         "source": SOURCE,
-        "task_id": intent.task_id,
-        "attempt_id": intent.attempt_id,
+        "task_id": _id_of("task", intent.task_id),
+        "attempt_id": _id_of("attempt", intent.attempt_id),
         "session": intent.session,
         "turn": intent.turn,
         "purpose": intent.purpose,
@@ -105,6 +108,13 @@ def _of_intent(intent: Intent) -> dict[str, Value]:
         "key_id": intent.key_id,
         "traits": intent.traits,
     }
+
+
+def _id_of(kind: str, given: str | None) -> str | None:
+    """An id as text; what is none, and could not be sealed as one, becomes one."""
+    if given is None or _ID.fullmatch(given):
+        return given
+    return str(derived(kind, "import", given.replace("\x1f", " ")))
 
 
 def _of_result(result: Result, intent: Intent | None) -> dict[str, Value]:
