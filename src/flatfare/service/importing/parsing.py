@@ -27,7 +27,7 @@ _INTEGERS = {
 _FLOATS = {"FLOAT", "DOUBLE"}
 _YEAR_2000_S = 946_684_800
 _YEAR_2201_S = 7_289_654_400  # no ambiguity: seconds, milli-, micro- and nanoseconds of these years are apart
-_ISO = r"2[01]\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"  # of the years the core takes
+_ISO = r"2(00[1-9]|0[1-9]\d|1\d\d)-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"  # of the years the core takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,9 @@ def _moment(name: str, typed: tuple[str, str] | None) -> Parsed | None:
         return Parsed(_moment_number(sql, kind), "BIGINT", _odd(name, plain_text(sql, kind)), _read_moment)
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
         micros = f"epoch_us(CAST({sql} AS TIMESTAMP))" if kind == "DATE" else f"epoch_us({sql})"
-        value = f"CASE WHEN i_{name} BETWEEN {_YEAR_2000_S}000000 AND {_YEAR_2201_S}000000 THEN i_{name} END"
+        value = (
+            f"CASE WHEN i_{name} BETWEEN {_YEAR_2000_S}000000 AND {_YEAR_2201_S - 1}999999 THEN i_{name} END"
+        )
         unzoned = None if kind.endswith("TIME ZONE") else f"{sql} IS NOT NULL"
         odd = _odd(name, f"CAST({sql} AS VARCHAR)")
         return Parsed(value, "BIGINT", odd, _read_moment, unzoned=unzoned, inner=micros)
@@ -146,14 +148,14 @@ def _moment(name: str, typed: tuple[str, str] | None) -> Parsed | None:
 
 def _moment_number(sql: str, kind: str) -> str:
     """Seconds, milli-, micro- or nanoseconds since 1970, told apart by their size."""
-    low, high = _YEAR_2000_S, _YEAR_2201_S
+    low, high = _YEAR_2000_S, _YEAR_2201_S - 1
     whole = f"CAST({sql} AS BIGINT)"
     seconds = f"{whole} * 1000000" if kind in _INTEGERS else f"CAST(round({sql} * 1000000) AS BIGINT)"
     return (
         f"CASE WHEN {sql} BETWEEN {low} AND {high} THEN {seconds} "
-        f"WHEN {sql} BETWEEN {low}000 AND {high}000 THEN {whole} * 1000 "
-        f"WHEN {sql} BETWEEN {low}000000 AND {high}000000 THEN {whole} "
-        f"WHEN {sql} BETWEEN {low}000000000 AND {high}000000000 THEN {whole} // 1000 END"
+        f"WHEN {sql} BETWEEN {low}000 AND {high}999 THEN {whole} * 1000 "
+        f"WHEN {sql} BETWEEN {low}000000 AND {high}999999 THEN {whole} "
+        f"WHEN {sql} BETWEEN {low}000000000 AND {high}999999999 THEN {whole} // 1000 END"
     )
 
 
@@ -253,11 +255,9 @@ def _nano_of_double(double: str) -> str:
     Below 1,000 a double stands within 2.4e-4 nano units of its writing; what lies
     nearer than 1e-3 to a half, and what is larger, is left to the core.
     """
-    return (
-        f"CASE WHEN {double} >= 0 AND {double} < 1000 AND abs({double} * 1e9 - floor({double} * 1e9) - "
-        "0.5) > 1e-3 "
-        f"THEN CAST(round_even({double} * 1e9, 0) AS BIGINT) END"
-    )
+    in_reach = f"({double} = 0 OR {double} >= 1e-18) AND {double} < 1000"
+    is_clear = f"abs({double} * 1e9 - floor({double} * 1e9) - 0.5) > 1e-3"
+    return f"CASE WHEN {in_reach} AND {is_clear} THEN CAST(round_even({double} * 1e9, 0) AS BIGINT) END"
 
 
 def _amount_text(name: str, text: str, ending: str | None, exchange: Mapping[str, ExchangeRate]) -> Parsed:
