@@ -16,8 +16,8 @@ from flatfare.gateway.records import Figures
 from flatfare.prices.book import Found, PriceBook
 from flatfare.service.pricing import cost_reading, moment_of, no_exchange_rate, price_reading, rates_of
 
-AMOUNT_NANO_MAX = 10**18
-"""A billion in one call is a broken count; a row could not hold much more either."""
+AMOUNT_NANO_MAX = 10**15
+"""A million in one call is a broken count; sums of many such would not fit their columns either."""
 
 
 def figures_of(
@@ -74,7 +74,7 @@ def _usage_state(reading: Reading) -> CostState:
 
 def _bounded(cost: Cost) -> Cost:
     if cost.amount_nano is not None and abs(cost.amount_nano) > AMOUNT_NANO_MAX:
-        return Cost.unknown("its usage costs more than a billion dollars: the count cannot be right")
+        return Cost.unknown("its usage costs more than a million dollars: the count cannot be right")
     return cost
 
 
