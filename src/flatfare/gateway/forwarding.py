@@ -19,7 +19,7 @@ from flatfare.gateway.journal import Journal, OnKept
 from flatfare.gateway.listener import ClientConnection
 from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.policies import STREAM_USAGE, UsageHidden
-from flatfare.gateway.records import Intent, Result
+from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.tap import Metered, Tap, header_of, nothing, unknown
 from flatfare.gateway.upstream import Carried
@@ -374,9 +374,8 @@ class Call:
         journal = self._worker.journal
         self._worker.count(self._admitted, self._metered, result, self._sent)
         try:
-            if not self._is_kept:  # the intent was not kept, and the call forwarded all the same
-                journal.write(self._intent())
-            journal.write(result, on_kept)
+            # Where the intent was not kept, and the call forwarded all the same, both are told together.
+            journal.write(result if self._is_kept else Ended(self._intent(), result), on_kept)
         except (StoreFailure, BadInput) as problem:
             self._worker.note_problem(self, str(problem))
             if on_kept is not None:

@@ -29,7 +29,7 @@ from flatfare.gateway.keyring import REFRESH_S, KeyRing
 from flatfare.gateway.limiter import Limiter, SharedCounts
 from flatfare.gateway.listener import ClientConnection, Served
 from flatfare.gateway.metrics import Metrics
-from flatfare.gateway.records import Intent, Result
+from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.routes import Routes, Upstream
 from flatfare.gateway.tap import Metered, nothing
@@ -186,8 +186,7 @@ class Worker:
         )
         figures = nothing(f"refused: {denied.reason[:300]}")
         try:
-            self.journal.write(intent)
-            self.journal.write(Result(call_id, at_us, figures, "refused", denied.status, None))
+            self.journal.write(Ended(intent, Result(call_id, at_us, figures, "refused", denied.status, None)))
         except (StoreFailure, BadInput) as problem:
             _log.warning("A refused call could not be kept: %s", problem)
         return call_id
