@@ -123,3 +123,9 @@ def test_a_source_that_is_set_names_the_ids(folder: Path) -> None:
     (folder / "a.csv").write_text(CALLS)
     run("calls", "a.csv", "--set", "source=one")
     assert run("calls", "a.csv", "--source", "two").stdout.startswith("a.csv: 1 read, 1 new")
+
+
+def test_a_file_that_is_none_makes_no_book(folder: Path) -> None:
+    result = run("calls", "missing.csv")
+    assert result.exit_code == 1
+    assert list(folder.iterdir()) == []

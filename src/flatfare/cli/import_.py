@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import cast
 
 import click
@@ -18,7 +19,7 @@ from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.importing.order import ExchangeRate, Imported, Order
 from flatfare.service.importing.previewing import preview
 from flatfare.service.importing.run import Stores, import_file
-from flatfare.service.importing.sources import named_files
+from flatfare.service.importing.sources import STDIN, named_files, opened
 
 _Given = dict[str, object]
 
@@ -108,10 +109,12 @@ def _run(settings: Settings, kind: str, files: tuple[str, ...], given: _Given) -
         _preview(names, order, is_json=bool(given["is_json"]))
         return
     results: list[Imported] = []
-    failures = 0
+    readable, failures = _looked_at(names)
+    if not readable:
+        raise click.exceptions.Exit(1)
     with book_of(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
-        for name in names:
+        for name in readable:
             try:
                 results.append(_import_one(stores, name, order, given))
             except BadUsage:
@@ -140,6 +143,19 @@ def _preview(names: list[str], order: Order, *, is_json: bool) -> None:
         for number, row in enumerate(one.rows, start=1):
             output.say(f"row {number}: " + ", ".join(f"{key}={value}" for key, value in row.items() if value))
     output.note("A dry run: nothing was imported.")
+
+
+def _looked_at(names: list[str]) -> tuple[list[str], int]:
+    """The files that are files of rows, and how many are not: before a book is made for nothing."""
+    readable = []
+    for name in names:
+        try:
+            if name != STDIN:
+                opened(name, Path())
+            readable.append(name)
+        except FlatfareError as problem:
+            output.complain(str(problem))
+    return readable, len(names) - len(readable)
 
 
 def _import_one(stores: Stores, name: str, order: Order, given: _Given) -> Imported:

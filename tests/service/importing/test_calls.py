@@ -283,3 +283,32 @@ def test_a_column_that_is_not_there_lists_those_that_are(place: Place) -> None:
 def test_a_fixed_value_must_be_one_of_its_field(place: Place) -> None:
     with pytest.raises(BadUsage, match="a count is never negative"):
         place.text("calls", "model\nm\n", fixed={"prompt_tokens": "-5"}, at_us=1)
+
+
+def test_a_log_of_several_providers_has_rows_of_several_shapes(place: Place) -> None:
+    rows = [
+        {
+            "id": 1,
+            "usage": {
+                "prompt_tokens": 1000,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 600},
+            },
+        },
+        {"id": 2, "usage": {"input_tokens": 100, "cache_read_input_tokens": 600, "output_tokens": 6}},
+        {
+            "id": 3,
+            "usage": {
+                "input_tokens": 900,
+                "input_tokens_details": {"cached_tokens": 300},
+                "output_tokens": 7,
+            },
+        },
+    ]
+    result = place.text("calls", "\n".join(map(json.dumps, rows)), "given.jsonl", at_us=1)
+    assert result.rejected == 0, result.first_reasons
+    assert place.rows(f"SELECT {LEAVES} FROM calls ORDER BY output") == [
+        (400, 600, None, 5, None),
+        (100, 600, None, 6, None),
+        (600, 300, None, 7, None),
+    ]

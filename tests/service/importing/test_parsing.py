@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatfare.core.errors import BadInput
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.core.moments import parse_moment
+from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.importing.columns import Bound, SourceColumn
 from flatfare.service.importing.fields import Field
 from flatfare.service.importing.order import Order

@@ -71,7 +71,7 @@ def _parsed(file: Readable) -> str:
         CAST({file.more("cost", "original_nano")} AS BIGINT) AS given_original_nano,
         {file.more("cost", "original_currency")} AS given_currency,
         {file.more("cost", "exchange")} AS exchange_rate, {file.more("cost", "unknown")} AS unknown_why,
-        {inside} AS cache_write_of_prompt,
+        {inside} AS cache_write_of_prompt, {overlaps_of(file.mapping).outside_sql} AS cached_is_outside,
         {file.labels()} AS labels, coalesce({problems}) AS problem, {", ".join(values)}
         FROM {file.relation()}{_repeats(file)}"""
 
@@ -190,8 +190,7 @@ def notes(file: Readable) -> list[str]:
     if file.mapping.has("at") and file.order.at_us is not None:
         said.append("Rows without a time were given that of --at.")
     if file.mapping.has("cached_tokens", "cache_write_tokens") and "cached" not in file.mapping.switches:
-        where = overlaps_of(file.mapping).cached
-        said.append(f"Cached tokens were read as {where} the prompt's count; --set cached=… says otherwise.")
+        said.append(f"Read with {overlaps_of(file.mapping).says()}; --set cached=… says otherwise.")
     return said
 
 

@@ -13,6 +13,9 @@ from flatfare.core.labels import checked
 from flatfare.service.importing.fields import KINDS, LABEL_PREFIX, LABELS, Field, plain, readings
 from flatfare.service.importing.order import Order
 
+_SHAPED = {"prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"}
+"""Fields that providers name each in their own way."""
+
 SWITCHES: dict[str, tuple[str, ...]] = {
     "cached": ("inside", "outside"),
     "reasoning": ("inside", "outside"),
@@ -39,12 +42,14 @@ class Bound:
     columns: tuple[SourceColumn, ...] = ()
     fixed: str | None = None
     words: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[SourceColumn, ...] = ()  # read where the first column is empty: rows of another shape
 
     def says(self) -> str:
         """Where the value comes from, for a person."""
         if self.fixed is not None:
             return f"always {self.fixed!r}"
-        return " + ".join(column.name for column in self.columns)
+        own = " + ".join(column.name for column in self.columns)
+        return ", else ".join([own, *(column.name for column in self.others)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +180,19 @@ def _by_usual_names(
         column = _usual(known_field, present, taken)
         if column:
             taken.add(column.name)
-            fields[name] = Bound(known_field, (column,))
+            others = tuple(_others(known_field, present, taken)) if name in _SHAPED else ()
+            fields[name] = Bound(known_field, (column,), others=others)
     for name, words in order.values.items():
         if name in fields:
             bound = fields[name]
-            fields[name] = Bound(bound.ours, bound.columns, bound.fixed, words)
+            fields[name] = Bound(bound.ours, bound.columns, bound.fixed, words, bound.others)
+
+
+def _others(known_field: Field, present: list[SourceColumn], taken: set[str]) -> Iterable[SourceColumn]:
+    """Further columns that bear the field's names: a log of several providers has rows of several shapes."""
+    while column := _usual(known_field, present, taken):
+        taken.add(column.name)
+        yield column
 
 
 def _usual(known_field: Field, present: list[SourceColumn], taken: set[str]) -> SourceColumn | None:
@@ -225,5 +238,9 @@ def _label_key(name: str) -> str:
 def _unused(
     present: list[SourceColumn], fields: Mapping[str, Bound], labels: Mapping[str, Bound]
 ) -> list[SourceColumn]:
-    used = {column.name for bound in (*fields.values(), *labels.values()) for column in bound.columns}
+    used = {
+        column.name
+        for bound in (*fields.values(), *labels.values())
+        for column in (*bound.columns, *bound.others)
+    }
     return [column for column in present if column.name not in used]

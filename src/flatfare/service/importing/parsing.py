@@ -52,8 +52,11 @@ def text_of(bound: Bound) -> str:
     if bound.fixed is not None:
         return quoted(bound.fixed)
     if len(bound.columns) == 1:
-        column = bound.columns[0]
-        text = f"nullif(trim({plain_text(column.sql, column.kind)}), '')"
+        texts = [
+            f"nullif(trim({plain_text(column.sql, column.kind)}), '')"
+            for column in (*bound.columns, *bound.others)
+        ]
+        text = f"coalesce({', '.join(texts)})" if bound.others else texts[0]
     else:
         parts = [f"coalesce(trim({plain_text(column.sql, column.kind)}), '')" for column in bound.columns]
         present = " AND ".join(f"{column.sql} IS NULL" for column in bound.columns)
@@ -109,7 +112,7 @@ def parsed(name: str, bound: Bound, order: Order, *, comma: bool, ending: str | 
 
 def _typed(bound: Bound) -> tuple[str, str] | None:
     """SQL and type of a field that is one typed column."""
-    if bound.fixed is not None or len(bound.columns) != 1 or bound.words:
+    if bound.fixed is not None or len(bound.columns) != 1 or bound.words or bound.others:
         return None
     column = bound.columns[0]
     return None if column.kind == "VARCHAR" else (column.sql, column.kind)

@@ -7,7 +7,7 @@ refused, never clamped.
 
 from dataclasses import dataclass
 
-from flatfare.service.importing.columns import FileMapping
+from flatfare.service.importing.columns import FileMapping, SourceColumn
 from flatfare.service.importing.fields import plain
 from flatfare.service.importing.reading import Readable
 
@@ -30,44 +30,69 @@ COUNTS = (
 class Overlaps:
     """How the counts of a file overlap."""
 
-    cached: str  # inside, outside
+    cached: str  # inside, outside, or mixed: each row by its own columns
     reasoning: str
+    outside_sql: str = "false"  # a predicate over the file's columns: this row counts what was cached outside
 
     def says(self) -> str:
         """For a person."""
-        return f"cached tokens {self.cached} the prompt's count, reasoning {self.reasoning} the answer's"
+        cached = "inside or outside, by each row's own names," if self.cached == "mixed" else self.cached
+        return f"cached tokens {cached} the prompt's count, reasoning {self.reasoning} the answer's"
 
 
 def overlaps_of(mapping: FileMapping) -> Overlaps:
     """How a file's counts overlap, by the names of its columns.
 
-    Anthropic counts cache reads and writes outside ``input_tokens`` (API reference,
-    2026-07); Langfuse's ``usageDetails`` are parts that do not overlap (its docs on token
-    usage, 2026-07). ``prompt_tokens``, OpenAI's ``input_tokens_details`` and OpenTelemetry's
+    Anthropic counts cache reads and writes outside ``input_tokens`` (docs,
+    2026-07-29); Langfuse's ``usageDetails`` are parts whose sum is the total (its docs on token
+    usage, 2026-11-21). ``prompt_tokens``, OpenAI's ``input_tokens_details`` and OpenTelemetry's
     ``gen_ai.usage.input_tokens`` include what was cached. Gemini counts thoughts beside
     the candidates.
     """
-    return Overlaps(
-        mapping.switches.get("cached") or ("outside" if _cached_is_outside(mapping) else "inside"),
-        mapping.switches.get("reasoning") or ("outside" if _reasoning_is_outside(mapping) else "inside"),
+    reasoning = mapping.switches.get("reasoning") or (
+        "outside" if _reasoning_is_outside(mapping) else "inside"
     )
+    asked = mapping.switches.get("cached")
+    if asked:
+        return Overlaps(asked, reasoning, "true" if asked == "outside" else "false")
+    rules = [(column, _outside_of(column, mapping)) for column in _columns(mapping, "prompt_tokens")]
+    if len(rules) > 1 and any(rule != "false" for _, rule in rules):
+        cases = " ".join(f"WHEN {_is_given(column)} THEN {rule}" for column, rule in rules)
+        return Overlaps("mixed", reasoning, f"coalesce(CASE {cases} END, false)")
+    is_outside = bool(rules) and rules[0][1] != "false"
+    return Overlaps("outside" if is_outside else "inside", reasoning, "true" if is_outside else "false")
+
+
+def _columns(mapping: FileMapping, ours: str) -> tuple[SourceColumn, ...]:
+    bound = mapping.fields.get(ours)
+    return (*bound.columns, *bound.others) if bound else ()
+
+
+def _is_given(column: SourceColumn) -> str:
+    return f"nullif(trim(CAST({column.sql} AS VARCHAR)), '') IS NOT NULL"
+
+
+def _outside_of(prompt: SourceColumn, mapping: FileMapping) -> str:
+    """A predicate: where this column counts the prompt, what was cached is counted beside it."""
+    name = plain(prompt.name)
+    if "usage_details" in name:
+        return "true"
+    if not name.endswith("input_tokens") or "gen_ai" in name:
+        return "false"
+    beside = [
+        _is_given(column)
+        for ours in ("cached_tokens", "cache_write_tokens")
+        for column in _columns(mapping, ours)
+        if plain(column.name).endswith(
+            ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_write_input_tokens")
+        )
+    ]
+    return f"({' OR '.join(beside)})" if beside else "false"
 
 
 def _name(mapping: FileMapping, ours: str) -> str:
-    bound = mapping.fields.get(ours)
-    return plain(bound.columns[0].name) if bound and bound.columns else ""
-
-
-def _cached_is_outside(mapping: FileMapping) -> bool:
-    prompt = _name(mapping, "prompt_tokens")
-    if "usage_details" in prompt:
-        return True
-    cached = (_name(mapping, "cached_tokens"), _name(mapping, "cache_write_tokens"))
-    return (
-        prompt.endswith("input_tokens")
-        and "gen_ai" not in prompt
-        and any(name.endswith(("cache_read_input_tokens", "cache_creation_input_tokens")) for name in cached)
-    )
+    columns = _columns(mapping, ours)
+    return plain(columns[0].name) if columns else ""
 
 
 def _reasoning_is_outside(mapping: FileMapping) -> bool:
@@ -82,7 +107,13 @@ def leaves(overlaps: Overlaps) -> dict[str, str]:
         "greatest(coalesce(cache_write_tokens, 0) - coalesce(cache_write_5m_tokens, 0) - "
         "coalesce(cache_write_1h_tokens, 0), 0)"
     )
-    cached = ("cached_tokens", "cache_write_of_prompt") if overlaps.cached == "inside" else ()
+    cached = {
+        "inside": ("cached_tokens", "cache_write_of_prompt"),
+        "outside": (),
+        "mixed": (
+            "CASE WHEN cached_is_outside THEN 0 ELSE coalesce(cached_tokens, 0) + cache_write_of_prompt END",
+        ),
+    }[overlaps.cached]
     reasoning = ("reasoning_tokens",) if overlaps.reasoning == "inside" else ()
     return {
         "input": _less("prompt_tokens", *cached, "input_audio_tokens"),
