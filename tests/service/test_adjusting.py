@@ -78,6 +78,11 @@ def test_a_charge_that_was_reported_stays_the_cost_that_counts(books: tuple[Book
     assert repricing.repriced(row, PriceBook.standard(), counts_reported=False)["cost_nano"] == 372_500
 
 
+def test_a_call_of_unknown_usage_keeps_its_bound() -> None:
+    row = call(0, usage_state="unknown", cost_nano=99, cost_state="estimated", delivery="unproven")
+    assert repricing.repriced(row, PriceBook.standard(), counts_reported=True) == {}
+
+
 def test_what_has_no_price_is_unknown_with_its_reason() -> None:
     cost = repricing.computed(call(0, model="gpt-99-unheard-of"), PriceBook.standard())
     assert cost.amount_nano is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.service import doctoring
-from flatfare.store import sealing, segments
+from flatfare.store import chains, sealing, segments
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 from tests.store.rows import NOON_US, call, place, write
@@ -57,6 +57,12 @@ def write_a_sealed_call_again(book: Book, lake: Lake) -> None:
     write(book, [call(3)])
 
 
+def edit_a_chained_record(book: Book, lake: Lake) -> None:
+    chains.append(book, "organisation", kind="key", subject="a", by_whom="ann", at_us=1, content="{}")
+    chains.append(book, "organisation", kind="key", subject="b", by_whom="ann", at_us=2, content="{}")
+    book.execute("UPDATE chained_records SET by_whom = 'bob' WHERE position = 0")
+
+
 def verify_without_a_verdict(book: Book, lake: Lake) -> None:
     book.execute(
         "INSERT INTO tasks (id, version, name, labels, opened_at_us, outcome, is_disputed, settlement, "
@@ -74,6 +80,7 @@ def verify_without_a_verdict(book: Book, lake: Lake) -> None:
         (list_other_rows, "sums"),
         (forget_a_fold, "folds"),
         (write_a_sealed_call_again, "repeats"),
+        (edit_a_chained_record, "chains"),
         (verify_without_a_verdict, "verdicts"),
     ],
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flatfare.core.chain import GENESIS
-from flatfare.store import reading, segments
+from flatfare.store import chains, reading, segments
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted
 from flatfare.store.folding import FIGURES, folding
@@ -55,7 +55,7 @@ class Examination:
 def examine(book: Book, lake: Lake, *, quick: bool = False) -> Examination:
     """Look at everything; ``quick`` trusts the bytes of sealed files whose sizes are right."""
     sealed = segments.listed(book)
-    findings = [*_book_findings(book)]
+    findings = [*_book_findings(book), *_journal_findings(book), *_chain_findings(book)]
     broken = set()
     for segment in sealed:
         found = list(_file_findings(lake, segment, quick=quick))
@@ -101,6 +101,29 @@ def _book_findings(book: Book) -> Iterator[Finding]:
             f"the book's own integrity check says: {answer}",
             "Restore the book from a backup; the lake's files are still there.",
         )
+
+
+def _journal_findings(book: Book) -> Iterator[Finding]:
+    """Places in the gateway's journals that could not be read, each noted once."""
+    for kind, said, count in book.rows(
+        "SELECT kind, said, COUNT(*) FROM journal_notes GROUP BY 1, 2 ORDER BY 3 DESC"
+    ):
+        yield Finding(
+            "warning", "journal", f"{count} times, {kind}: {said}", "See docs/decisions/journal.md."
+        )
+
+
+def _chain_findings(book: Book) -> Iterator[Finding]:
+    """Every chain of changes to keys and settings holds."""
+    for (chain,) in book.rows("SELECT DISTINCT chain FROM chained_records ORDER BY 1"):
+        position = chains.broken_at(book, str(chain))
+        if position is not None:
+            yield Finding(
+                "error",
+                "chains",
+                f"the chain {chain!r} of changes breaks at record {position}: edited, dropped or inserted",
+                "Compare the book with a backup from before.",
+            )
 
 
 def _file_findings(lake: Lake, segment: Segment, *, quick: bool) -> Iterator[Finding]:

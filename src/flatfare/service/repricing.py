@@ -45,7 +45,9 @@ def reprice(
 
 
 def repriced(call: Call, prices: PriceBook, *, counts_reported: bool) -> dict[str, Value]:
-    """The columns of a call that a new price changes."""
+    """The columns of a call that a new price changes; none where its usage is not known."""
+    if call.get("usage_state") == "unknown":
+        return {}  # such as a call whose worker died: its bound stands
     cost = computed(call, prices)
     change: dict[str, Value] = {
         "computed_nano": cost.amount_nano,
@@ -64,8 +66,6 @@ def repriced(call: Call, prices: PriceBook, *, counts_reported: bool) -> dict[st
 
 def computed(call: Call, prices: PriceBook) -> Cost:
     """What the usage of a call costs by the price book, at the call's own moment."""
-    if call.get("usage_state") == "unknown":
-        return Cost.unknown(str(call.get("computed_reason") or "the usage of this call is not known"))
     model, provider = call.get("model") or call.get("model_asked"), call.get("provider")
     if not model or not provider:
         return Cost.unknown("neither provider nor model of this call is known")
