@@ -53,6 +53,7 @@ class Provider:
     dialect: str
     api_key: Secret | None = None
     allow: tuple[str, ...] = ()  # endpoints beyond those known: "POST /v1/fine_tuning/*"
+    shared: tuple[str, ...] = ()  # ids of files and the like that every key may use: "vs_*"
     priced_as: str | None = None  # whose prices apply, where neither its name nor its host says so
     region: str | None = None
     access_key: Secret | None = None  # AWS: with these the request is signed
@@ -262,24 +263,27 @@ def _providers(values: object, file: Path | None) -> dict[str, Provider]:
                 f"The configuration {file} sets providers.{name}.{min(unknown)}, which is not known. "
                 f"Known: {sorted(_PROVIDER_KEYS)}."
             )
-        allow = given.get("allow") or []
-        if not isinstance(allow, list):
-            raise BadInput(
-                f"The configuration {file} gives providers.{name}.allow as {allow!r}: write a list."
-            )
+        lists = {key: _list(given.get(key), f"providers.{name}.{key}", file) for key in _LISTS}
         secrets = {key: Secret(given[key]) for key in _SECRETS if given.get(key)}
         texts = {key: str(given[key]) for key in _TEXTS if given.get(key)}
         providers[name] = Provider(
             name=name,
             base_url=str(given["base_url"]),
             dialect=str(given.get("dialect") or name),
-            allow=tuple(map(str, allow)),
-            **secrets,
+            **lists,  # type: ignore[arg-type]
+            **secrets,  # type: ignore[arg-type]
             **texts,  # type: ignore[arg-type]
         )
     return providers
 
 
+def _list(value: object, name: str, file: Path | None) -> tuple[str, ...]:
+    if value is not None and not isinstance(value, list):
+        raise BadInput(f"The configuration {file} gives {name} as {value!r}: write a list.")
+    return tuple(map(str, value or ()))
+
+
+_LISTS = ("allow", "shared")
 _SECRETS = ("api_key", "access_key", "secret_key", "session_token")
 _TEXTS = ("priced_as", "region", "ca_file")
-_PROVIDER_KEYS = {"base_url", "dialect", "allow", *_TEXTS, *_SECRETS}
+_PROVIDER_KEYS = {"base_url", "dialect", *_LISTS, *_TEXTS, *_SECRETS}

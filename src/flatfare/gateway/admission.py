@@ -5,24 +5,26 @@ row like any other.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from flatfare.config import Settings
 from flatfare.dialects.reading import Asked
+from flatfare.gateway import ownership
 from flatfare.gateway.attribution import Attribution, foreign_baggage, of_request
 from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import Dress, client_secret, without_key
 from flatfare.gateway.keyring import KeyRing, Refused
 from flatfare.gateway.limiter import Limiter
 from flatfare.gateway.policies import STREAM_USAGE, with_usage_asked
-from flatfare.gateway.routes import Nowhere, Place, Routes, Upstream
+from flatfare.gateway.routes import Nowhere, Place, Routes, Upstream, is_allowed
 from flatfare.gateway.tap import asked_of
 from flatfare.gateway.traits import traits_of
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Headers, Request, head, passed_on
 from flatfare.store.keys import Key
 
+_NO_CHANGES: tuple[str, ...] = ()
 _ACCEPT_ENCODING = frozenset((b"accept-encoding",))
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
@@ -65,6 +67,10 @@ class Admitted:
     traits: str | None
     changed: tuple[str, ...]
     body: bytes
+    things: list[str] = field(
+        default_factory=list
+    )  # at the provider, named by the request: they must be the key's
+    makes_things: bool = False
 
     @property
     def key_id(self) -> str | None:
@@ -131,13 +137,18 @@ def admit(gate: Gate, request: Request) -> Admitted | Denied:
 def _admitted(
     gate: Gate, request: Request, place: Place, key: Key | None, whose: Attribution, asked: Asked
 ) -> Admitted:
-    body, changed = request.body, ()
     reach = gate.reaches[place.upstream.name]
+    body, changed = request.body, _NO_CHANGES
     if asked.is_stream and gate.settings.policies.stream_usage and b"content-encoding" not in request.fields:
         altered = with_usage_asked(place.upstream.dialect.provider, place.endpoint, body)
         if altered is not None:
-            return Admitted(place, reach, key, whose, asked, traits_of(body), (STREAM_USAGE,), altered)
-    return Admitted(place, reach, key, whose, asked, traits_of(body), changed, body)
+            body, changed = altered, (STREAM_USAGE,)
+    admitted = Admitted(place, reach, key, whose, asked, traits_of(request.body), changed, body)
+    if key is not None:
+        things = ownership.named_things(place.plain_path, request.body)
+        admitted.things = ownership.not_shared(things, place.upstream.provider.shared)
+        admitted.makes_things = ownership.makes(request.method, place.plain_path)
+    return admitted
 
 
 def _why_not(
@@ -163,6 +174,10 @@ def _why_not(
         )
     if key is None:
         return None
+    if ownership.is_list(request.method, place.plain_path) and not is_allowed(
+        place.upstream, request.method, place.path
+    ):
+        return 403, "A list would show what every key has made here: ask for your own by their ids.", None
     reason = key.why_not(place.upstream.name, asked.model)
     if reason is not None:
         return 403, reason, None

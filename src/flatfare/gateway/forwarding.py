@@ -14,6 +14,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.core.identity import time_ordered
 from flatfare.core.money import decimal_text
+from flatfare.dialects.compression import opened
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.journal import Journal, OnKept
 from flatfare.gateway.listener import ClientConnection
@@ -31,6 +32,7 @@ HELD_S = 0.05
 """A whole answer is held this long for its cost to stand in its head; one that takes longer goes out as it
 comes."""
 
+BEGINNING_BYTES = 64 * 1024
 DRAINED_BYTES_MAX = 64 << 20
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"application/x-ndjson")
 _LENGTH = frozenset((b"content-length",))
@@ -56,6 +58,12 @@ class Home(Protocol):
     def note_problem(self, call: "Call", problem: str) -> None:
         """A call did not go as it should."""
 
+    def ask_owners(self, call: "Call", admitted: Admitted) -> None:
+        """Tell the call, by ``owned``, whether the things that it names are its key's."""
+
+    def keep_owner(self, admitted: Admitted, beginning: bytes) -> "asyncio.Future[None] | None":
+        """Keep what an answer says was made; what to wait for, if anything."""
+
 
 class Call:
     """The life of one request, with all its tries."""
@@ -65,6 +73,7 @@ class Call:
         "_answer_body",
         "_arrived",
         "_at_us",
+        "_beginning",
         "_broken",
         "_carried",
         "_changed",
@@ -83,6 +92,7 @@ class Call:
         "_last",
         "_left_to_send",
         "_metered",
+        "_owning",
         "_phase",
         "_pieces",
         "_reason",
@@ -133,6 +143,8 @@ class Call:
         self._hidden: UsageHidden | None = None
         self._drained = 0
         self._broken: str | None = None
+        self._beginning = b""
+        self._owning: asyncio.Future[None] | None = None
         self._changed = self._admitted.changed
         admitted = self._admitted
         self._tap = Tap(
@@ -147,7 +159,25 @@ class Call:
     # the intent
 
     def start(self) -> None:
-        """Keep the intent; what follows, follows when it is kept."""
+        """See whose the things are that the request names, and keep the intent; the rest follows."""
+        if self._admitted.things and self._tries == 1:
+            self._phase = "owners"
+            self._worker.ask_owners(self, self._admitted)
+        else:
+            self._keep_intent()
+
+    def owned(self, problem: tuple[int, str] | None) -> None:
+        """The things that the request names are the key's; or status and reason why it may not go."""
+        if problem is None:
+            self._keep_intent()
+            return
+        status, reason = problem
+        if self._is_client_here:
+            self._answer_body = refusal(self._dialect, status, reason, self.call_id)
+        self._finish_as("refused", Metered(nothing(f"refused: {reason}")), status)
+
+    def _keep_intent(self) -> None:
+        self._phase = "journal"
         try:
             self._worker.journal.write(self._intent(), self._intent_kept)
         except (StoreFailure, BadInput) as problem:
@@ -226,6 +256,8 @@ class Call:
 
     def on_piece(self, piece: bytes) -> None:
         self._tap.feed(piece)
+        if self._admitted.makes_things and len(self._beginning) < BEGINNING_BYTES:
+            self._beginning += piece
         if not self._is_client_here:
             self._drained += len(piece)
             if self._drained > DRAINED_BYTES_MAX:
@@ -249,6 +281,9 @@ class Call:
             return
         if self._hidden is not None and self._is_client_here:
             self._pass(self._hidden.finish())
+        if self._beginning and (self._status or 0) < 300:
+            opened = self._opened_beginning()
+            self._owning = self._worker.keep_owner(self._admitted, opened)
         status = "ok" if (self._status or 0) < 400 else "failed"
         self._finish_as(status if self._is_client_here else "cancelled", self._tap.finish(), self._status)
 
@@ -411,8 +446,20 @@ class Call:
             parts.append(f'"changed":"{",".join(self._changed)}"')
         return "{" + ",".join(parts) + "}"
 
+    def _opened_beginning(self) -> bytes:
+        try:
+            return opened(
+                self._beginning, (header_of(self._headers, b"content-encoding") or b"").decode("latin-1")
+            )
+        except BadInput:
+            return b""
+
     def _result_kept(self, problem: StoreFailure | None) -> None:
         """The result is kept (or kept in memory until it can be): the client gets the end of its answer."""
+        owning, self._owning = self._owning, None
+        if owning is not None and not owning.done():
+            owning.add_done_callback(lambda _: self._result_kept(problem))
+            return
         self._phase = "done"
         self._worker.ended(self)
         client = self._client

@@ -16,6 +16,7 @@ from flatfare.config import Provider, Settings
 from flatfare.core.errors import BadInput
 from flatfare.dialects import recognition
 from flatfare.dialects.dialect import Dialect, Route
+from flatfare.gateway.ownership import PASSED
 
 CACHED_MAX = 4096
 _MOUNTS = {
@@ -142,14 +143,14 @@ def _within(upstream: Upstream, method: str, rest: str) -> Place | Nowhere:
     path = joined(upstream.base_path, rest)
     plain = unquote(path)
     for known in (plain, f"/v1{plain}"):  # some hosts leave the version out
-        for route in upstream.dialect.routes:
+        for route in (*upstream.dialect.routes, *PASSED.get(upstream.dialect.provider, ())):
             found = _pattern(route.path).fullmatch(known) if method in route.methods else None
             if found and _may_precede(upstream.base_path, found["before"] or ""):
                 groups = {
                     name: value for name, value in found.groupdict().items() if value and name != "before"
                 }
                 return Place(upstream, route, route.endpoint, {**upstream.named, **groups}, path, plain)
-    if any(_allows(pattern, method, path) for pattern in upstream.provider.allow):
+    if is_allowed(upstream, method, path):
         return Place(upstream, None, "unknown", upstream.named, path, plain)
     return Nowhere(
         403,
@@ -158,6 +159,11 @@ def _within(upstream: Upstream, method: str, rest: str) -> Place | Nowhere:
         f"{{{upstream.name}: {{allow: ['{method} {path[:200]}']}}}}",
         upstream,
     )
+
+
+def is_allowed(upstream: Upstream, method: str, path: str) -> bool:
+    """Whether the operator allows this endpoint beyond what is known or usually refused."""
+    return any(_allows(pattern, method, path) for pattern in upstream.provider.allow)
 
 
 @cache

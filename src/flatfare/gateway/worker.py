@@ -29,6 +29,7 @@ from flatfare.gateway.keyring import REFRESH_S, KeyRing
 from flatfare.gateway.limiter import Limiter, SharedCounts
 from flatfare.gateway.listener import ClientConnection, Served
 from flatfare.gateway.metrics import Metrics
+from flatfare.gateway.ownership import NAMED_MAX, Owners, made_in
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.routes import Routes, Upstream
@@ -39,6 +40,7 @@ from flatfare.service.pricing import open_price_book
 from flatfare.store.book import open_book
 
 SWEEP_S = 0.25
+OWNER_TRIES, OWNER_RETRY_S = 20, 0.05
 _log = logging.getLogger("flatfare.gateway")
 
 Elsewhere = Callable[[Request, ClientConnection], Served | None]
@@ -72,7 +74,9 @@ class Worker:
         self._elsewhere = elsewhere
         self._figures = figures
         self._book_thread = ThreadPoolExecutor(1, thread_name_prefix="book")
+        self._owner_thread = ThreadPoolExecutor(1, thread_name_prefix="owners")
         self._tasks: list[asyncio.Task[None]] = []
+        self._asking: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.AbstractServer] = []
         self._retired: list[Reach] = []
         self.prices = open_price_book(settings)
@@ -84,6 +88,10 @@ class Worker:
         """Open the book and the journal, and begin to watch."""
         self._book = await self.loop.run_in_executor(self._book_thread, open_book, self.settings.database)
         self.keyring = await self.loop.run_in_executor(self._book_thread, KeyRing, self._book)
+        self._owner_book = await self.loop.run_in_executor(
+            self._owner_thread, open_book, self.settings.database
+        )
+        self.owners = Owners(self._owner_book, self._owner_thread)
         self.journal = Journal(journal_folder(self.settings.database), sync=self.settings.journal_sync)
         self._tasks = [self.loop.create_task(self._watch_keys()), self.loop.create_task(self._sweep())]
 
@@ -218,6 +226,49 @@ class Worker:
         """A call did not go as it should."""
         _log.warning("%s", problem, extra={"call": call.call_id})
 
+    def ask_owners(self, call: Call, admitted: Admitted) -> None:
+        """Tell the call whether the things that it names are its key's."""
+        assert admitted.key is not None
+        provider = admitted.place.upstream.name
+        if self.owners.all_known(provider, admitted.things, admitted.key.id):
+            call.owned(None)
+            return
+        task = self.loop.create_task(self._ask_owners(call, provider, admitted.things, admitted.key.id))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask_owners(self, call: Call, provider: str, things: list[str], key_id: str) -> None:
+        """What is not known is asked for again, for a second: another worker may be keeping it just now."""
+        if len(things) > NAMED_MAX:
+            call.owned((400, f"Found {len(things)} files and the like in one request: at most {NAMED_MAX}."))
+            return
+        for _ in range(OWNER_TRIES):
+            try:
+                self.owners.learn(provider, await asyncio.wrap_future(self.owners.ask(provider, things)))
+            except StoreFailure as problem:
+                call.owned((503, f"Whose the things are that the request names cannot be seen: {problem}"))
+                return
+            if self.owners.all_known(provider, things, key_id):
+                call.owned(None)
+                return
+            if self.owners.is_anothers(provider, things, key_id):
+                break
+            await asyncio.sleep(OWNER_RETRY_S)
+        call.owned(
+            (404, "The request names a file, batch, answer or the like that this key has not made here.")
+        )
+
+    def keep_owner(self, admitted: Admitted, beginning: bytes) -> "asyncio.Future[None] | None":
+        """Keep what an answer says was made; answers that a provider keeps are many, and not waited for."""
+        things = made_in(beginning)
+        if admitted.key is None or not things:
+            return None
+        now_us = time.time_ns() // 1000
+        kept = self.owners.add(admitted.place.upstream.name, things, admitted.key.id, now_us)
+        waited = asyncio.wrap_future(kept)
+        waited.add_done_callback(_note_unkept)
+        return None if admitted.place.endpoint.startswith("responses") else waited
+
     # from time to time
 
     async def _watch_keys(self) -> None:
@@ -279,7 +330,9 @@ class Worker:
         await self.journal.close()
         self._write_figures()
         self._book_thread.submit(self._book.close)
+        self._owner_thread.submit(self._owner_book.close)
         self._book_thread.shutdown()
+        self._owner_thread.shutdown()
 
     # figures of all workers
 
@@ -305,6 +358,11 @@ class Worker:
                 if file.stem != str(self.number):
                     metrics.add_all(msgspec.json.decode(file.read_bytes(), type=Metrics))
         return metrics
+
+
+def _note_unkept(kept: "asyncio.Future[None]") -> None:
+    if not kept.cancelled() and kept.exception() is not None:
+        _log.warning("Whose a thing is could not be kept: %s", kept.exception())
 
 
 def _reach(upstream: Upstream, settings: Settings) -> Reach:

@@ -120,5 +120,11 @@ def _gateway_records() -> Iterator[str]:
         at_us {bigint} NOT NULL){strict}"""
 
 
-MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (_first_schema, _gateway_records)
+def _made_things() -> Iterator[str]:
+    yield """CREATE TABLE made_things (
+        provider TEXT NOT NULL, thing_id TEXT NOT NULL, key_id TEXT NOT NULL, made_at_us {bigint} NOT NULL,
+        PRIMARY KEY (provider, thing_id)){strict}"""
+
+
+MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (_first_schema, _gateway_records, _made_things)
 """Step 1 is the first; the book counts how many it has taken."""
