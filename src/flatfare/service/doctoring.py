@@ -109,7 +109,7 @@ def _journal_findings(book: Book) -> Iterator[Finding]:
         "SELECT kind, said, COUNT(*) FROM journal_notes GROUP BY 1, 2 ORDER BY 3 DESC"
     ):
         yield Finding(
-            "warning", "journal", f"{count} times, {kind}: {said}", "See docs/decisions/journal.md."
+            "warning", "journal", f"{count} times, {kind!s}: {said!s}", "See docs/decisions/journal.md."
         )
 
 
