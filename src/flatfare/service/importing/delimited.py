@@ -11,6 +11,8 @@ from flatfare.service.importing.textual import Line, TextTable, encoding_of, lin
 
 _SEPARATORS = ",;\t|"
 _LOOKED_AT = 50
+_LINES_SHOWN = 20
+_SHOWN = 400  # characters of a row that could not be read
 _DECIMAL_COMMA = re.compile(r"-?(0,\d+|\d+,\d{1,2}|\d+,\d{4,})")
 
 
@@ -24,13 +26,17 @@ class _Record:
         self.texts: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._source:
+        for number, text, problem in self._source:
             if not self.texts:
-                self.first = line.number
-            if len(self.texts) < 20:
-                self.texts.append(line.text[:400])
-            self.problem = self.problem or line.problem
-            yield "\n" if line.problem and "longer than" in line.problem else line.text
+                self.first = number
+                self.texts.append(text)
+            elif len(self.texts) < _LINES_SHOWN:
+                self.texts.append(text)
+            if problem:
+                self.problem = self.problem or problem
+                yield text if len(text) < _SHOWN else "\n"
+            else:
+                yield text
 
     def clear(self) -> None:
         self.problem = None
@@ -131,4 +137,4 @@ def _said(problem: csv.Error) -> str:
 
 
 def _shown(record: _Record) -> str:
-    return "".join(record.texts).rstrip("\r\n")[:400]
+    return "".join(record.texts).rstrip("\r\n")[:_SHOWN]

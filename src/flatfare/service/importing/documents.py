@@ -71,11 +71,20 @@ def _take(number: int, value: object, table: TextTable) -> None:
     if not isinstance(value, dict):
         table.reject(number, 'Found no record: expected an object like {"model": …}.', value)
         return
-    cells: dict[int, str | None] = {}
-    for field_name, text in _flat("", value, 0):
-        cells[table.column(field_name)] = text
-    width = max(cells, default=-1) + 1
-    table.add(number, [cells.get(place) for place in range(width)])
+    if any(type(part) is dict for part in value.values()):
+        named = dict(_flat("", value, 0))
+    else:
+        named = {name: part if type(part) is str else _as_text(part) for name, part in value.items()}
+    table.add(number, table.in_places(named))
+
+
+def _as_text(part: object) -> str | None:
+    """A value that is no record, as the source wrote it; numbers with a fraction are text already."""
+    if part is None or isinstance(part, str):
+        return part
+    if isinstance(part, bool):
+        return "true" if part else "false"
+    return str(part) if isinstance(part, int | float) else json.dumps(part, ensure_ascii=False)
 
 
 def _flat(prefix: str, value: dict[str, object], depth: int) -> Iterator[tuple[str, str | None]]:
@@ -83,16 +92,8 @@ def _flat(prefix: str, value: dict[str, object], depth: int) -> Iterator[tuple[s
         name = f"{prefix}{key}"
         if isinstance(part, dict) and depth < _DEPTH_MAX:
             yield from _flat(f"{name}.", part, depth + 1)
-        elif isinstance(part, str):
-            yield name, part
-        elif part is None:
-            yield name, None
-        elif isinstance(part, bool):
-            yield name, "true" if part else "false"
-        elif isinstance(part, int | float):
-            yield name, str(part)
         else:
-            yield name, json.dumps(part, ensure_ascii=False)
+            yield name, _as_text(part)
 
 
 def _list_items(stream: BinaryIO, encoding: str, name: str, bytes_max: int) -> Iterator[object]:

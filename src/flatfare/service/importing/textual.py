@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from flatfare.core.errors import BadInput
 from flatfare.service.importing.columns import SourceColumn
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BATCH = 20_000
 _SHOWN = 400  # of a line that could not be read, so much is shown
 _COLUMNS_MAX = 1_000
+_SHAPES_MAX = 1_000  # of rows, whose places are kept at hand
 _REJECTS_MAX = 100_000  # held in memory; a file with more broken lines is no file of rows
 
 TABLE = "stage.raw"
@@ -35,8 +36,7 @@ class Rejected:
     row: object
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line as text, and what is wrong with it."""
 
     number: int
@@ -128,6 +128,7 @@ class TextTable:
         self._on_bytes = on_bytes
         self.bytes = 0  # read so far, as the reader counts them
         self._names: dict[str, int] = {}
+        self._shapes: dict[tuple[str, ...], list[int]] = {}
         self._batch: list[Sequence[object]] = []
         self._made: int | None = None  # columns that the table has so far
         self._appender: Appender | None = None
@@ -150,6 +151,19 @@ class TextTable:
                 )
             place = self._names[name] = len(self._names)
         return place
+
+    def in_places(self, named: dict[str, str | None]) -> list[str | None]:
+        """The cells of a row given by name, in the order of the columns."""
+        shape = tuple(named)
+        places = self._shapes.get(shape)
+        if places is None:
+            places = [self.column(name) for name in shape]
+            if len(self._shapes) < _SHAPES_MAX:
+                self._shapes[shape] = places
+        cells: list[str | None] = [None] * len(self._names)
+        for place, cell in zip(places, named.values(), strict=True):
+            cells[place] = cell
+        return cells
 
     def add(self, line: int, cells: Sequence[str | None]) -> None:
         """Take a row, its cells in the order of the columns; it may be shorter."""
