@@ -105,12 +105,10 @@ def _book_findings(book: Book) -> Iterator[Finding]:
 
 def _journal_findings(book: Book) -> Iterator[Finding]:
     """Places in the gateway's journals that could not be read, each noted once."""
-    for kind, said, count in book.rows(
-        "SELECT kind, said, COUNT(*) FROM journal_notes GROUP BY 1, 2 ORDER BY 3 DESC"
-    ):
-        yield Finding(
-            "warning", "journal", f"{count} times, {kind!s}: {said!s}", "See docs/decisions/journal.md."
-        )
+    notes = "SELECT kind, said, COUNT(*) FROM journal_notes GROUP BY 1, 2 ORDER BY 3 DESC"
+    for kind, said, count in book.rows(notes):
+        what = f"{int(str(count))} times, {kind!s}: {said!s}"
+        yield Finding("warning", "journal", what, "See docs/decisions/journal.md.")
 
 
 def _chain_findings(book: Book) -> Iterator[Finding]:
