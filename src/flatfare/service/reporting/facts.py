@@ -56,7 +56,9 @@ class Sources:
         if purpose not in wanted & self.holdings.purposes:
             return {}
         only = self._only({purpose})
-        sums = {f"{name}_n": f"SUM(n){only}", f"{name}_nano": f"SUM({self.cost_column}){only}"}
+        sums = {f"{name}_nano": f"SUM({self.cost_column}){only}"}
+        if purpose in HEADLINE_PURPOSES or self.holdings.has_given_simulation:
+            sums[f"{name}_n"] = f"SUM(n){only}"
         if self.holdings.has_unknown or self.question.cost != COUNTS:
             sums[f"{name}_unknown"] = f"SUM({self.unknown_column}){only}"
         return sums
@@ -210,7 +212,8 @@ class Costing:
     @property
     def simulation(self) -> str:
         """What simulating the other side cost."""
-        return self.amount("simulation", self.given_simulation)
+        instead = self.given_simulation
+        return self.amount("simulation", instead) if instead else self.sum("simulation_nano")
 
     @property
     def simulation_unknown(self) -> str:

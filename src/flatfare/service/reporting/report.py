@@ -188,12 +188,45 @@ def _views(
     return ("folded", "tasks", "verdicts", *(["calls"] if has_period and single else []))
 
 
+def _facts(engine: "DuckDBPyConnection", sources: Sources) -> tuple[str, bool]:
+    """The facts that answer a question, and whether they are of whole tasks."""
+    question = sources.question
+    if not any(key.kind is Kind.CALL or _is_split(engine, key) for key in question.keys):
+        return whole.whole_facts(engine, sources), True
+    if split.is_plain(sources) and not _any_without_row(engine):
+        return split.plain_facts(sources), False
+    return split.split_facts(sources), False
+
+
+def _any_without_row(engine: "DuckDBPyConnection") -> bool:
+    """Some task is known by its calls alone."""
+    found = engine.execute(
+        "SELECT 1 FROM folded WHERE task_id IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = folded.task_id) LIMIT 1"
+    )
+    return bool(found.fetchall())
+
+
+def _of_tasks_alone(engine: "DuckDBPyConnection", question: Question) -> Question:
+    """The question with each key that no call has a value of taken for a key of tasks."""
+
+    def settled(key: Key) -> Key:
+        is_tasks = key.kind is Kind.BOTH and not _is_split(engine, key)
+        return replace(key, kind=Kind.TASK) if is_tasks else key
+
+    return replace(
+        question,
+        by=tuple(map(settled, question.by)),
+        filters=tuple((settled(key), values) for key, values in question.filters),
+    )
+
+
 def _answered(
     engine: "DuckDBPyConnection", book: Book, question: Question, order: ordering.Order, limit: int | None
 ) -> _Answer:
+    question = _of_tasks_alone(engine, question)
     sources = _sources(engine, book, question)
-    is_whole = not any(_is_split(engine, key) for key in question.keys)
-    facts = whole.whole_facts(engine, sources) if is_whole else split.split_facts(sources)
+    facts, is_whole = _facts(engine, sources)
     found = _grouped(engine, sources, facts, order, limit, is_whole=is_whole)
     total = found.total if is_whole else _whole_total(engine, sources)
     return _Answer(
@@ -309,8 +342,7 @@ def _whole_total(engine: "DuckDBPyConnection", sources: Sources) -> Row | None:
     """Each task once, whatever groups it counts in."""
     question = replace(sources.question, by=())
     total = replace(sources, question=question)
-    is_whole = not any(_is_split(engine, key) for key in question.keys)
-    facts = whole.whole_facts(engine, total) if is_whole else split.split_facts(total)
+    facts, is_whole = _facts(engine, total)
     found = _grouped(engine, total, facts, ordering.Order(None, True), None, is_whole=is_whole)
     return found.total
 

@@ -45,6 +45,69 @@ def split_facts(sources: Sources) -> str:
     )
 
 
+def is_plain(sources: Sources) -> bool:
+    """No task has an amount or verification of its own, and each part is its own group.
+
+    Then ``plain_facts`` says the same as ``split_facts`` in a fraction of the time,
+    given that every task that has calls has a row.
+    """
+    held, question = sources.holdings, sources.question
+    return (
+        not held.has_task_amounts
+        and not held.has_given_size
+        and "verification" not in held.purposes
+        and all(key.kind is not Kind.BOTH and key.name != PURPOSE for key in question.keys)
+        and all(key.kind is not Kind.CALL or key in question.by for key, _ in question.filters)
+    )
+
+
+def plain_facts(sources: Sources) -> str:
+    """One fact per task and group, where nothing has to be looked at across a task's groups."""
+    question = sources.question
+    sums = sources.call_sums(HEADLINE_PURPOSES)
+    texts = {f"t{at}": key.of_task for at, key in enumerate(question.keys) if key.kind is Kind.TASK}
+    kept = question.passes({key: f"v{at}" for at, key in enumerate(question.keys)})
+    named = "".join(f", v{at} AS k{at}" for at in range(len(question.by)))
+    costing = Costing(sources, frozenset(sums))
+    figures = ", ".join(f"{sql} AS {name}" for name, sql in costing.columns().items())
+    moment = "opened_at_us" if question.needs_moment else "NULL"
+    home = (
+        f"SELECT CAST(state AS INTEGER) AS state, {moment} AS moment{_keys(sources, 'c')}, {figures} "
+        f"FROM ({tasks_sql(sources, texts)}) AS t "
+        f"LEFT JOIN ({_calls(sources, HEADLINE_PURPOSES, sums)}) AS home ON home.task_id = t.id"
+    )
+    parts = [f"SELECT * EXCLUDE (moment) FROM ({home}) WHERE {kept} AND {question.within('moment')}"]
+    if sources.holdings.purposes & _BESIDE:
+        parts.append(_plain_beside(sources, texts, kept))
+    values = ", ".join(f"v{at}" for at in range(len(question.keys)))
+    return f"SELECT * EXCLUDE ({values}){named} FROM ({' UNION ALL BY NAME '.join(parts)})"
+
+
+def _plain_beside(sources: Sources, texts: dict[str, str], kept: str) -> str:
+    """Calls beside the work, summed by group at once; tasks are only looked at where their keys are."""
+    question = sources.question
+    sums = sources.call_sums(_BESIDE)
+    part = Costing(sources, frozenset(sums))
+    calls = _calls(sources, _BESIDE, sums)
+    needs_task = question.needs_moment or any(key.kind is not Kind.CALL for key in question.keys)
+    moment = "opened_at_us" if question.needs_moment else "NULL"
+    if needs_task:
+        calls = f"SELECT * FROM ({calls}) AS beside JOIN ({tasks_sql(sources, texts)}) AS t ON t.id = task_id"
+    figures = {
+        "simulation": part.sum("simulation_nano"),
+        "simulation_unknown_n": part.sum("simulation_unknown"),
+        "test": part.sum("test_nano"),
+        "test_unknown_n": part.sum("test_unknown"),
+    }
+    added = ", ".join(f"CAST(SUM({sql}) AS BIGINT) AS {name}" for name, sql in figures.items())
+    keys = [f"v{at}" for at in range(len(question.keys))]
+    placed = f"SELECT *, {moment} AS moment{_keys(sources, 'c')} FROM ({calls})"
+    return (
+        f"SELECT CAST(NULL AS INTEGER) AS state, {', '.join(keys)}, {added} FROM ({placed}) "
+        f"WHERE {kept} AND {question.within('moment')} GROUP BY {', '.join(keys)}"
+    )
+
+
 def _empty(sources: Sources) -> str:
     """No row, and every column: the parts after it say only what they have."""
     sums = ", ".join(f"CAST(NULL AS BIGINT) AS {name}" for name in (*_SUMMED, "tries", "moment"))
@@ -213,7 +276,7 @@ def _simulated(sources: Sources) -> str:
         instead = "(own_simulation IS NOT NULL AND NOT COALESCE(is_whole, FALSE))"
         join, whole = f" LEFT JOIN {_per_task(part)} AS sim ON sim.task_id = beside.task_id", ", is_whole"
     figures = {
-        "simulation": f"CASE WHEN NOT {instead} THEN {part.amount('simulation', None)} END",
+        "simulation": f"CASE WHEN NOT {instead} THEN {part.sum('simulation_nano')} END",
         "simulation_unknown_n": f"CASE WHEN {instead} THEN 0 ELSE {part.sum('simulation_unknown')} END",
         "test": part.sum("test_nano"),
         "test_unknown_n": part.sum("test_unknown"),
