@@ -35,6 +35,7 @@ from flatfare.service.importing.parsing import fixed_problem
 from flatfare.service.importing.reading import Readable, readable
 from flatfare.service.importing.rejects import rejects_path, write_rejects
 from flatfare.service.importing.sources import Source, opened, rows_of
+from flatfare.service.importing.watching import OnProgress, unwatched, watched
 from flatfare.service.pricing import open_price_book
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted, translated
@@ -49,8 +50,6 @@ CHECKS = {
     "verdicts": verdicts.check_columns,
     "leaderboard": leaderboard.check_columns,
 }
-
-OnProgress = Callable[[float, float | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def import_file(
     now_us: int,
     *,
     rejects: str | None = None,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = unwatched,
     on_wait: Callable[[str], None] | None = None,
 ) -> Imported:
     """Import a file, or standard input for ``-``; returns what came of it.
@@ -90,7 +89,8 @@ def import_file(
                 return Imported(source.name, order.kind, already_at_us=int(before[0] or 0))
             with translated(f"Importing {source.name}"), engine_in(folder) as engine:
                 file = _opened_rows(engine, source, order, on_progress)
-                return _import(stores, source, file, folder, now_us, rejects)
+                with watched(engine, on_progress):
+                    return _import(stores, source, file, folder, now_us, rejects)
 
 
 @contextmanager

@@ -10,9 +10,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from flatfare.core.errors import BadInput, FlatfareError, StoreFailure
 from flatfare.service.importing.columns import SourceColumn
@@ -171,12 +172,11 @@ def rows_of(
     if source.format == "parquet":
         return _parquet(engine, source)
     read = document_rows if source.format == "json" else delimited_rows
-    table = TextTable(engine, _progress(source, on_bytes), rows_max)
     try:
         with opened_text(source.path) as stream:
-            read(stream, source.name, order, table)
-    except EnoughRead:
-        pass
+            table = TextTable(engine, _progress(source, stream, on_bytes), rows_max)
+            with suppress(EnoughRead):
+                read(stream, source.name, order, table)
     except FlatfareError:
         raise
     except (OSError, EOFError) as problem:
@@ -189,9 +189,10 @@ def rows_of(
     return Raw("raw", table.columns, table.rejected, table.place, table.is_comma_likely, table.rows)
 
 
-def _progress(source: Source, on_bytes: OnBytes) -> Callable[[int], None]:
-    """Tells how much of the file is read, by the rows' own size; a packed file's size is not known."""
-    return lambda done: on_bytes(min(done, source.size), source.size)
+def _progress(source: Source, stream: BinaryIO, on_bytes: OnBytes) -> Callable[[], None]:
+    """Tells how much of a file has been read; how much is in a packed one is not known before."""
+    total = None if source.path.suffix == ".gz" else source.size
+    return lambda: on_bytes(stream.tell(), total)
 
 
 def _parquet(engine: "DuckDBPyConnection", source: Source) -> Raw:

@@ -117,16 +117,19 @@ class EnoughRead(Exception):
     """As many rows were read as were asked for."""
 
 
+def _done() -> None:
+    """Nothing is left to tell."""
+
+
 class TextTable:
     """The table ``stage.raw`` being filled with rows of text; columns may be added as they show up."""
 
     def __init__(
-        self, engine: "DuckDBPyConnection", on_bytes: Callable[[int], None], rows_max: int | None
+        self, engine: "DuckDBPyConnection", on_batch: Callable[[], None], rows_max: int | None
     ) -> None:
         self._engine = engine
         self._rows_max = rows_max
-        self._on_bytes = on_bytes
-        self.bytes = 0  # read so far, as the reader counts them
+        self._on_batch = on_batch
         self._names: dict[str, int] = {}
         self._shapes: dict[tuple[str, ...], list[int]] = {}
         self._batch: list[Sequence[object]] = []
@@ -183,6 +186,7 @@ class TextTable:
 
     def finish(self) -> None:
         """Write what is left, and make the relation ``raw``."""
+        self._on_batch = _done
         self._flush()
         self._close()
         self._engine.execute(f"CREATE TEMP VIEW raw AS SELECT * FROM {TABLE}")
@@ -195,7 +199,7 @@ class TextTable:
             appender.append_rows(rows)
         self.rows += len(rows)
         self._batch = []
-        self._on_bytes(self.bytes)
+        self._on_batch()
 
     def _widened(self) -> "Appender":
         """The table's appender, after the columns that showed up since were added."""
