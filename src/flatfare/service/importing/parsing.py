@@ -19,7 +19,7 @@ from flatfare.service.importing.order import ExchangeRate, Order
 from flatfare.service.importing.words import Words, read_flag, reader_of
 from flatfare.store.engine import quoted
 
-_NOTHING = "('', 'null', 'none', 'nan', 'n/a', 'na', '-', '—', 'undefined', 'nat', '<na>')"
+_NOTHING = "'(?i)(null|none|nan|n/a|na|-|—|undefined|nat|<na>)?'"
 _INTEGERS = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
     "UINTEGER", "UBIGINT", "UHUGEINT",
@@ -52,16 +52,18 @@ def text_of(bound: Bound) -> str:
     if bound.fixed is not None:
         return quoted(bound.fixed)
     if len(bound.columns) == 1:
-        texts = [
-            f"nullif(trim({plain_text(column.sql, column.kind)}), '')"
-            for column in (*bound.columns, *bound.others)
-        ]
+        texts = [trimmed(plain_text(column.sql, column.kind)) for column in (*bound.columns, *bound.others)]
         text = f"coalesce({', '.join(texts)})" if bound.others else texts[0]
     else:
         parts = [f"coalesce(trim({plain_text(column.sql, column.kind)}), '')" for column in bound.columns]
         present = " AND ".join(f"{column.sql} IS NULL" for column in bound.columns)
         text = f"CASE WHEN {present} THEN NULL ELSE {' || chr(47) || '.join(parts)} END"
     return _translated(text, bound.words)
+
+
+def trimmed(text: str) -> str:
+    """Text without spaces around it, null where nothing is left; text that holds no space costs little."""
+    return f"CASE WHEN contains({text}, ' ') THEN nullif(trim({text}), '') ELSE nullif({text}, '') END"
 
 
 def _translated(text: str, words: Mapping[str, str]) -> str:
@@ -124,8 +126,11 @@ def _pointed(text: str, comma: bool) -> str:
 
 
 def _meant(text: str) -> str:
-    """The text, or null where it is a word for nothing."""
-    return f"CASE WHEN lower({text}) IN {_NOTHING} THEN NULL ELSE {text} END"
+    """The text, or null where it is a word for nothing.
+
+    A pattern, since a list of so many words is planned as a join that reads every row's text.
+    """
+    return f"CASE WHEN regexp_full_match({text}, {_NOTHING}) THEN NULL ELSE {text} END"
 
 
 def _odd(name: str, text: str) -> str:

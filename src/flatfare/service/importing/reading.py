@@ -158,26 +158,28 @@ def _words(name: str) -> str:
 
 def _read_odd(engine: "DuckDBPyConnection", base: str, name: str, found: Parsed) -> bool:
     """Let the core read each distinct text that the short cut left; returns whether there was any."""
-    assert found.read is not None
-    more = "".join(f", {own} {kind}" for own, kind, _ in found.more)
-    table = _words(name)
+    odd = f"(SELECT {found.odd_text} AS text FROM {base})"
     with translated("Reading the file"):
-        engine.execute(
-            f"CREATE TEMP TABLE odd AS SELECT DISTINCT text FROM (SELECT {found.odd_text} AS text "
-            f"FROM {base}) WHERE text IS NOT NULL"
-        )
-        counted = engine.execute("SELECT count(*) FROM odd").fetchone()
-        count = int(counted[0]) if counted else 0
-        if count:
-            engine.execute(
-                f"CREATE TEMP TABLE {table} (text VARCHAR, value {found.kind}{more}, problem VARCHAR)"
-            )
-            with engine.appender(f"words_{name}") as appender:
-                for start in range(0, count, _BATCH):  # by pages, so that memory stays bounded
-                    page = f"SELECT text FROM odd WHERE rowid >= {start} AND rowid < {start + _BATCH}"
-                    appender.append_rows(_read_all(found, engine.execute(page).fetchall()))
+        some = engine.execute(f"SELECT count(text) FROM {odd}").fetchone()
+        if not some or not some[0]:  # the usual case, and much cheaper to find than the distinct texts
+            return False
+        engine.execute(f"CREATE TEMP TABLE odd AS SELECT DISTINCT text FROM {odd} WHERE text IS NOT NULL")
+        _write_words(engine, name, found)
         engine.execute("DROP TABLE odd")
-    return count > 0
+    return True
+
+
+def _write_words(engine: "DuckDBPyConnection", name: str, found: Parsed) -> None:
+    """What the core reads from each text of the table ``odd``, in pages so that memory stays bounded."""
+    more = "".join(f", {own} {kind}" for own, kind, _ in found.more)
+    engine.execute(
+        f"CREATE TEMP TABLE {_words(name)} (text VARCHAR, value {found.kind}{more}, problem VARCHAR)"
+    )
+    counted = engine.execute("SELECT count(*) FROM odd").fetchone()
+    with engine.appender(f"words_{name}") as appender:
+        for start in range(0, int(counted[0]) if counted else 0, _BATCH):
+            page = f"SELECT text FROM odd WHERE rowid >= {start} AND rowid < {start + _BATCH}"
+            appender.append_rows(_read_all(found, engine.execute(page).fetchall()))
 
 
 def _read_all(found: Parsed, texts: Iterable[tuple[str]]) -> list[Words]:
