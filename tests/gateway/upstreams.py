@@ -1,4 +1,4 @@
-"""A provider of our own in the process, for the tests of forwarding: it answers as it is told, byte by byte."""
+"""A provider of our own in the process, for the tests of forwarding: it answers byte by byte as it is told."""
 
 import asyncio
 import json

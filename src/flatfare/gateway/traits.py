@@ -5,11 +5,15 @@ grow, what do tools cost) without anything being stored that somebody wrote.
 """
 
 import hashlib
+import logging
 
 import msgspec
 
 BYTES_PER_TOKEN = 4
 """About as many bytes of English or JSON make a token: an estimate for shares, never for costs."""
+
+
+_log = logging.getLogger("flatfare.gateway")
 
 
 class _Message(msgspec.Struct):
@@ -45,6 +49,9 @@ def traits_of(body: bytes) -> str | None:
         system, messages = _conversation(sent)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    except Exception:  # noqa: BLE001 - a request that breaks this reader is forwarded all the same
+        _log.exception("The traits of a request could not be read.")
+        return None
     tools = len(sent.tools or sent.functions or sent.toolConfig)
     parts = [f'"messages":{messages}']
     if system:
@@ -65,6 +72,6 @@ def _conversation(sent: _Sent) -> tuple[bytes, int]:
             system += bytes(messages.pop(0).content)
         return system, len(messages)
     listed = sent.contents or sent.input
-    if listed and bytes(listed[:1]) == b"[":
+    if listed and bytes(listed)[:1] == b"[":
         return system, len(_decode_list(listed))
     return system, 1 if listed else 0
