@@ -49,6 +49,11 @@ class Fee:
         return self.fee_nano - self.served_nano
 
 
+def has_fees(book: Book) -> bool:
+    """Any fixed fee was ever agreed."""
+    return book.value("SELECT 1 FROM commitments LIMIT 1") is not None
+
+
 def charge(engine: "DuckDBPyConnection", book: Book, today: date) -> list[Fee]:
     """Make the relation ``charged`` of the view ``folded``: its rows with fees shared out to them.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from flatfare.core.moments import iso
-from flatfare.core.money import decimal_text
+from flatfare.core.money import decimal_text, dollar_text
 from flatfare.core.statistics import Interval
 from flatfare.service.reporting.figures import Row
 from flatfare.service.reporting.keys import LABEL, PERIODS
@@ -28,6 +28,7 @@ def document_of(report: Report, currency: str = "USD") -> Document:
         "rows": rows_of(report),
         "total": figures_of(report.total),
         "published_total": figures_of(report.published_total) if report.published_total else None,
+        "idle_fixed_cost": decimal_text(report.idle_nano),
         "notes": notes_of(report),
     }
     if report.conversations is not None:
@@ -170,6 +171,16 @@ def notes_of(report: Report) -> list[str]:
         notes.append(
             f"The cost of {figures.unknown_cost_tasks:,} of {figures.tasks:,} tasks is not wholly known: "
             "flatfare doctor says why."
+        )
+    if figures.fixed_nano:
+        notes.append(
+            f"{dollar_text(figures.fixed_nano)} of the cost are shares of fixed fees; calls that a fee "
+            "covers are not billed by themselves."
+        )
+    if report.idle_nano:
+        notes.append(
+            f"{dollar_text(report.idle_nano)} of fixed fees served nobody and stand in no row: "
+            "flatfare commitments show."
         )
     if report.published_total is not None:
         notes.append(

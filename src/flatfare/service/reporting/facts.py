@@ -56,7 +56,8 @@ class Sources:
         if purpose not in wanted & self.holdings.purposes:
             return {}
         only = self._only({purpose})
-        sums = {f"{name}_nano": f"SUM({self.cost_column}){only}"}
+        fee = " + allocated_nano" if self.holdings.has_fixed and purpose not in HEADLINE_PURPOSES else ""
+        sums = {f"{name}_nano": f"SUM({self.cost_column}{fee}){only}"}
         if purpose in HEADLINE_PURPOSES or self.holdings.has_given_simulation:
             sums[f"{name}_n"] = f"SUM(n){only}"
         if self.holdings.has_unknown or self.question.cost != COUNTS:

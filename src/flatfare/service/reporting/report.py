@@ -8,7 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flatfare.core.moments import datetime_of
 from flatfare.core.money import half_even
+from flatfare.service import allocating
+from flatfare.service.allocating import Fee
 from flatfare.service.reporting import aggregation, holdings, keys, ordering, outside, split, whole
 from flatfare.service.reporting.facts import Sources
 from flatfare.service.reporting.figures import Figures, Percentiles, Row
@@ -75,6 +78,7 @@ class Report:
     splits: tuple[str, ...]  # keys by whose calls a task may count in several rows
     left_out: int  # published aggregates that do not have the keys asked for
     conversations: Conversations | None  # of a report by session
+    idle_nano: int = 0  # fixed fees of the period that served nobody
 
 
 def report(
@@ -128,6 +132,7 @@ def report(
         splits=tuple(key.name for key in question.by if key.kind is Kind.CALL),
         left_out=left_out,
         conversations=answer.conversations,
+        idle_nano=answer.idle_nano,
     )
 
 
@@ -165,6 +170,7 @@ class _Answer:
     groups: int
     is_empty: bool
     conversations: Conversations | None
+    idle_nano: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,18 +231,44 @@ def _answered(
     engine: "DuckDBPyConnection", book: Book, question: Question, order: ordering.Order, limit: int | None
 ) -> _Answer:
     question = _of_tasks_alone(engine, question)
-    sources = _sources(engine, book, question)
+    fees = _charged(engine, book, question)
+    sources = _sources(engine, book, question, has_fixed=bool(fees))
     facts, is_whole = _facts(engine, sources)
     found = _grouped(engine, sources, facts, order, limit, is_whole=is_whole)
     total = found.total if is_whole else _whole_total(engine, sources)
     return _Answer(
-        found.rows, total or Row((), Figures()), found.groups, sources.holdings.is_empty, found.conversations
+        found.rows,
+        total or Row((), Figures()),
+        found.groups,
+        sources.holdings.is_empty,
+        found.conversations,
+        sum(_idle_within(fee, question) for fee in fees),
     )
 
 
-def _sources(engine: "DuckDBPyConnection", book: Book, question: Question) -> Sources:
-    held = holdings.holdings(engine, book)
-    sources = Sources(question, held)
+def _charged(engine: "DuckDBPyConnection", book: Book, question: Question) -> list[Fee]:
+    """Fixed fees shared out to the calls they served, where there are any and all costs count."""
+    if question.cost != COUNTS or not allocating.has_fees(book):
+        return []
+    return allocating.charge(engine, book, datetime_of(question.now_us).date())
+
+
+def _idle_within(fee: Fee, question: Question) -> int:
+    """What was idle of a fee, by the days of its period that the question is about."""
+    first, last = fee.from_day, fee.until_day
+    if question.since_us is not None:
+        first = max(first, datetime_of(question.since_us).date())
+    if question.until_us is not None:
+        last = min(last, datetime_of(question.until_us).date())
+    days = max(0, (last - first).days)
+    return half_even(fee.idle_nano * days, (fee.until_day - fee.from_day).days)
+
+
+def _sources(
+    engine: "DuckDBPyConnection", book: Book, question: Question, *, has_fixed: bool = False
+) -> Sources:
+    held = holdings.holdings(engine, book, has_fixed=has_fixed)
+    sources = Sources(question, held, "charged" if has_fixed else "folded")
     if held.has_attempts:
         _load_attempts(engine, book)
     if held.has_moved and question.needs_moment:
