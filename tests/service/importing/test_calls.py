@@ -312,3 +312,10 @@ def test_a_log_of_several_providers_has_rows_of_several_shapes(place: Place) -> 
         (100, 600, None, 6, None),
         (600, 300, None, 7, None),
     ]
+
+
+def test_an_export_that_adds_up_requests_is_pointed_out(place: Place) -> None:
+    bucket = {"start_time": 1_790_000_000, "results": [{"input_tokens": 5, "num_model_requests": 9}]}
+    result = place.text("calls", json.dumps({"data": [bucket]}), "usage.json")
+    assert place.row("SELECT input, at_us FROM calls") == (5, 1_790_000_000_000_000)
+    assert any("'num_model_requests' says that a row may add up several" in note for note in result.notes)

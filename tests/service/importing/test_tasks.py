@@ -160,3 +160,11 @@ def test_two_rows_of_one_task_that_differ_ask_for_the_whole_key(place: Place) ->
     result = place.text("tasks", "task_id,model,success\n7,a,true\n7,b,false\n7,a,true\n")
     assert (result.new, result.known, result.rejected) == (1, 1, 1)
     assert "--map task=column+column" in place.rejects()
+
+
+def test_dates_as_people_write_them_need_their_format(place: Place) -> None:
+    text = "Ticket #,Success?,Closed on\nT-1,Yes,05/14/2026\n"
+    assert place.text("tasks", text).rejected == 1
+    assert "--time-format %m/%d/%Y" in place.rejects()
+    assert place.text("tasks", text, time_format="%m/%d/%Y").new == 1
+    assert place.row("SELECT external_id, closed_at_us FROM tasks") == ("T-1", 1_778_716_800_000_000)

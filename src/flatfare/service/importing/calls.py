@@ -3,6 +3,7 @@
 from flatfare.core.errors import BadInput
 from flatfare.prices.book import PriceBook
 from flatfare.service.importing import costs
+from flatfare.service.importing.fields import plain
 from flatfare.service.importing.marking import has_repeats, number_repeats
 from flatfare.service.importing.reading import Readable
 from flatfare.service.importing.usage import (
@@ -191,8 +192,13 @@ def notes(file: Readable) -> list[str]:
         said.append("Rows without a time were given that of --at.")
     if file.mapping.has("cached_tokens", "cache_write_tokens") and "cached" not in file.mapping.switches:
         said.append(f"Read with {overlaps_of(file.mapping).says()}; --set cached=… says otherwise.")
+    if sums := [name for name in file.mapping.unused if plain(name) in _SUMS]:
+        said.append(f"Each row counts as one call, though {sums[0]!r} says that a row may add up several.")
     return said
 
+
+_SUMS = {"num_model_requests", "num_requests", "n_requests", "request_count", "requests", "api_requests"}
+"""Columns of exports that add up many requests in one row."""
 
 COMPARED = {
     "at": "at_us",

@@ -232,7 +232,8 @@ def _usual_labels(
 
 def _label_key(name: str) -> str:
     kept = "".join(character if character.isalnum() or character in "_.-/" else "_" for character in name)
-    return kept.strip("_.-/")[:64] or "column"
+    key = kept.strip("_.-/")[:64] or "column"
+    return key.lower() if key.lower() in LABELS else key
 
 
 def _unused(

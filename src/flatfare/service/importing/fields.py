@@ -25,7 +25,7 @@ _PREFIXES = (
     "attributes_", "span_attributes_", "usage_", "response_", "request_", "body_", "data_", "payload_",
     "event_", "generation_", "observation_", "row_", "item_", "metrics_", "stats_", "result_", "info_", "_",
 )  # fmt: skip
-_SIGNS = {"$": " ", "€": " eur ", "£": " gbp ", "%": " percent ", "#": " n "}
+_SIGNS = {"$": " ", "€": " eur ", "£": " gbp ", "%": " percent "}
 
 CURRENCY_ENDINGS = ("eur", "gbp", "cny", "jpy", "inr", "chf", "cad", "aud")
 """A column whose name ends in one of these holds that currency."""
@@ -34,11 +34,13 @@ CURRENCY_ENDINGS = ("eur", "gbp", "cny", "jpy", "inr", "chf", "cad", "aud")
 def plain(name: str) -> str:
     """A column's name without its dress.
 
-    >>> plain("Cost ($)"), plain("promptTokens"), plain("gen_ai.usage.input_tokens")
-    ('cost', 'prompt_tokens', 'gen_ai_usage_input_tokens')
+    >>> plain("Cost ($)"), plain("promptTokens"), plain("Ticket #")
+    ('cost', 'prompt_tokens', 'ticket_id')
     """
     for sign, word in _SIGNS.items():
         name = name.replace(sign, word)
+    stem = name.rstrip()
+    name = f"{stem[:-1]} id" if stem.endswith("#") and stem != "#" else name.replace("#", " n ")
     return _OTHER.sub("_", _CAMEL.sub(r"\1_\2", name).lower()).strip("_")
 
 
@@ -67,9 +69,12 @@ def _fields(text: str) -> dict[str, Field]:
 _TIMES = (
     "timestamp created_at start_time started_at time datetime date_time date created ts tstamp "
     "request_time start_timestamp start time_stamp request_timestamp event_time logged_at "
-    "time_unix_nano start_time_unix_nano utc_time day"
+    "time_unix_nano start_time_unix_nano utc_time created_on opened_on started_on day"
 )
-_ENDS = "end_time ended_at finished_at completed_at completed_time end_timestamp closed_at end"
+_ENDS = (
+    "end_time ended_at finished_at completed_at completed_time end_timestamp closed_at closed_on "
+    "completed_on date_closed end_time_unix_nano end"
+)
 _TASK = (
     "task_id task_key task ticket_id ticket case_id case job_id instance_id simulation_id sample_id "
     "example_id question_id query_id problem_id workflow_id global_index"
@@ -124,7 +129,7 @@ CALLS = _fields(
     provider text: gen_ai_provider_name gen_ai_system custom_llm_provider llm_provider vendor
         provider_name api_provider
     model text: {_MODEL}
-    model_asked text: request_model model_requested requested_model model_group
+    model_asked text: request_model model_requested requested_model gen_ai_request_model model_group
     endpoint text: call_type operation gen_ai_operation_name api_endpoint route
     service_tier text: tier
     region text: location cloud_region aws_region
@@ -173,7 +178,7 @@ TASKS = _fields(
     model text: {_MODEL}
     session text: {_SESSION}
     opened_at moment: {_TIMES}
-    closed_at moment: {_ENDS} resolved_at
+    closed_at moment: {_ENDS} resolved_at resolved_on
     duration_s number: duration_seconds elapsed_s duration runtime_s
     matures_at moment: matured_at matures
     outcome word: success is_success succeeded resolved is_resolved solved is_solved passed is_passed

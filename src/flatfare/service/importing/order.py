@@ -38,6 +38,7 @@ class Order:
     at_us: int | None = None  # the moment of rows that name none
     verifier: str | None = None
     encoding: str | None = None
+    time_format: str | None = None  # how times are written that the core does not read, as strptime has it
     rework_nano_per_hour: int | None = None
     exchange: Mapping[str, ExchangeRate] = field(default_factory=dict)  # currency → rate
     zero_is_free: bool = False
@@ -59,6 +60,7 @@ class Order:
             "at_us": self.at_us,
             "verifier": self.verifier,
             "encoding": self.encoding,
+            "time_format": self.time_format,
             "rework_nano_per_hour": self.rework_nano_per_hour,
             "exchange": {currency: str(rate) for currency, rate in self.exchange.items()},
             "zero_is_free": self.zero_is_free,

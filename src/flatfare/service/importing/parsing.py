@@ -6,7 +6,8 @@ reason in the core's words.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
 
@@ -102,13 +103,14 @@ def parsed(name: str, bound: Bound, order: Order, *, comma: bool, ending: str | 
         return Parsed("CAST(NULL AS BOOLEAN)", "BOOLEAN", _meant(text_of(bound)), read_flag)
     typed = _typed(bound)
     if sort == "moment":
-        return _moment(name, typed) or _moment_text(name, text_of(bound))
+        found = _moment(name, typed) or _moment_text(name, text_of(bound))
+        return replace(found, read=partial(_read_moment, time_format=order.time_format))
     text = _pointed(text_of(bound), comma)
     if sort == "count":
         return _count(name, typed) or _count_text(name, text)
     if sort == "amount":
-        found = _amount(name, typed, order.exchange) if ending is None else None
-        return found or _amount_text(name, text, ending, order.exchange)
+        short = _amount(name, typed, order.exchange) if ending is None else None
+        return short or _amount_text(name, text, ending, order.exchange)
     return Parsed("CAST(NULL AS VARCHAR)", "VARCHAR", _meant(text), _read_number)
 
 
@@ -180,13 +182,25 @@ def _moment_text(name: str, text: str) -> Parsed:
     return Parsed(value, "BIGINT", _odd(name, own), _read_moment, unzoned=unzoned, inner=text)
 
 
-def _read_moment(text: str) -> Words:
+def _read_moment(text: str, time_format: str | None = None) -> Words:
     try:
-        return parse_moment(text)[0], None
+        return parse_moment(_reformatted(text, time_format))[0], None
     except BadInput as problem:
-        return None, str(problem)
+        said = str(problem)
+        hint = " Or say how it is written, such as --time-format %m/%d/%Y."
+        return None, said + hint if "a time was expected" in said and not time_format else said
     except (ValueError, OverflowError):
         return None, f"Found {text[:60]!r} where a time was expected: it is outside {YEAR_MIN} to {YEAR_MAX}."
+
+
+def _reformatted(text: str, time_format: str | None) -> str:
+    """The time in ISO form where it is written as the order says; else as it stands."""
+    if time_format is None:
+        return text
+    try:
+        return datetime.strptime(text.strip(), time_format).isoformat()
+    except ValueError:
+        return text
 
 
 def _count(name: str, typed: tuple[str, str] | None) -> Parsed | None:
