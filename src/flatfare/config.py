@@ -54,6 +54,7 @@ class Provider:
     api_key: Secret | None = None
     allow: tuple[str, ...] = ()  # endpoints beyond those known: "POST /v1/fine_tuning/*"
     shared: tuple[str, ...] = ()  # ids of files and the like that every key may use: "vs_*"
+    foreign_things: str = "allow"  # or refuse: ids of things that were not made through this gateway
     priced_as: str | None = None  # whose prices apply, where neither its name nor its host says so
     region: str | None = None
     access_key: Secret | None = None  # AWS: with these the request is signed
@@ -266,6 +267,8 @@ def _providers(values: object, file: Path | None) -> dict[str, Provider]:
         lists = {key: _list(given.get(key), f"providers.{name}.{key}", file) for key in _LISTS}
         secrets = {key: Secret(given[key]) for key in _SECRETS if given.get(key)}
         texts = {key: str(given[key]) for key in _TEXTS if given.get(key)}
+        if texts.get("foreign_things", "allow") not in ("allow", "refuse"):
+            raise BadInput(f"Found providers.{name}.foreign_things: it is either 'allow' or 'refuse'.")
         providers[name] = Provider(
             name=name,
             base_url=str(given["base_url"]),
@@ -285,5 +288,5 @@ def _list(value: object, name: str, file: Path | None) -> tuple[str, ...]:
 
 _LISTS = ("allow", "shared")
 _SECRETS = ("api_key", "access_key", "secret_key", "session_token")
-_TEXTS = ("priced_as", "region", "ca_file")
+_TEXTS = ("foreign_things", "priced_as", "region", "ca_file")
 _PROVIDER_KEYS = {"base_url", "dialect", *_LISTS, *_TEXTS, *_SECRETS}

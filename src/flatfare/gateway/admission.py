@@ -71,6 +71,7 @@ class Admitted:
         default_factory=list
     )  # at the provider, named by the request: they must be the key's
     makes_things: bool = False
+    refuses_unknown: bool = False  # things of which nobody here knows who made them
 
     @property
     def key_id(self) -> str | None:
@@ -147,6 +148,8 @@ def _admitted(
     if key is not None:
         things = ownership.named_things(place.plain_path, request.body)
         admitted.things = ownership.not_shared(things, place.upstream.provider.shared)
+        refuses = place.upstream.provider.foreign_things == "refuse"
+        admitted.refuses_unknown = refuses or ownership.is_kept_apart(place.plain_path)
         admitted.makes_things = ownership.makes(request.method, place.plain_path)
     return admitted
 

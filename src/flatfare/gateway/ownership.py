@@ -1,7 +1,9 @@
 """Whose things at a provider are: what a key made through the operator's credential only that key may use.
 
 Files, batches, kept answers and conversations are named in paths and in bodies. A list of
-all of them is refused: it would show everybody's.
+all of them is refused: it would show everybody's. What nobody made through this gateway
+(by the operator, or before) can be named in a body or fetched as an answer by whoever
+knows its id, unless that is set to be refused; a file or batch cannot be fetched.
 """
 
 import re
@@ -63,6 +65,7 @@ _KINDS = (
     "files|batches|uploads|responses|conversations|containers|threads|assistants|vector_stores|interactions"
 )
 _THING = re.compile(rf"/(?P<kind>{_KINDS})(?:/(?P<id>[^/:]+))?(?P<rest>[/:].*)?$")
+_KEPT_APART = ("files", "batches", "uploads", "containers", "vector_stores")
 _NO_ID = ("compact", "input_tokens", "runs")  # verbs that stand where an id would
 
 _URIS = frozenset(("fileUri", "file_uri", "cachedContent", "cached_content", "fileName", "file_name"))
@@ -96,6 +99,12 @@ def is_list(method: str, plain_path: str) -> bool:
     """Whether a request would list everybody's things."""
     found = _THING.search(plain_path)
     return found is not None and method == "GET" and not found["id"] and not found["rest"]
+
+
+def is_kept_apart(plain_path: str) -> bool:
+    """Whether a path asks for a file or batch itself: one that nobody here made is not given out."""
+    found = _THING.search(plain_path)
+    return found is not None and found["kind"] in _KEPT_APART and bool(found["id"])
 
 
 def makes(method: str, plain_path: str) -> bool:

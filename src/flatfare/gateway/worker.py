@@ -233,11 +233,15 @@ class Worker:
         if self.owners.all_known(provider, admitted.things, admitted.key.id):
             call.owned(None)
             return
-        task = self.loop.create_task(self._ask_owners(call, provider, admitted.things, admitted.key.id))
+        task = self.loop.create_task(
+            self._ask_owners(call, provider, admitted.things, admitted.key.id, admitted.refuses_unknown)
+        )
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def _ask_owners(self, call: Call, provider: str, things: list[str], key_id: str) -> None:
+    async def _ask_owners(
+        self, call: Call, provider: str, things: list[str], key_id: str, refuses_unknown: bool
+    ) -> None:
         """What is not known is asked for again, for a second: another worker may be keeping it just now."""
         if len(things) > NAMED_MAX:
             call.owned((400, f"Found {len(things)} files and the like in one request: at most {NAMED_MAX}."))
@@ -253,6 +257,9 @@ class Worker:
                 return
             if self.owners.is_anothers(provider, things, key_id):
                 break
+            if not refuses_unknown:
+                call.owned(None)
+                return
             await asyncio.sleep(OWNER_RETRY_S)
         call.owned(
             (404, "The request names a file, batch, answer or the like that this key has not made here.")
