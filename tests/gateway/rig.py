@@ -298,7 +298,11 @@ async def _pause(seconds: float, reader: asyncio.StreamReader) -> None:
 
 
 def asking(
-    method: str, target: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = (), host: str = "host"
+    method: str,
+    target: str,
+    body: bytes = b"",
+    headers: Iterable[tuple[str, str]] = (),
+    host: str = "127.0.0.1",
 ) -> bytes:
     """The bytes of a request, as a well-behaved client writes them."""
     lines = [f"{method} {target} HTTP/1.1", f"host: {host}"]

@@ -83,16 +83,15 @@ def test_a_request_that_was_cut_is_no_request(provider: Provider) -> None:
     assert (len(provider.broken), provider.log) == (1, [])
 
 
-def test_a_client_that_leaves_is_noticed(provider: Provider) -> None:
-    provider.forget()
-    provider.next(chunked([b"he", Stall()]))
-    with Line(provider.port("a")) as line:
-        line.send(asking("GET", "/"))
-        assert line.receive(until=lambda body: body == b"he").end == "enough"
-    deadline = time.monotonic() + 2
-    while not provider.hung_up and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert provider.hung_up == [1]
+def test_a_client_that_leaves_is_noticed() -> None:
+    with Provider(lambda _: chunked([b"he", Stall()])) as provider:
+        with Line(provider.port("a")) as line:
+            line.send(asking("GET", "/"))
+            assert line.receive(until=lambda body: body == b"he").end == "enough"
+        deadline = time.monotonic() + 2
+        while not provider.hung_up and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert provider.hung_up == [1]
 
 
 def test_trailers_and_times_are_seen(provider: Provider) -> None:
