@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import msgspec
 
 from flatfare.core.cost import CostState
+from flatfare.core.errors import BadInput
+from flatfare.dialects.compression import opened
+from flatfare.dialects.dialect import Route
 from flatfare.dialects.framing import ServerSentEvents
 from flatfare.dialects.meter import Stream, read_whole
 from flatfare.dialects.reading import NOTHING_ASKED, Asked, Exchange, Reading, unread
@@ -19,7 +22,7 @@ from flatfare.gateway.records import Figures
 from flatfare.gateway.routes import Place
 from flatfare.gateway.wire import Headers
 from flatfare.prices.book import PriceBook
-from flatfare.service.metering import counted_offline
+from flatfare.service.metering import Response, counted_offline, is_streamed
 
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
 _FAILED = "metering failed: see the gateway's log; flatfare meter on the recorded answer says more"
@@ -109,8 +112,7 @@ class Tap:
         provider = self._place.upstream.dialect.provider
         self._exchange = Exchange(provider, route.endpoint, status, self.asked, fields)
         is_json = fields.get("content-type", "").startswith("application/json")
-        is_whole = route.stream is None or (is_json and route.framing is ServerSentEvents)
-        if status < 400 and not route.free and (not is_whole or "content-encoding" in fields):
+        if status < 400 and not route.free and route.stream is not None and not is_json:
             try:
                 self._stream = Stream(route, self._exchange)
             except Exception:  # noqa: BLE001 - the call must not suffer from its meter
@@ -158,14 +160,33 @@ class Tap:
         elif self._size > WHOLE_BYTES_MAX:
             reading = unread(f"the answer is larger than {WHOLE_BYTES_MAX} bytes", exchange.asked.model)
         else:
-            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            reading = read_whole(route, body, exchange)
+            reading = self._read_whole(route, exchange)
         if not reading.parts and reading.text_seen is not None:
             recognised = Recognised(self._place.upstream.dialect, route, self._place.named)
             reading = counted_offline(reading, recognised, exchange, self._body)
         if cut is not None and not reading.parts and not reading.is_free:
             reading = msgspec.structs.replace(reading, reason=f"{cut}; {reading.reason}")
         return reading
+
+    def _read_whole(self, route: Route, exchange: Exchange) -> Reading:
+        """What came as one JSON document, or as a stream that its head does not tell from one."""
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        encoding = exchange.headers.get("content-encoding")
+        if encoding is not None and exchange.status < 400 and not route.free:
+            try:
+                body = opened(body, encoding)
+            except BadInput as problem:
+                return unread(str(problem), exchange.asked.model)
+        if route.framing is ServerSentEvents or exchange.status >= 400 or not self._is_streamed(route, body):
+            return read_whole(route, body, exchange)
+        headers = {name: value for name, value in exchange.headers.items() if name != "content-encoding"}
+        stream = Stream(route, msgspec.structs.replace(exchange, headers=headers))
+        stream.feed(body)
+        return stream.finish()
+
+    def _is_streamed(self, route: Route, body: bytes) -> bool:
+        recognised = Recognised(self._place.upstream.dialect, route, self._place.named)
+        return is_streamed(recognised, Response(body))
 
     def _metered(self, reading: Reading, exchange: Exchange) -> Metered:
         priced_as = self._place.upstream.priced_as
