@@ -563,8 +563,6 @@ FOLDERS = {
     "vertex": 5,
     "*": 200,
 }
-    reason="B2: whole answers of Cohere are metered as streams", strict=True
-)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
