@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import YEAR_MAX, YEAR_MIN, iso, parse_moment
+from flatfare.core.moments import YEAR_MAX, YEAR_MIN, parse_moment
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.core.usage import COUNT_MAX
 from flatfare.service.importing.columns import Bound
@@ -349,8 +349,3 @@ def fixed_problem(bound: Bound, order: Order) -> str | None:
         return None
     problem = reader(bound.fixed)[-1]
     return str(problem) if problem else None
-
-
-def shown_moment(at_us: int | None) -> str | None:
-    """A moment for a person."""
-    return None if at_us is None else iso(at_us)

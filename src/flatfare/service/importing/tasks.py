@@ -11,7 +11,6 @@ from flatfare.service.importing.parsing import text_of
 from flatfare.service.importing.reading import Readable
 from flatfare.store.engine import quoted
 
-_NEEDED = ("task", "outcome", "cost", "path", "model")
 _AMOUNTS = ("cost", "simulation_cost", "verification_cost", "value", "rework_cost")
 _COUNTS = ("calls", "input_tokens", "output_tokens")
 
