@@ -18,7 +18,7 @@ _AMOUNT = re.compile(
     (?P<sign>[-+−])?\s*
     (?P<currency>US\$|USD|\$|€|EUR|£|GBP)?\s*
     (?P<inner_sign>[-+−])?
-    (?P<digits>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)
+    (?P<digits>(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)
     (?:[eE](?P<exponent>[-+]?\d{1,3}))?
     \s*(?P<after>USD|EUR|GBP|€|£|\$)?\s*""",
     re.VERBOSE,
