@@ -22,7 +22,11 @@ def test_ids_are_version_7(at_us: int, noise: bytes) -> None:
     assert made.int >> 80 == at_us // 1000
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), max_size=20), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), max_size=20), min_size=1, max_size=4
+    )
+)
 def test_the_same_record_has_the_same_id(parts: list[str]) -> None:
     assert derived(*parts) == derived(*parts)
     assert derived(*parts) != derived(*parts, "more")

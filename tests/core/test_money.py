@@ -32,7 +32,22 @@ def test_amounts_are_read_as_people_write_them(text: str, amount: str, currency:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "abc", "0,125", "NaN", "inf", "1.2.3", "1,23", "$", "--1", "-$-1", "1e999", "0x10", "$5 EUR", "9" * 80],
+    [
+        "",
+        "abc",
+        "0,125",
+        "NaN",
+        "inf",
+        "1.2.3",
+        "1,23",
+        "$",
+        "--1",
+        "-$-1",
+        "1e999",
+        "0x10",
+        "$5 EUR",
+        "9" * 80,
+    ],
 )
 def test_what_is_no_amount_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(BadInput, match="Found"):

@@ -1,4 +1,4 @@
-"""A provider of our own in the process, for the tests of forwarding: it answers byte by byte as it is told."""
+"""A provider of our own in the process, for the tests of forwarding: it answers byte by byte as told."""
 
 import asyncio
 import json

@@ -31,6 +31,9 @@ from flatfare.store.book import open_book
 
 BOOKKEEPER = -1
 _WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
+SWITCH_S = 0.0005
+"""A worker's journal has a thread of its own: what it synced must not wait 5 ms for its turn to say so."""
+
 RESTART_S_MAX = 10.0
 LIVED_S_MIN = 5.0
 """A child that lived shorter is started anew only after a pause, which doubles."""
@@ -159,6 +162,7 @@ class Supervisor:
 
     def _work(self, number: int) -> int:
         assert self._socket is not None
+        sys.setswitchinterval(SWITCH_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(self, number, self._socket))
         return 0
