@@ -234,11 +234,23 @@ class Gateway:
         assert len(found) == count, [(row["endpoint"], row["status"]) for row in found]
         return found
 
-    def forget_rows(self, quiet_s: float = 0.3) -> None:
+    def forget_rows(self, quiet_s: float = 0.15) -> None:
         """What is booked by now, and until nothing more comes for a while, is not new."""
-        while fresh := {row["id"] for row in self.rows()} - self.seen_rows:
-            self.seen_rows |= fresh
+        while True:
             time.sleep(quiet_s)
+            fresh = {row["id"] for row in self.rows()} - self.seen_rows
+            self.seen_rows |= fresh
+            if not fresh and not self.open_calls():
+                return
+
+    def open_calls(self) -> int:
+        """How many calls have begun and not ended, as the book knows it."""
+        with closing(sqlite3.connect(f"file:{self.book}?mode=ro", uri=True, timeout=10)) as connection:
+            return int(connection.execute("SELECT COUNT(*) FROM open_calls").fetchone()[0])
+
+    def alive(self, session: int) -> list[int]:
+        """The processes that are left of a start."""
+        return _in_session(session)
 
     def wait(self, is_so: Callable[[], bool], within_s: float, otherwise: str) -> None:
         """Wait until it is so."""

@@ -114,6 +114,14 @@ class Pair:
         assert call_id is not None, (seen.status, seen.headers, seen.body[:300])
         return self.gateway.row(call_id, within_s)
 
+    def ready(self) -> int:
+        """The status of ``/readyz``."""
+        return ask(self.gateway.port, asking("GET", "/readyz")).status
+
+    def status_document(self) -> dict[str, object]:
+        """What ``/readyz`` says."""
+        return dict(ask(self.gateway.port, asking("GET", "/readyz")).json())
+
     def opened(self, timeout_s: float = 5.0) -> Line:
         """A connection to the gateway."""
         return Line(self.gateway.port, timeout_s)

@@ -99,7 +99,8 @@ class Sides:
     def _check(self, row: Row, recorded: Recorded, request: Request) -> None:
         assert row["provider"] == recorded.provider
         assert row["delivery"] == "proven"
-        assert row["status"] == ("ok" if recorded.status < 400 else "failed")
+        status = "ok" if recorded.status < 400 else "failed"
+        assert row["status"] == status, (recorded.name, row["http_status"], row["cost_reason"])
         check_booked(row, recorded, request.body)
 
 
