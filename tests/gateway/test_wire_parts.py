@@ -209,3 +209,9 @@ def test_metrics_of_workers_add_up() -> None:
     text = first.text()
     assert 'flatfare_calls_total{provider="a",endpoint="b",status="ok"} 3' in text
     assert 'flatfare_added_seconds_bucket{le="0.001"} 1' in text
+
+
+def test_no_field_that_names_a_thing_escapes_the_quick_look() -> None:
+    for name in ownership._FIELDS:
+        body = json.dumps({name: "files/t"}).encode()
+        assert ownership.named_things("/v1/x", body) in (["files/t"], ["t"]), name

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flatfare.config import Provider, Secret, Settings
+from flatfare.gateway.records import Void
 from flatfare.gateway.server import Running, serving
 from flatfare.store.book import open_book
 from flatfare.store.layout import CALLS, names
@@ -207,6 +208,7 @@ def _unchunked(rest: bytes) -> tuple[bytes, bool]:
 
 async def rows(gateway: Running) -> list[dict[str, object]]:
     """The calls that the book has, the oldest first."""
+    await gateway.worker.journal.append(Void("no call"))  # refused calls are kept while nobody waits
     await gateway.book()
     with open_book(gateway.worker.settings.database) as book:
         found = book.rows(f"SELECT {names(CALLS)} FROM calls ORDER BY id")

@@ -5,29 +5,29 @@ for the journal. What fails, and what then happens, is the table in DESIGN.md.
 """
 
 import asyncio
-import os
 import random
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, StoreFailure
-from flatfare.core.identity import time_ordered
 from flatfare.core.money import decimal_text
 from flatfare.dialects.compression import opened
 from flatfare.gateway.admission import Admitted
+from flatfare.gateway.delivery import Delivery
 from flatfare.gateway.journal import Journal, OnKept
 from flatfare.gateway.listener import ClientConnection
 from flatfare.gateway.metrics import Metrics
-from flatfare.gateway.policies import STREAM_USAGE, UsageHidden
+from flatfare.gateway.policies import STREAM_USAGE
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
-from flatfare.gateway.tap import Metered, Tap, header_of, nothing, unknown
+from flatfare.gateway.tap import Metered, Tap, nothing, unknown
 from flatfare.gateway.upstream import Carried
-from flatfare.gateway.wire import Headers, Request, head, passed_on, plain, status_line
+from flatfare.gateway.wire import Headers, Request, plain
 from flatfare.prices.book import PriceBook
 
-HELD_BYTES_MAX = 1 << 20
 HELD_S = 0.05
 """A whole answer is held this long for its cost to stand in its head; one that takes longer goes out as it
 comes."""
@@ -35,8 +35,7 @@ comes."""
 BEGINNING_BYTES = 64 * 1024
 DRAINED_BYTES_MAX = 64 << 20
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"application/x-ndjson")
-_LENGTH = frozenset((b"content-length",))
-_NONE: frozenset[bytes] = frozenset()
+NO_FIELDS: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 class Home(Protocol):
@@ -48,6 +47,9 @@ class Home(Protocol):
     prices: PriceBook
     metrics: Metrics
     is_ending: bool
+
+    def new_id(self, at_us: int) -> str:
+        """An id for a try, that sorts by its moment."""
 
     def ended(self, call: "Call") -> None:
         """A call is over."""
@@ -68,46 +70,29 @@ class Home(Protocol):
 class Call:
     """The life of one request, with all its tries."""
 
-    __slots__ = (
-        "_admitted",
-        "_answer_body",
-        "_arrived",
-        "_at_us",
-        "_beginning",
-        "_broken",
-        "_carried",
-        "_changed",
-        "_client",
-        "_drained",
-        "_ended",
-        "_first_byte",
-        "_headers",
-        "_hidden",
-        "_holds",
-        "_is_client_here",
-        "_is_head_sent",
-        "_is_kept",
-        "_is_sent",
-        "_is_swallowed",
-        "_last",
-        "_left_to_send",
-        "_metered",
-        "_owning",
-        "_phase",
-        "_pieces",
-        "_reason",
-        "_request",
-        "_sent",
-        "_status",
-        "_tap",
-        "_timer",
-        "_trailers",
-        "_tries",
-        "_uses_chunks",
-        "_worker",
-        "call_id",
-        "deadline",
-    )  # fmt: skip
+    # What differs in few calls has its default here: setting it anew for each call would cost time.
+    _carried: Carried | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _delivery: Delivery | None = None
+    _answer_body: bytes | None = None  # a refusal of the gateway's own
+    _owning: "asyncio.Future[None] | None" = None
+    _metered: Metered | None = None
+    _broken: str | None = None  # why the answer ended before its end
+    _status: int | None = None
+    _fields: Mapping[bytes, bytes] = NO_FIELDS
+    _trailers: Headers = []  # noqa: RUF012 - never changed
+    _is_client_here = True
+    _is_sent = False
+    _is_swallowed = False  # an answer that is heard out and not passed on, since the call is tried again
+    _is_kept = False
+    _sent = 0.0
+    _first_byte = 0.0
+    _ended = 0.0
+    _drained = 0
+    _tries = 0
+    _beginning = b""
+    _phase = "journal"
+    deadline = 0.0
 
     def __init__(self, worker: Home, client: ClientConnection, request: Request, admitted: Admitted) -> None:
         self._worker = worker
@@ -115,38 +100,14 @@ class Call:
         self._request = request
         self._admitted = admitted
         self._arrived = request.arrived_at
-        self._is_client_here = True
-        self._tries = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._answer_body: bytes | None = None
-        self.deadline = 0.0
         self._begin_try()
 
     def _begin_try(self) -> None:
         self._tries += 1
         self._at_us = time.time_ns() // 1000
-        self.call_id = str(time_ordered(self._at_us, os.urandom(10)))
-        self._carried: Carried | None = None
-        self._phase = "journal"
-        self._is_sent = self._is_head_sent = self._is_swallowed = self._is_kept = False
-        self._holds = True
-        self._sent = self._first_byte = self._ended = 0.0
-        self._status: int | None = None
-        self._reason = b""
-        self._headers: Headers = []
-        self._trailers: Headers = []
-        self._pieces: list[bytes] = []
-        self._last = b""
-        self._left_to_send: int | None = None
-        self._uses_chunks = False
-        self._metered: Metered | None = None
-        self._hidden: UsageHidden | None = None
-        self._drained = 0
-        self._broken: str | None = None
-        self._beginning = b""
-        self._owning: asyncio.Future[None] | None = None
-        self._changed = self._admitted.changed
+        self.call_id = self._worker.new_id(self._at_us)
         admitted = self._admitted
+        self._changed = admitted.changed
         self._tap = Tap(
             admitted.place,
             admitted.asked,
@@ -155,6 +116,22 @@ class Call:
             self._at_us,
             self._worker.settings.cost_that_counts == "reported",
         )
+
+    def _forget_try(self) -> None:
+        """Nothing of a try that failed is left for the next: the defaults above hold again."""
+        for name in (
+            "_status",
+            "_fields",
+            "_is_sent",
+            "_is_swallowed",
+            "_is_kept",
+            "_sent",
+            "_first_byte",
+            "_ended",
+        ):
+            self.__dict__.pop(name, None)
+        for name in ("_trailers", "_beginning", "_metered", "_broken", "_delivery"):
+            self.__dict__.pop(name, None)
 
     # the intent
 
@@ -236,23 +213,30 @@ class Call:
 
     # the answer
 
-    def on_head(self, status: int, reason: bytes, headers: Headers) -> None:
-        self._status, self._reason, self._headers = status, reason, headers
+    def on_head(self, status: int, reason: bytes, headers: Headers, fields: Mapping[bytes, bytes]) -> None:
+        self._status, self._fields = status, fields
         self._first_byte = time.monotonic()
         self._admitted.reach.circuit.succeeded()
         self._set_idle_deadline()
-        self._tap.begin(status, headers)
+        self._tap.begin(status, fields)
+        if not self._is_client_here:
+            return
         if self._may_retry() and status in self._worker.settings.retries.statuses:
             self._is_swallowed = True
             return
-        is_plain = header_of(headers, b"content-encoding") is None
-        if STREAM_USAGE in self._changed and status < 400 and is_plain:
-            self._hidden = UsageHidden()
-        kind = (header_of(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
-        if kind in _STREAMS:
-            self._release()
-        else:
-            self._timer = self._worker.loop.call_later(HELD_S, self._release)
+        self._delivery = Delivery(
+            self._client,
+            self._request,
+            status,
+            reason,
+            headers,
+            fields,
+            self._own_headers(),
+            hides_usage=STREAM_USAGE in self._changed and status < 400 and b"content-encoding" not in fields,
+            is_ending=self._worker.is_ending,
+        )
+        if fields.get(b"content-type", b"").partition(b";")[0].strip().lower() in _STREAMS:
+            self._delivery.release()
 
     def on_piece(self, piece: bytes) -> None:
         self._tap.feed(piece)
@@ -263,13 +247,15 @@ class Call:
             if self._drained > DRAINED_BYTES_MAX:
                 self._break_off("the client left, and its answer was heard out no further than its bound")
             return
-        if self._is_swallowed:
+        delivery = self._delivery
+        if delivery is None:
             return
-        if self._hidden is not None:
-            piece = self._hidden.feed(piece)
-        self._pass(piece)
-        if self._is_head_sent:
-            self._set_idle_deadline()
+        delivery.pass_on(piece)
+        self._set_idle_deadline()
+        if self._client.is_full and self._carried is not None:
+            self._carried.pause()
+        elif not delivery.is_head_sent and self._timer is None:
+            self._timer = self._worker.loop.call_later(HELD_S, self._release)
 
     def on_end(self, trailers: Headers) -> None:
         self._carried = None
@@ -279,11 +265,8 @@ class Call:
         if self._is_swallowed and self._is_client_here:
             self._finish_try("failed")
             return
-        if self._hidden is not None and self._is_client_here:
-            self._pass(self._hidden.finish())
         if self._beginning and (self._status or 0) < 300:
-            opened = self._opened_beginning()
-            self._owning = self._worker.keep_owner(self._admitted, opened)
+            self._owning = self._worker.keep_owner(self._admitted, self._opened_beginning())
         status = "ok" if (self._status or 0) < 400 else "failed"
         self._finish_as(status if self._is_client_here else "cancelled", self._tap.finish(), self._status)
 
@@ -299,88 +282,30 @@ class Call:
             self._admitted.reach.circuit.failed(self._ended)
         self._worker.note_problem(self, problem)
         state = "failed" if self._is_client_here else "cancelled"
-        if self._first_byte:
+        if self._is_swallowed and self._is_client_here:
+            self._finish_try(state)
+        elif self._first_byte:
             self._finish_as(state, self._tap.finish(problem), self._status)
-            return
-        if not was_sent and self._may_retry():
+        elif not was_sent and self._may_retry():
             self._finish_try(state, Metered(nothing("the provider was not reached")))
-            return
-        if self._is_client_here:
-            self._answer_body = refusal(self._dialect, http_status, problem, self.call_id)
-        figures = (
-            unknown(f"{problem} Whether it was billed only the provider knows.")
-            if was_sent
-            else nothing("the provider was not reached")
-        )
-        self._finish_as(state, Metered(figures), http_status)
-
-    # to the client
-
-    def _pass(self, piece: bytes) -> None:
-        if not piece:
-            return
-        if self._holds:
-            self._pieces.append(piece)
-            if sum(map(len, self._pieces)) > HELD_BYTES_MAX:
-                self._release()
         else:
-            self._write_piece(piece)
-
-    def _write_piece(self, piece: bytes) -> None:
-        if self._uses_chunks:
-            self._client.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        elif self._left_to_send is not None:
-            # With a length the client knows the end by itself: the last of it waits for the journal.
-            self._left_to_send -= len(piece)
-            if self._left_to_send <= 0:
-                self._last += piece
-                return
-            self._client.write(piece)
-        else:
-            self._client.write(piece)
-        if self._client.is_full and self._carried is not None:
-            self._carried.pause()
+            if self._is_client_here:
+                self._answer_body = refusal(self._dialect, http_status, problem, self.call_id)
+            self._finish_as(state, _without_answer(problem, was_sent), http_status)
 
     def _release(self) -> None:
-        """Send the head and what was held, and hold no more."""
-        self._stop_timer()
-        if self._is_head_sent or not self._is_client_here or self._phase != "provider":
-            return
-        self._client.write(self._head(None))
-        self._is_head_sent = True
-        self._holds = False
-        pieces, self._pieces = self._pieces, []
-        for piece in pieces:
-            self._write_piece(piece)
+        """A whole answer has been held long enough."""
+        self._timer = None
+        if self._delivery is not None and self._is_client_here and self._phase == "provider":
+            self._delivery.release()
 
-    def _head(self, metered: Metered | None) -> bytes:
-        """The head of the answer, its own headers as they came, and the gateway's."""
-        headers = self._headers
-        connection = header_of(headers, b"connection") or b""
-        dropped = _LENGTH if self._hidden is not None else _NONE
-        kept = passed_on(headers, connection, dropped)
-        length = None if dropped else header_of(headers, b"content-length")
-        has_body = self._status not in (204, 304)
-        if length is not None:
-            self._left_to_send = int(length)
-        elif has_body and self._request.minor_version:
-            self._uses_chunks = True
-            kept.append((b"Transfer-Encoding", b"chunked"))
-        if self._closes_after():
-            kept.append((b"Connection", b"close"))
-        kept.append((b"flatfare-call", self.call_id.encode()))
-        if metered is not None and metered.figures.cost_nano is not None:
-            kept.append((b"flatfare-cost", decimal_text(metered.figures.cost_nano).encode()))
+    def _own_headers(self) -> list[tuple[bytes, bytes]]:
+        own = [(b"flatfare-call", self.call_id.encode())]
         if self._changed:
-            kept.append((b"flatfare-changed", ",".join(self._changed).encode()))
+            own.append((b"flatfare-changed", ",".join(self._changed).encode()))
         if self._admitted.attribution.note:
-            kept.append((b"flatfare-note", plain(self._admitted.attribution.note)))
-        return head(status_line(self._status or 502, self._reason), kept)
-
-    def _closes_after(self) -> bool:
-        request = self._request
-        delimited = self._uses_chunks or self._left_to_send is not None or self._status in (204, 304)
-        return not request.minor_version or not request.keep_alive or not delimited or self._worker.is_ending
+            own.append((b"flatfare-note", plain(self._admitted.attribution.note)))
+        return own
 
     # the result
 
@@ -394,6 +319,7 @@ class Call:
 
     def _try_again(self) -> None:
         self._timer = None
+        self._forget_try()
         self._begin_try()
         self.start()
 
@@ -448,9 +374,8 @@ class Call:
 
     def _opened_beginning(self) -> bytes:
         try:
-            return opened(
-                self._beginning, (header_of(self._headers, b"content-encoding") or b"").decode("latin-1")
-            )
+            encoding = self._fields.get(b"content-encoding", b"").decode("latin-1")
+            return opened(self._beginning, encoding)
         except BadInput:
             return b""
 
@@ -462,45 +387,21 @@ class Call:
             return
         self._phase = "done"
         self._worker.ended(self)
-        client = self._client
         if not self._is_client_here:
             return
+        client, delivery = self._client, self._delivery
         if self._answer_body is not None:
             client.write(self._answer_body)
             client.finished(self._request.keep_alive)
-        elif self._broken is not None:
-            self._flush_broken()
-            client.abort()
+        elif self._broken is not None or delivery is None:
+            if delivery is not None:
+                delivery.break_off()
+            else:
+                client.abort()
         else:
-            self._flush()
-            client.finished(not self._closes_after())
-
-    def _flush(self) -> None:
-        """What is left of the answer: all of it, or its end."""
-        out = []
-        if not self._is_head_sent:
-            out.append(self._head(self._metered))
-        body = self._last + b"".join(self._pieces)
-        if self._uses_chunks:
-            if body:
-                out.append(b"%x\r\n%b\r\n" % (len(body), body))
-            out.append(b"0\r\n")
-            out += [name + b": " + value + b"\r\n" for name, value in self._trailers]
-            out.append(b"\r\n")
-        elif self._status not in (204, 304):
-            out.append(body)
-        self._client.write(b"".join(out))
-
-    def _flush_broken(self) -> None:
-        """An answer that broke off: what came of it, and no end."""
-        if not self._is_head_sent:
-            self._client.write(self._head(None))
-            self._is_head_sent = True
-            self._holds = False
-        for piece in self._pieces:
-            self._write_piece(piece)
-        if self._last:
-            self._client.write(self._last)
+            cost_nano = None if self._metered is None else self._metered.figures.cost_nano
+            delivery.end(self._trailers, None if cost_nano is None else decimal_text(cost_nano).encode())
+            client.finished(delivery.keeps_alive)
 
     def _answer_refused(self, status: int, reason: str) -> None:
         """An answer of the gateway's own, without a row: nothing was sent, and nothing can be kept."""
@@ -516,7 +417,6 @@ class Call:
     def client_left(self) -> None:
         """The client is gone: hear the answer out within a bound, or cancel it."""
         self._is_client_here = False
-        self._pieces = []
         if self._phase == "waiting":
             self._stop_timer()
             self._phase = "done"
@@ -569,12 +469,7 @@ class Call:
         self._ended = time.monotonic()
         self._stop_timer()
         self._broken = why
-        if self._first_byte:
-            metered = self._tap.finish(why)
-        elif self._is_sent:
-            metered = Metered(unknown(f"{why}: whether it was billed only the provider knows"))
-        else:
-            metered = Metered(nothing("the provider was not reached"))
+        metered = self._tap.finish(why) if self._first_byte else _without_answer(f"{why}.", self._is_sent)
         self._finish_as("cancelled", metered, self._status)
 
     def _cancel_carried(self) -> None:
@@ -597,7 +492,7 @@ class Call:
     def _delay_s(self) -> float:
         """The provider's Retry-After where it said so, else doubling, with jitter."""
         retries = self._worker.settings.retries
-        given = header_of(self._headers, b"retry-after")
+        given = self._fields.get(b"retry-after")
         if given is not None and given.strip().isdigit():
             return min(float(given), retries.delay_s_max)
         delay_s = min(retries.first_delay_s * float(1 << (self._tries - 1)), retries.delay_s_max)
@@ -606,3 +501,10 @@ class Call:
     @property
     def _dialect(self) -> str:
         return self._admitted.place.upstream.dialect.provider
+
+
+def _without_answer(problem: str, was_sent: bool) -> Metered:
+    """The figures of a call that got no answer."""
+    if was_sent:
+        return Metered(unknown(f"{problem} Whether it was billed only the provider knows."))
+    return Metered(nothing("the provider was not reached"))

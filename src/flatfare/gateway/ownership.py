@@ -69,15 +69,8 @@ _KEPT_APART = ("files", "batches", "uploads", "containers", "vector_stores")
 _NO_ID = ("compact", "input_tokens", "runs")  # verbs that stand where an id would
 
 _MARKS = (
-    b'_id"',
-    b'_ids"',
-    b"ile_",
-    b'"container',
-    b'"conversation',
-    b"ileUri",
-    b"ileName",
-    b"ached",
-    b"\\u00",
+    *(b'_id"', b'_ids"', b'_file"', b"ile_", b'"container', b'"conversation'),
+    *(b"ileUri", b"ileName", b"ached", b"\\u00"),
 )
 _URIS = frozenset(("fileUri", "file_uri", "cachedContent", "cached_content", "fileName", "file_name"))
 _AT_TOP = frozenset(

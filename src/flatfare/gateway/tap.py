@@ -5,6 +5,7 @@ unknown, with the reason.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -20,7 +21,6 @@ from flatfare.dialects.recognition import Recognised
 from flatfare.gateway.costing import figures_of
 from flatfare.gateway.records import Figures
 from flatfare.gateway.routes import Place
-from flatfare.gateway.wire import Headers
 from flatfare.prices.book import PriceBook
 from flatfare.service.metering import Response, counted_offline, is_streamed
 
@@ -103,12 +103,12 @@ class Tap:
         self._size = 0
         self._is_broken = False
 
-    def begin(self, status: int, headers: Headers) -> None:
+    def begin(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         """The answer's head is here."""
         route = self._place.route
         if route is None:
             return
-        fields = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+        fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
         provider = self._place.upstream.dialect.provider
         self._exchange = Exchange(provider, route.endpoint, status, self.asked, fields)
         is_json = fields.get("content-type", "").startswith("application/json")
@@ -204,8 +204,3 @@ class Tap:
             external_id=reading.response_id,
             tokens=sum(part.usage.input_tokens + part.usage.output_tokens for part in reading.parts),
         )
-
-
-def header_of(headers: Headers, name: bytes) -> bytes | None:
-    """The value of a header of an answer."""
-    return next((value for given, value in headers if given.lower() == name), None)

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Protocol, cast
 
 import httptools
@@ -25,8 +26,8 @@ class Answered(Protocol):
     def on_sent(self) -> None:
         """The request is on its way: from here on the provider may have received it."""
 
-    def on_head(self, status: int, reason: bytes, headers: Headers) -> None:
-        """The head of the answer."""
+    def on_head(self, status: int, reason: bytes, headers: Headers, fields: Mapping[bytes, bytes]) -> None:
+        """The head of the answer; ``fields`` are its headers by lower-case name."""
 
     def on_piece(self, piece: bytes) -> None:
         """A piece of its body."""
@@ -116,12 +117,12 @@ class UpstreamConnection(asyncio.Protocol):
         if status < 200:
             return  # 100 Continue and early hints: the answer is still to come
         self._is_head_done = True
-        names = {name.lower() for name, _ in self._headers}
+        fields = {name.lower(): value for name, value in self._headers}
         self._ends_with_connection = not (
-            b"content-length" in names or b"transfer-encoding" in names or status in (204, 304)
+            b"content-length" in fields or b"transfer-encoding" in fields or status in (204, 304)
         )
         if self._answered is not None:
-            self._answered.on_head(status, self._reason, self._headers)
+            self._answered.on_head(status, self._reason, self._headers, fields)
 
     def on_body(self, body: bytes) -> None:
         if self._answered is not None:
