@@ -299,12 +299,12 @@ def _read_amount(text: str, exchange: Mapping[str, ExchangeRate]) -> Words:
     """(nano, digits, original nano, its currency, the rate, why unknown, problem) of an amount."""
     nothing: Words = (None,) * 6
     body, currency = _currency_apart(text)
+    if body.lstrip().startswith("0,"):
+        return *nothing, f"Found {text[:60]!r}: is the comma a decimal point? Say so with --decimal-comma."
     try:
         amount, sign = parse_amount(body)
     except BadInput as problem:
         return *nothing, str(problem)
-    if body.lstrip().startswith("0,"):
-        return *nothing, f"Found {text[:60]!r}: is the comma a decimal point? Say so with --decimal-comma."
     if amount < 0:
         return *nothing, f"Found a negative cost of {text[:60]}: a cost is never below zero."
     if amount > 10**9:
