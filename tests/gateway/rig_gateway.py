@@ -58,6 +58,7 @@ class Gateway:
     workers: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    secret: str = ""
     prelude: str = ""  # Python that runs in each of its processes before anything else: for faults
     process: subprocess.Popen[bytes] | None = None
     seen_rows: set[str] = field(default_factory=set)
@@ -283,7 +284,10 @@ def serving(
 ) -> Iterator[Gateway]:
     """A gateway in front of these hosts of the provider."""
     settled = configuration(provider, hosts, **settings)
-    with Gateway(folder, settled, workers, prelude=prelude) as gateway:
+    gateway = Gateway(folder, settled, workers, prelude=prelude)
+    folder.mkdir(parents=True, exist_ok=True)
+    gateway.secret = gateway.issue("rig").secret  # before the start, so that it never serves without a key
+    with gateway:
         yield gateway
 
 

@@ -136,9 +136,7 @@ def pair(
         Provider() as provider,
         serving(folder, provider, hosts or (OPENAI,), workers, prelude, **settings) as gateway,
     ):
-        issued = gateway.issue("pair")
-        gateway.wait_for_key(issued.secret)
-        yield Pair(provider, gateway, issued.secret)
+        yield Pair(provider, gateway, gateway.secret)
 
 
 def until(is_so: Callable[[], bool], within_s: float = 5.0, otherwise: str = "it did not happen") -> None:
