@@ -1,11 +1,16 @@
-"""Aggregation: facts summed to the figures of groups, in one pass over them.
+"""Aggregation: facts summed to the figures of groups, and ranked.
 
 First facts that stand alike (same group, state and gaps) are summed plainly, which is
 what costs time; then these few sums are put where they belong. The columns of
 ``FIGURES`` are the fields of ``Figures``; a test holds them to that.
 """
 
+from typing import TYPE_CHECKING
+
 from flatfare.service.reporting.facts import ASSUMED, FAILED, OPEN, REVERSED, VERIFIED
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 MATURED = f"state > {OPEN}"
 
@@ -100,26 +105,30 @@ OUTSIDE = ("outside", "outside_n", "outside_unknown_n")
 """Columns of the rows that stand for calls outside tasks."""
 
 
-def grouped(facts: str, columns: list[str]) -> str:
-    """The query for the figures and percentiles of each group of facts, and of all (``is_total``)."""
+def make_groups(engine: "DuckDBPyConnection", facts: str, columns: list[str], *, has_strays: bool) -> str:
+    """Sum the facts in groups; returns the query for their figures, and those of all (``is_total``).
+
+    With ``has_strays`` the facts have that column; without it none is a stray. The costs
+    to be ranked are gathered in the same pass, since it is the pass that costs time.
+    """
     plain = ", ".join(f"{sql} AS {name}" for name, sql in PLAIN.items())
-    figures = ", ".join(f"COALESCE({sql}, 0) AS {name}" for name, sql in FIGURES.items())
+    plain += f", {'SUM(strays)' if has_strays else '0'} AS strays"
+    alike = ", ".join([*columns, *ALIKE])
+    engine.execute(
+        f"CREATE OR REPLACE TEMP TABLE alike AS SELECT {alike}, {plain}, "
+        f"LIST(cost) FILTER (WHERE {RANKED}) AS costs FROM ({COSTED} FROM ({facts})) GROUP BY {alike}"
+    )
     keys = "".join(f"{column}, " for column in columns)
     listed = ", ".join(columns)
-    alike = ", ".join([*columns, *ALIKE])
     is_total = f"GROUPING({listed}) > 0" if columns else "TRUE"
     sets = f"GROUPING SETS (({listed}), ())" if columns else "()"
-    same = " AND ".join(
-        [
-            "sums.is_total = ranks.is_total",
-            *(f"sums.{name} IS NOT DISTINCT FROM ranks.{name}" for name in columns),
-        ]
-    )
+    summed = {**FIGURES, "strays": "SUM(strays)"}
+    figures = ", ".join(f"COALESCE({sql}, 0) AS {name}" for name, sql in summed.items())
+    same = [f"sums.{name} IS NOT DISTINCT FROM ranks.{name}" for name in ("is_total", *columns)]
     return (
-        f"WITH facts AS ({COSTED} FROM ({facts})), "
-        f"alike AS MATERIALIZED (SELECT {alike}, {plain} FROM facts GROUP BY {alike}), "
-        f"sums AS (SELECT {keys}{is_total} AS is_total, {figures} FROM alike GROUP BY {sets}), "
-        f"ranks AS (SELECT {keys}{is_total} AS is_total, {PERCENTILES} AS percentiles FROM facts "
-        f"WHERE {RANKED} GROUP BY {sets}) "
-        f"SELECT sums.*, ranks.percentiles FROM sums LEFT JOIN ranks ON {same}"
+        f"SELECT sums.*, ranks.percentiles "
+        f"FROM (SELECT {keys}{is_total} AS is_total, {figures} FROM alike GROUP BY {sets}) AS sums "
+        f"LEFT JOIN (SELECT {keys}{is_total} AS is_total, {PERCENTILES} AS percentiles "
+        f"FROM (SELECT {keys}UNNEST(costs) AS cost FROM alike) GROUP BY {sets}) AS ranks "
+        f"ON {' AND '.join(same)}"
     )

@@ -30,14 +30,14 @@ class Sources:
         return self.question.cost != COMPUTED
 
     def call_sums(self, purposes: Iterable[str]) -> dict[str, str]:
-        """The sums over folded rows of these purposes, by name, without those that are all zero."""
+        """The sums over folded rows of these purposes alone, by name, without those that are all zero."""
         wanted = set(purposes)
         return {
             **self._sums_of("work", "work", wanted),
             **self._sums_of("judged", "verification", wanted),
             **self._sums_of("simulation", "simulation", wanted),
             **self._sums_of("test", "test", wanted),
-            **(self._headline_sums() if wanted & HEADLINE_PURPOSES else {}),
+            **(self._headline_sums(wanted) if wanted & HEADLINE_PURPOSES else {}),
             **({"any_n": "SUM(n)"} if self.holdings.has_withdrawn else {}),
             **({"first_at_us": "MIN(first_at_us)"} if self.question.needs_moment else {}),
         }
@@ -55,7 +55,7 @@ class Sources:
     def _sums_of(self, name: str, purpose: str, wanted: set[str]) -> dict[str, str]:
         if purpose not in wanted & self.holdings.purposes:
             return {}
-        only = self._only({purpose})
+        only = self._only({purpose}, wanted & self.holdings.purposes)
         fee = " + allocated_nano" if self.holdings.has_fixed and purpose not in HEADLINE_PURPOSES else ""
         sums = {f"{name}_nano": f"SUM({self.cost_column}{fee}){only}"}
         if purpose in HEADLINE_PURPOSES or self.holdings.has_given_simulation:
@@ -64,8 +64,8 @@ class Sources:
             sums[f"{name}_unknown"] = f"SUM({self.unknown_column}){only}"
         return sums
 
-    def _headline_sums(self) -> dict[str, str]:
-        only = self._only(HEADLINE_PURPOSES)
+    def _headline_sums(self, wanted: set[str]) -> dict[str, str]:
+        only = self._only(HEADLINE_PURPOSES, wanted & self.holdings.purposes)
         sums = {"input_tokens": f"SUM(input_tokens){only}", "output_tokens": f"SUM(output_tokens){only}"}
         if not self.single_basis:
             for name in ("computed", "reported"):
@@ -83,8 +83,8 @@ class Sources:
             return "reported" if self.holdings.has_reported else "computed"
         return None
 
-    def _only(self, purposes: Iterable[str]) -> str:
-        if self.holdings.purposes <= set(purposes):
+    def _only(self, purposes: Iterable[str], wanted: set[str]) -> str:
+        if wanted <= set(purposes):
             return ""
         return f" FILTER (WHERE purpose IN ({', '.join(repr(purpose) for purpose in sorted(purposes))}))"
 

@@ -179,6 +179,7 @@ class _Groups:
     total: Row | None  # of whole tasks; where tasks are split, it takes another look
     groups: int  # how many rows there are without a limit
     conversations: Conversations | None
+    strays: int  # calls beside the work of tasks that have no row, where they were not expected
 
 
 def _views(
@@ -194,14 +195,29 @@ def _views(
     return ("folded", "tasks", "verdicts", *(["calls"] if has_period and single else []))
 
 
-def _facts(engine: "DuckDBPyConnection", sources: Sources) -> tuple[str, bool]:
-    """The facts that answer a question, and whether they are of whole tasks."""
+def _found(
+    engine: "DuckDBPyConnection", sources: Sources, order: ordering.Order, limit: int | None
+) -> tuple["_Groups", bool]:
+    """The groups that answer a question, and whether they are of whole tasks."""
     question = sources.question
     if not any(key.kind is Kind.CALL or _is_split(engine, key) for key in question.keys):
-        return whole.whole_facts(engine, sources), True
-    if split.is_plain(sources) and not _any_without_row(engine):
-        return split.plain_facts(sources), False
-    return split.split_facts(sources), False
+        return _of_whole_tasks(engine, sources, order, limit), True
+    is_plain = split.is_plain(sources) and not _any_without_row(engine)
+    facts = split.plain_facts(sources) if is_plain else split.split_facts(sources)
+    return _grouped(engine, sources, facts, order, limit, is_whole=False), False
+
+
+def _of_whole_tasks(
+    engine: "DuckDBPyConnection", sources: Sources, order: ordering.Order, limit: int | None
+) -> "_Groups":
+    raw = whole.make_codes(engine, sources.question)
+    if whole.may_stand_apart(sources):
+        facts = whole.whole_facts(sources, raw, is_apart=True)
+        found = _grouped(engine, sources, facts, order, limit, is_whole=True, has_strays=True)
+        if not found.strays:
+            return found
+    facts = whole.whole_facts(sources, raw, is_apart=False)
+    return _grouped(engine, sources, facts, order, limit, is_whole=True)
 
 
 def _any_without_row(engine: "DuckDBPyConnection") -> bool:
@@ -233,8 +249,7 @@ def _answered(
     question = _of_tasks_alone(engine, question)
     fees = _charged(engine, book, question)
     sources = _sources(engine, book, question, has_fixed=bool(fees))
-    facts, is_whole = _facts(engine, sources)
-    found = _grouped(engine, sources, facts, order, limit, is_whole=is_whole)
+    found, is_whole = _found(engine, sources, order, limit)
     total = found.total if is_whole else _whole_total(engine, sources)
     return _Answer(
         found.rows,
@@ -314,13 +329,15 @@ def _grouped(
     limit: int | None,
     *,
     is_whole: bool,
+    has_strays: bool = False,
 ) -> _Groups:
     by = sources.question.by
     late = [at for at, key in enumerate(by) if not is_whole or key.kind in (Kind.PERIOD, Kind.OUTCOME)]
     columns = [*(["code"] if is_whole and by else []), *(f"k{at}" for at in late)]
-    groups = aggregation.grouped(_with_outside(sources, facts, is_whole=is_whole), columns)
+    with_outside = _with_outside(sources, facts, is_whole=is_whole)
+    groups = aggregation.make_groups(engine, with_outside, columns, has_strays=has_strays)
     texts = [f"{_key_text(key, f'k{at}')} AS key{at}" for at, key in enumerate(by)]
-    shown = ", ".join([*texts, "is_total", "percentiles", *aggregation.FIGURES])
+    shown = ", ".join([*texts, "is_total", "percentiles", *aggregation.FIGURES, "strays"])
     join = " LEFT JOIN code_texts USING (code)" if is_whole and by else ""
     conversations = Conversations.sql([f"key{at}" for at, key in enumerate(by) if key.name == SESSION])
     statement = (
@@ -336,6 +353,7 @@ def _grouped(
         rows=[row for row, is_total in found if not is_total],
         total=next((replace(row, keys=()) for row, is_total in found if is_total), None),
         groups=int(str(rows[0][-4])) if rows else 0,
+        strays=sum(int(str(row[-5])) for row in rows),
         conversations=Conversations.of(rows[0][-3:])
         if rows and SESSION in (key.name for key in by)
         else None,
@@ -366,7 +384,7 @@ def _row(row: tuple[object, ...], keys_n: int) -> Row:
     ranks = row[keys_n + 1]
     percentiles = Percentiles(*ranks) if isinstance(ranks, list) else Percentiles()
     texts = tuple(None if key is None else str(key) for key in row[:keys_n])
-    figures = Figures(*(int(str(value)) for value in row[keys_n + 2 : -4]))
+    figures = Figures(*(int(str(value)) for value in row[keys_n + 2 : -5]))
     return Row(texts, figures, percentiles)
 
 
@@ -374,9 +392,7 @@ def _whole_total(engine: "DuckDBPyConnection", sources: Sources) -> Row | None:
     """Each task once, whatever groups it counts in."""
     question = replace(sources.question, by=())
     total = replace(sources, question=question)
-    facts, is_whole = _facts(engine, total)
-    found = _grouped(engine, total, facts, ordering.Order(None, True), None, is_whole=is_whole)
-    return found.total
+    return _found(engine, total, ordering.Order(None, True), None)[0].total
 
 
 def _published_total(published: list[Row], handoff_nano: int) -> Row | None:

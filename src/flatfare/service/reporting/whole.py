@@ -7,6 +7,7 @@ numbers, looked up again for the few groups that come out.
 from typing import TYPE_CHECKING
 
 from flatfare.service.reporting.facts import Costing, Sources, state_text, tasks_sql
+from flatfare.service.reporting.holdings import HEADLINE_PURPOSES
 from flatfare.service.reporting.keys import Key, Kind
 from flatfare.service.reporting.question import Question
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _RAW = {"path": "path", "name": "name", "session": "session", "source": "source"}
 
 
-def _make_codes(engine: "DuckDBPyConnection", question: Question) -> list[str]:
+def make_codes(engine: "DuckDBPyConnection", question: Question) -> list[str]:
     """Number the distinct keys of tasks: ``raw_codes`` by their columns, ``code_texts`` by number.
 
     Number 0 stands for keys that are all not given, and for a task without a row.
@@ -55,52 +56,104 @@ def _raw_columns(keys: list[Key]) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def whole_facts(engine: "DuckDBPyConnection", sources: Sources) -> str:
+def whole_facts(sources: Sources, raw: list[str], *, is_apart: bool) -> str:
     """One fact per task: its ``code``, its periods and outcome as ``k…``, its state, its figures.
 
-    Makes the tables of codes first; ``code_texts`` says what a code stands for.
+    ``raw`` are the columns that ``make_codes`` looked up. ``is_apart`` sums calls beside
+    the work by themselves, in half the time: allowed where ``may_stand_apart``, and right
+    unless one of them belongs to a task without a row, which ``strays`` counts.
     """
     question = sources.question
-    raw = _make_codes(engine, question)
-    sums = sources.call_sums(sources.holdings.purposes)
-    calls = _calls_per_task(sources, sums)
-    coded = f"(SELECT tasks.*, code, passes FROM tasks JOIN raw_codes ON {_matched(raw)}) AS tasks"
-    tasks = tasks_sql(sources, {"code": "code", "passes": "passes"}, coded)
-    opened = "opened_at_us" if question.needs_moment else "NULL"
+    purposes = sources.holdings.purposes & HEADLINE_PURPOSES if is_apart else sources.holdings.purposes
+    sums = sources.call_sums(purposes)
+    calls = _calls_per_task(sources, sums, purposes)
+    tasks = _coded_tasks(sources, raw)
     joined = (
         f"SELECT t.* EXCLUDE (state), c.* EXCLUDE (task_id), COALESCE(t.state, 0) AS state, "
         f"{moment(sources)} AS moment FROM ({tasks}) AS t FULL JOIN ({calls}) AS c ON c.task_id = t.id"
         f"{moved_join(sources, 'c.task_id')}"
         if calls
-        else f"SELECT t.*, {opened} AS moment FROM ({tasks}) AS t"
+        else f"SELECT t.*, {_opened(question)} AS moment FROM ({tasks}) AS t"
     )
     costing = Costing(sources, frozenset(sums))
     figures = ", ".join(f"{sql} AS {name}" for name, sql in costing.columns().items())
-    return (
+    conditions = [_passes(question)]
+    if sources.holdings.has_withdrawn:
+        conditions.append(f"(id IS NOT NULL OR {costing.sum('any_n')} > 0)")
+    facts = (
         f"SELECT COALESCE(code, 0) AS code{late_keys(question)}, CAST(state AS INTEGER) AS state, {figures} "
-        f"FROM ({joined}) WHERE {_kept(sources, costing)}"
+        f"FROM ({joined}) WHERE {' AND '.join(conditions)}"
     )
+    return f"({facts}) UNION ALL BY NAME ({_beside(sources, tasks)})" if is_apart else facts
+
+
+def may_stand_apart(sources: Sources) -> bool:
+    """There are calls beside the work, and what they cost depends on nothing else of their task."""
+    held = sources.holdings
+    return (
+        bool(held.purposes - HEADLINE_PURPOSES) and not held.has_given_simulation and not held.has_withdrawn
+    )
+
+
+def _beside(sources: Sources, tasks: str) -> str:
+    """Calls for simulation and test, each under its task's keys; they count no task."""
+    question = sources.question
+    cost, unknown = sources.cost_column, sources.unknown_column
+    figures = ", ".join(
+        f"CASE WHEN purpose = '{name}' THEN {cost} END AS {name}, "
+        f"CASE WHEN purpose = '{name}' THEN {unknown} END AS {name}_unknown_n"
+        for name in sorted(sources.holdings.purposes - HEADLINE_PURPOSES)
+    )
+    calls = (
+        f"SELECT task_id, {figures} FROM {sources.folded} "
+        "WHERE task_id IS NOT NULL AND purpose NOT IN ('work', 'verification')"
+    )
+    names = [
+        name
+        for part in sorted(sources.holdings.purposes - HEADLINE_PURPOSES)
+        for name in (part, f"{part}_unknown_n")
+    ]
+    joined = (
+        f"SELECT b.*, t.*, {_opened(question)} AS moment FROM ({calls}) AS b "
+        f"LEFT JOIN ({tasks}) AS t ON t.id = b.task_id"
+    )
+    return (
+        f"SELECT COALESCE(code, 0) AS code{late_keys(question)}, CAST(NULL AS INTEGER) AS state, "
+        f"{', '.join(names)}, CASE WHEN id IS NULL THEN 1 END AS strays "
+        f"FROM ({joined}) WHERE id IS NULL OR {_passes(question)}"
+    )
+
+
+def _coded_tasks(sources: Sources, raw: list[str]) -> str:
+    coded = f"(SELECT tasks.*, code, passes FROM tasks JOIN raw_codes ON {_matched(raw)}) AS tasks"
+    return tasks_sql(sources, {"code": "code", "passes": "passes"}, coded)
+
+
+def _opened(question: Question) -> str:
+    return "opened_at_us" if question.needs_moment else "NULL"
 
 
 def _matched(raw: list[str]) -> str:
     return " AND ".join(f"tasks.{name} IS NOT DISTINCT FROM raw_codes.{name}" for name in raw) or "TRUE"
 
 
-def _calls_per_task(sources: Sources, sums: dict[str, str]) -> str | None:
-    if not sources.holdings.purposes:
+def _calls_per_task(sources: Sources, sums: dict[str, str], purposes: frozenset[str]) -> str | None:
+    if not purposes:
         return None
     body = ", ".join(f"CAST({sql} AS BIGINT) AS {name}" for name, sql in sums.items())
-    return f"SELECT task_id, {body} FROM {sources.folded} WHERE task_id IS NOT NULL GROUP BY task_id"
+    listed = ", ".join(repr(purpose) for purpose in sorted(purposes))
+    return (
+        f"SELECT task_id, {body} FROM {sources.folded} "
+        f"WHERE task_id IS NOT NULL AND purpose IN ({listed}) GROUP BY task_id"
+    )
 
 
-def _kept(sources: Sources, costing: Costing) -> str:
-    question = sources.question
+def _passes(question: Question) -> str:
+    """SQL: a task with its code, moment and state is among those asked for."""
     conditions = [question.within("moment"), question.passes(late_values(question))]
     if any(key.kind in (Kind.TASK, Kind.BOTH) for key, _ in question.filters):
         conditions.append("COALESCE(passes, FALSE)")
-    if sources.holdings.has_withdrawn:
-        conditions.append(f"(id IS NOT NULL OR {costing.sum('any_n')} > 0)")
-    return " AND ".join(conditions)
+    return "(" + " AND ".join(conditions) + ")"
 
 
 def moment(sources: Sources) -> str:
