@@ -18,6 +18,10 @@ from flatfare.gateway.wire import Request
 
 PURPOSES = ("work", "verification", "simulation", "test")
 _NAMED = ("task", "attempt", "session", "purpose", "labels")
+_HEADERS = (
+    *(b"flatfare-labels", b"flatfare-task", b"flatfare-attempt", b"flatfare-session", b"flatfare-purpose"),
+    b"baggage",
+)
 NAME_LENGTH_MAX = 512
 _REMEMBERED_LENGTH_MAX = 1024  # longer ones are read each time: what clients send must not fill the memory
 
@@ -70,13 +74,13 @@ def attributed(
 def of_request(request: Request, project: str | None, key_labels: str) -> Attribution:
     """The attribution of a request made with a key of this project and these labels."""
     fields = request.fields
-    if b"baggage" not in fields and not any(name.startswith(b"flatfare-") for name in fields):
+    given = [fields.get(name) for name in _HEADERS]
+    if not any(given):
         return attributed(project, key_labels, None, None, None, None, None, None)
-    given = [request.text(f"flatfare-{name}".encode()) for name in ("labels", *_NAMED[:4])]
-    given.append(request.text(b"baggage"))
-    if sum(len(text) for text in given if text) > _REMEMBERED_LENGTH_MAX:
-        return attributed.__wrapped__(project, key_labels, *given)
-    return attributed(project, key_labels, *given)
+    texts = [None if value is None else value.decode("latin-1") for value in given]
+    if sum(map(len, filter(None, given))) > _REMEMBERED_LENGTH_MAX:
+        return attributed.__wrapped__(project, key_labels, *texts)
+    return attributed(project, key_labels, *texts)
 
 
 def foreign_baggage(baggage: bytes) -> bytes:

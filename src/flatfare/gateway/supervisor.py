@@ -5,6 +5,7 @@ children, seeing that, finish what is under way and end.
 """
 
 import asyncio
+import gc
 import os
 import resource
 import shutil
@@ -33,6 +34,9 @@ BOOKKEEPER = -1
 _WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 SWITCH_S = 0.0005
 """A worker's journal has a thread of its own: what it synced must not wait 5 ms for its turn to say so."""
+
+GARBAGE_MIN = 20_000
+"""A call makes many objects and no circles: the search for circles is worth its time less often."""
 
 RESTART_S_MAX = 10.0
 LIVED_S_MIN = 5.0
@@ -76,6 +80,8 @@ class Supervisor:
         try:
             open_book(self._settings.database).close()
             open_price_book(self._settings)  # read once: the children share its memory
+            gc.collect()
+            gc.freeze()  # what is there now stays: children need not look through it, nor copy its pages
             signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
             for signum in _WATCHED:
                 signal.signal(signum, _noted)
@@ -163,6 +169,7 @@ class Supervisor:
     def _work(self, number: int) -> int:
         assert self._socket is not None
         sys.setswitchinterval(SWITCH_S)
+        gc.set_threshold(GARBAGE_MIN)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(self, number, self._socket))
         return 0
