@@ -1,0 +1,1 @@
+"""The rules of verifiers: text, JSON and files in, a ruling with reasons out; nothing touches the world."""
