@@ -86,7 +86,7 @@ def test_what_was_cached_is_counted_once_at_its_own_price(both: Pair, name: str)
     row = booked(both, own(name))
     counts = [row[unit] for unit in ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")]
     assert counts == [24, 4096, 1024, 1024, 57]
-    # Claude Sonnet 4.5, per million: $3 in, $0.30 read, $3.75 and $6 written, $15 out (as the price book says).
+    # Claude Sonnet 4.5, per million: $3 in, $0.30 read, $3.75 and $6 written, $15 out.
     assert row["cost_nano"] == 24 * 3000 + 4096 * 300 + 1024 * 3750 + 1024 * 6000 + 57 * 15000
 
 
