@@ -25,12 +25,13 @@ from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError
 from flatfare.gateway.bookkeeping import run_booking
 from flatfare.gateway.limiter import SharedCounts
-from flatfare.gateway.server import bound, is_loopback
-from flatfare.gateway.worker import Elsewhere, Worker
+from flatfare.gateway.relay import Relay
+from flatfare.gateway.server import BACKLOG, bound, is_loopback
+from flatfare.gateway.worker import Worker
 from flatfare.service.pricing import open_price_book
 from flatfare.store.book import open_book
 
-BOOKKEEPER = -1
+BOOKKEEPER, PAGES = -1, -2
 _WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 SWITCH_S = 0.0005
 """A worker's journal has a thread of its own: what it synced must not wait 5 ms for its turn to say so."""
@@ -38,17 +39,20 @@ SWITCH_S = 0.0005
 GARBAGE_MIN = 20_000
 """A call makes many objects and no circles: the search for circles is worth its time less often."""
 
+PAGES_SOCKET = "pages.sock"
 RESTART_S_MAX = 10.0
 LIVED_S_MIN = 5.0
 """A child that lived shorter is started anew only after a pause, which doubles."""
 
 Say = Callable[[str], None]
 Load = Callable[[], Settings]
+Pages = Callable[[Settings, socket.socket, int], None]
+"""Serves pages and API at a socket until told to end by SIGTERM, or until the pipe given ends."""
 
 
 @dataclass(slots=True)
 class _Child:
-    number: int  # of the worker, or BOOKKEEPER
+    number: int  # of the worker, or BOOKKEEPER or PAGES
     started: float
     pause_s: float = 0.0
 
@@ -57,19 +61,20 @@ class Supervisor:
     """Keeps as many workers as asked for, and one bookkeeper."""
 
     def __init__(
-        self, settings: Settings, load: Load, *, workers: int, say: Say, elsewhere: Elsewhere | None = None
+        self, settings: Settings, load: Load, *, workers: int, say: Say, pages: Pages | None = None
     ) -> None:
         self._settings = settings
         self._load = load
         self._workers = workers
         self._say = say
-        self._elsewhere = elsewhere
+        self._pages = pages
+        self._pages_socket: socket.socket | None = None
         self._children: dict[int, _Child] = {}
         self._due: list[tuple[float, _Child]] = []
         self._is_stopping = False
         self._socket: socket.socket | None = None
         self._counts = SharedCounts(workers)
-        self._figures = Path(tempfile.mkdtemp(prefix="flatfare-figures-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="flatfare-serve-"))  # mode 0700
         self._life, self._end = os.pipe()
         """Children hold the end that reads: it says so when this process is gone."""
 
@@ -85,14 +90,26 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
             for signum in _WATCHED:
                 signal.signal(signum, _noted)
+            self._bind_pages()
             announce(_address(self._socket))
-            for number in (BOOKKEEPER, *range(self._workers)):
+            beside = (BOOKKEEPER,) if self._pages is None else (BOOKKEEPER, PAGES)
+            for number in (*beside, *range(self._workers)):
                 self._start(_Child(number, time.monotonic()))
             self._watch()
         finally:
             self._socket.close()
-            shutil.rmtree(self._figures, ignore_errors=True)
+            if self._pages_socket is not None:
+                self._pages_socket.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
         return 0
+
+    def _bind_pages(self) -> None:
+        """The socket of pages and API outlives the process that serves it: who asks meanwhile waits."""
+        if self._pages is not None:
+            self._pages_socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._pages_socket.bind(str(self._folder / PAGES_SOCKET))
+            self._pages_socket.listen(BACKLOG)
+            self._pages_socket.setblocking(False)
 
     def _watch(self) -> None:
         while self._children or not self._is_stopping:
@@ -118,11 +135,12 @@ class Supervisor:
 
     def _ended(self, child: _Child, pid: int, code: int) -> None:
         name = _name(child.number)
-        if child.number != BOOKKEEPER:
+        if child.number >= 0:
             self._counts.forget_worker(child.number)
         if self._is_stopping:
-            if not any(other.number != BOOKKEEPER for other in self._children.values()):
-                self._signal_bookkeeper()  # last, so that it books what the workers wrote last
+            if not self._of_workers():
+                self._signal(PAGES)
+                self._signal(BOOKKEEPER)  # last, so that it books what the workers wrote last
             return
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         lived_s = time.monotonic() - child.started
@@ -153,10 +171,13 @@ class Supervisor:
             for signum in _WATCHED:
                 signal.signal(signum, signal.SIG_DFL)
             if child.number == BOOKKEEPER:
-                assert self._socket is not None
-                self._socket.close()
+                self._close_sockets(self._socket, self._pages_socket)
                 code = _keep_book(self._settings, self._life, self._say)
+            elif child.number == PAGES:
+                self._close_sockets(self._socket)
+                code = self._serve_pages()
             else:
+                self._close_sockets(self._pages_socket)
                 code = self._work(child.number)
         except FlatfareError as problem:
             self._say(str(problem))
@@ -165,6 +186,21 @@ class Supervisor:
         finally:
             sys.stderr.flush()
             os._exit(code)
+
+    def _serve_pages(self) -> int:
+        assert self._pages is not None
+        assert self._pages_socket is not None
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: this one ends after the workers
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+        self._pages(self._settings, self._pages_socket, self._life)
+        return 0
+
+    @staticmethod
+    def _close_sockets(*sockets: socket.socket | None) -> None:
+        for one in sockets:
+            if one is not None:
+                one.close()
 
     def _work(self, number: int) -> int:
         assert self._socket is not None
@@ -181,12 +217,12 @@ class Supervisor:
             self._say(f"The settings stay as they were: {problem}")
             return
         self._say("Reading the settings anew; calls under way keep the old ones.")
-        for pid, child in self._children.items():
-            if child.number != BOOKKEEPER:
-                os.kill(pid, signal.SIGHUP)
+        for pid in self._of_workers():
+            os.kill(pid, signal.SIGHUP)
+        self._signal(PAGES)  # it ends, and is started anew with the new settings
 
     def _stop(self) -> None:
-        workers = [pid for pid, child in self._children.items() if child.number != BOOKKEEPER]
+        workers = self._of_workers()
         if self._is_stopping:
             self._say("Stopping at once: calls under way are broken off.")
             for pid in workers:
@@ -199,11 +235,16 @@ class Supervisor:
         for pid in workers:
             os.kill(pid, signal.SIGTERM)
         if not workers:
-            self._signal_bookkeeper()
+            self._signal(PAGES)
+            self._signal(BOOKKEEPER)
 
-    def _signal_bookkeeper(self) -> None:
+    def _of_workers(self) -> list[int]:
+        return [pid for pid, child in self._children.items() if child.number >= 0]
+
+    def _signal(self, number: int) -> None:
+        """Ask one that stands beside the workers to end."""
         for pid, child in self._children.items():
-            if child.number == BOOKKEEPER:
+            if child.number == number:
                 os.kill(pid, signal.SIGTERM)
 
 
@@ -217,8 +258,8 @@ async def _serve(supervisor: Supervisor, number: int, sock: socket.socket) -> No
         is_loopback=is_loopback(sock.getsockname()[0]),
         counts=supervisor._counts,
         number=number,
-        elsewhere=supervisor._elsewhere,
-        figures=supervisor._figures,
+        elsewhere=None if supervisor._pages is None else Relay(supervisor._folder / PAGES_SOCKET),
+        figures=supervisor._folder,
     )
     await worker.open()
 
@@ -265,7 +306,7 @@ def _noted(signum: int, frame: object) -> None:
 
 
 def _name(number: int) -> str:
-    return "bookkeeper" if number == BOOKKEEPER else f"worker {number + 1}"
+    return {BOOKKEEPER: "bookkeeper", PAGES: "process of pages"}.get(number, f"worker {number + 1}")
 
 
 def _address(sock: socket.socket) -> str:

@@ -317,13 +317,16 @@ class Pool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, request: bytes, answered: Answered, carried: Carried) -> None:
+    async def _dialled(self) -> tuple[asyncio.BaseTransport, UpstreamConnection]:
         loop = asyncio.get_running_loop()
+        return await loop.create_connection(
+            lambda: UpstreamConnection(self), self.host, self.port, ssl=self._tls
+        )
+
+    async def _connect(self, request: bytes, answered: Answered, carried: Carried) -> None:
         try:
             async with asyncio.timeout(self._connect_s):
-                transport, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self), self.host, self.port, ssl=self._tls
-                )
+                transport, connection = await self._dialled()
         except (OSError, TimeoutError, ssl.SSLError, ssl.CertificateError) as problem:
             self._opening -= 1
             self._open_next()
