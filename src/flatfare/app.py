@@ -1,9 +1,11 @@
-"""Puts the product together in one address: the gateway, and beside it pages and API as they come.
+"""Puts the product together in one address: the gateway, and beside it pages and API.
 
 Everything below is a part; this is the only place that knows them all.
 """
 
 import os
+import secrets
+import socket
 from collections.abc import Callable
 
 from flatfare.config import Settings
@@ -16,6 +18,8 @@ from flatfare.gateway.supervisor import Supervisor
 from flatfare.store.book import open_book
 
 WORKERS_MAX = 256
+TOKEN_VARIABLE = "FLATFARE_TOKEN"
+"""The token of this machine's user, where it shall outlive a start."""
 
 
 def serve(load: Callable[[], Settings], *, workers: int, say: Callable[[str], None]) -> int:
@@ -26,14 +30,28 @@ def serve(load: Callable[[], Settings], *, workers: int, say: Callable[[str], No
     def complete() -> Settings:
         return with_usual_providers(load(), os.environ)
 
+    token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
     settings = complete()
     with open_book(settings.database) as book:
         keys = len(KeyRing(book))
     log_to_stderr()
 
     def announce(address: str) -> None:
-        local = is_loopback(address.rpartition(":")[0].removeprefix("http://").strip("[]"))
-        for line in welcome(settings, address, keys=keys, is_loopback=local):
+        for line in welcome(
+            settings, address, keys=keys, is_loopback=_is_local(settings.listen), token=token
+        ):
             say(line)
 
-    return Supervisor(settings, complete, workers=workers, say=say).run(announce)
+    def pages(settings: Settings, sock: socket.socket, life: int) -> None:
+        from flatfare.web.access import Door
+        from flatfare.web.application import application
+        from flatfare.web.serving import run
+
+        door = Door(token, _is_local(settings.listen))
+        run(application(settings, door), sock, life)
+
+    return Supervisor(settings, complete, workers=workers, say=say, pages=pages).run(announce)
+
+
+def _is_local(listen: str) -> bool:
+    return is_loopback(listen.rpartition(":")[0].strip("[]") or "127.0.0.1")

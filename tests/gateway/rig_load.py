@@ -151,10 +151,18 @@ def children(gateway: Gateway) -> dict[str, list[int]]:
     """The gateway's processes by what they do."""
     pids = gateway.processes()
     listening = _listening_inodes(gateway.port)
-    found: dict[str, list[int]] = {"supervisor": pids[:1], "worker": [], "bookkeeper": []}
+    of_pages = _inodes_of_pages()
+    found: dict[str, list[int]] = {"supervisor": pids[:1], "worker": [], "pages": [], "bookkeeper": []}
     for pid in pids[1:]:
-        found["worker" if listening & _sockets_of(pid) else "bookkeeper"].append(pid)
+        sockets = _sockets_of(pid)
+        role = "worker" if listening & sockets else "pages" if of_pages & sockets else "bookkeeper"
+        found[role].append(pid)
     return found
+
+
+def _inodes_of_pages() -> set[str]:
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return {line[6] for line in lines if line[-1].endswith("/pages.sock") and line[3] == "00010000"}
 
 
 def _listening_inodes(port: int) -> set[str]:

@@ -12,11 +12,9 @@ from flatfare.cli.options import book_of, format_options, pass_settings, user_na
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import MICROSECONDS, iso, parse_moment
+from flatfare.core.moments import MICROSECONDS, parse_moment
 from flatfare.service import keys as issuing
 from flatfare.service.keys import Issued, Terms
-from flatfare.store import keys as kept
-from flatfare.store.keys import Key, KeySecret
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -194,15 +192,8 @@ _FIELDS = (
 @pass_settings
 def list_(settings: Settings, with_ended: bool, shape: str) -> None:
     """List the keys; a secret is never shown again."""
-    now_us = _now_us()
     with book_of(settings) as book:
-        found = kept.all_of(book)
-        secrets = kept.secrets_of_all(book)
-    rows = [
-        _row(key, secrets, now_us)
-        for key in found
-        if with_ended or key.state(now_us) in ("active", "disabled")
-    ]
+        rows = issuing.listed(book, at_us=_now_us(), with_ended=with_ended)
     if shape == "json":
         output.print_json_lines(rows)
     elif not rows and shape == "table":
@@ -211,36 +202,6 @@ def list_(settings: Settings, with_ended: bool, shape: str) -> None:
         output.print_csv([_flat(row) for row in rows], [field.key for field in _FIELDS])
     else:
         output.print_table([_flat(row) for row in rows], _FIELDS)
-
-
-def _row(key: Key, secrets: list[KeySecret], now_us: int) -> dict[str, object]:
-    live = [
-        secret
-        for secret in secrets
-        if secret.key_id == key.id and (secret.ends_at_us is None or secret.ends_at_us > now_us)
-    ]
-    return {
-        "id": key.id,
-        "name": key.name,
-        "state": key.state(now_us),
-        "secrets": [
-            {
-                "begins": secret.prefix,
-                "created": iso(secret.created_at_us),
-                "ends": None if secret.ends_at_us is None else iso(secret.ends_at_us),
-            }
-            for secret in live
-        ],
-        "project": key.project,
-        "labels": dict(key.labels),
-        "allowed_models": list(key.allowed_models),
-        "allowed_providers": list(key.allowed_providers),
-        "requests_per_minute": key.requests_per_minute,
-        "tokens_per_minute": key.tokens_per_minute,
-        "concurrent": key.concurrent,
-        "created": iso(key.created_at_us),
-        "expires": None if key.expires_at_us is None else iso(key.expires_at_us),
-    }
 
 
 def _flat(row: dict[str, object]) -> dict[str, object]:

@@ -8,8 +8,9 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import book_of, pass_settings
 from flatfare.config import Settings
-from flatfare.core.moments import datetime_of, iso
-from flatfare.core.money import decimal_text, dollar_text
+from flatfare.core.moments import datetime_of
+from flatfare.core.money import dollar_text
+from flatfare.service.arriving import document_of
 from flatfare.store import arrivals
 
 POLL_S = 0.25
@@ -72,26 +73,4 @@ def _remark(row: _Row) -> str:
 
 
 def _json_line(row: _Row) -> str:
-    cost_nano = row["cost_nano"]
-    document = {
-        "call": row["id"],
-        "time": iso(int(row["at_us"] or 0)),
-        "status": row["status"],
-        "http_status": row["http_status"],
-        "provider": row["provider"],
-        "endpoint": row["endpoint"],
-        "model": row["model"] or row["model_asked"],
-        "stream": bool(row["is_stream"]),
-        "input_tokens": row["input_tokens"],
-        "output_tokens": row["output_tokens"],
-        "cost": {
-            "amount": None if cost_nano is None else decimal_text(int(cost_nano)),
-            "currency": "USD",
-            "state": row["cost_state"],
-            "reason": row["cost_reason"],
-        },
-        "duration_ms": row["duration_ms"],
-        "labels": json.loads(str(row["labels"])),
-        "key": row["key_id"],
-    }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(document_of(row), ensure_ascii=False, separators=(",", ":"))

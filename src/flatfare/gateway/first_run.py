@@ -45,9 +45,10 @@ def with_usual_providers(settings: Settings, environment: Mapping[str, str]) -> 
     return replace(settings, providers=providers)
 
 
-def welcome(settings: Settings, address: str, *, keys: int, is_loopback: bool) -> list[str]:
+def welcome(settings: Settings, address: str, *, keys: int, is_loopback: bool, token: str) -> list[str]:
     """What a person needs to know to make the first call, in lines."""
-    lines = [f"Flatfare serves at {address}", ""]
+    yours = f" (yours: {address}/?token={token})" if is_loopback else ""
+    lines = [f"Flatfare serves at {address}{yours}", ""]
     lines += _lines_to_paste(settings, address)
     lines.append("")
     if keys:

@@ -33,6 +33,11 @@ class Relay:
         relayed.carried = self._pool.send(_message(request), relayed)
         return relayed
 
+    def close(self) -> None:
+        """Close the connections to it."""
+        if self._pool is not None:
+            self._pool.close()
+
 
 class _LocalPool(Pool):
     """Connections to a socket that is a file."""
@@ -71,7 +76,15 @@ class _Relayed:
 
     def on_head(self, status: int, reason: bytes, headers: Headers, fields: Mapping[bytes, bytes]) -> None:
         self._delivery = Delivery(
-            self._client, self._request, status, reason, headers, fields, (), hides_usage=False, is_ending=False
+            self._client,
+            self._request,
+            status,
+            reason,
+            headers,
+            fields,
+            (),
+            hides_usage=False,
+            is_ending=False,
         )
         self._delivery.release()
 
@@ -96,7 +109,11 @@ class _Relayed:
 
 
 def _message(request: Request) -> bytes:
-    headers = passed_on(request.headers, request.fields.get(b"connection", b""), frozenset((b"content-length",)))
+    headers = passed_on(
+        request.headers, request.fields.get(b"connection", b""), frozenset((b"content-length",))
+    )
     if request.body or request.method in ("POST", "PUT", "PATCH"):
         headers.append((b"Content-Length", b"%d" % len(request.body)))
-    return head(b"%b %b HTTP/1.1" % (request.method.encode("latin-1"), request.target), headers) + request.body
+    return (
+        head(b"%b %b HTTP/1.1" % (request.method.encode("latin-1"), request.target), headers) + request.body
+    )

@@ -9,9 +9,9 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -43,8 +43,15 @@ SWEEP_S = 0.25
 OWNER_TRIES, OWNER_RETRY_S = 20, 0.05
 _log = logging.getLogger("flatfare.gateway")
 
-Elsewhere = Callable[[Request, ClientConnection], Served | None]
-"""Serves what is not the gateway's: pages and API of other parts."""
+
+class Elsewhere(Protocol):
+    """Serves what is not the gateway's: pages and API of other parts."""
+
+    def __call__(self, request: Request, client: ClientConnection) -> Served | None:
+        """Begin to serve a request."""
+
+    def close(self) -> None:
+        """Serve nothing any more."""
 
 
 class Worker:
@@ -128,7 +135,13 @@ class Worker:
             return None
         call = Call(self, client, request, admitted)
         self.calls.add(call)
-        call.start()
+        try:
+            call.start()
+        except BaseException:
+            self.calls.discard(call)
+            if admitted.key is not None:
+                self.limiter.ended(admitted.key, 0)
+            raise
         return call
 
     def _serve_own(self, request: Request, client: ClientConnection) -> Served | None:
@@ -342,6 +355,8 @@ class Worker:
             task.cancel()
         for reach in (*self.reaches.values(), *self._retired):
             reach.pool.close()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
         for connection in list(self.connections):
             connection.close()
         await self.journal.close()

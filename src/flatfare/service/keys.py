@@ -7,12 +7,13 @@ bits, so that no slow hash is needed to keep it from being guessed.
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from flatfare.core import labels
 from flatfare.core.errors import BadInput, Conflict, NotFound
+from flatfare.core.moments import iso
 from flatfare.store import chains, keys
 from flatfare.store.book import Book
 from flatfare.store.keys import Key, KeySecret
@@ -129,6 +130,43 @@ def enable(book: Book, id_or_name: str, *, at_us: int, by_whom: str, reason: str
         keys.set_disabled(book, key.id, None)
         _record(book, "key.enabled", key, {}, at_us, by_whom, reason)
     return replace(key, disabled_at_us=None)
+
+
+def listed(book: Book, *, at_us: int, with_ended: bool = False) -> list[dict[str, object]]:
+    """Every key that is let in or disabled (or all there ever were) as a document; never a secret."""
+    secrets = keys.secrets_of_all(book)
+    return [
+        document_of(key, secrets, at_us)
+        for key in keys.all_of(book)
+        if with_ended or key.state(at_us) in ("active", "disabled")
+    ]
+
+
+def document_of(key: Key, secrets: Iterable[KeySecret], at_us: int) -> dict[str, object]:
+    """A key as command line and API show it, with how those of its secrets begin that are let in."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": key.state(at_us),
+        "secrets": [
+            {
+                "begins": secret.prefix,
+                "created": iso(secret.created_at_us),
+                "ends": None if secret.ends_at_us is None else iso(secret.ends_at_us),
+            }
+            for secret in secrets
+            if secret.key_id == key.id and (secret.ends_at_us is None or secret.ends_at_us > at_us)
+        ],
+        "project": key.project,
+        "labels": dict(key.labels),
+        "allowed_models": list(key.allowed_models),
+        "allowed_providers": list(key.allowed_providers),
+        "requests_per_minute": key.requests_per_minute,
+        "tokens_per_minute": key.tokens_per_minute,
+        "concurrent": key.concurrent,
+        "created": iso(key.created_at_us),
+        "expires": None if key.expires_at_us is None else iso(key.expires_at_us),
+    }
 
 
 def _record(

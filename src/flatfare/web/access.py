@@ -1,0 +1,135 @@
+"""Who asks, and what they may: decided in this one place, for pages and API alike.
+
+On this machine the one user is let in by the token that ``serve`` prints. Elsewhere, and
+for programs, a Flatfare key lets record work and read what it recorded. A request that a
+web page of another place could have made is refused: Host and Origin are checked.
+"""
+
+import hmac
+from dataclasses import dataclass
+from enum import Flag, auto
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from flatfare.core.errors import FlatfareError, NotAuthorised
+from flatfare.gateway.keyring import Refused
+from flatfare.service.keys import MARK
+from flatfare.store.keys import Key
+from flatfare.web.desk import Books
+
+COOKIE = "flatfare-token"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Right(Flag):
+    """What somebody may do."""
+
+    NOTHING = 0
+    RECORD = auto()  # tell of tasks, verdicts and signals, and ask what a call would cost
+    READ = auto()  # see reports, tasks and calls of everybody
+    MANAGE = auto()  # change keys, budgets and settings
+
+
+ALL = Right.RECORD | Right.READ | Right.MANAGE
+
+
+class NotKnown(FlatfareError):
+    """Who asks is not known."""
+
+    exit_code = 4
+    http_status = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks."""
+
+    name: str
+    rights: Right
+    key: Key | None = None
+
+    def require(self, right: Right) -> None:
+        """``NotAuthorised`` where the visitor does not have this right."""
+        if right not in self.rights:
+            raise NotAuthorised(
+                f"{self.name} may not do this: it takes the right to {_words(right)}. "
+                "Use the address with the token that flatfare serve prints."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How visitors are let in."""
+
+    token: str  # of the one user of this machine
+    is_loopback: bool  # only this machine reaches the address
+
+    def check_origin(self, request: Request) -> None:
+        """``NotAuthorised`` for a request that a web page of another place could have made."""
+        host = _host_of(request.headers.get("host", ""))
+        if self.is_loopback and host not in _LOOPBACK:
+            raise NotAuthorised(
+                f"Found the host {host[:80]!r}: this address serves only this machine, as localhost."
+            )
+        origin = request.headers.get("origin")
+        site = request.headers.get("sec-fetch-site", "none")
+        is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+        if is_foreign or (request.method not in _SAFE and site not in ("none", "same-origin")):
+            raise NotAuthorised(
+                f"Found the origin {(origin or site)[:80]!r}: pages of other places are not let in."
+            )
+
+    def is_operator(self, request: Request) -> bool:
+        """The request carries the token of this machine's user."""
+        given = _bearer(request) or _cookie(request)
+        return self.is_loopback and given is not None and _same(given, self.token)
+
+    def visitor(self, request: Request, books: Books) -> Visitor:
+        """Who asks; ``NotKnown`` where nothing says so."""
+        if self.is_operator(request):
+            return Visitor("the user of this machine", ALL)
+        given = _bearer(request)
+        if given is not None and given.startswith(MARK):
+            return _of_key(given, books)
+        if given is None and self.is_loopback and not len(books.keyring):
+            return Visitor("this machine", Right.RECORD)
+        raise NotKnown(
+            "Found nobody that is known here. Send 'Authorization: Bearer KEY' with a Flatfare key, or open "
+            "the address with the token that flatfare serve prints."
+        )
+
+
+def _of_key(secret: str, books: Books) -> Visitor:
+    key = books.keyring.find(secret, books.now_us)
+    if isinstance(key, Refused):
+        raise NotKnown(key.reason)
+    return Visitor(f"the key {key.name!r}", Right.RECORD, key)
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" and given.strip() else None
+
+
+def _cookie(request: Request) -> str | None:
+    try:
+        found = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return None if found is None else found.value
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode())
+
+
+def _host_of(header: str) -> str:
+    name = header.strip().lower()
+    return name.partition("]")[0].strip("[") if name.startswith("[") else name.partition(":")[0]
+
+
+def _words(right: Right) -> str:
+    return {Right.RECORD: "record work", Right.READ: "read reports", Right.MANAGE: "change settings"}[right]

@@ -1,0 +1,77 @@
+"""Reports over HTTP: the same document that ``flatfare report --json`` prints."""
+
+import msgspec
+
+from flatfare.core.errors import BadInput
+from flatfare.core.moments import parse_moment
+from flatfare.core.money import nano_of, parse_amount
+from flatfare.service.reporting.document import document_of
+from flatfare.service.reporting.report import report
+from flatfare.web.access import Right
+from flatfare.web.endpoint import Asked, Endpoint
+
+
+class ReportQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """What is asked; see ``flatfare report --help``."""
+
+    by: list[str] = msgspec.field(default_factory=lambda: ["path"])
+    filter: list[str] = []  # KEY=VALUE; values of one key are alternatives
+    since: str | None = None
+    until: str | None = None
+    cost: str = "counts"
+    handoff_cost: str | None = None
+    time_zone: str | None = None
+    sort: str | None = None
+    limit: int | None = None
+
+
+def _report(asked: Asked) -> object:
+    query: ReportQuery = asked.query
+    books = asked.books
+    found = report(
+        books.book,
+        books.lake,
+        now_us=books.now_us,
+        by=[name for text in query.by for name in text.split(",")],
+        since_us=moment(query.since),
+        until_us=moment(query.until),
+        filters=[_filter(text) for text in query.filter],
+        handoff_nano=_handoff(query.handoff_cost),
+        cost=query.cost,
+        time_zone=query.time_zone or books.settings.time_zone,
+        sort=query.sort,
+        limit=query.limit,
+    )
+    return document_of(found, books.settings.currency)
+
+
+def _handoff(text: str | None) -> int:
+    amount = 0 if text is None else nano_of(parse_amount(text)[0])
+    if amount < 0:
+        raise BadInput(f"Found the handoff_cost {text!r}: write dollars from 0 up, such as 5.00.")
+    return amount
+
+
+def moment(text: str | None) -> int | None:
+    """A time in a query, in microseconds since 1970."""
+    return None if text is None else parse_moment(text)[0]
+
+
+def _filter(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise BadInput(f"Found the filter {text[:60]!r}: write key=value, such as team=search.")
+    return name, value
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/report",
+        "report",
+        "Cost, tasks, verified and cost per verified outcome, in groups",
+        Right.READ,
+        _report,
+        query=ReportQuery,
+    ),
+)

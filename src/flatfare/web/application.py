@@ -1,0 +1,71 @@
+"""Pages and API as one ASGI application: routes, access, and errors as problem documents."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flatfare.config import Settings
+from flatfare.core.errors import FlatfareError
+from flatfare.web import openapi, problems
+from flatfare.web.access import Door
+from flatfare.web.api import ENDPOINTS
+from flatfare.web.desk import Desk
+from flatfare.web.endpoint import route
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+"""On every answer that does not say otherwise."""
+
+
+def application(settings: Settings, door: Door) -> Starlette:
+    """The application; its desk is closed when it ends."""
+    desk = Desk(settings)
+    described = msgspec.json.encode(openapi.document(ENDPOINTS))
+
+    async def describe(request: Request) -> Response:
+        return Response(described, media_type="application/json")
+
+    @asynccontextmanager
+    async def living(app: Starlette) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    routes: list[BaseRoute] = [Route("/openapi.json", describe, methods=["GET"])]
+    routes += [route(endpoint, desk, door) for endpoint in ENDPOINTS]
+    app = Starlette(
+        routes=routes,
+        lifespan=living,
+        exception_handlers={
+            FlatfareError: problems.of_ours,
+            HTTPException: problems.of_http,
+            Exception: problems.of_a_bug,
+        },
+    )
+    app.add_middleware(_Headed)
+    return app
+
+
+class _Headed:
+    """Puts the headers on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                held = {name for name, _ in message["headers"]}
+                message["headers"] += [(name, value) for name, value in HEADERS if name not in held]
+            await send(message)
+
+        await self._app(scope, receive, headed)

@@ -1,0 +1,62 @@
+"""The desk: threads that have the book open and answer one request after another.
+
+Reading and writing have threads apart: the book has one writer at a time, and who only
+reads must not stand behind it.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flatfare.config import Settings
+from flatfare.gateway.keyring import KeyRing
+from flatfare.store.book import Book, open_book
+from flatfare.store.lake import Lake
+
+Answer = TypeVar("Answer")
+
+READERS, WRITERS = 4, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What a question is answered from."""
+
+    book: Book
+    lake: Lake
+    keyring: KeyRing
+    settings: Settings
+    now_us: int
+
+
+class Desk:
+    """Answers questions from the book in threads of its own. Close it at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._held = threading.local()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="writer")
+
+    async def ask(self, question: Callable[[Books], Answer], *, writes: bool) -> Answer:
+        """What the question finds; ``writes`` where it changes the book."""
+        threads = self._writers if writes else self._readers
+        return await asyncio.get_running_loop().run_in_executor(threads, self._answer, question)
+
+    def close(self) -> None:
+        """Finish what is under way; nothing more is answered."""
+        self._readers.shutdown()
+        self._writers.shutdown()
+
+    def _answer(self, question: Callable[[Books], Answer]) -> Answer:
+        keyring: KeyRing | None = getattr(self._held, "keyring", None)
+        if keyring is None:
+            self._held.book = open_book(self._settings.database)
+            keyring = self._held.keyring = KeyRing(self._held.book)
+        keyring.refresh()
+        lake = Lake(self._settings.lake)
+        return question(Books(self._held.book, lake, keyring, self._settings, time.time_ns() // 1000))

@@ -1,0 +1,113 @@
+"""One way to do each thing over HTTP: an endpoint names its path, what it takes and gives, and for whom.
+
+The routes and the OpenAPI document are both made from the same list, so that neither can
+say what the other does not.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from flatfare.core.errors import BadInput
+from flatfare.web.access import Door, Right, Visitor
+from flatfare.web.desk import Books, Desk
+
+BODY_BYTES_MAX = 16 * 1024 * 1024
+
+
+class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """An endpoint that takes no parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, read and checked."""
+
+    visitor: Visitor
+    books: Books
+    path: Mapping[str, str]
+    query: Any  # of the endpoint's type
+    body: Any  # of the endpoint's type, or None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One thing that can be done."""
+
+    method: str
+    path: str
+    name: str  # the operation's id
+    summary: str
+    right: Right
+    answer: Callable[[Asked], object]  # runs in a thread of the desk; its errors are problem documents
+    query: type[msgspec.Struct] = NoQuery
+    takes: type | None = None
+    gives: type = dict
+    writes: bool = False
+    status: int = 200
+
+
+def route(endpoint: Endpoint, desk: Desk, door: Door) -> Route:
+    """The endpoint as Starlette serves it."""
+
+    async def serve(request: Request) -> Response:
+        door.check_origin(request)
+        query = _query(endpoint, request)
+        body = await _body(endpoint, request)
+
+        def answered(books: Books) -> object:
+            visitor = door.visitor(request, books)
+            visitor.require(endpoint.right)
+            return endpoint.answer(Asked(visitor, books, request.path_params, query, body))
+
+        answer = await desk.ask(answered, writes=endpoint.writes)
+        if isinstance(answer, Response):
+            return answer
+        return Response(msgspec.json.encode(answer), endpoint.status, None, "application/json")
+
+    return Route(endpoint.path, serve, methods=[endpoint.method], name=endpoint.name)
+
+
+def _query(endpoint: Endpoint, request: Request) -> msgspec.Struct:
+    given: dict[str, object] = {}
+    lists = {field.encode_name for field in msgspec.structs.fields(endpoint.query) if _is_list(field.type)}
+    for name, value in request.query_params.multi_items():
+        if name in lists:
+            held = given.setdefault(name, [])
+            assert isinstance(held, list)
+            held.append(value)
+        elif name in given:
+            raise BadInput(f"Found the parameter {name!r} more than once: it is given once.")
+        else:
+            given[name] = value
+    try:
+        return msgspec.convert(given, endpoint.query, strict=False)
+    except msgspec.ValidationError as problem:
+        known = ", ".join(field.encode_name for field in msgspec.structs.fields(endpoint.query)) or "none"
+        raise BadInput(f"The parameters cannot be read: {problem}. Known: {known}.") from None
+
+
+def _is_list(kind: object) -> bool:
+    return getattr(kind, "__origin__", None) in (list, tuple)
+
+
+async def _body(endpoint: Endpoint, request: Request) -> object:
+    if endpoint.takes is None:
+        return None
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise BadInput(
+            f"Found a body of type {kind or 'unsaid'!r}: send JSON, Content-Type: application/json."
+        )
+    raw = await request.body()
+    if len(raw) > BODY_BYTES_MAX:
+        raise BadInput(f"Found a body of {len(raw)} bytes: at most {BODY_BYTES_MAX}. Send it in parts.")
+    try:
+        return msgspec.json.decode(raw, type=endpoint.takes)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise BadInput(f"The body cannot be read: {problem}.") from None
