@@ -85,7 +85,6 @@ def test_no_call_is_lost_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         check_each_has_one_row(both.provider.log, settled_rows(both.gateway), in_flight)
 
 
-@pytest.mark.xfail(reason="B3: a bookkeeper started anew does not see its supervisor die", strict=True)
 def test_a_bookkeeper_that_was_started_anew_ends_with_its_supervisor(tmp_path: Path) -> None:
     with pair(tmp_path, prelude=AT_ONCE) as both:
         (first,) = children(both.gateway)["bookkeeper"]

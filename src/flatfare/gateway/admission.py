@@ -220,4 +220,7 @@ def _of_this_machine(request: Request, dialect: str) -> Denied | None:
         return Denied(
             403, f"Found the origin {origin[:80]!r}: without keys web pages are not served.", dialect
         )
+    if request.fields.get(b"sec-fetch-site", b"none").strip().lower() not in (b"none", b"same-origin"):
+        # A picture, a script or a form's navigation is sent without an origin; browsers say this of it.
+        return Denied(403, "A page of another site asks: without keys web pages are not served.", dialect)
     return None

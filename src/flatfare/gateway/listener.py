@@ -128,7 +128,10 @@ class ClientConnection(asyncio.Protocol):
             self._coming = Request("", self._target, 1)
         request = self._coming
         request.method = self._parser.get_method().decode("latin-1")
-        request.minor_version = 0 if self._parser.get_http_version() == "1.0" else 1
+        version = self._parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            self._refuse(505, f"Found HTTP/{version[:8]}: expected HTTP/1.1.")
+        request.minor_version = 0 if version == "1.0" else 1
         request.keep_alive = self._parser.should_keep_alive()
         self._check_head(request)
         self._await(self._limits.body_s)

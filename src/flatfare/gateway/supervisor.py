@@ -8,6 +8,7 @@ import asyncio
 import gc
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -297,7 +298,14 @@ def _keep_book(settings: Settings, life: int, say: Say) -> int:
 
 
 def _wait_for_end(life: int, stop: threading.Event) -> None:
-    os.read(life, 1)
+    """Wait until the supervisor's end of the pipe is gone.
+
+    All children share the pipe, and a worker's event loop has made it one that does not
+    block: a plain read would fail instead of waiting.
+    """
+    waiting = select.poll()
+    waiting.register(life, select.POLLIN)
+    waiting.poll()
     stop.set()
 
 

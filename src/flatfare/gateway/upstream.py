@@ -5,6 +5,7 @@ ever connected to, and a redirect is an answer like any other: it is not followe
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 import time
@@ -18,6 +19,14 @@ from flatfare.gateway.wire import Headers
 
 IDLE_S = 4.0
 """A connection that rested longer is not used again: many servers close after five seconds."""
+
+
+FAILED = "The gateway failed while it passed the answer on; its log says how."
+_log = logging.getLogger("flatfare.gateway")
+
+
+class Refused(ValueError):
+    """An answer that goes beyond what is taken of a provider."""
 
 
 class Answered(Protocol):
@@ -72,6 +81,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._lose("The provider changed to another protocol, which is not passed on.")
+        except httptools.HttpParserCallbackError as problem:
+            self._fail(problem.__context__ or problem)
         except httptools.HttpParserError as problem:
             self.is_lost = True
             if self._answered is not None:
@@ -110,7 +121,7 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._headers.append((name, value))
             if len(self._headers) > 1000:
-                raise ValueError("more than 1000 headers")
+                raise Refused("it has more than 1000 headers")
 
     def on_headers_complete(self) -> None:
         status = self._status = self._parser.get_status_code()
@@ -186,6 +197,18 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
         if answered is not None:
             answered.on_end(trailers)
+
+    def _fail(self, problem: BaseException) -> None:
+        """What took the answer failed, and not the provider: our log says where."""
+        if isinstance(problem, Refused):
+            self._lose(f"The provider's answer is not taken: {problem}.")
+            return
+        _log.error(
+            "The gateway failed while it passed an answer on.",
+            exc_info=problem,
+            extra={"call": getattr(self._answered, "call_id", None)},
+        )
+        self._lose(FAILED)
 
     def _lose(self, problem: str) -> None:
         answered, self._answered = self._answered, None
