@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from flatfare.config import Settings
@@ -17,7 +17,14 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def both(folder: Path, serve: Serve | None) -> AsyncIterator[Running]:
     path = folder / "pages.sock"
     settings = Settings(listen="127.0.0.1:0", database=f"sqlite:///{folder}/book.db", lake=f"{folder}/lake")
-    pages = None if serve is None else await asyncio.start_unix_server(serve, path)
+
+    async def serve_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert serve is not None
+        with suppress(ConnectionResetError):
+            await serve(reader, writer)
+        writer.close()
+
+    pages = None if serve is None else await asyncio.start_unix_server(serve_and_close, path)
     async with serving(settings, elsewhere=Relay(path)) as gateway:
         yield gateway
     if pages is not None:
@@ -75,7 +82,6 @@ def test_events_come_as_they_are_sent_and_who_leaves_is_noticed(tmp_path: Path) 
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\none\n\n\r\n")
             await reader.read()
-            writer.close()
             left.set()
 
         async with both(tmp_path, serve) as gateway:
