@@ -57,7 +57,7 @@ def cost_of(one: Recorded) -> int | None:
 def test_a_stream_whose_client_left_costs_what_the_provider_bills(both: Pair, name: str) -> None:
     one = own(name)
     both.gateway.forget_rows()
-    pieces = [step for event in one.pieces() for step in (event, Pause(0.03))]
+    pieces = [step for piece in one.pieces(len(one.body) // 3) for step in (piece, Pause(0.03))]
     both.provider.next(chunked(pieces, headers=one.headers))
     with both.opened() as line:
         line.send(both.request(both.secret, one.request_body, (), one.gateway_target()))

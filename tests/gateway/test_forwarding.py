@@ -199,6 +199,44 @@ def test_a_client_that_leaves_is_billed_what_the_provider_says_in_the_end(tmp_pa
     run(test)
 
 
+@pytest.mark.parametrize("setting", ["drain", "cancel"])
+@pytest.mark.parametrize("lasts", [b"", b"\n\n", b": bye\n\n"])
+def test_who_hangs_up_at_the_last_word_has_heard_the_stream(
+    setting: str, lasts: bytes, tmp_path: Path
+) -> None:
+    """SDKs do so: the call is ok, unless a word was still to come."""
+    heard = asyncio.Event()
+
+    async def waits(asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"".join(streamed(asks_usage=True)[:-1]))
+        await writer.drain()
+        await heard.wait()
+        await asyncio.sleep(0.1)
+        rest = b"%x\r\n%b\r\n" % (len(lasts), lasts) if lasts else b""
+        writer.write(rest + b"0\r\n\r\n")
+
+    async def test() -> None:
+        async with both(tmp_path, when_client_leaves=setting) as (gateway, provider):
+            provider.script = waits
+            port = int(gateway.url.rpartition(":")[2])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+                % len(STREAM)
+            )
+            writer.write(STREAM)
+            await reader.readuntil(b"[DONE]\n\n")
+            writer.close()
+            heard.set()
+            while gateway.worker.calls:
+                await asyncio.sleep(0.01)
+            (row,) = await rows(gateway)
+            assert row["status"] == ("cancelled" if lasts.strip() else "ok")
+            assert (row["cost_nano"], row["cost_state"]) == (ANSWER_NANO, "measured")
+
+    run(test)
+
+
 def test_a_client_that_leaves_longer_than_the_bound_is_billed_what_was_seen(tmp_path: Path) -> None:
     async def stalls(asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"".join(streamed(asks_usage=True)[:2]))

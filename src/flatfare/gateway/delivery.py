@@ -79,6 +79,12 @@ class Delivery:
         return self._uses_chunks or self._left_to_send is not None or self._status in _WITHOUT_BODY
 
     @property
+    def is_all_passed_on(self) -> bool:
+        """Whether the client was sent all that came so far of the answer's body."""
+        holds = bool(self._held or self._last or (self._hidden is not None and self._hidden.holds))
+        return self.is_head_sent and not holds
+
+    @property
     def keeps_alive(self) -> bool:
         """Whether the connection serves further requests."""
         request = self._request

@@ -32,9 +32,14 @@ HELD_S = 0.05
 """A whole answer is held this long for its cost to stand in its head; one that takes longer goes out as it
 comes."""
 
+LAST_WORD_S = 0.25
+"""Where calls are cancelled when clients leave, a stream has this long to end without another word: then its
+client had heard all of it."""
+
 BEGINNING_BYTES = 64 * 1024
 DRAINED_BYTES_MAX = 64 << 20
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"application/x-ndjson")
+_CANCELLED = "the client left, and the call was cancelled"
 NO_FIELDS: Mapping[bytes, bytes] = MappingProxyType({})
 
 
@@ -82,6 +87,7 @@ class Call:
     _fields: Mapping[bytes, bytes] = NO_FIELDS
     _trailers: Headers = []  # noqa: RUF012 - never changed
     _is_client_here = True
+    _has_missed = False  # the client left before all was passed on to it
     _is_sent = False
     _is_swallowed = False  # an answer that is heard out and not passed on, since the call is tried again
     _is_kept = False
@@ -243,9 +249,7 @@ class Call:
         if self._admitted.makes_things and len(self._beginning) < BEGINNING_BYTES:
             self._beginning += piece
         if not self._is_client_here:
-            self._drained += len(piece)
-            if self._drained > DRAINED_BYTES_MAX:
-                self._break_off("the client left, and its answer was heard out no further than its bound")
+            self._drain(piece)
             return
         delivery = self._delivery
         if delivery is None:
@@ -256,6 +260,17 @@ class Call:
             self._carried.pause()
         elif not delivery.is_head_sent and self._timer is None:
             self._timer = self._worker.loop.call_later(HELD_S, self._release)
+
+    def _drain(self, piece: bytes) -> None:
+        """A piece for a client that has left."""
+        self._drained += len(piece)
+        if not self._has_missed and piece.strip():
+            self._has_missed = True
+            if self._worker.settings.when_client_leaves == "cancel":
+                self._break_off(_CANCELLED)
+                return
+        if self._drained > DRAINED_BYTES_MAX:
+            self._break_off("the client left, and its answer was heard out no further than its bound")
 
     def on_end(self, trailers: Headers) -> None:
         self._carried = None
@@ -268,7 +283,8 @@ class Call:
         if self._beginning and (self._status or 0) < 300:
             self._owning = self._worker.keep_owner(self._admitted, self._opened_beginning())
         status = "ok" if (self._status or 0) < 400 else "failed"
-        self._finish_as(status if self._is_client_here else "cancelled", self._tap.finish(), self._status)
+        is_heard = self._is_client_here or not self._has_missed
+        self._finish_as(status if is_heard else "cancelled", self._tap.finish(), self._status)
 
     def on_lost(self, problem: str, *, was_sent: bool) -> None:
         self._carried = None
@@ -423,10 +439,14 @@ class Call:
             self._worker.ended(self)
         elif self._phase == "provider":
             settings = self._worker.settings
-            if settings.when_client_leaves == "cancel":
-                self._break_off("the client left, and the call was cancelled")
+            # An SDK may hang up at the last word of a stream, before the stream has ended.
+            delivery = self._delivery
+            self._has_missed = delivery is None or not delivery.is_all_passed_on or self._client.is_full
+            is_cancelled = settings.when_client_leaves == "cancel"
+            if is_cancelled and self._has_missed:
+                self._break_off(_CANCELLED)
                 return
-            self.deadline = time.monotonic() + settings.timeouts.drain
+            self.deadline = time.monotonic() + (LAST_WORD_S if is_cancelled else settings.timeouts.drain)
             if self._carried is not None:
                 self._carried.resume()
 
@@ -442,7 +462,9 @@ class Call:
         self.deadline = 0.0
         timeouts = self._worker.settings.timeouts
         if not self._is_client_here:
-            self._break_off(f"the client left, and its answer took longer than {timeouts.drain:g} s more")
+            is_cancelled = self._worker.settings.when_client_leaves == "cancel"
+            why = f"the client left, and its answer took longer than {timeouts.drain:g} s more"
+            self._break_off(_CANCELLED if is_cancelled else why)
         elif self._client.is_full:
             self._client.abort()
             self.client_left()

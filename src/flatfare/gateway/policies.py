@@ -96,6 +96,11 @@ class UsageHidden:
             out.append(self.finish())
         return b"".join(out)
 
+    @property
+    def holds(self) -> bool:
+        """Whether a part of an event waits for its rest."""
+        return bool(self._held.strip())
+
     def finish(self) -> bytes:
         """What stands at the end without its terminator."""
         rest, self._held = bytes(self._held), bytearray()
