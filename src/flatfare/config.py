@@ -31,6 +31,8 @@ _KNOWN = {
     "policies",
     "when_client_leaves",
     "log",
+    "metrics",
+    "metrics_token",
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -122,6 +124,8 @@ class Settings:
     on_journal_failure: str = "refuse"  # or forward: then calls may be lost
     when_client_leaves: str = "drain"  # hear the answer out for its true usage; or cancel it
     log: str = "problems"  # or calls: a line for each
+    metrics: str | None = None  # open, or key: who may see figures; key unless only this machine is served
+    metrics_token: Secret | None = None  # shows figures besides a key
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
@@ -156,6 +160,8 @@ def load_settings(
     for name, group in _GROUPS.items():
         if name in values:
             chosen[name] = _group(group, name, _mapping(values, name, found), found)
+    if token := environment.get("FLATFARE_METRICS_TOKEN") or values.get("metrics_token"):
+        chosen["metrics_token"] = Secret(token)
     if "journal_sync" in values:
         chosen["journal_sync"] = _typed(bool, "journal_sync", values["journal_sync"], found)
     return Settings(
@@ -171,6 +177,7 @@ _CHOICES = {
     "on_journal_failure": ("refuse", "forward"),
     "when_client_leaves": ("drain", "cancel"),
     "log": ("problems", "calls"),
+    "metrics": ("open", "key"),
 }
 _GROUPS: Mapping[str, type] = {
     "limits": Limits,

@@ -6,6 +6,7 @@ row like any other.
 
 import time
 from dataclasses import dataclass, field
+from hmac import compare_digest
 from typing import Protocol
 
 from flatfare.config import Settings
@@ -192,7 +193,7 @@ def _key_of(gate: Gate, request: Request, dialect: str) -> Key | Denied | None:
     """The key of a request; None where none is needed: on loopback, as long as there are no keys."""
     if not len(gate.keyring):
         if gate.is_loopback:
-            return _of_this_machine(request, dialect)
+            return of_this_machine(request, dialect)
         return Denied(401, "There are no keys yet. Create one: flatfare keys create --name NAME", dialect)
     secret = client_secret(request)
     if secret is None:
@@ -201,7 +202,21 @@ def _key_of(gate: Gate, request: Request, dialect: str) -> Key | Denied | None:
     return Denied(401, found.reason, dialect) if isinstance(found, Refused) else found
 
 
-def _of_this_machine(request: Request, dialect: str) -> Denied | None:
+def why_hidden(gate: Gate, request: Request) -> Denied | None:
+    """Why a request may not see the gateway's own figures; None where it may."""
+    shown = gate.settings.metrics or ("open" if gate.is_loopback else "key")
+    if shown == "open":
+        return of_this_machine(request, "openai") if gate.is_loopback else None
+    secret, token = client_secret(request), gate.settings.metrics_token
+    if secret is None:
+        return Denied(401, "Figures are shown to who sends a Flatfare key or metrics_token as bearer.")
+    if token is not None and compare_digest(secret.encode(), token.encode()):
+        return None
+    found = gate.keyring.find(secret, time.time_ns() // 1000)
+    return Denied(401, found.reason) if isinstance(found, Refused) else None
+
+
+def of_this_machine(request: Request, dialect: str) -> Denied | None:
     """Refuses what a web page could send: a name that was made to point here, or a foreign origin."""
     host = request.fields.get(b"host", b"").decode("latin-1").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host

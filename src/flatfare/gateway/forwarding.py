@@ -121,6 +121,7 @@ class Call:
             self._worker.prices,
             self._at_us,
             self._worker.settings.cost_that_counts == "reported",
+            self.call_id,
         )
 
     def _forget_try(self) -> None:

@@ -16,6 +16,9 @@ from flatfare.gateway.wire import Request, whole_answer
 PIPELINED_MAX = 8
 """Requests that may wait on one connection behind the one that is served."""
 
+TURNED_AWAY_S = 1.0
+"""A client that was turned away and has not closed its connection by then is cut off."""
+
 
 class Served(Protocol):
     """What serves one request, as its connection sees it."""
@@ -33,6 +36,9 @@ class Serves(Protocol):
     limits: Limits
     is_ending: bool
     connections: set["ClientConnection"]
+
+    def turned_away(self) -> None:
+        """A connection beyond the limit was refused."""
 
     def serve(self, request: Request, client: "ClientConnection") -> Served | None:
         """Begin to serve a request; None where it was answered at once."""
@@ -66,6 +72,9 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        if len(self._server.connections) >= self._limits.connections:
+            self._turn_away(self._transport)
+            return
         self._transport.set_write_buffer_limits(high=256 * 1024)
         self._server.connections.add(self)
         self._await(self._limits.header_s)
@@ -240,6 +249,17 @@ class ClientConnection(asyncio.Protocol):
             self._refuse_body()
         elif fields.get(b"expect", b"").lower() == b"100-continue":
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _turn_away(self, transport: asyncio.Transport) -> None:
+        """One connection too many: say so, and leave it a moment to hear that before it is gone."""
+        self._server.turned_away()
+        self._refused = self.is_closed = True
+        said = f"{self._limits.connections} connections are open, the limit (limits.connections). Try again."
+        body = b'{"error":{"message":"%s","type":"api_error"}}' % said.encode()
+        own = [(b"Retry-After", b"1"), (b"Connection", b"close")]
+        transport.write(whole_answer(503, b"application/json", body, own))
+        transport.write_eof()
+        asyncio.get_running_loop().call_later(TURNED_AWAY_S, transport.abort)
 
     def _refuse_body(self) -> None:
         self._refuse(

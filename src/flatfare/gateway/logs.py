@@ -6,6 +6,10 @@ import sys
 import traceback
 
 from flatfare.core.moments import iso
+from flatfare.core.money import decimal_text
+from flatfare.gateway.records import Result
+
+_log = logging.getLogger("flatfare.gateway.calls")
 
 
 class JsonLines(logging.Formatter):
@@ -37,3 +41,20 @@ def log_to_stderr() -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def log_call(provider: str, endpoint: str, key_id: str | None, result: Result) -> None:
+    """A line for a call that ended: what it was and cost, and nothing of what was said in it."""
+    figures = result.figures
+    fields = {
+        "provider": provider,
+        "endpoint": endpoint,
+        "model": result.model,
+        "status": result.status,
+        "http_status": result.http_status,
+        "cost": None if figures.cost_nano is None else decimal_text(figures.cost_nano),
+        "cost_state": figures.cost_state,
+        "duration_ms": result.duration_ms,
+        "key": key_id,
+    }
+    _log.info("call", extra={"call": result.call_id, "fields": fields})

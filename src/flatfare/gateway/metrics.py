@@ -62,6 +62,7 @@ class Metrics(msgspec.Struct):
     added: Histogram = msgspec.field(default_factory=Histogram)
     provider: Histogram = msgspec.field(default_factory=Histogram)
     denied: dict[str, int] = {}  # by status
+    turned_away: int = 0
     journal_refusals: int = 0
     journal_waiting: int = 0
     under_way: int = 0
@@ -77,6 +78,7 @@ class Metrics(msgspec.Struct):
         self.added.add_all(other.added)
         self.provider.add_all(other.provider)
         for name in (
+            "turned_away",
             "journal_refusals",
             "journal_waiting",
             "under_way",
@@ -114,6 +116,8 @@ class Metrics(msgspec.Struct):
         _counter(lines, "flatfare_usage_total", "What was used, by unit.", tokens)
         denied = {f'status="{status}"': count for status, count in self.denied.items()}
         _counter(lines, "flatfare_denied_total", "Requests that the gateway refused.", denied)
+        away = {"": self.turned_away}
+        _counter(lines, "flatfare_connections_refused_total", "Connections beyond the limit.", away)
         refused = {"": self.journal_refusals}
         _counter(lines, "flatfare_journal_refusals_total", "Calls refused since the journal failed.", refused)
         _histogram(lines, "flatfare_added_seconds", "Time that the gateway added to a call.", self.added)

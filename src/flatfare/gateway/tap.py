@@ -77,6 +77,7 @@ class Tap:
     __slots__ = (
         "_at_us",
         "_body",
+        "_call_id",
         "_counts_reported",
         "_exchange",
         "_is_broken",
@@ -89,9 +90,17 @@ class Tap:
     )
 
     def __init__(
-        self, place: Place, asked: Asked, body: bytes, prices: PriceBook, at_us: int, counts_reported: bool
+        self,
+        place: Place,
+        asked: Asked,
+        body: bytes,
+        prices: PriceBook,
+        at_us: int,
+        counts_reported: bool,
+        call_id: str | None = None,
     ) -> None:
         self.asked = asked
+        self._call_id = call_id  # for the log
         self._place = place
         self._body = body
         self._prices = prices
@@ -150,7 +159,7 @@ class Tap:
     def _break(self) -> None:
         self._is_broken = True
         self._stream = None
-        _log.exception("A call could not be metered; it goes on.")
+        _log.exception("A call could not be metered; it goes on.", extra={"call": self._call_id})
 
     def _read(self, exchange: Exchange, cut: str | None) -> Reading:
         route = self._place.route

@@ -18,7 +18,7 @@ import msgspec
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.core.identity import time_ordered
-from flatfare.gateway.admission import Admitted, Denied, Reach, admit
+from flatfare.gateway.admission import Admitted, Denied, Reach, admit, why_hidden
 from flatfare.gateway.attribution import Attribution
 from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import dress_of
@@ -28,6 +28,7 @@ from flatfare.gateway.journal import Journal
 from flatfare.gateway.keyring import REFRESH_S, KeyRing
 from flatfare.gateway.limiter import Limiter, SharedCounts
 from flatfare.gateway.listener import ClientConnection, Served
+from flatfare.gateway.logs import log_call
 from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.ownership import NAMED_MAX, Owners, made_in
 from flatfare.gateway.records import Ended, Intent, Result
@@ -109,6 +110,10 @@ class Worker:
         server = await self.loop.create_server(lambda: ClientConnection(self), sock=sock)  # type: ignore[call-overload]
         self._servers.append(server)
 
+    def turned_away(self) -> None:
+        """A connection beyond the limit was refused."""
+        self.metrics.turned_away += 1
+
     def serve(self, request: Request, client: ClientConnection) -> Served | None:
         """Begin to serve a request."""
         try:
@@ -146,7 +151,7 @@ class Worker:
 
     def _serve_own(self, request: Request, client: ClientConnection) -> Served | None:
         path = request.target.partition(b"?")[0]
-        answer = self._operation(path) if request.method == "GET" else None
+        answer = self._operation(path, request) if request.method == "GET" else None
         if answer is None and self._elsewhere is not None:
             return self._elsewhere(request, client)
         if answer is None:
@@ -156,13 +161,18 @@ class Worker:
         client.finished(request.keep_alive)
         return None
 
-    def _operation(self, path: bytes) -> bytes | None:
+    def _operation(self, path: bytes, request: Request) -> bytes | None:
         if path == b"/healthz":
             return whole_answer(200, b"application/json", b'{"status":"ok"}', ())
         if path == b"/readyz":
             status, document = self.readiness()
+            if why_hidden(self, request) is not None:
+                document = {"status": document["status"]}
             return whole_answer(status, b"application/json", msgspec.json.encode(document), ())
         if path == b"/metrics":
+            hidden = why_hidden(self, request)
+            if hidden is not None:
+                return refusal("openai", hidden.status, hidden.reason)
             return whole_answer(200, b"text/plain; version=0.0.4", self._all_metrics().text().encode(), ())
         return None
 
@@ -209,9 +219,12 @@ class Worker:
         )
         figures = nothing(f"refused: {denied.reason[:300]}")
         try:
-            self.journal.write(Ended(intent, Result(call_id, at_us, figures, "refused", denied.status, None)))
+            result = Result(call_id, at_us, figures, "refused", denied.status, None)
+            self.journal.write(Ended(intent, result))
+            if self.settings.log == "calls":
+                log_call(denied.upstream.name, denied.endpoint, intent.key_id, result)
         except (StoreFailure, BadInput) as problem:
-            _log.warning("A refused call could not be kept: %s", problem)
+            _log.warning("A refused call could not be kept: %s", problem, extra={"call": call_id})
         return call_id
 
     # for calls
@@ -244,6 +257,8 @@ class Worker:
                 metrics.tokens[counted] = metrics.tokens.get(counted, 0) + amount
         if admitted.key is not None:
             self.limiter.ended(admitted.key, metered.tokens if metered is not None else 0)
+        if self.settings.log == "calls":
+            log_call(provider, admitted.place.endpoint, admitted.key_id, result)
 
     def note_problem(self, call: Call, problem: str) -> None:
         """A call did not go as it should."""
