@@ -63,6 +63,7 @@ class Provider:
     secret_key: Secret | None = None
     session_token: Secret | None = None
     ca_file: str | None = None  # certificates to trust besides the system's
+    proxy: Secret | None = None  # http://host:port on the way to it; none where HTTPS_PROXY does not hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +295,6 @@ def _list(value: object, name: str, file: Path | None) -> tuple[str, ...]:
 
 
 _LISTS = ("allow", "shared")
-_SECRETS = ("api_key", "access_key", "secret_key", "session_token")
+_SECRETS = ("api_key", "access_key", "secret_key", "session_token", "proxy")
 _TEXTS = ("foreign_things", "priced_as", "region", "ca_file")
 _PROVIDER_KEYS = {"base_url", "dialect", *_LISTS, *_TEXTS, *_SECRETS}

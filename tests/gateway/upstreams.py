@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -59,6 +60,7 @@ class Upstream:
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
+    alpn: str | None = None  # what was agreed on the newest connection
     script: Script | None = None
 
 
@@ -88,13 +90,15 @@ async def _usual(asked: Asked, reader: asyncio.StreamReader, writer: asyncio.Str
 
 
 @asynccontextmanager
-async def upstream() -> AsyncIterator[Upstream]:
-    """A provider that listens as long as the context lasts."""
+async def upstream(tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
+    """A provider that listens as long as the context lasts, with TLS where it is given a context."""
     own = Upstream()
     tasks: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         own.connections += 1
+        secured = writer.get_extra_info("ssl_object")
+        own.alpn = None if secured is None else secured.selected_alpn_protocol()
         tasks.add(asyncio.current_task())
         try:
             while True:
@@ -112,7 +116,7 @@ async def upstream() -> AsyncIterator[Upstream]:
             tasks.discard(asyncio.current_task())
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     own.port = server.sockets[0].getsockname()[1]
     try:
         yield own

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 import httptools
 
+from flatfare.gateway.egress import Proxy, put_through
 from flatfare.gateway.wire import Headers
 
 IDLE_S = 4.0
@@ -256,10 +257,12 @@ class Pool:
         *,
         connect_s: float,
         connections_max: int,
+        proxy: Proxy | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._tls = tls
+        self._proxy = proxy
         self._connect_s = connect_s
         self._connections_max = connections_max
         self._resting: deque[UpstreamConnection] = deque()
@@ -342,9 +345,23 @@ class Pool:
 
     async def _dialled(self) -> tuple[asyncio.BaseTransport, UpstreamConnection]:
         loop = asyncio.get_running_loop()
-        return await loop.create_connection(
-            lambda: UpstreamConnection(self), self.host, self.port, ssl=self._tls
-        )
+        if self._proxy is None:
+            return await loop.create_connection(
+                lambda: UpstreamConnection(self), self.host, self.port, ssl=self._tls
+            )
+        connection = UpstreamConnection(self)
+        transport = await put_through(self._proxy, self.host, self.port)
+        if self._tls is None:
+            transport.set_protocol(connection)
+        else:
+            try:
+                secured = await loop.start_tls(transport, connection, self._tls, server_hostname=self.host)
+            except BaseException:
+                transport.abort()
+                raise
+            transport = cast("asyncio.Transport", secured)
+        connection.connection_made(transport)
+        return transport, connection
 
     async def _connect(self, request: bytes, answered: Answered, carried: Carried) -> None:
         try:
@@ -384,6 +401,8 @@ def _why_not_connected(pool: Pool, problem: BaseException) -> str:
     place = f"{pool.host}:{pool.port}"
     if isinstance(problem, TimeoutError):
         return f"No connection to {place} within {pool._connect_s:g} s."
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"No secure connection to {place}: {problem.verify_message.rstrip('.')}."
     if isinstance(problem, ssl.SSLError):
         return f"No secure connection to {place}: {problem.reason or problem}."
     said = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)

@@ -22,6 +22,7 @@ from flatfare.gateway.admission import Admitted, Denied, Reach, admit, why_hidde
 from flatfare.gateway.attribution import Attribution
 from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import dress_of
+from flatfare.gateway.egress import proxy_of
 from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.forwarding import Call
 from flatfare.gateway.journal import Journal
@@ -414,18 +415,27 @@ def _note_unkept(kept: "asyncio.Future[None]") -> None:
 
 def _reach(upstream: Upstream, settings: Settings) -> Reach:
     tls = _tls(upstream) if upstream.is_tls else None
+    proxy = proxy_of(
+        upstream.provider.proxy,
+        upstream.host,
+        is_tls=upstream.is_tls,
+        environment=os.environ,
+        name=upstream.name,
+    )
     pool = Pool(
         upstream.host,
         upstream.port,
         tls,
         connect_s=settings.timeouts.connect,
         connections_max=settings.limits.upstream_connections,
+        proxy=proxy,
     )
     return Reach(upstream, pool, Circuit(), dress_of(upstream))
 
 
 def _tls(upstream: Upstream) -> ssl.SSLContext:
     context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
     file = upstream.provider.ca_file
     if file is not None:
         try:
