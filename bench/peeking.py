@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from flatfare.core.sequential import cheaper_at_any_look  # noqa: E402  the tree is measured
-from flatfare.core.statistics import Comparison, CostSums, Ratio, cost_per_success, ratio_of  # noqa: E402
+from flatfare.core.sequential import cheaper_at_any_look
+from flatfare.core.statistics import Comparison, CostSums, Ratio, cost_per_success, ratio_of
 
 KINDS = ((0.4, 0.6), (0.8, 1.2), (0.15, 0.9))
 
