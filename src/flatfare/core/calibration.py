@@ -312,7 +312,10 @@ def _warnings(judged: Judged) -> Iterable[str]:
         )
     chance = alike(judged)
     if chance < 0.05:
-        yield "The judge speaks otherwise of the labelled tasks than of the rest: was the share a random draw?"
+        yield (
+            "The judge speaks otherwise of the labelled tasks than of the rest: was the share drawn at "
+            "random?"
+        )
 
 
 def alike(judged: Judged) -> float:
