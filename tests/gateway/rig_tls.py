@@ -50,7 +50,7 @@ def authority(folder: Path) -> Authority:
     made = made.issuer_name(_name("an authority of our own"))
     made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    usage = {name: False for name in _USES} | {"key_cert_sign": True, "crl_sign": True}
+    usage = dict.fromkeys(_USES, False) | {"key_cert_sign": True, "crl_sign": True}
     made = made.add_extension(x509.KeyUsage(**usage), critical=True)
     signed = made.sign(key, hashes.SHA256())
     (folder / "ca.pem").write_bytes(_pem(signed))

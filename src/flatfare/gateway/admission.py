@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Protocol
 
+import msgspec
+
 from flatfare.config import Settings
 from flatfare.dialects.reading import Asked
-from flatfare.gateway import ownership
+from flatfare.gateway import ownership, upgrades
 from flatfare.gateway.attribution import Attribution, foreign_baggage, of_request
 from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import Dress, client_secret, without_key
@@ -21,6 +23,7 @@ from flatfare.gateway.policies import STREAM_USAGE, with_usage_asked
 from flatfare.gateway.routes import Nowhere, Place, Routes, Upstream, is_allowed
 from flatfare.gateway.tap import asked_of
 from flatfare.gateway.traits import traits_of
+from flatfare.gateway.upgrades import is_websocket, why_no_session
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Headers, Request, head, passed_on
 from flatfare.store.keys import Key
@@ -73,6 +76,7 @@ class Admitted:
     )  # at the provider, named by the request: they must be the key's
     makes_things: bool = False
     refuses_unknown: bool = False  # things of which nobody here knows who made them
+    is_session: bool = False  # over a websocket
 
     @property
     def key_id(self) -> str | None:
@@ -91,6 +95,8 @@ class Admitted:
             dropped = dropped | _ACCEPT_ENCODING
         headers: Headers = [(b"Host", upstream.host_header)]
         headers += passed_on(request.headers, request.fields.get(b"connection", b""), dropped)
+        if self.is_session:
+            headers = upgrades.asking(headers, keeps_key=dress.is_client_s)
         baggage = foreign_baggage(request.fields.get(b"baggage", b""))
         if baggage:
             headers.append((b"baggage", baggage))
@@ -129,6 +135,9 @@ def admit(gate: Gate, request: Request) -> Admitted | Denied:
             place.status, place.reason, dialect, None, upstream, place.endpoint, key, None, whose, is_recorded
         )
     asked = asked_of(place, request.body)
+    if b"upgrade" in request.fields and is_websocket(request):
+        query = request.target.partition(b"?")[2]
+        asked = msgspec.structs.replace(asked, model=upgrades.model_in(query) or asked.model, is_stream=True)
     reason = _why_not(gate, request, place, key, asked)
     if reason is not None:
         status, text, wait_s = reason
@@ -146,6 +155,7 @@ def _admitted(
         if altered is not None:
             body, changed = altered, (STREAM_USAGE,)
     admitted = Admitted(place, reach, key, whose, asked, traits_of(request.body), changed, body)
+    admitted.is_session = b"upgrade" in request.fields and is_websocket(request)
     if key is not None:
         things = ownership.named_things(place.plain_path, request.body)
         admitted.things = ownership.not_shared(things, place.upstream.provider.shared)
@@ -167,8 +177,10 @@ def _why_not(
             f"There is no credential for {name!r} here: set providers.{name}.api_key in flatfare.yaml.",
             None,
         )
-    if b"upgrade" in request.fields:
-        return 501, "WebSockets are not passed on by this version of the gateway.", None
+    if b"upgrade" in request.fields and is_websocket(request):
+        said = why_no_session(place, request)
+        if said is not None:
+            return 400, said, None
     wait_s = reach.circuit.wait_s(time.monotonic())
     if wait_s is not None:
         return (

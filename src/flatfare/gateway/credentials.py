@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 
 from flatfare.gateway.routes import Upstream
 from flatfare.gateway.sigv4 import Signer
+from flatfare.gateway.upgrades import key_in
 from flatfare.gateway.wire import Headers, Request
 
 CREDENTIAL_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key"))
@@ -32,6 +33,8 @@ def client_secret(request: Request) -> str | None:
             return found[1]
         scheme, _, secret = text.partition(" ")
         return secret.strip() if scheme.lower() == "bearer" else None
+    if (protocols := fields.get(b"sec-websocket-protocol")) is not None and (named := key_in(protocols)):
+        return named.decode("latin-1")
     for part in request.target.partition(b"?")[2].split(b"&"):
         if part.startswith(b"key="):
             return unquote_plus(part[4:].decode("latin-1"))

@@ -9,7 +9,6 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -111,7 +110,7 @@ async def put_through(proxy: Proxy, host: str, port: int) -> asyncio.Transport:
     except OSError as problem:
         said = problem.strerror or str(problem)
         raise ProxyRefusal(f"the proxy {proxy.host}:{proxy.port} cannot be reached ({said})") from problem
-    transport = cast("asyncio.Transport", made)  # uvloop's is no subclass of it
+    transport = made
     try:
         transport.write(proxy.asking(host, port))
         answer = await asked.answer

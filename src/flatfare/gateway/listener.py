@@ -16,6 +16,9 @@ from flatfare.gateway.wire import Request, whole_answer
 PIPELINED_MAX = 8
 """Requests that may wait on one connection behind the one that is served."""
 
+EARLY_BYTES_MAX = 64 * 1024
+"""Of another protocol, before it is agreed on: more is not read until then."""
+
 TURNED_AWAY_S = 1.0
 """A client that was turned away and has not closed its connection by then is cut off."""
 
@@ -44,8 +47,50 @@ class Serves(Protocol):
         """Begin to serve a request; None where it was answered at once."""
 
 
+class Switched(Protocol):
+    """Takes what a client says in another protocol."""
+
+    def client_said(self, data: bytes) -> None:
+        """Bytes of that protocol."""
+
+
+class _Crossing(asyncio.Protocol):
+    """A client's connection after a request to change to another protocol; what comes early waits."""
+
+    def __init__(self, client: "ClientConnection", early: bytes) -> None:
+        self._client = client
+        self._receiver: Switched | None = None
+        self._early = early
+
+    def data_received(self, data: bytes) -> None:
+        if self._receiver is not None:
+            self._receiver.client_said(data)
+            return
+        self._early += data
+        if len(self._early) > EARLY_BYTES_MAX:
+            self._client.pause()
+
+    def switch(self, receiver: Switched) -> bytes:
+        """Hand on what comes from now on; returns what came early."""
+        self._receiver = receiver
+        early, self._early = self._early, b""
+        self._client.resume()
+        return early
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._client.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._client.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._client.resume_writing()
+
+
 class ClientConnection(asyncio.Protocol):
     """One connection of a client."""
+
+    _crossing: _Crossing | None = None
 
     def __init__(self, server: Serves) -> None:
         self._server = server
@@ -84,8 +129,11 @@ class ClientConnection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # the request stands; what follows in another protocol is not read
+        except httptools.HttpParserUpgrade as upgrade:
+            # The request stands; what follows is of another protocol, if whoever serves it changes to that.
+            self._crossing = _Crossing(self, data[upgrade.args[0] :])
+            if self._transport is not None:
+                self._transport.set_protocol(self._crossing)
         except httptools.HttpParserError as problem:
             self._refuse(400, f"The request is not well-formed HTTP/1.1: {problem}.")
 
@@ -141,7 +189,7 @@ class ClientConnection(asyncio.Protocol):
         if version not in ("1.0", "1.1"):
             self._refuse(505, f"Found HTTP/{version[:8]}: expected HTTP/1.1.")
         request.minor_version = 0 if version == "1.0" else 1
-        request.keep_alive = self._parser.should_keep_alive()
+        request.keep_alive = b"upgrade" not in request.fields and self._parser.should_keep_alive()
         self._check_head(request)
         self._await(self._limits.body_s)
 
@@ -191,6 +239,20 @@ class ClientConnection(asyncio.Protocol):
             self._begin(request)
         else:
             self._await(self._limits.header_s if self._is_coming else self._limits.idle_s)
+
+    def switch(self, receiver: Switched) -> bytes:
+        """From now on the client speaks another protocol; returns what it said of it already."""
+        return b"" if self._crossing is None else self._crossing.switch(receiver)
+
+    def pause(self) -> None:
+        """Read no more of what the client says for now."""
+        if self._transport is not None and not self.is_closed:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self.is_closed:
+            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close once what was written has gone out."""

@@ -11,7 +11,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import httptools
 
@@ -49,6 +49,57 @@ class Answered(Protocol):
         """It will not come, or not go on; the problem as a sentence."""
 
 
+@runtime_checkable
+class Switches(Answered, Protocol):
+    """Receives what a provider says after it has changed to another protocol, and is asked to wait."""
+
+    def on_switched(
+        self,
+        connection: "UpstreamConnection",
+        reason: bytes,
+        headers: Headers,
+        fields: Mapping[bytes, bytes],
+        rest: bytes,
+    ) -> None:
+        """The provider has changed: ``rest`` are the first bytes of the new protocol."""
+
+    def on_bytes(self, data: bytes) -> None:
+        """Bytes of the new protocol."""
+
+    def on_full(self, is_full: bool) -> None:
+        """Whether the provider takes no more for now."""
+
+    def on_hung_up(self, problem: str | None) -> None:
+        """The connection is gone; the problem as a sentence, if it broke off."""
+
+
+CLOSING_S = 5.0
+"""What is left to be sent to a provider when a session ends has this long to go out."""
+
+
+class _Switched(asyncio.Protocol):
+    """A connection after it has changed to another protocol."""
+
+    def __init__(self, connection: "UpstreamConnection", receiver: Switches) -> None:
+        self._connection = connection
+        self._receiver = receiver
+
+    def data_received(self, data: bytes) -> None:
+        self._receiver.on_bytes(data)
+
+    def pause_writing(self) -> None:
+        self._receiver.on_full(True)
+
+    def resume_writing(self) -> None:
+        self._receiver.on_full(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.is_lost = True
+        self._connection.forgotten()
+        said = None if exc is None else f"The connection to the provider broke off ({exc})."
+        self._receiver.on_hung_up(said)
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection to a provider."""
 
@@ -80,8 +131,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._lose("The provider changed to another protocol, which is not passed on.")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switch(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as problem:
             self._fail(problem.__context__ or problem)
         except httptools.HttpParserError as problem:
@@ -155,6 +206,21 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.write(request)
         answered.on_sent()
 
+    def write(self, data: bytes) -> None:
+        """Send bytes of another protocol, to which this connection has changed."""
+        if self.is_usable and self._transport is not None:
+            self._transport.write(data)
+
+    def close_soon(self) -> None:
+        """Close once what was written has gone out, within a bound."""
+        if self._transport is not None and not self.is_lost:
+            self._transport.close()
+            asyncio.get_running_loop().call_later(CLOSING_S, self._transport.abort)
+
+    def forgotten(self) -> None:
+        """The connection is gone."""
+        self._pool.forget(self)
+
     def pause(self) -> None:
         """Take no more for now: whoever receives it cannot keep up."""
         if not self._is_paused and self._transport is not None and not self.is_lost:
@@ -198,6 +264,17 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
         if answered is not None:
             answered.on_end(trailers)
+
+    def _switch(self, rest: bytes) -> None:
+        """The provider changes to another protocol, which only a session has asked for."""
+        answered = self._answered
+        if not isinstance(answered, Switches) or self._status != 101 or self._transport is None:
+            self._lose("The provider changed to another protocol, which was not asked for.")
+            return
+        self._answered = None
+        self._transport.set_protocol(_Switched(self, answered))
+        fields = {name.lower(): value for name, value in self._headers}
+        answered.on_switched(self, self._reason, self._headers, fields, rest)
 
     def _fail(self, problem: BaseException) -> None:
         """What took the answer failed, and not the provider: our log says where."""

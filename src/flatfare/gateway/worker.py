@@ -35,6 +35,7 @@ from flatfare.gateway.ownership import NAMED_MAX, Owners, made_in
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.routes import Routes, Upstream
+from flatfare.gateway.sessions import Session
 from flatfare.gateway.tap import Metered, nothing
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Request, whole_answer
@@ -139,7 +140,8 @@ class Worker:
         if isinstance(admitted, Denied):
             self._deny(admitted, request, client)
             return None
-        call = Call(self, client, request, admitted)
+        kind = Session if admitted.is_session else Call
+        call = kind(self, client, request, admitted)
         self.calls.add(call)
         try:
             call.start()

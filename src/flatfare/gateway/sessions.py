@@ -1,0 +1,197 @@
+"""One session over a websocket: passed both ways byte for byte, metered beside, and one row in the end.
+
+It is a call like any other: its intent is kept before it is sent, its result before the
+connection is let go, and an answer under way is heard out when its client has left.
+"""
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from flatfare.core.errors import StoreFailure
+from flatfare.gateway.forwarding import NO_FIELDS, Call
+from flatfare.gateway.messages import Messages
+from flatfare.gateway.upstream import UpstreamConnection
+from flatfare.gateway.wire import Headers, head, passed_on, status_line
+
+SWITCHING = 101
+SETUP_BYTES_MAX = 1 << 20
+_BEGUN = (b'"response.created"', b'"modelTurn"')
+_DONE = (b'"response.done"', b'"turnComplete"')
+"""An answer within a session begins and ends with these: OpenAI's and xAI's events, Gemini's messages
+(platform.openai.com/docs/api-reference/realtime-server-events, ai.google.dev/api/live, 2026-11)."""
+
+
+class _Named(msgspec.Struct):
+    model: str | None = None
+
+
+class _FirstWord(msgspec.Struct):
+    """What a client says first in a Live session."""
+
+    setup: _Named | None = None
+
+
+_decode_first = msgspec.json.Decoder(_FirstWord).decode
+
+
+class Session(Call):
+    """The life of one websocket."""
+
+    _upstream: UpstreamConnection | None = None
+    _heard: Messages | None = None  # what the provider says
+    _said: Messages | None = None  # what the client says
+    _is_tapped = False
+    _is_answering = False
+
+    # upstream.Switched
+
+    def on_switched(
+        self,
+        connection: UpstreamConnection,
+        reason: bytes,
+        headers: Headers,
+        fields: Mapping[bytes, bytes],
+        rest: bytes,
+    ) -> None:
+        """The provider agreed: from here on bytes pass both ways."""
+        self._upstream = connection
+        self._status, self._fields = SWITCHING, fields
+        self._first_byte = time.monotonic()
+        self._admitted.reach.circuit.succeeded()
+        self._set_idle_deadline()
+        agreed = fields.get(b"sec-websocket-extensions", b"").decode("latin-1")
+        self._heard = Messages(is_of_server=True, extensions=agreed)
+        self._said = Messages(is_of_server=False, extensions=agreed)
+        if not self._is_client_here:
+            self._end()
+            return
+        answer: Headers = passed_on(headers, fields.get(b"connection", b""), frozenset())
+        answer += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), *self._own_headers()]
+        self._client.write(head(status_line(SWITCHING, reason), answer))
+        early = self._client.switch(self)
+        if early:
+            self.client_said(early)
+        if rest:
+            self.on_bytes(rest)
+
+    def on_bytes(self, data: bytes) -> None:
+        """The provider said something."""
+        if self._is_client_here:
+            self._client.write(data)
+            self._set_idle_deadline()
+            if self._client.is_full and self._carried is not None:
+                self._carried.pause()
+        self._read(data)
+        if not self._is_client_here and not self._is_answering:
+            self._end()
+
+    def on_hung_up(self, problem: str | None) -> None:
+        """The provider closed the connection."""
+        self._carried = None
+        self._upstream = None
+        if self._phase == "provider":
+            self._end(problem)
+
+    def on_full(self, is_full: bool) -> None:
+        """Whether the provider takes no more for now."""
+        if is_full:
+            self._client.pause()
+        else:
+            self._client.resume()
+
+    # listener.Switched
+
+    def client_said(self, data: bytes) -> None:
+        """The client said something."""
+        if self._upstream is None or self._phase != "provider":
+            return
+        self._upstream.write(data)
+        self._set_idle_deadline()
+        said = self._said
+        if said is None:
+            return
+        try:
+            for message in said.feed(data):
+                self._take_model(message)
+        except Exception:  # noqa: BLE001 - the session must not suffer from its meter
+            self._said = None
+
+    def client_left(self) -> None:
+        """Hear an answer that is under way out; otherwise that was the session."""
+        if self._phase != "provider" or self._status != SWITCHING:
+            super().client_left()
+            return
+        self._is_client_here = False
+        settings = self._worker.settings
+        if self._is_answering and settings.when_client_leaves == "drain":
+            self.deadline = time.monotonic() + settings.timeouts.drain
+            if self._carried is not None:
+                self._carried.resume()
+        else:
+            self._end()
+
+    # the meter
+
+    def _read(self, data: bytes) -> None:
+        if self._heard is None:
+            return
+        for message in self._heard.feed(data):
+            if any(mark in message for mark in _DONE):
+                self._is_answering = False
+            elif any(mark in message for mark in _BEGUN):
+                self._is_answering = True
+            if not self._is_tapped:
+                self._is_tapped = True
+                self._tap.begin(SWITCHING, NO_FIELDS)
+            # One message is one event: as JSON it means the same on one line.
+            self._tap.feed(message.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n")
+
+    def _take_model(self, message: bytes) -> None:
+        """Gemini's sessions name their model in the first message."""
+        if self._tap.asked.model is not None or len(message) > SETUP_BYTES_MAX or b'"setup"' not in message:
+            return
+        try:
+            first = _decode_first(message)
+        except msgspec.MsgspecError:
+            return
+        if first.setup is not None and first.setup.model:
+            self._tap.asked = msgspec.structs.replace(self._tap.asked, model=first.setup.model)
+
+    # the end
+
+    def _end(self, problem: str | None = None) -> None:
+        """Both sides are done, or one of them is gone."""
+        upstream, self._upstream = self._upstream, None
+        self._carried = None
+        if upstream is not None:
+            upstream.close_soon()
+        self._ended = time.monotonic()
+        if not self._is_tapped:
+            self._tap.begin(SWITCHING, NO_FIELDS)
+        heard = self._heard
+        why = problem or (heard.problem if heard is not None else None)
+        self._finish_as(self._how_it_went(), self._tap.finish(why), SWITCHING)
+
+    def _how_it_went(self) -> str:
+        heard, said = self._heard, self._said
+        code = None if heard is None else heard.closed_code
+        if code is not None:
+            return "ok" if heard is not None and heard.is_closed_well else "failed"
+        if said is not None and said.is_closed_well and not self._is_answering:
+            return "ok"
+        return "failed" if self._is_client_here else "cancelled"
+
+    def _result_kept(self, problem: StoreFailure | None) -> None:
+        if self._status != SWITCHING:
+            super()._result_kept(problem)
+            return
+        self._phase = "done"
+        self._worker.ended(self)
+        if not self._is_client_here:
+            return
+        if self._broken is not None:
+            self._client.abort()
+        else:
+            self._client.close()
