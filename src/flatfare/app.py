@@ -15,6 +15,7 @@ from flatfare.gateway.keyring import KeyRing
 from flatfare.gateway.logs import log_to_stderr
 from flatfare.gateway.server import is_loopback
 from flatfare.gateway.supervisor import Supervisor
+from flatfare.service.credentials import with_sealed_credentials
 from flatfare.store.book import open_book
 
 WORKERS_MAX = 256
@@ -28,7 +29,9 @@ def serve(load: Callable[[], Settings], *, workers: int, say: Callable[[str], No
         raise BadUsage(f"Found {workers} workers: expected 1 to {WORKERS_MAX}.")
 
     def complete() -> Settings:
-        return with_usual_providers(load(), os.environ)
+        settings = with_usual_providers(load(), os.environ)
+        with open_book(settings.database) as book:
+            return with_sealed_credentials(settings, book, os.environ)
 
     token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
     settings = complete()

@@ -126,5 +126,34 @@ def _made_things() -> Iterator[str]:
         PRIMARY KEY (provider, thing_id)){strict}"""
 
 
-MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (_first_schema, _gateway_records, _made_things)
+def _sealed_credentials() -> Iterator[str]:
+    yield """CREATE TABLE sealed_credentials (
+        provider TEXT NOT NULL, field TEXT NOT NULL, sealed TEXT NOT NULL, set_at_us {bigint} NOT NULL,
+        by_whom TEXT NOT NULL, PRIMARY KEY (provider, field)){strict}"""
+
+
+def _text_terms() -> Iterator[str]:
+    yield """CREATE TABLE text_terms (
+        key_id TEXT PRIMARY KEY, keep_us {bigint} NOT NULL, subject TEXT){strict}"""
+
+
+def _alerts() -> Iterator[str]:
+    yield """CREATE TABLE alerts (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, said TEXT NOT NULL,
+        content TEXT NOT NULL, at_us {bigint} NOT NULL){strict}"""
+    yield "CREATE INDEX alerts_by_time ON alerts (at_us)"
+    yield """CREATE TABLE deliveries (
+        alert_id TEXT NOT NULL, channel TEXT NOT NULL, due_at_us {bigint} NOT NULL, tries {bigint} NOT NULL,
+        delivered_at_us {bigint}, given_up_at_us {bigint}, problem TEXT,
+        PRIMARY KEY (alert_id, channel)){strict}"""
+    yield "CREATE INDEX deliveries_by_due ON deliveries (due_at_us)"
+
+
+MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
+    _first_schema,
+    _gateway_records,
+    _made_things,
+    _sealed_credentials,
+    _text_terms,
+)
 """Step 1 is the first; the book counts how many it has taken."""
