@@ -31,6 +31,7 @@ _KNOWN = {
     "policies",
     "when_client_leaves",
     "log",
+    "alerts",
     "metrics",
     "metrics_token",
 }
@@ -109,6 +110,19 @@ class Policies:
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """Where alerts go: a signed webhook, or whatever Apprise knows (Slack, mail, a hundred more)."""
+
+    name: str
+    url: Secret  # with the credentials that it needs
+    secret: Secret | None = None  # signs webhooks
+    kinds: tuple[str, ...] = ()  # patterns such as budget.*; none means every kind
+    quiet: str | None = None  # such as 22:00-07:00, in ``time_zone``
+    digest: str | None = None  # hourly or daily: gathered into one message
+    allow_private: bool = False  # addresses inside the own network may be reached
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that can be set, with its defaults."""
 
@@ -131,6 +145,7 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     policies: Policies = Policies()
+    alerts: Mapping[str, Channel] = field(default_factory=dict)
     file: Path | None = None  # where this was read from
 
 
@@ -168,6 +183,7 @@ def load_settings(
     return Settings(
         **chosen,  # type: ignore[arg-type]
         providers=_providers(values.get("providers"), found),
+        alerts=_channels(values.get("alerts"), found),
         deployments={str(key): str(model) for key, model in _mapping(values, "deployments", found).items()},
         file=found,
     )
@@ -286,6 +302,35 @@ def _providers(values: object, file: Path | None) -> dict[str, Provider]:
             **texts,  # type: ignore[arg-type]
         )
     return providers
+
+
+def _channels(values: object, file: Path | None) -> dict[str, Channel]:
+    channels = {}
+    for name, given in _mapping({"alerts": values}, "alerts", file).items():
+        if not isinstance(given, dict) or not given.get("url"):
+            raise BadInput(f"The configuration {file} gives the alert channel {name!r} no url.")
+        unknown = set(given) - _CHANNEL_KEYS
+        if unknown:
+            raise BadInput(
+                f"The configuration {file} sets alerts.{name}.{min(unknown)}, which is not known. "
+                f"Known: {sorted(_CHANNEL_KEYS)}."
+            )
+        digest = given.get("digest")
+        if digest not in (None, "hourly", "daily"):
+            raise BadInput(f"Found alerts.{name}.digest: {digest!r}: it is either 'hourly' or 'daily'.")
+        channels[name] = Channel(
+            name=name,
+            url=Secret(given["url"]),
+            secret=Secret(given["secret"]) if given.get("secret") else None,
+            kinds=_list(given.get("kinds"), f"alerts.{name}.kinds", file),
+            quiet=str(given["quiet"]) if given.get("quiet") else None,
+            digest=digest,
+            allow_private=given.get("allow_private") is True,
+        )
+    return channels
+
+
+_CHANNEL_KEYS = {"url", "secret", "kinds", "quiet", "digest", "allow_private"}
 
 
 def _list(value: object, name: str, file: Path | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The process that keeps the book: it books the journals as they grow, and seals what is old.
+"""The process that keeps the book: it books the journals, seals what is old, and tells of alerts.
 
 One such process at a time books into a book; another stands by until the kernel frees
 the claim. Whatever fails is said once and tried again: until then the journals keep it.
@@ -17,6 +17,8 @@ from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, remove_unborn
+from flatfare.service import alerting
+from flatfare.service.sending import send
 from flatfare.store import sealing
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
@@ -26,6 +28,7 @@ POLL_S = 0.1
 
 RETRY_S = 1.0
 SEAL_EVERY_S = 600
+TELL_EVERY_S = 1.0
 HOT_US = 3_600_000_000
 """Calls stay in the book for an hour before they are sealed."""
 
@@ -45,6 +48,7 @@ class Pace:
     poll_s: float = POLL_S
     retry_s: float = RETRY_S
     seal_every_s: float = SEAL_EVERY_S
+    tell_every_s: float = TELL_EVERY_S
 
 
 def run_booking(
@@ -64,12 +68,15 @@ def run_booking(
         if not is_claimed:
             return
         sealer = threading.Thread(target=_seal_regularly, args=(settings, stop, say, pace), name="sealing")
+        teller = threading.Thread(target=_tell_regularly, args=(settings, stop, say, pace), name="alerts")
         sealer.start()
+        teller.start()
         try:
             _book_until(settings, folder, stop, say, pace, on_booked)
         finally:
             stop.set()
             sealer.join()
+            teller.join()
 
 
 @contextmanager
@@ -173,6 +180,21 @@ def _seal_regularly(settings: Settings, stop: threading.Event, say: Say, pace: P
                 seal_old(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
         except FlatfareError as problem:
             say(f"Older calls stay in the book for now: {problem}")
+
+
+def _tell_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
+    """The thread that tells the channels of alerts: a channel that does not answer holds nothing up."""
+    said: str | None = None
+    while settings.alerts and not stop.wait(pace.tell_every_s):
+        try:
+            with open_book(settings.database, create=False) as book:
+                told = alerting.tell(book, settings, send, now_us=lambda: time.time_ns() // 1000)
+            problem = f"{told.given_up} alerts were given up: flatfare alerts list" if told.given_up else None
+        except FlatfareError as failure:
+            problem = f"Alerts wait: {failure}"
+        if problem is not None and problem != said:
+            say(problem)
+        said = problem
 
 
 def seal_old(book: Book, lake: Lake, *, now_us: int) -> int:

@@ -155,5 +155,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _made_things,
     _sealed_credentials,
     _text_terms,
+    _alerts,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -1,0 +1,165 @@
+"""Alerts and their deliveries as the book keeps them: what is to be told, to whom, and whether it was.
+
+An alert is written in the transaction of what it tells of, once; a delivery stands until its
+channel has taken it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from flatfare.store.book import Book, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something somebody should know. Its id is made from what it tells of, so that it is told once."""
+
+    id: str
+    kind: str  # such as budget.crossed
+    subject: str  # what it is about: a budget, a key, a task
+    said: str  # the sentence
+    content: Mapping[str, object]  # the figures, as JSON
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One alert on its way to one channel."""
+
+    alert: Alert
+    channel: str
+    due_at_us: int
+    tries: int
+    delivered_at_us: int | None
+    given_up_at_us: int | None
+    problem: str | None
+
+
+_ALERT = "id, kind, subject, said, content, at_us"
+_DELIVERY = "channel, due_at_us, tries, delivered_at_us, given_up_at_us, problem"
+
+
+def insert(book: Book, alert: Alert) -> bool:
+    """Write an alert, in the transaction that is open; False where it is there already."""
+    return bool(
+        book.execute(
+            f"INSERT INTO alerts ({_ALERT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                alert.id,
+                alert.kind,
+                alert.subject,
+                alert.said,
+                json.dumps(alert.content, sort_keys=True, ensure_ascii=False),
+                alert.at_us,
+            ),
+        )
+    )
+
+
+def insert_delivery(book: Book, alert_id: str, channel: str, due_at_us: int) -> None:
+    """Owe a channel an alert, in the transaction that is open."""
+    book.execute(
+        "INSERT INTO deliveries (alert_id, channel, due_at_us, tries) VALUES (?, ?, ?, 0) "
+        "ON CONFLICT DO NOTHING",
+        (alert_id, channel, due_at_us),
+    )
+
+
+def claim(book: Book, *, now_us: int, until_us: int, channels: Iterable[str], limit: int) -> list[Delivery]:
+    """Take deliveries that are due, so that nobody else does before ``until_us``; the oldest first.
+
+    Whoever dies before it has told of them leaves them to be taken again.
+    """
+    names = list(channels)
+    if not names:
+        return []
+    marks = ", ".join("?" * len(names))
+    with book.writing():
+        rows = book.rows(
+            f"SELECT {_prefixed(_ALERT, 'a')}, {_prefixed(_DELIVERY, 'd')} FROM deliveries AS d "
+            "JOIN alerts AS a ON a.id = d.alert_id WHERE d.delivered_at_us IS NULL "
+            f"AND d.given_up_at_us IS NULL AND d.due_at_us <= ? AND d.channel IN ({marks}) "
+            "ORDER BY a.at_us, a.id LIMIT ?",
+            (now_us, *names, limit),
+        )
+        found = [_read(row) for row in rows]
+        for one in found:
+            book.execute(
+                "UPDATE deliveries SET due_at_us = ? WHERE alert_id = ? AND channel = ?",
+                (until_us, one.alert.id, one.channel),
+            )
+    return found
+
+
+def set_delivered(book: Book, delivery: Delivery, at_us: int) -> None:
+    """The channel has taken it."""
+    book.execute(
+        "UPDATE deliveries SET delivered_at_us = ?, tries = tries + 1, problem = NULL "
+        "WHERE alert_id = ? AND channel = ?",
+        (at_us, delivery.alert.id, delivery.channel),
+    )
+
+
+def set_failed(book: Book, delivery: Delivery, problem: str, due_at_us: int | None, at_us: int) -> None:
+    """The channel has not taken it: it is due again, or (None) given up."""
+    book.execute(
+        "UPDATE deliveries SET due_at_us = ?, given_up_at_us = ?, tries = tries + 1, problem = ? "
+        "WHERE alert_id = ? AND channel = ?",
+        (
+            delivery.due_at_us if due_at_us is None else due_at_us,
+            at_us if due_at_us is None else None,
+            problem,
+            delivery.alert.id,
+            delivery.channel,
+        ),
+    )
+
+
+def latest(book: Book, limit: int) -> list[tuple[Alert, list[Delivery]]]:
+    """The last alerts, the newest first, each with its deliveries."""
+    found = []
+    for row in book.rows(f"SELECT {_ALERT} FROM alerts ORDER BY at_us DESC, id DESC LIMIT ?", (limit,)):
+        alert = _alert(row)
+        rows = book.rows(
+            f"SELECT {_DELIVERY} FROM deliveries WHERE alert_id = ? ORDER BY channel", (alert.id,)
+        )
+        found.append((alert, [_delivery(alert, one) for one in rows]))
+    return found
+
+
+def undelivered(book: Book, *, before_us: int) -> list[Delivery]:
+    """Deliveries that were due before a moment and failed, or were given up."""
+    rows = book.rows(
+        f"SELECT {_prefixed(_ALERT, 'a')}, {_prefixed(_DELIVERY, 'd')} FROM deliveries AS d "
+        "JOIN alerts AS a ON a.id = d.alert_id WHERE d.delivered_at_us IS NULL AND d.tries > 0 "
+        "AND a.at_us < ? ORDER BY a.at_us, a.id, d.channel",
+        (before_us,),
+    )
+    return [_read(row) for row in rows]
+
+
+def _prefixed(columns: str, name: str) -> str:
+    return ", ".join(f"{name}.{column}" for column in columns.split(", "))
+
+
+def _read(row: Row) -> Delivery:
+    return _delivery(_alert(row[:6]), row[6:])
+
+
+def _alert(row: Row) -> Alert:
+    content = json.loads(str(row[4]))
+    return Alert(str(row[0]), str(row[1]), str(row[2]), str(row[3]), content, int(row[5] or 0))
+
+
+def _delivery(alert: Alert, row: Row) -> Delivery:
+    channel, due_at_us, tries, delivered_at_us, given_up_at_us, problem = row
+    return Delivery(
+        alert,
+        str(channel),
+        int(due_at_us or 0),
+        int(tries or 0),
+        None if delivered_at_us is None else int(delivered_at_us),
+        None if given_up_at_us is None else int(given_up_at_us),
+        None if problem is None else str(problem),
+    )
