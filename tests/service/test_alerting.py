@@ -3,7 +3,6 @@
 import base64
 import json
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -236,10 +235,9 @@ def test_who_is_not_there_has_not_taken_it() -> None:
         post("http://127.0.0.1:1/x", b"{}", {}, allow_private=True)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # it imports what Python is about to drop
 def test_other_channels_go_by_apprise(receiver: HTTPServer) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it imports what Python is about to drop
-        pytest.importorskip("apprise", reason="needs apprise, of the extra 'alerts'")
+    pytest.importorskip("apprise", reason="needs apprise, of the extra 'alerts'")
     ops = channel(url=url(receiver).replace("http://", "json://").partition("?")[0])
     send(ops, [alert()])
     _, body = receiver.seen[0]  # type: ignore[attr-defined]
