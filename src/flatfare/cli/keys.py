@@ -11,10 +11,11 @@ from flatfare.cli import output
 from flatfare.cli.options import book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core import labels
-from flatfare.core.errors import BadInput
+from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import MICROSECONDS, parse_moment
 from flatfare.service import keys as issuing
 from flatfare.service.keys import Issued, Terms
+from flatfare.store.text_terms import TextTerms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +86,9 @@ def changing(command: Callable[P, R]) -> Callable[P, R]:
 @click.option("--requests-per-minute", type=click.IntRange(1), metavar="N", help="Calls begun in a minute.")
 @click.option("--tokens-per-minute", type=click.IntRange(1), metavar="N", help="Tokens used in a minute.")
 @click.option("--concurrent", type=click.IntRange(1), metavar="N", help="Calls at one time.")
+@click.option("--store-text", is_flag=True, help="Store what its calls say; see flatfare texts.")
+@click.option("--keep", "keep_us", type=Span(), metavar="30d", help="Erase what is stored when it is older.")
+@click.option("--subject", metavar="LABEL", help="The label that says whom a text is about, such as user.")
 @click.option("--reason", metavar="TEXT", help="Why, for the record.")
 @format_options
 @pass_settings
@@ -99,6 +103,9 @@ def create(
     requests_per_minute: int | None,
     tokens_per_minute: int | None,
     concurrent: int | None,
+    store_text: bool,
+    keep_us: int | None,
+    subject: str | None,
     reason: str | None,
     shape: str,
 ) -> None:
@@ -113,6 +120,7 @@ def create(
         tokens_per_minute=tokens_per_minute,
         concurrent=concurrent,
         expires_at_us=expires_at_us,
+        texts=_text_terms(store_text, keep_us, subject),
     )
     with book_of(settings, create=True) as book:
         issued = issuing.create(book, terms, at_us=_now_us(), by_whom=user_name(), reason=reason)
@@ -229,6 +237,16 @@ def _flat(row: dict[str, object]) -> dict[str, object]:
         "providers": ", ".join(providers),
         "limits": ", ".join(limits),
     }
+
+
+def _text_terms(store_text: bool, keep_us: int | None, subject: str | None) -> TextTerms | None:
+    if not store_text:
+        if keep_us is not None or subject is not None:
+            raise BadUsage("--keep and --subject say what becomes of stored text: add --store-text.")
+        return None
+    if keep_us is None:
+        raise BadUsage("Say how long to store text, such as --keep 30d: nothing is stored for ever.")
+    return TextTerms(keep_us, subject)
 
 
 def _labels(given: tuple[str, ...]) -> dict[str, str]:

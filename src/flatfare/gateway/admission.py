@@ -27,6 +27,7 @@ from flatfare.gateway.upgrades import is_websocket, why_no_session
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Headers, Request, head, passed_on
 from flatfare.store.keys import Key
+from flatfare.store.text_terms import TextTerms
 
 _NO_CHANGES: tuple[str, ...] = ()
 _ACCEPT_ENCODING = frozenset((b"accept-encoding",))
@@ -77,6 +78,7 @@ class Admitted:
     makes_things: bool = False
     refuses_unknown: bool = False  # things of which nobody here knows who made them
     is_session: bool = False  # over a websocket
+    text_terms: TextTerms | None = None  # what its key asks to be stored of what is said
 
     @property
     def key_id(self) -> str | None:
@@ -157,6 +159,8 @@ def _admitted(
     admitted = Admitted(place, reach, key, whose, asked, traits_of(request.body), changed, body)
     admitted.is_session = b"upgrade" in request.fields and is_websocket(request)
     if key is not None:
+        if gate.keyring.texts and place.route is not None and not place.route.free:
+            admitted.text_terms = gate.keyring.texts.get(key.id)
         things = ownership.named_things(place.plain_path, request.body)
         admitted.things = ownership.not_shared(things, place.upstream.provider.shared)
         refuses = place.upstream.provider.foreign_things == "refuse"

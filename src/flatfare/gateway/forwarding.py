@@ -24,6 +24,7 @@ from flatfare.gateway.policies import STREAM_USAGE
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.tap import Metered, Tap, nothing, unknown
+from flatfare.gateway.texts import Taken
 from flatfare.gateway.upstream import Carried
 from flatfare.gateway.wire import Headers, Request, plain
 from flatfare.prices.book import PriceBook
@@ -68,6 +69,17 @@ class Home(Protocol):
     def ask_owners(self, call: "Call", admitted: Admitted) -> None:
         """Tell the call, by ``owned``, whether the things that it names are its key's."""
 
+    def keep_text(
+        self,
+        admitted: Admitted,
+        request: Request,
+        result: Result,
+        at_us: int,
+        taken: Taken,
+        encoding: str,
+    ) -> None:
+        """Store what was said in a call, as its key asks."""
+
     def keep_owner(self, admitted: Admitted, beginning: bytes) -> "asyncio.Future[None] | None":
         """Keep what an answer says was made; what to wait for, if anything."""
 
@@ -82,6 +94,7 @@ class Call:
     _answer_body: bytes | None = None  # a refusal of the gateway's own
     _owning: "asyncio.Future[None] | None" = None
     _metered: Metered | None = None
+    _taken: Taken | None = None  # the answer, where its key asks for it to be stored
     _broken: str | None = None  # why the answer ended before its end
     _status: int | None = None
     _fields: Mapping[bytes, bytes] = NO_FIELDS
@@ -114,6 +127,8 @@ class Call:
         self.call_id = self._worker.new_id(self._at_us)
         admitted = self._admitted
         self._changed = admitted.changed
+        if admitted.text_terms is not None:
+            self._taken = Taken()
         self._tap = Tap(
             admitted.place,
             admitted.asked,
@@ -247,6 +262,8 @@ class Call:
 
     def on_piece(self, piece: bytes) -> None:
         self._tap.feed(piece)
+        if self._taken is not None:
+            self._taken.add(piece)
         if self._admitted.makes_things and len(self._beginning) < BEGINNING_BYTES:
             self._beginning += piece
         if not self._is_client_here:
@@ -351,6 +368,9 @@ class Call:
     def _keep(self, result: Result, on_kept: OnKept | None) -> None:
         journal = self._worker.journal
         self._worker.count(self._admitted, self._metered, result, self._sent)
+        if self._taken is not None:
+            encoding = self._fields.get(b"content-encoding", b"").decode("latin-1")
+            self._worker.keep_text(self._admitted, self._request, result, self._at_us, self._taken, encoding)
         try:
             # Where the intent was not kept, and the call forwarded all the same, both are told together.
             journal.write(result if self._is_kept else Ended(self._intent(), result), on_kept)

@@ -5,11 +5,13 @@ soon as it refreshes, which it does every half second.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flatfare.store import keys
+from flatfare.store import keys, text_terms
 from flatfare.store.book import Book, Value
 from flatfare.store.keys import Key
+from flatfare.store.text_terms import TextTerms
 
 REFRESH_S = 0.5
 
@@ -31,6 +33,8 @@ class KeyRing:
         self._book = book
         self._number: Value = None
         self._held: dict[bytes, tuple[Key, int | None]] = {}
+        self.texts: Mapping[str, TextTerms] = {}
+        """What is stored of the calls of each key that asks for it, by its id."""
         self.refresh()
 
     def __len__(self) -> int:
@@ -47,9 +51,11 @@ class KeyRing:
             number = keys.change_number(self._book)
             known = {key.id: key for key in keys.all_of(self._book)}
             secrets = keys.secrets_of_all(self._book)
+            texts = text_terms.all_of(self._book)
         self._held = {
             bytes.fromhex(secret.hash): (known[secret.key_id], secret.ends_at_us) for secret in secrets
         }
+        self.texts = texts
         self._number = number
         return True
 

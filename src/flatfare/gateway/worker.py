@@ -37,12 +37,17 @@ from flatfare.gateway.refusals import refusal
 from flatfare.gateway.routes import Routes, Upstream
 from flatfare.gateway.sessions import Session
 from flatfare.gateway.tap import Metered, nothing
+from flatfare.gateway.texts import Taken, TextKeeper, subject_of
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Request, whole_answer
 from flatfare.service.pricing import open_price_book
 from flatfare.store.book import open_book
+from flatfare.store.texts import Text
 
 SWEEP_S = 0.25
+EXPIRY_ROUNDS = 240
+"""Texts that have expired are erased within a minute."""
+
 OWNER_TRIES, OWNER_RETRY_S = 20, 0.05
 _log = logging.getLogger("flatfare.gateway")
 
@@ -87,6 +92,7 @@ class Worker:
         self._figures = figures
         self._book_thread = ThreadPoolExecutor(1, thread_name_prefix="book")
         self._owner_thread = ThreadPoolExecutor(1, thread_name_prefix="owners")
+        self._texts = TextKeeper(settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._asking: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.AbstractServer] = []
@@ -306,6 +312,31 @@ class Worker:
             (404, "The request names a file, batch, answer or the like that this key has not made here.")
         )
 
+    def keep_text(
+        self,
+        admitted: Admitted,
+        request: Request,
+        result: Result,
+        at_us: int,
+        taken: Taken,
+        encoding: str,
+    ) -> None:
+        """Store what was said in a call, as its key asks."""
+        terms = admitted.text_terms
+        assert terms is not None
+        text = Text(
+            call_id=result.call_id,
+            at_us=at_us,
+            key_id=admitted.key_id or "",
+            provider=admitted.place.upstream.name,
+            endpoint=admitted.place.endpoint,
+            subject=subject_of(terms, admitted.attribution.labels),
+            model=result.model or admitted.asked.model,
+            request=request.body,
+            answer_encoding=encoding or None,
+        )
+        self._texts.keep(text, taken, terms.keep_us)
+
     def keep_owner(self, admitted: Admitted, beginning: bytes) -> "asyncio.Future[None] | None":
         """Keep what an answer says was made; answers that a provider keeps are many, and not waited for."""
         things = made_in(beginning)
@@ -342,6 +373,8 @@ class Worker:
                 reach.pool.close_rested(now)
             if rounds % 4 == 0:
                 self._write_figures()
+            if self.number == 0 and rounds % EXPIRY_ROUNDS == 1:
+                self._texts.expire()
 
     # settings and end
 
@@ -379,6 +412,7 @@ class Worker:
             connection.close()
         await self.journal.close()
         self._write_figures()
+        await self.loop.run_in_executor(None, self._texts.close)
         self._book_thread.submit(self._book.close)
         self._owner_thread.submit(self._owner_book.close)
         self._book_thread.shutdown()

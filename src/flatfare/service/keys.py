@@ -14,9 +14,10 @@ from types import MappingProxyType
 from flatfare.core import labels
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.moments import iso
-from flatfare.store import chains, keys
+from flatfare.store import chains, keys, text_terms
 from flatfare.store.book import Book
 from flatfare.store.keys import Key, KeySecret
+from flatfare.store.text_terms import TextTerms
 
 MARK = "ff_"
 SECRET_BYTES = 32
@@ -40,6 +41,7 @@ class Terms:
     tokens_per_minute: int | None = None
     concurrent: int | None = None
     expires_at_us: int | None = None
+    texts: TextTerms | None = None  # what is stored of what is said; nothing if not
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,11 @@ def create(book: Book, terms: Terms, *, at_us: int, by_whom: str, reason: str | 
             )
         keys.insert(book, key)
         keys.insert_secret(book, KeySecret(hash_of(secret), key.id, secret[:_PREFIX_LENGTH], at_us))
-        _record(book, "key.created", key, _terms_of(key, secret), at_us, by_whom, reason)
+        content = _terms_of(key, secret)
+        if terms.texts is not None:
+            text_terms.put(book, key.id, terms.texts)
+            content["store_text"] = _texts_document(terms.texts)
+        _record(book, "key.created", key, content, at_us, by_whom, reason)
     return Issued(key, secret)
 
 
@@ -135,8 +141,12 @@ def enable(book: Book, id_or_name: str, *, at_us: int, by_whom: str, reason: str
 def listed(book: Book, *, at_us: int, with_ended: bool = False) -> list[dict[str, object]]:
     """Every key that is let in or disabled (or all there ever were) as a document; never a secret."""
     secrets = keys.secrets_of_all(book)
+    texts = text_terms.all_of(book)
     return [
-        document_of(key, secrets, at_us)
+        {
+            **document_of(key, secrets, at_us),
+            "store_text": _texts_document(texts[key.id]) if key.id in texts else None,
+        }
         for key in keys.all_of(book)
         if with_ended or key.state(at_us) in ("active", "disabled")
     ]
@@ -205,6 +215,10 @@ def _terms_of(key: Key, secret: str) -> dict[str, object]:
         "expires_at_us": key.expires_at_us,
     }
     return {name: value for name, value in terms.items() if value not in (None, [], {})}
+
+
+def _texts_document(terms: TextTerms) -> dict[str, object]:
+    return {"keep_s": terms.keep_us // 1_000_000, "subject": terms.subject}
 
 
 def _one(book: Book, id_or_name: str) -> Key:
