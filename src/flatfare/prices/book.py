@@ -23,7 +23,7 @@ from flatfare.prices.layers import (
     exchange_rows,
 )
 from flatfare.prices.log import NO_LINES, PriceLog, exchange_lines, lines_of
-from flatfare.prices.names import RATES_OF, ROUTERS, Named, forms_of, provider_of, vendor_of
+from flatfare.prices.names import PASSES_ON, RATES_OF, ROUTERS, Named, forms_of, provider_of, vendor_of
 from flatfare.prices.schedule import Found, Missing, Placed, Provenance, Schedule
 from flatfare.prices.statement import STANDARD, Statement, amount_of
 from flatfare.prices.statement import When as _When
@@ -170,8 +170,7 @@ class PriceBook:
         return [catalogue for catalogue in found if catalogue is not None]
 
     def _worked_out(self, provider: str, model: str, circumstances: Circumstances) -> Schedule:
-        sold_by = f"{provider}_{circumstances.details.get('upstream', '').lower()}"
-        provider = sold_by if self.catalogues(sold_by) else provider  # huggingface_together
+        provider = self._sold_by(provider, circumstances.details.get("upstream", "").lower())
         named = forms_of(provider, model)
         tier = tier_of(circumstances.tier)
         region = (circumstances.region or named.region or "").lower() or None
@@ -189,6 +188,12 @@ class PriceBook:
             return self._why_missing(provider, model, at_us, placed)
 
         return Schedule(provider, name, tier, placed, explain, self.exchange.convert, self.exchange.days)
+
+    def _sold_by(self, provider: str, upstream: str) -> str:
+        """The router with its upstream, where it bills by it: huggingface_together."""
+        sold_by = f"{provider}_{upstream}"
+        is_passed_on = provider == PASSES_ON and self.catalogues(provider_of(upstream))
+        return sold_by if upstream and (is_passed_on or self.catalogues(sold_by)) else provider
 
     def _listed(self, provider: str, named: Named) -> list[tuple[Trust, str, Listed]]:
         """At most one model per layer, and of own terms every one that covers the name.
@@ -229,6 +234,9 @@ class PriceBook:
         """Where else the rates may stand: with the maker behind a slug, or those a provider sells for."""
         if provider in ROUTERS and (vendor := vendor_of(model)):
             yield vendor[0], forms_of(*vendor)
+        router, _, upstream = provider.partition("_")
+        if router == PASSES_ON and upstream:
+            yield provider_of(upstream), forms_of(provider_of(upstream), model)
         others = [name for catalogue in self.catalogues(provider) for name in catalogue.rates_of]
         for other in dict.fromkeys(others or RATES_OF.get(provider, ())):
             yield provider_of(other), forms_of(provider_of(other), model)
@@ -251,25 +259,40 @@ class PriceBook:
             if at_us < first:
                 reason += f" The first known one is from {iso(first)[:10]}."
         reason += f" Add one: flatfare prices add {provider}/{model} --input … --output …"
+        reason += _named_by_its_user(provider, model)
         near = [] if own else self._near(provider, model)
         return f"{reason} Did you mean {' or '.join(map(repr, near))}?" if near else reason
 
     def _near(self, provider: str, model: str) -> list[str]:
         """Names like this one, at the provider or at one whose name for it is the same."""
-        names, forms = self.model_names(provider), forms_of(provider, model).forms
+        forms = forms_of(provider, model).forms
         if not forms:
             return []
         bare = forms[-1]
-        if near := get_close_matches(bare, names, n=2, cutoff=0.75):
-            return near
+        sellers = dict.fromkeys((provider, *(other for other, _ in self._elsewhere(provider, model))))
+        catalogues = [catalogue for seller in sellers for catalogue in self.catalogues(seller)]
+        names = sorted({name for one in catalogues for name in (*one.names(), *map(str.lower, one.models))})
+        begun = [name for name in names if len(name) > 3 and bare.startswith((f"{name}-", f"{name}."))]
+        near = get_close_matches(bare, [name for name in names if name not in begun], n=2, cutoff=0.75)
+        if found := [*sorted(begun, key=len)[-1:], *near][:2]:
+            return found  # gpt-4o of gpt-4o-ultra
         named = forms_of("", model)
         return [
             f"{other}/{bare}"
             for other in self.providers()
             if other != provider and not other.startswith(("huggingface_", "openrouter"))
             for catalogue in self.catalogues(other)
-            if catalogue.find(named)
+            # A server of one's own takes any name, so that it lists it says nothing.
+            if (listed := catalogue.find(named)) and "*" not in listed.name
         ][:2]
+
+
+def _named_by_its_user(provider: str, model: str) -> str:
+    """What to do where the name may be one that its user chose, which tells no model."""
+    if provider == "azure" or "application-inference-profile" in model:
+        kind = "an Azure deployment" if provider == "azure" else "an inference profile of your own"
+        return f", or, as it may be the name of {kind}, say which model it serves: --same-as PROVIDER/MODEL."
+    return ""
 
 
 def _deployment(name: str, model: str) -> dict[str, str]:

@@ -170,7 +170,9 @@ class Catalogue:
             exact = self._exact.get(form)
             if exact is not None and not self._clauses:
                 return exact
-            clause = next((name for _, name, clause in self._clauses if _clause_holds(clause, form)), None)
+            clause = next(
+                (name for _, name, clause in self._clauses if _clause_holds(clause, form, name.lower())), None
+            )
             if exact is not None and clause is not None:
                 return min(exact, clause, key=self._order.__getitem__)
             if found := exact or clause:
@@ -214,6 +216,39 @@ def mapping_of(value: object, what: str) -> Raw:
     return value
 
 
+_PATH = re.compile(r"(?:.*[/.:])?")
+# No two of these match the same text, so that a name made to be slow is not.
+_SNAPSHOT = re.compile(
+    r"(?:[-@:._/](?:\d{3,8}|\d\d-\d\d|v\d+|e?\d+b|it"
+    r"|latest|default|preview|exp|experimental|beta|extended|thinking|native-audio|customtools)|:\d+)*"
+)
+_DIGITS_AT_END = re.compile(r"\d+$")
+_DIGITS_AT_START = re.compile(r"\d*")
+_ANY_NAME = ("moderation",)  # names that do not matter: it is free
+
+
+def _is_same(wanted: str, before: str, after: str) -> bool:
+    """Whether what stands around a listed name leaves it the same model: a path, a snapshot, a size.
+
+    A source that lists ``gemini-3.8-flash`` by how names start would take ``gemini-3.8-flash-cyber``
+    for it, which costs twice as much; a word that is not known makes it another model.
+    """
+    if wanted in _ANY_NAME or wanted.startswith("ft:") or ".ft-" in wanted:
+        return True
+    glued = _DIGITS_AT_START.match(after)
+    run = glued[0] if glued else ""
+    if run and (begun := _DIGITS_AT_END.search(wanted)):
+        whole = begun[0] + run  # claude-sonnet-4-2025|0514 is a date, claude-opus-4-1|1 is not
+        if len(whole) not in (6, 8) and not (whole[0] == "0" and len(whole) <= 3):
+            return False
+    elif run:
+        return False
+    rest = after[len(run) :]
+    if wanted[-1] in "-@":  # the text listed ends within the separator
+        rest = f"-{after}"
+    return _PATH.fullmatch(before) is not None and _SNAPSHOT.fullmatch(rest) is not None
+
+
 def _flag(raw: Raw, key: str) -> bool:
     value = raw.get(key, False)
     if value in (True, "true", "yes"):
@@ -223,22 +258,25 @@ def _flag(raw: Raw, key: str) -> bool:
     raise BadInput(f"Found {value!r} for {key!r}: true or false was expected.")
 
 
-def _clause_holds(clause: Sequence[object], text: str) -> bool:
+def _clause_holds(clause: Sequence[object], text: str, model: str) -> bool:
     """A match written as a list: ``[or, …]``, ``[and, …]``, ``[starts, text]`` …"""
     kind, *rest = clause
     if kind == "or":
-        return any(_clause_holds(item, text) for item in rest if isinstance(item, list))
+        return any(_clause_holds(item, text, model) for item in rest if isinstance(item, list))
     if kind == "and":
-        return all(_clause_holds(item, text) for item in rest if isinstance(item, list))
+        return all(_clause_holds(item, text, model) for item in rest if isinstance(item, list))
     wanted = str(rest[0])
     if kind == "equals":
         return text == wanted
     if kind == "starts":
-        return text.startswith(wanted)
+        return text.startswith(wanted) and _is_same(wanted, "", text[len(wanted) :])
     if kind == "ends":
-        return text.endswith(wanted)
+        return text.endswith(wanted) and _is_same(wanted, text[: -len(wanted)], "")
     if kind == "contains":
-        return wanted in text
+        before, found, after = text.partition(wanted)
+        if found and before + wanted in model:  # listed by a part of its own name
+            before = ""
+        return bool(found) and _is_same(wanted, before, after)
     if kind == "regex":
         return re.search(wanted, text) is not None
     raise BadInput(f"Found the match {kind!r}: expected or, and, equals, starts, ends, contains, regex.")

@@ -39,6 +39,7 @@ ALIASES: Mapping[str, str] = {
     "together_ai": "together",
     "togetherai": "together",
     "fireworks_ai": "fireworks",
+    "fireworks-ai": "fireworks",
     "mistralai": "mistral",
     "meta-llama": "meta",
     "moonshot": "moonshotai",
@@ -58,6 +59,9 @@ ROUTERS = frozenset(
     ("openrouter", "litellm", "vercel", "vercel_ai_gateway", "cloudflare-ai-gateway", "portkey", "helicone")
 )
 """Gateways that pass on the price of the maker whose name stands before the slash."""
+
+PASSES_ON = "huggingface"
+"""A router that adds nothing to its upstreams' prices (huggingface.co/docs/api-inference/pricing, 2026)."""
 
 _GEOGRAPHIES = ("us-gov", "us", "eu", "apac", "global", "jp", "au", "ca", "sa", "in", "kr")
 _BEDROCK_GEOGRAPHY = re.compile(rf"({'|'.join(_GEOGRAPHIES)})\.(?=[a-z0-9-]+\.)")
