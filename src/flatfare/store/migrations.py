@@ -149,6 +149,30 @@ def _alerts() -> Iterator[str]:
     yield "CREATE INDEX deliveries_by_due ON deliveries (due_at_us)"
 
 
+def _budgets() -> Iterator[str]:
+    yield """CREATE TABLE budgets (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, scope TEXT NOT NULL, amount_nano {bigint} NOT NULL,
+        every TEXT NOT NULL, zone TEXT NOT NULL, is_hard {bigint} NOT NULL, thresholds TEXT NOT NULL,
+        queue_ms {bigint} NOT NULL, unpriced TEXT NOT NULL, fail TEXT NOT NULL, output_limit TEXT NOT NULL,
+        contact TEXT, created_at_us {bigint} NOT NULL, removed_at_us {bigint}){strict}"""
+    yield """CREATE TABLE budget_top_ups (
+        id TEXT PRIMARY KEY, budget_id TEXT NOT NULL, amount_nano {bigint} NOT NULL,
+        from_us {bigint} NOT NULL, until_us {bigint}, by_whom TEXT NOT NULL, reason TEXT, replaces {bigint} NOT NULL,
+        subject TEXT){strict}"""
+    yield """CREATE TABLE allowances (
+        id TEXT PRIMARY KEY, budget_id TEXT NOT NULL, subject TEXT NOT NULL, begins_us {bigint} NOT NULL,
+        ends_us {bigint}, spent_nano {bigint} NOT NULL, wanted_at_us {bigint}){strict}"""
+    yield "CREATE INDEX allowances_by_subject ON allowances (budget_id, subject, begins_us)"
+    yield """CREATE TABLE leases (
+        allowance_id TEXT NOT NULL, epoch TEXT NOT NULL, node TEXT NOT NULL, granted_nano {bigint} NOT NULL,
+        booked_nano {bigint} NOT NULL, PRIMARY KEY (allowance_id, epoch)){strict}"""
+    yield """CREATE TABLE budget_charges (
+        call_id TEXT NOT NULL, allowance_id TEXT NOT NULL, nano {bigint} NOT NULL,
+        PRIMARY KEY (call_id, allowance_id)){strict}"""
+    yield "CREATE TABLE budget_changes (one {bigint} PRIMARY KEY, number {bigint} NOT NULL){strict}"
+    yield "INSERT INTO budget_changes (one, number) VALUES (1, 0)"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -156,5 +180,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _sealed_credentials,
     _text_terms,
     _alerts,
+    _budgets,
 )
 """Step 1 is the first; the book counts how many it has taken."""
