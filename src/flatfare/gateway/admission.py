@@ -178,7 +178,7 @@ def _why_not(
         name = place.upstream.name
         return (
             500,
-            f"There is no credential for {name!r} here: set providers.{name}.api_key in flatfare.yaml.",
+            f"There is no credential for {name!r} here. Keep one: flatfare providers set {name}",
             None,
         )
     if b"upgrade" in request.fields and is_websocket(request):

@@ -69,7 +69,7 @@ def welcome(settings: Settings, address: str, *, keys: int, is_loopback: bool, t
     if own and not keys:
         lines.append(f"No credential of {', '.join(own)} here: the client's own goes through.")
     elif own:
-        lines.append(f"No credential of {', '.join(own)} here: set providers.NAME.api_key in flatfare.yaml.")
+        lines.append(f"No credential of {', '.join(own)} here. Keep one: flatfare providers set {own[0]}")
     if settings.on_journal_failure == "forward":
         lines.append(
             "on_journal_failure is 'forward': where the journal cannot be written, CALLS MAY BE LOST."
