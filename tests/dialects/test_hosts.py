@@ -41,7 +41,7 @@ def test_groqs_compound_systems_are_billed_by_the_models_that_worked() -> None:
     assert [(part.model, part.usage) for part in reading.parts] == [
         ("llama-3.3-70b-versatile", Usage(input=10, output=2)),
         ("openai/gpt-oss-120b", Usage(input=20, output=4)),
-        ("groq/compound", Usage(web_search=1, code_execution=1)),
+        ("groq/compound", Usage(web_search=1)),
     ]
     assert reading.parts[0].conditions.service_tier == "standard"
 

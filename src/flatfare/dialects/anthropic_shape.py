@@ -405,6 +405,8 @@ class MessageStream:
         model = message.model or self._exchange.asked.model
         reason = self._problem or "the stream was cut before its usage came"
         text = self._text.joined()
+        if message.usage is None and self._problem is not None:
+            return free("the answer is an error: providers bill no failed request", model)
         if message.usage is None:
             return Reading(parts=(), model=model, reason=reason, is_complete=False, text_seen=text)
         # What the prompt cost is known from the start; what was written is counted in the text.

@@ -6,13 +6,14 @@ A compound answer is billed by the models that worked in it, each with its own u
 import msgspec
 
 from flatfare.core.usage import Usage
-from flatfare.dialects.dialect import Dialect
+from flatfare.dialects.dialect import Dialect, StreamReader
 from flatfare.dialects.leaves import usage_of
 from flatfare.dialects.openai_audio import audio_routes
 from flatfare.dialects.openai_responses import ResponseBody, ResponsesShape, responses_routes
 from flatfare.dialects.openai_shape import (
     ChatBody,
     ChatShape,
+    ChatStream,
     ChatUsage,
     chat_routes,
     chat_usage,
@@ -78,22 +79,42 @@ class GroqShape(ChatShape[GroqBody]):
         reading = super().whole(body, exchange)
         if b'"executed_tools"' not in body or not reading.parts:
             return reading
-        fees = _tool_fees(body)
-        if not fees:
-            return reading
-        first = reading.parts[0]
-        charged = Part(reading.model, fees, first.conditions)
-        return msgspec.structs.replace(reading, parts=(*reading.parts, charged))
+        ran = Tools()
+        ran.add(body)
+        return ran.charged(reading)
+
+    def stream(self, exchange: Exchange) -> StreamReader:
+        return GroqStream(self, exchange)
+
+
+class GroqStream(ChatStream[GroqBody]):
+    """A stream whose deltas may tell the tools that were run."""
+
+    __slots__ = ("_ran",)
+
+    def __init__(self, shape: GroqShape, exchange: Exchange) -> None:
+        super().__init__(shape, exchange)
+        self._ran = Tools()
+
+    def event(self, name: str, data: bytes) -> None:
+        super().event(name, data)
+        if b'"executed_tools"' in data:
+            self._ran.add(data)
+
+    def finish(self) -> Reading:
+        reading = super().finish()
+        return self._ran.charged(reading) if reading.parts else reading
 
 
 class Executed(msgspec.Struct):
-    """A tool that Groq ran."""
+    """A tool that Groq ran; in a stream it comes twice, as it starts and with its result, under one index."""
 
+    index: int | None = None
     type: str | None = None
 
 
 class Message(msgspec.Struct):
-    """A message that tools were run for."""
+    """A message, or a piece of one, that tools were run for."""
 
     executed_tools: list[Executed] | None = None
 
@@ -102,6 +123,7 @@ class Choice(msgspec.Struct):
     """A choice with its message."""
 
     message: Message | None = None
+    delta: Message | None = None
 
 
 class Ran(msgspec.Struct):
@@ -110,18 +132,47 @@ class Ran(msgspec.Struct):
     choices: list[Choice] | None = None
 
 
-def _tool_fees(body: bytes) -> Usage:
-    """Searches, visits and runs of code have fees of their own (groq.com/pricing, 2026-11)."""
-    ran = [
-        tool.type
-        for choice in msgspec.json.decode(body, type=Ran).choices or ()
-        for tool in (choice.message.executed_tools if choice.message else None) or ()
-    ]
-    return usage_of(
-        web_search=sum(kind in ("search", "web_search", "browser_search") for kind in ran),
-        web_fetch=sum(kind in ("visit", "visit_website") for kind in ran),
-        code_execution=sum(kind in ("python", "code_interpreter", "code_execution") for kind in ran),
-    )
+_decode_ran = msgspec.json.Decoder(Ran).decode
+_SEARCHES = frozenset(("search", "web_search", "browser_search"))
+_VISITS = frozenset(("visit", "visit_website"))
+_BY_TIME = frozenset(
+    ("python", "code_interpreter", "code_execution", "browser_automation", "browser.automation")
+)
+TOOLS_MAX = 1_000  # a compound answer runs ten at most
+
+
+class Tools:
+    """The tools that Groq ran for an answer: searches and visits have a fee each, the rest is billed by time
+    (groq.com/pricing, 2026-11)."""
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self) -> None:
+        self._kinds: dict[int, str] = {}
+
+    def add(self, data: bytes) -> None:
+        """Take the tools of a body or a chunk."""
+        for choice in _decode_ran(data).choices or ():
+            told = choice.message or choice.delta
+            for tool in (told.executed_tools if told else None) or ():
+                place = len(self._kinds) if tool.index is None else tool.index
+                if tool.type and len(self._kinds) < TOOLS_MAX:
+                    self._kinds[place] = tool.type
+
+    def charged(self, reading: Reading) -> Reading:
+        """The reading with the fees that can be counted, estimated where others cannot."""
+        kinds = self._kinds.values()
+        fees = usage_of(
+            web_search=sum(kind in _SEARCHES for kind in kinds),
+            web_fetch=sum(kind in _VISITS for kind in kinds),
+        )
+        parts = reading.parts
+        if any(kind in _BY_TIME for kind in kinds):
+            why = "tools were run that Groq bills by their time, which no answer shows: not in this cost"
+            parts = (msgspec.structs.replace(parts[0], estimated=why), *parts[1:])
+        if fees:
+            parts = (*parts, Part(reading.model, fees, parts[0].conditions))
+        return msgspec.structs.replace(reading, parts=parts)
 
 
 TRAPS = """
@@ -129,7 +180,8 @@ TRAPS = """
   comes only where `stream_options.include_usage` asked for it, and then in a chunk after it.
 - `service_tier` `on_demand` is the standard tier.
 - Compound systems (`groq/compound`) name the models that worked in `usage_breakdown.models`: each is
-  billed at its own price, and tools in `executed_tools` have fees.
+  billed at its own price, and tools in `executed_tools` have fees. Code and browsers are billed by their
+  time, which no answer shows: such a cost is an estimate, and says what is not in it.
 - Transcriptions are billed for ten seconds at least.
 """
 

@@ -170,7 +170,7 @@ class Tap:
             reading = unread(f"the answer is larger than {WHOLE_BYTES_MAX} bytes", exchange.asked.model)
         else:
             reading = self._read_whole(route, exchange)
-        if not reading.parts and reading.text_seen is not None:
+        if reading.text_seen is not None:
             recognised = Recognised(self._place.upstream.dialect, route, self._place.named)
             reading = counted_offline(reading, recognised, exchange, self._body)
         if cut is not None and not reading.parts and not reading.is_free:

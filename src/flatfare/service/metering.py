@@ -185,7 +185,7 @@ def meter_response(response: Response, book: PriceBook, *, counts_reported: bool
         return _unrecognised(response, _WHAT_TO_NAME)
     exchange = exchange_of(recognised, response)
     reading = _read(recognised.route, response.body, exchange, is_stream)
-    if not reading.parts and reading.text_seen is not None:
+    if reading.text_seen is not None:
         reading = counted_offline(reading, recognised, exchange, response.request_body)
     now_us = time.time_ns() // 1000
     if response.provider is None and not response.host:
@@ -270,6 +270,8 @@ def is_streamed(recognised: Recognised, response: Response) -> bool:
     start = response.body[:256].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
         return True
+    if start[:1] == b"<":  # a page of a proxy
+        return False
     if start[:1] not in (b"{", b"["):
         return bool(response.body) and not route.is_binary
     if route.framing is JsonLines:
@@ -280,9 +282,8 @@ def is_streamed(recognised: Recognised, response: Response) -> bool:
 def exchange_of(recognised: Recognised, response: Response) -> Exchange:
     """The exchange, with what was told beside the request."""
     headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
-    exchange = recognised.exchange(
-        response.request_body, response.path, response.status, headers, response.at_us
-    )
+    path = response.path or "/" + recognised.route.endpoint.replace(".", "/")
+    exchange = recognised.exchange(response.request_body, path, response.status, headers, response.at_us)
     told = {
         name: value
         for name, value in (
@@ -310,6 +311,8 @@ def counted_offline(
 ) -> Reading:
     """Usage of a stream whose own never came, counted from its text and its request; estimated."""
     dialect = recognised.dialect
+    if reading.parts:
+        return _answer_counted(reading, dialect.tokens)
     prompt = None
     if dialect.prompt is not None and request_body:
         try:
@@ -333,6 +336,15 @@ def counted_offline(
         estimated=f"{reading.reason}; its text was {how}",
     )
     return msgspec.structs.replace(reading, parts=(part,), reason=None, is_complete=True, text_seen=None)
+
+
+def _answer_counted(reading: Reading, tokens: str | None) -> Reading:
+    """A stream that was cut after its prompt was counted: what came of the answer, counted from its text."""
+    first, *others = reading.parts
+    written, how = counting.count(reading.text_seen or "", counting.vocabulary_of(reading.model, tokens))
+    why = f"{reading.reason}; what was written until then was {how}"
+    seen = msgspec.structs.replace(first, usage=first.usage + Usage(output=written), estimated=why)
+    return msgspec.structs.replace(reading, parts=(seen, *others), reason=why, text_seen=None)
 
 
 def _at_unknown_host(reading: Reading, exchange: Exchange, host: str) -> Reading:
