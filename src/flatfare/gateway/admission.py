@@ -159,7 +159,8 @@ def _admitted(
     admitted = Admitted(place, reach, key, whose, asked, traits_of(request.body), changed, body)
     admitted.is_session = b"upgrade" in request.fields and is_websocket(request)
     if key is not None:
-        if gate.keyring.texts and place.route is not None and not place.route.free:
+        has_text = place.route is not None and not place.route.free and not admitted.is_session
+        if gate.keyring.texts and has_text:
             admitted.text_terms = gate.keyring.texts.get(key.id)
         things = ownership.named_things(place.plain_path, request.body)
         admitted.things = ownership.not_shared(things, place.upstream.provider.shared)
