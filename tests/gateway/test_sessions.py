@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 import websockets
 from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
@@ -35,8 +36,19 @@ LIVE = "/gemini/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGen
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+_used = {"loop": "asyncio"}
+
+
+@pytest.fixture(autouse=True, params=LOOPS)
+def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test in either event loop: the gateway as a command uses uvloop."""
+    monkeypatch.setitem(_used, "loop", request.param)
+
+
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(coroutine, 30))
+    with asyncio.Runner(loop_factory=LOOPS[_used["loop"]]) as runner:
+        runner.run(asyncio.wait_for(coroutine, 30))
 
 
 @dataclass
