@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from flatfare.config import Limits, Secret, load_settings
 from flatfare.core.errors import BadInput
@@ -19,16 +20,20 @@ from flatfare.service.keys import Terms
 from flatfare.store.book import open_book
 from tests.gateway.upstreams import STREAM, Answer, ask, both, parsed, rows, settings_for
 
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(coroutine, 20))
+
+def run(coroutine: Coroutine[Any, Any, None], loop: str = "asyncio") -> None:
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(asyncio.wait_for(coroutine, 20))
 
 
 def port_of(gateway: Running) -> int:
     return int(gateway.url.rpartition(":")[2])
 
 
-def test_a_connection_beyond_the_limit_is_told_so_and_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_connection_beyond_the_limit_is_told_so_and_counted(loop: str, tmp_path: Path) -> None:
     async def test() -> None:
         async with both(tmp_path, limits=Limits(connections=2)) as (gateway, provider):
             held = [await asyncio.open_connection("127.0.0.1", port_of(gateway)) for _ in range(2)]
@@ -45,7 +50,7 @@ def test_a_connection_beyond_the_limit_is_told_so_and_counted(tmp_path: Path) ->
             assert b"flatfare_connections_refused_total 1\n" in figures.body
             held[1][1].close()
 
-    run(test())
+    run(test(), loop)
 
 
 async def never_drained(writer: asyncio.StreamWriter) -> None:
@@ -55,7 +60,8 @@ async def never_drained(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.02)
 
 
-def test_who_was_turned_away_and_stays_is_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_was_turned_away_and_stays_is_cut_off(loop: str, tmp_path: Path) -> None:
     async def test() -> None:
         async with both(tmp_path, limits=Limits(connections=0)) as (gateway, _):
             reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
@@ -67,7 +73,7 @@ def test_who_was_turned_away_and_stays_is_cut_off(tmp_path: Path) -> None:
             with pytest.raises(ConnectionError):
                 await asyncio.wait_for(never_drained(writer), 5)
 
-    run(test())
+    run(test(), loop)
 
 
 async def get(gateway: Running, path: str, headers: str = "") -> Answer:
