@@ -152,6 +152,22 @@ OPENAI = [
     fact("azure gpt-4.1-mini-2025-04-14 2025-10-01 input 0.44", region="datazone"),
     fact("azure gpt-4.1-mini-2025-04-14 2025-10-01 input 0.40", region="global"),
     fact("azure gpt-35-turbo 2024-09-01 output 1.50"),
+    # Azure's own Grok keeps its price where xAI's API serves the name with another model by now
+    fact("azure grok-4 2026-11-01 input 3.00"),
+    fact("azure grok-4-1-fast-reasoning 2026-11-01 output 0.50", prompt=300_000),
+    # Voxtral Mini Transcribe: by the minute, its tokens free (docs.mistral.ai/models)
+    fact(
+        "mistral voxtral-mini-2507 2025-08-01 input_audio_second 0.002",
+        per=60,
+        details={"task": "transcription"},
+    ),
+    fact("mistral voxtral-mini-latest 2026-03-01 output 0", details={"task": "transcription"}),
+    # voxtral-small's output rose on 2026-08-11 (genai-prices and LiteLLM agree)
+    fact("mistral voxtral-small-2507 2026-08-10 output 0.30"),
+    fact("mistral voxtral-small-2507 2026-08-11 output 0.40"),
+    fact("vertex claude-sonnet-5@default 2026-11-01 output 10.00"),
+    fact("vertex mistral-large@latest 2026-11-01 output 6.00"),
+    fact("gemini gemini-pro-latest 2026-11-01 output 12.00"),
 ]
 
 # Anthropic: https://platform.claude.com/docs/en/about-claude/pricing and what it links to.

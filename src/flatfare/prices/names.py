@@ -77,6 +77,7 @@ _SNAPSHOT = re.compile(r"(?:[-@]20\d{2}-[01]\d-[0-3]\d|[-@]20\d{2}[01]\d[0-3]\d)
 _MONTH_DAY = re.compile(r"-(?:0[1-9]|1[0-2])-20\d{2}$|-preview-(?:0[1-9]|1[0-2])-[0-3]\d$")
 _FINE_TUNE = re.compile(r"(ft:[^:]+)(?::.*)?$")
 _ROUTER_SUFFIX = re.compile(r":(?:nitro|floor|online|exacto|beta|extended|thinking)$")
+_VERTEX_DEFAULT = re.compile(r"@(?:default|latest)$")
 _COMPACT = re.compile(r"-(20\d{2})([01]\d)([0-3]\d)(?=$|:)")
 
 
@@ -125,6 +126,7 @@ def forms_of(provider: str, model: str) -> Named:
         vendor, _, rest = path.partition("/")
         if provider_of(vendor) == provider or "/" not in rest:
             forms.append(rest)
+    forms += [_VERTEX_DEFAULT.sub("", form) for form in forms if "@" in form]
     forms += [form.replace("@", "-") for form in forms if "@" in form]
     forms += [form.removesuffix("-latest") for form in forms if form.endswith("-latest")]
     unique = _unique(*forms)
