@@ -46,7 +46,7 @@ def change(
     by_whom: str,
     reason: str | None = None,
 ) -> Budget:
-    """Change what was agreed: amount, hard or soft, thresholds, settings. Scope and window stay as they are."""
+    """Change what was agreed: amount, hard or soft, thresholds, settings. Scope and window stay."""
     with book.writing():
         former = one_of(book, id_or_name)
         changed = replace(former, **changes)  # type: ignore[arg-type]

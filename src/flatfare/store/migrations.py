@@ -157,8 +157,8 @@ def _budgets() -> Iterator[str]:
         contact TEXT, created_at_us {bigint} NOT NULL, removed_at_us {bigint}){strict}"""
     yield """CREATE TABLE budget_top_ups (
         id TEXT PRIMARY KEY, budget_id TEXT NOT NULL, amount_nano {bigint} NOT NULL,
-        from_us {bigint} NOT NULL, until_us {bigint}, by_whom TEXT NOT NULL, reason TEXT, replaces {bigint} NOT NULL,
-        subject TEXT){strict}"""
+        from_us {bigint} NOT NULL, until_us {bigint}, by_whom TEXT NOT NULL, reason TEXT,
+        replaces {bigint} NOT NULL, subject TEXT){strict}"""
     yield """CREATE TABLE allowances (
         id TEXT PRIMARY KEY, budget_id TEXT NOT NULL, subject TEXT NOT NULL, begins_us {bigint} NOT NULL,
         ends_us {bigint}, spent_nano {bigint} NOT NULL, wanted_at_us {bigint}){strict}"""

@@ -1,0 +1,423 @@
+"""The treasurer: one process of a node that holds what its workers' calls may cost, against every budget.
+
+It leases from the book in a thread, and answers from memory; nearly spent budgets are leased
+call by call, so that nothing lies idle here that another node could use. It may be killed at
+any moment: what it had leased stays leased until everything sent under it is booked.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from flatfare.config import Settings
+from flatfare.core.budget import Allowance, Budget
+from flatfare.core.errors import StoreFailure
+from flatfare.gateway.folders import is_alive, journal_folder, log_file, log_numbers, workers
+from flatfare.gateway.reserving.messages import (
+    Frames,
+    Reserve,
+    Settle,
+    Welcome,
+    framed,
+    of_worker,
+)
+from flatfare.gateway.reserving.purses import Purses
+from flatfare.store import budgets, journals
+from flatfare.store.book import Book, open_book
+
+TICK_S = 0.1
+IDLE_ROUNDS = 50
+"""After so many rounds, what nobody uses goes back to the book."""
+
+AHEAD = 20
+"""A budget with more left than so many times what is wanted is leased ahead; one with less, call by call."""
+
+_CLAIM, _NODE = ".treasurer", ".node"
+_COST = "SELECT cost_nano FROM calls WHERE id = ? AND n = 1 ORDER BY revision DESC LIMIT 1"
+_Question = tuple[str, int, list[tuple[int, int]]]
+"""An allowance, what is free of it here, and the least and wanted amounts of those that wait."""
+
+_log = logging.getLogger("flatfare.gateway")
+
+
+class Treasurer:
+    """Serves the workers of one node. Make it inside its running event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.epoch = uuid.uuid4().hex
+        self.purses = Purses()
+        self.clients: dict[int, _Client] = {}
+        self._next = 0
+        self._loop = asyncio.get_running_loop()
+        self._folder = journal_folder(settings.database)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="leases")
+        self._book: Book | None = None
+        self._budgets: dict[str, Budget] = {}
+        self._change: object = None
+        self._node = ""
+        self._orphans: dict[str, str] = {}  # call id → the worker that has died
+        self._is_asking = False
+        self._is_said = False
+        self._is_ending = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.AbstractServer | None = None
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Begin to serve at a socket of this machine that is bound and listens."""
+        self._node = await self._loop.run_in_executor(None, _node_id, self._folder)
+        self._server = await self._loop.create_unix_server(lambda: _Client(self), sock=sock)
+        self._keep(self._tick_regularly())
+
+    async def close(self) -> None:
+        """Give back what is not used, and end."""
+        self._is_ending = True
+        for task in list(self._tasks):
+            task.cancel()
+        if self._server is not None:
+            self._server.close()
+        for client in list(self.clients.values()):
+            client.close()
+        idle = [(name, purse.free_nano) for name, purse in self.purses.purses.items() if purse.free_nano > 0]
+        await self._loop.run_in_executor(self._thread, self._give_back_at_end, idle)
+        self._thread.shutdown()
+
+    # from workers
+
+    def joined(self, client: "_Client") -> int:
+        """A worker has come; the number by which it is known."""
+        self._next += 1
+        self.clients[self._next] = client
+        return self._next
+
+    def left(self, client: "_Client") -> None:
+        """A worker is gone: what it holds stays held until the book says what became of it."""
+        self.clients.pop(client.number, None)
+        for call_id in self.purses.leave(client.number):
+            self._orphans[call_id] = client.worker_id
+
+    def take(self, client: "_Client", body: bytes) -> None:
+        """A message of a worker."""
+        message = of_worker(body)
+        if isinstance(message, Reserve):
+            until = self._loop.time() + message.queue_ms / 1000
+            granted = self.purses.reserve(client.number, message, until)
+            if granted is not None:
+                client.say(framed(granted))
+            else:
+                self._ask_book()
+        elif isinstance(message, Settle):
+            self.purses.settle(message.call_id, message.cost_nano, message.needed_nano)
+            if self.purses.waiting:
+                self._serve_waiting()
+                self._ask_book()
+        else:
+            client.worker_id = message.worker_id
+            client.say(framed(Welcome(self.epoch)))
+
+    def _serve_waiting(self) -> None:
+        for owner, granted in self.purses.serve_waiting():
+            self._say(owner, framed(granted))
+
+    def _say(self, owner: int, data: bytes) -> None:
+        client = self.clients.get(owner)
+        if client is not None:
+            client.say(data)
+
+    # from the book
+
+    def _ask_book(self) -> None:
+        """Ask the book for what is needed, one question at a time."""
+        if not self._is_asking and not self._is_ending:
+            needs = self.purses.needs()
+            if needs:
+                self._is_asking = True
+                self._keep(self._lease(needs))
+
+    async def _lease(self, needs: Mapping[str, list[tuple[int, int]]]) -> None:
+        asked = [
+            (name, self.purses.purses[name].free_nano, amounts)
+            for name, amounts in needs.items()
+            if name in self.purses.purses
+        ]
+        try:
+            found = await self._loop.run_in_executor(self._thread, self._lease_in_book, asked)
+        except StoreFailure as problem:
+            self._say_once(f"Budgets cannot be asked: {problem} What was leased before is still served.")
+            for name, _, _ in asked:
+                self.purses.leased(name, 0, 0, 0, is_away=True)
+        else:
+            self._is_said = False
+            for name, nano, limit_nano, left_nano in found:
+                self.purses.leased(name, nano, limit_nano, left_nano)
+        self._is_asking = False
+        self._serve_waiting()
+        self._refuse_late()
+        self._ask_book()
+
+    def _lease_in_book(self, asked: list[_Question]) -> list[tuple[str, int, int, int]]:
+        """For each allowance: what was leased, its limit, and what else is left."""
+        book = self._opened()
+        now_us = time.time_ns() // 1000
+        found = []
+        with book.writing():
+            known = self._known(book)
+            for name, free_nano, amounts in asked:
+                allowance = Allowance.of(name)
+                budget = known.get(allowance.budget_id)
+                limit = None if budget is None else budget.hard_limit_nano(now_us, allowance.subject)
+                if budget is None or limit is None:  # removed, or made soft, meanwhile
+                    total = sum(wanted for _, wanted in amounts)
+                    found.append((name, total, total, 0))
+                    continue
+                standing = budgets.standing(book, budget, allowance.subject, allowance.begins_us)
+                left = limit - standing.spent_nano - standing.leased_nano
+                nano = portion(left, free_nano, amounts)
+                if nano > 0:
+                    ends_us = budget.window.span(allowance.begins_us)[1]
+                    budgets.lease(book, allowance, ends_us, self.epoch, self._node, nano)
+                elif standing.leased_nano:
+                    budgets.want(book, allowance, now_us)
+                found.append((name, max(0, nano), limit, max(0, left - max(0, nano))))
+        return found
+
+    def _opened(self) -> Book:
+        if self._book is None:
+            self._book = open_book(self.settings.database, create=False)
+        return self._book
+
+    def _known(self, book: Book) -> dict[str, Budget]:
+        number = budgets.change_number(book)
+        if number != self._change:
+            self._budgets = {budget.id: budget for budget in budgets.all_of(book)}
+            self._change = number
+        return self._budgets
+
+    # from time to time
+
+    async def _tick_regularly(self) -> None:
+        rounds = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            rounds += 1
+            self.purses.look_again()
+            self._refuse_late()
+            self._ask_book()
+            try:
+                await self._look_at_book(rounds)
+                self._is_said = False
+            except StoreFailure as problem:
+                self._say_once(f"Budgets cannot be asked: {problem} What was leased before is still served.")
+            except Exception:  # noqa: BLE001 - the outermost door of this task: without it nothing is given back
+                _log.exception("The treasurer could not look at the book.")
+
+    async def _look_at_book(self, rounds: int) -> None:
+        orphans = dict(self._orphans)
+        idle = dict(self.purses.idle())
+        is_long = rounds % IDLE_ROUNDS == 0
+        if not orphans and not idle and not is_long:
+            return
+        here = {client.worker_id for client in self.clients.values() if client.worker_id}
+        looks_back = is_long or rounds < IDLE_ROUNDS
+        ended, wanted = await self._loop.run_in_executor(
+            self._thread, self._looked_at, orphans, bool(idle), here if looks_back else None
+        )
+        for call_id, cost_nano in ended:
+            self.purses.settle(call_id, cost_nano)
+            self._orphans.pop(call_id, None)
+        back = {}
+        for name, nano in self.purses.idle():
+            if (is_long or name in wanted) and idle.get(name):
+                back[name] = min(nano, idle[name])
+                self.purses.given_back(name, back[name])  # first here: it cannot be used any more
+        if back:
+            await self._loop.run_in_executor(self._thread, self._give_back, back)
+        if is_long:
+            self.purses.forget_unused()
+        self._serve_waiting()
+
+    def _looked_at(
+        self, orphans: dict[str, str], asks_wanted: bool, here: set[str] | None
+    ) -> tuple[list[tuple[str, int | None]], set[str]]:
+        """What became of calls of the dead, and which allowances others want. In the thread of the book."""
+        book = self._opened()
+        ended: list[tuple[str, int | None]] = []
+        for call_id, worker_id in orphans.items():
+            rows = book.rows(_COST, (call_id,))
+            if rows:
+                ended.append((call_id, None if rows[0][0] is None else int(rows[0][0])))
+            elif not (self._folder / worker_id).exists() and not _is_open(book, call_id):
+                ended.append((call_id, 0))  # its intent was never kept: nothing was sent
+        now_us = time.time_ns() // 1000
+        wanted = budgets.wanted_since(book, now_us - 2_000_000) if asks_wanted else set()
+        if here is not None:
+            self._end_former_epochs(book, here)
+        return ended, wanted
+
+    def _end_former_epochs(self, book: Book, here: set[str]) -> None:
+        """Give back what treasurers before this one had leased, once all sent under them is booked."""
+        former = budgets.epochs_of(book, self._node) - {self.epoch}
+        if not former:
+            return
+        found = workers(self._folder)
+        if any(is_alive(worker) and worker.name not in here for worker in found):
+            return  # it may still hold a grant
+        ends = {worker.name: _end_of(worker) for worker in found}
+        with book.writing():
+            places = journals.positions(book)
+            if any(places.get(name, (1, 0)) < end for name, end in ends.items()):
+                return
+            still = {str(intent) for _, _, intent in journals.open_calls(book)}
+            for epoch in former:
+                if not any(epoch in intent for intent in still):
+                    budgets.end_epoch(book, epoch)
+
+    def _give_back(self, back: Mapping[str, int]) -> None:
+        book = self._opened()
+        with book.writing():
+            for name, nano in back.items():
+                budgets.give_back(book, Allowance.of(name), self.epoch, nano)
+
+    def _give_back_at_end(self, idle: list[tuple[str, int]]) -> None:
+        try:
+            if idle:
+                self._give_back(dict(idle))
+        except StoreFailure as problem:
+            _log.warning("What budgets leased stays leased until the next start: %s", problem)
+        if self._book is not None:
+            self._book.close()
+
+    def _refuse_late(self) -> None:
+        for owner, refused in self.purses.refuse_late(self._loop.time()):
+            self._say(owner, framed(refused))
+
+    def _say_once(self, text: str) -> None:
+        if not self._is_said:
+            self._is_said = True
+            _log.warning("%s", text)
+
+    def _keep(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def portion(left_nano: int, free_nano: int, amounts: list[tuple[int, int]]) -> int:
+    """How much to lease for those that wait, each with the least that does and what is wanted, in order.
+
+    >>> portion(100, 0, [(10, 10)] * 3), portion(25, 0, [(10, 10)] * 3), portion(10_000, 0, [(10, 10)])
+    (30, 20, 510)
+    >>> portion(25, 5, [(10, 40)])  # the one that can do with less gets what there is
+    25
+    """
+    there = rest = max(0, left_nano) + free_nano
+    for least, wanted in amounts:
+        if rest >= wanted:
+            rest -= wanted
+        elif rest >= least:
+            rest = 0
+        else:
+            break
+    nano = max(0, there - rest - free_nano)
+    if nano and left_nano >= AHEAD * nano:
+        nano += min(left_nano // 8, 50 * nano)
+    return min(nano, max(0, left_nano))
+
+
+class _Client(asyncio.Protocol):
+    """A worker's connection."""
+
+    def __init__(self, treasurer: Treasurer) -> None:
+        self._treasurer = treasurer
+        self._frames = Frames()
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self.number = 0
+        self.worker_id = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.number = self._treasurer.joined(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for body in self._frames.feed(data):
+                self._treasurer.take(self, body)
+        except (ValueError, msgspec.MsgspecError) as problem:
+            _log.error("A worker said what the treasurer does not understand: %s", problem)
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._treasurer.left(self)
+
+    def say(self, data: bytes) -> None:
+        """Send bytes; several of one turn go together."""
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(data)
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._transport is not None:
+            self._transport.write(b"".join(out))
+
+
+def claimed(folder: Path) -> int | None:
+    """Be the node's only treasurer: the handle that is the claim; None where another has it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as problem:
+        raise StoreFailure(f"The journals' folder {folder} cannot be made: {problem.strerror}.") from problem
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _node_id(folder: Path) -> str:
+    """The id of this node, kept beside its journals."""
+    file = folder / _NODE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            new = folder / f"{_NODE}-{uuid.uuid4().hex}"
+            new.write_text(uuid.uuid4().hex)
+            with suppress(FileExistsError):
+                os.link(new, file)
+            new.unlink()
+        return file.read_text()
+    except OSError as problem:
+        raise StoreFailure(f"The node's id {file} cannot be kept: {problem}.") from problem
+
+
+def _is_open(book: Book, call_id: str) -> bool:
+    return book.value("SELECT 1 FROM open_calls WHERE call_id = ?", (call_id,)) is not None
+
+
+def _end_of(worker: Path) -> tuple[int, int]:
+    """How far a worker has written: its last file and that file's size."""
+    try:
+        number = max(log_numbers(worker), default=1)
+        return number, log_file(worker, number).stat().st_size
+    except FileNotFoundError:
+        return 0, 0
