@@ -467,6 +467,27 @@ def test_keys_hold_for_sessions(tmp_path: Path) -> None:
     run(test())
 
 
+def test_a_session_joins_no_call_of_others(tmp_path: Path) -> None:
+    """A call at the provider, such as one by telephone, can be joined by its id: only where it is shared."""
+
+    async def test() -> None:
+        settings = settings_for(tmp_path, 1)
+        with open_book(settings.database) as book:
+            secret = issuing.create(book, Terms("one"), at_us=1, by_whom="test").secret
+        own = {"additional_headers": {"Authorization": f"Bearer {secret}"}}
+        async with session_provider(answers) as behind:
+            base = f"http://127.0.0.1:{behind.port}/v1"
+            providers = {"openai": Provider("openai", base, "openai", Secret("k"), shared=("rtc_open*",))}
+            async with serving(settings_for(tmp_path, 1, providers=providers)) as gateway:
+                with pytest.raises(websockets.InvalidStatus) as refused:
+                    await connect(address(gateway, "/v1/realtime?call_id=rtc_others"), **own)
+                assert (refused.value.response.status_code, behind.asked) == (404, [])
+                async with connect(address(gateway, "/v1/realtime?call_id=rtc_open1"), **own) as client:
+                    await client.recv()
+
+    run(test())
+
+
 @pytest.mark.parametrize(
     "headers",
     [

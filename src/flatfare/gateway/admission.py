@@ -163,9 +163,12 @@ def _admitted(
         if gate.keyring.texts and has_text:
             admitted.text_terms = gate.keyring.texts.get(key.id)
         things = ownership.named_things(place.plain_path, request.body)
+        if admitted.is_session:
+            joined = upgrades.joined_by(request.target.partition(b"?")[2])
+            things = [*things, *joined]
         admitted.things = ownership.not_shared(things, place.upstream.provider.shared)
         refuses = place.upstream.provider.foreign_things == "refuse"
-        admitted.refuses_unknown = refuses or ownership.is_kept_apart(place.plain_path)
+        admitted.refuses_unknown = refuses or ownership.is_kept_apart(place.plain_path) or admitted.is_session
         admitted.makes_things = ownership.makes(request.method, place.plain_path)
     return admitted
 

@@ -38,6 +38,11 @@ def model_in(query: bytes) -> str | None:
     return named.get("model") or named.get("deployment")
 
 
+def joined_by(query: bytes) -> list[str]:
+    """The call at the provider that a session would join, as one more listener."""
+    return [value for name, value in parse_qsl(query.decode("latin-1")) if name == "call_id"]
+
+
 def key_in(protocols: bytes) -> bytes | None:
     """The key among the protocols that a client offers."""
     for name in protocols.split(b","):
