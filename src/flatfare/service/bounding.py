@@ -1,0 +1,320 @@
+"""What a call costs at most, known before it is sent, so that a budget can hold it.
+
+The bound is never below the true cost. A token of text is at least one byte, so a request of
+so many bytes reads no more tokens; what stands elsewhere (files, pictures, former turns) reads
+at most what the model can. Answers are bounded by the call's own limit, else by the model's.
+Where nothing sound can be said there is no bound, with a reason that a person can act on.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import msgspec
+
+from flatfare.core.errors import BadInput
+from flatfare.core.pricing import Rate
+from flatfare.dialects.reading import Asked
+from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
+from flatfare.prices.limits import limits_of
+
+LEAST_OUTPUT = 256
+"""Tokens that an answer is given at least where the gateway sets the limit."""
+
+FRAME_TOKENS = 64
+"""Tokens that a provider may put around a request beyond what its JSON takes."""
+
+TOOL_FRAME_TOKENS = 1024
+"""The provider's own instructions where a request offers tools (at most 804 for Claude, docs 2026-11)."""
+
+PICTURE_TOKENS = 49_000
+"""The most that a provider counts for one picture (gpt-4o-mini, high detail: 48,169; OpenAI, 2026-11)."""
+
+SEARCHES = 50
+"""Searches and the like that a call may make where it names no limit; providers stop far below."""
+
+DEAREST_FEE = Fraction(35_000_000)
+"""Nano-dollars of one search, where the book has no rate for it: Gemini's, the dearest known (2026-11)."""
+
+_WITHOUT_OUTPUT = ("embed", "rerank", "moderations", "tokenize", "count")
+_NOT_BY_TOKENS = (
+    "images",
+    "audio",
+    "speech",
+    "videos",
+    "transcri",
+    "translat",
+    "ocr",
+    "predict",
+    "realtime",
+    "live",
+)
+_PICTURES = re.compile(rb'"(?:image_url|input_image|image|inline_data|inlineData)"')
+_ELSEWHERE = re.compile(
+    rb'"(?:previous_response_id|conversation|prompt_id|file_id|file_url|file_data|input_file|file|fileData|'
+    rb"file_data|fileUri|file_uri|cachedContent|cached_content|document|input_audio|video_url|video|container|"
+    rb'inputVideo|guardContent)"\s*:|"type"\s*:\s*"(?:document|file|input_audio|input_file|video)"'
+)
+_HOSTED = re.compile(
+    rb'"(?:type|name)"\s*:\s*"(?:[a-z_:]*(?:search|fetch|code_interpreter|code_execution|computer|mcp|image_generation|'
+    rb'advisor)[a-z0-9_]*)"|"(?:googleSearch|google_search|urlContext|url_context|codeExecution|code_execution|'
+    rb'googleSearchRetrieval|googleMaps|web_search_options|search_parameters|plugins)"\s*:'
+)
+_OTHER_MODEL = re.compile(rb'"type"\s*:\s*"[a-z_:]*(?:advisor|subagent|fusion)')
+_LISTED = re.compile(rb'"models"\s*:\s*\[([^\]]*)\]')
+_CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*(\d{1,4})')
+_KEPT_AN_HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
+_CACHES = re.compile(rb'"(?:cache_control|cachePoint)"')
+
+_INPUT_UNITS = ("input", "cache_write", "tool_use_input", "input_image")
+_OUTPUT_UNITS = ("output", "reasoning")
+_LIMIT_FIELDS: Mapping[str, str] = {
+    "responses": "max_output_tokens",
+    "chat.completions": "max_tokens",
+    "completions": "max_tokens",
+    "messages": "max_tokens",
+    "chat": "max_tokens",
+}
+_NEW_NAME = frozenset(("openai", "azure"))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a call costs at most.
+
+    With a limit on its answer of its own, ``least`` and ``most`` are one. Without, it costs
+    ``most`` with the longest answer its model gives, and may be sent with any limit that
+    fits an amount from ``least`` up.
+    """
+
+    least_nano: int | None
+    most_nano: int | None
+    reason: str | None = None  # why there is none; else how it came about
+    fixed_nano: int = 0  # of what is read, and of fees
+    per_token: Fraction = Fraction(0)  # of every further token of the answer, all choices together
+    limit: int | None = None  # tokens of the answer, as asked for
+    limit_field: str | None = None  # where the gateway can set one
+
+    @property
+    def is_flexible(self) -> bool:
+        """The gateway may set a limit on its answer."""
+        return self.limit_field is not None and self.limit is None and self.per_token > 0
+
+    def output_for(self, amount_nano: int) -> int:
+        """The longest answer, in tokens, that an amount pays for."""
+        return int((amount_nano - self.fixed_nano) / self.per_token) if self.per_token else 0
+
+
+def unbounded(reason: str) -> Bound:
+    """Nothing sound can be said."""
+    return Bound(None, None, reason)
+
+
+class Bounds:
+    """Bounds of calls by one price book; what it has looked up it remembers for a while."""
+
+    def __init__(self, prices: PriceBook) -> None:
+        self._prices = prices
+        self._found: dict[tuple[object, ...], _Terms | str] = {}
+
+    def of(self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int) -> Bound:
+        """The bound of a request at a moment."""
+        if asked.model is None:
+            return unbounded("the request names no model")
+        if any(word in endpoint for word in _NOT_BY_TOKENS):
+            return unbounded(f"what {endpoint} costs cannot be told before it is answered")
+        if _OTHER_MODEL.search(body):
+            return unbounded("a hosted tool of the request calls another model, however often it likes")
+        terms = self._terms(provider, asked, at_us)
+        if isinstance(terms, str):
+            return unbounded(terms)
+        if b'"models"' in body and (instead := _LISTED.search(body)):
+            # A router may serve any model of a list: the dearest counts.
+            bounds = [
+                self.of(provider, endpoint, msgspec.structs.replace(asked, model=name), _without(body), at_us)
+                for name in [asked.model, *re.findall(r'"([^"]+)"', instead[1].decode("utf-8", "replace"))]
+            ]
+            return max(bounds, key=lambda one: (one.most_nano is None, one.most_nano or 0))
+        reads = _reads(body, terms)
+        if reads is None:
+            return unbounded(
+                "the request refers to what stands elsewhere, and how much "
+                f"{asked.model} can read is not known"
+            )
+        if any(word in endpoint.lower() or word in asked.model for word in _WITHOUT_OUTPUT):
+            amount = _up(terms.input_rate(body) * reads + terms.request_nano + terms.ranking(body))
+            return Bound(amount, amount, "counted from its bytes")
+        return _bound(provider, endpoint, asked, body, terms, reads)
+
+    def _terms(self, provider: str, asked: Asked, at_us: int) -> "_Terms | str":
+        """Rates and limits, or why there are none; kept for a minute, since prices have dates."""
+        details = tuple(sorted(asked.details.items()))
+        key = (provider, asked.model, asked.service_tier, asked.region, details, at_us // 60_000_000)
+        held = self._found.get(key)
+        if held is None:
+            if len(self._found) >= 2048:
+                self._found.clear()
+            held = self._found[key] = _terms_of(self._prices, provider, asked, at_us)
+        return held
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """The dearest rates that may apply to a call, in nano-dollars per token, and the model's limits."""
+
+    reading: Fraction
+    caching: Fraction
+    caching_1h: Fraction
+    writing: Fraction
+    request_nano: Fraction
+    search_unit_nano: Fraction
+    fees_nano: Fraction | None  # the dearest of one hosted tool's use; None where none has a rate
+    reads: int | None
+    writes: int | None
+
+    def ranking(self, body: bytes) -> Fraction:
+        """What a reranker's search units cost: one for each hundred documents of 500 tokens."""
+        documents = body.count(b'"') // 2 + len(body) // 500
+        return self.search_unit_nano * (documents // 100 + 1)
+
+    def input_rate(self, body: bytes) -> Fraction:
+        """The dearest rate of what is read."""
+        if _KEPT_AN_HOUR.search(body):
+            return max(self.caching_1h, self.caching, self.reading)
+        return max(self.caching, self.reading) if _CACHES.search(body) else self.reading
+
+
+_FEES = (
+    *("web_search", "web_fetch", "grounded_prompt", "maps_grounded_prompt", "enterprise_grounded_prompt"),
+    *("x_search", "search_source", "file_search", "collection_search", "code_session", "code_execution"),
+    "tool_call",
+)
+
+
+def _terms_of(prices: PriceBook, provider: str, asked: Asked, at_us: int) -> _Terms | str:
+    assert asked.model is not None
+    limits = limits_of(asked.model)
+    circumstances = [Circumstances(asked.service_tier, asked.region, asked.details)]
+    if asked.service_tier == "auto":
+        circumstances.append(Circumstances("priority", asked.region, asked.details))
+    # A longer prompt may have other rates, for all of it: every size up to the model's limit may apply.
+    largest = limits.reads or 2_000_000
+    found: list[Found] = []
+    for one in circumstances:
+        for size in (1, 32_001, 128_001, 200_001, 256_001, 272_001, 512_001, largest):
+            if size <= largest:
+                at = prices.find(provider, asked.model, at_us, one, {"input": size, "output": 1})
+                if isinstance(at, Missing):
+                    return at.reason
+                found.append(at)
+    if any(one.currency != "USD" for one in found):
+        exchanged = prices.exchange.at(found[0].currency, at_us)
+        if exchanged is None:
+            return f"no exchange rate of {found[0].currency} is known for the day"
+        factor = exchanged.rate
+    else:
+        factor = Fraction(1)
+
+    def dearest(*units: str) -> Fraction:
+        return max((_rate(one, unit) for one in found for unit in units), default=Fraction(0)) * factor
+
+    if not dearest(*_INPUT_UNITS) and not dearest(*_OUTPUT_UNITS) and not all(one.rates for one in found):
+        return f"no rate by tokens is known of {asked.model}"
+    fees = [_rate(found[0], unit) for unit in _FEES if unit in found[0].rates]
+    return _Terms(
+        dearest("input", "tool_use_input", "input_image", "cache_read"),
+        dearest("cache_write", "cache_write_5m"),
+        dearest("cache_write_1h"),
+        dearest(*_OUTPUT_UNITS),
+        dearest("request"),
+        dearest("search_unit"),
+        max(fees) * factor if fees else None,
+        limits.reads,
+        limits.writes,
+    )
+
+
+def _rate(found: Found, unit: str) -> Fraction:
+    governing = found.rates.governing(unit)
+    rate: Rate | None = None if governing is None else found.rates[governing]
+    return Fraction(0) if rate is None else Fraction(rate.amount_nano, rate.per)
+
+
+def _reads(body: bytes, terms: _Terms) -> int | None:
+    """Tokens that are read at most; None where not even the model's limit is known."""
+    if _ELSEWHERE.search(body) or _HOSTED.search(body):
+        return None if terms.reads is None else terms.reads
+    count = len(body) + FRAME_TOKENS
+    if b'"tools"' in body or b'"toolConfig"' in body or b'"functions"' in body:
+        count += TOOL_FRAME_TOKENS
+    count += PICTURE_TOKENS * len(_PICTURES.findall(body))
+    return count if terms.reads is None else min(count, terms.reads)
+
+
+def _bound(provider: str, endpoint: str, asked: Asked, body: bytes, terms: _Terms, reads: int) -> Bound:
+    hosted = len(_HOSTED.findall(body))
+    fixed = terms.input_rate(body) * reads + terms.request_nano
+    if hosted:
+        # Each use of a hosted tool may have the model read all again, and has a fee of its own.
+        fixed += hosted * SEARCHES * (DEAREST_FEE if terms.fees_nano is None else terms.fees_nano)
+    found = [int(number) for number in _CHOICES.findall(body)]
+    choices = max([1, *found])
+    per_token = terms.writing * choices
+    limit = asked.output_limit
+    reason = "what is read counted from its bytes, and the call's own limit on its answer"
+    if limit is not None and terms.writes is not None:
+        limit = min(limit, terms.writes) if limit > 0 else terms.writes
+    if limit is not None:
+        amount = _up(fixed + per_token * limit)
+        return Bound(amount, amount, reason, _up(fixed), per_token, limit)
+    field = limit_field(provider, endpoint)
+    least = _up(fixed + per_token * LEAST_OUTPUT) if field is not None else None
+    if terms.writes is None and terms.reads is None and field is None:
+        return unbounded(
+            f"the call sets no limit on its answer, and how long {asked.model}'s are is not known"
+        )
+    longest = terms.writes or terms.reads or 1_000_000
+    most = _up(fixed + per_token * longest)
+    reason = f"what is read counted from its bytes, and the longest answer of the model, {longest} tokens"
+    return Bound(
+        min(least, most) if least is not None else most, most, reason, _up(fixed), per_token, None, field
+    )
+
+
+def _without(body: bytes) -> bytes:
+    return body.replace(b'"models"', b'"listed"')
+
+
+def _up(amount: Fraction) -> int:
+    return -(-amount.numerator // amount.denominator)
+
+
+def limit_field(provider: str, endpoint: str) -> str | None:
+    """Where a limit on the answer stands in a request; None where the gateway cannot set one."""
+    if endpoint in ("generateContent", "streamGenerateContent"):
+        return "generationConfig.maxOutputTokens"
+    if endpoint in ("converse", "converse_stream", "converseStream", "converse-stream"):
+        return "inferenceConfig.maxTokens"
+    if endpoint == "chat.completions" and provider in _NEW_NAME:
+        return "max_completion_tokens"
+    return _LIMIT_FIELDS.get(endpoint)
+
+
+def with_output_limit(body: bytes, field: str, limit: int) -> bytes:
+    """The request with a limit on its answer, and every other byte as it was where that can be."""
+    outer, _, inner = field.partition(".")
+    start = body.find(b"{")
+    if not inner and start >= 0:
+        rest = body[start + 1 :]
+        comma = b"" if rest.lstrip().startswith(b"}") else b","
+        return body[: start + 1] + b'"%b":%d' % (outer.encode(), limit) + comma + rest
+    try:
+        decoded = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        held = decoded.get(outer)
+        config = {} if held is None else msgspec.json.decode(held, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        raise BadInput("The request is no JSON object: a limit on its answer cannot be set.") from None
+    config[inner] = msgspec.Raw(b"%d" % limit)
+    decoded[outer] = msgspec.Raw(msgspec.json.encode(config))
+    return msgspec.json.encode(decoded)
