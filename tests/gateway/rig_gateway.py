@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from flatfare.gateway.keyring import REFRESH_S
 from flatfare.service import keys as issuing
 from flatfare.service.keys import Issued, Terms
 from flatfare.store.book import open_book
@@ -178,6 +179,8 @@ class Gateway:
     def wait_for_key(self, secret: str, within_s: float = 5.0) -> None:
         """Wait until every worker lets this key in: a provider that is not there is refused, the key not."""
         answers = [0]
+        if self.workers > 1:
+            time.sleep(REFRESH_S + 0.2)  # chance alone could ask the same workers again and again
 
         def is_known() -> bool:
             answers.append(self.ask(secret, "GET", "/p/nowhere/x").status)

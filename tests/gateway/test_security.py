@@ -575,6 +575,20 @@ def test_without_keys_a_web_page_is_not_let_in(tmp_path: Path) -> None:
         assert ask(port, asking("POST", CHAT, ASKED, (), f"localhost:{port}")).status == 200
 
 
+@pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-real-ip"])
+def test_without_keys_nobody_is_let_in_through_a_proxy(tmp_path: Path, name: str) -> None:
+    """A reverse proxy on this machine speaks for others, whatever host it names."""
+    with pair(tmp_path) as alone:
+        alone.gateway.stop()
+        for part in tmp_path.glob("flatfare.db*"):
+            part.unlink()
+        alone.gateway.start()
+        passed = [(name, "203.0.113.7")]
+        for method, target in (("POST", CHAT), ("GET", "/metrics")):
+            seen = ask(alone.gateway.port, asking(method, target, ASKED, passed, "localhost"))
+            assert (seen.status, alone.provider.log) == (403, [])
+
+
 def test_without_keys_a_page_of_another_site_is_not_let_in_without_an_origin_either(tmp_path: Path) -> None:
     with pair(tmp_path) as alone:
         alone.gateway.stop()

@@ -31,6 +31,7 @@ from flatfare.store.text_terms import TextTerms
 
 _NO_CHANGES: tuple[str, ...] = ()
 _ACCEPT_ENCODING = frozenset((b"accept-encoding",))
+_PROXIED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"))
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -258,4 +259,7 @@ def of_this_machine(request: Request, dialect: str) -> Denied | None:
     if request.fields.get(b"sec-fetch-site", b"none").strip().lower() not in (b"none", b"same-origin"):
         # A picture, a script or a form's navigation is sent without an origin; browsers say this of it.
         return Denied(403, "A page of another site asks: without keys web pages are not served.", dialect)
+    if not _PROXIED.isdisjoint(request.fields):
+        said = "The request came through a proxy: without keys only this machine is served."
+        return Denied(403, f"{said} Create one: flatfare keys create --name NAME", dialect)
     return None
