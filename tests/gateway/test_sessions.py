@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from flatfare.config import Provider, Secret, Timeouts
+from flatfare.gateway.messages import Messages
 from flatfare.gateway.server import Running, serving
 from flatfare.service import keys as issuing
 from flatfare.service.keys import Terms
@@ -290,6 +291,39 @@ def test_frames_pass_both_ways_byte_for_byte(cut: int, tmp_path: Path) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("how", ["cut in an answer", "frames nobody reads", "a bug of the meter"])
+def test_what_was_not_heard_is_never_taken_for_nothing(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer was metered and another was not: the row does not claim that all was."""
+    done, begun = (frame(1, json.dumps(event).encode()) for event in (DONE, BEGUN))
+
+    async def test() -> None:
+        async with raw_pair(tmp_path) as (gateway, reader, writer, ends):
+            writer.write(UPGRADE)
+            _, far_writer = await ends.get()
+            far_writer.write(SWITCHED + done)
+            await reader.readuntil(done)
+            last = begun if how == "cut in an answer" else b"\xff" * 20
+            with monkeypatch.context() as patch:
+                if how == "a bug of the meter":
+                    patch.setattr(Messages, "feed", lambda *_: 1 / 0)
+                    last = done
+                far_writer.write(last)
+                await reader.readuntil(last)
+                far_writer.close()
+                await reader.read()
+                await ended(gateway)
+            (row,) = await rows(gateway)
+            if how == "cut in an answer":
+                assert (row["cost_nano"], row["cost_state"]) == (TURN_NANO, "estimated")
+                assert "ended within an answer" in str(row["cost_reason"])
+            else:
+                assert (row["cost_nano"], row["cost_state"]) == (None, "unknown")
+
+    run(test())
+
+
 def test_what_cannot_be_read_passes_all_the_same(tmp_path: Path) -> None:
     """No frame at all: the bytes go through, and the session is unknown with the reason."""
 
@@ -356,6 +390,7 @@ def test_an_answer_under_way_is_heard_out_when_the_client_leaves(setting: str, t
             (row,) = await rows(gateway)
             assert row["status"] == "cancelled"
             assert row["cost_nano"] == (TURN_NANO if setting == "drain" else None)
+            assert row["cost_state"] == ("measured" if setting == "drain" else "unknown")
             while not behind.closed:
                 await asyncio.sleep(0.01)
 

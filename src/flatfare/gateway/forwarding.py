@@ -319,7 +319,7 @@ class Call:
         if self._is_swallowed and self._is_client_here:
             self._finish_try(state)
         elif self._first_byte:
-            self._finish_as(state, self._tap.finish(problem), self._status)
+            self._finish_as(state, self._metered_until(problem), self._status)
         elif not was_sent and self._may_retry():
             self._finish_try(state, Metered(nothing("the provider was not reached")))
         else:
@@ -512,8 +512,12 @@ class Call:
         self._ended = time.monotonic()
         self._stop_timer()
         self._broken = why
-        metered = self._tap.finish(why) if self._first_byte else _without_answer(f"{why}.", self._is_sent)
+        metered = self._metered_until(why) if self._first_byte else _without_answer(f"{why}.", self._is_sent)
         self._finish_as("cancelled", metered, self._status)
+
+    def _metered_until(self, why: str) -> Metered:
+        """What an answer cost that ended before its end."""
+        return self._tap.finish(why)
 
     def _cancel_carried(self) -> None:
         carried, self._carried = self._carried, None

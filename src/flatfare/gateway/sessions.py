@@ -4,14 +4,18 @@ It is a call like any other: its intent is kept before it is sent, its result be
 connection is let go, and an answer under way is heard out when its client has left.
 """
 
+import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
+from flatfare.core.cost import CostState
 from flatfare.core.errors import StoreFailure
 from flatfare.gateway.forwarding import NO_FIELDS, Call
 from flatfare.gateway.messages import Messages
+from flatfare.gateway.tap import Metered, unknown
 from flatfare.gateway.upstream import UpstreamConnection
 from flatfare.gateway.wire import Headers, head, passed_on, status_line
 
@@ -21,6 +25,12 @@ _BEGUN = (b'"response.created"', b'"modelTurn"')
 _DONE = (b'"response.done"', b'"turnComplete"')
 """An answer within a session begins and ends with these: OpenAI's and xAI's events, Gemini's messages
 (platform.openai.com/docs/api-reference/realtime-server-events, ai.google.dev/api/live, 2026-11)."""
+
+
+_UNFINISHED = "the session ended within an answer, whose usage did not come: this is what was stated"
+    "the session ended in the middle of an answer, whose usage did not come: this is what was stated"
+)
+_log = logging.getLogger("flatfare.gateway")
 
 
 class _Named(msgspec.Struct):
@@ -42,6 +52,7 @@ class Session(Call):
     _upstream: UpstreamConnection | None = None
     _heard: Messages | None = None  # what the provider says
     _said: Messages | None = None  # what the client says
+    _unread: str | None = None  # why a part of the session is not metered
     _is_tapped = False
     _is_answering = False
 
@@ -137,7 +148,14 @@ class Session(Call):
     def _read(self, data: bytes) -> None:
         if self._heard is None:
             return
-        for message in self._heard.feed(data):
+        try:
+            messages = self._heard.feed(data)
+        except Exception:  # noqa: BLE001 - the session must not suffer from its meter
+            _log.exception("A session could not be metered; it goes on.", extra={"call": self.call_id})
+            self._heard, self._unread = None, "metering failed: see the gateway's log"
+            return
+        self._unread = self._heard.problem
+        for message in messages:
             if any(mark in message for mark in _DONE):
                 self._is_answering = False
             elif any(mark in message for mark in _BEGUN):
@@ -168,11 +186,30 @@ class Session(Call):
         if upstream is not None:
             upstream.close_soon()
         self._ended = time.monotonic()
+        self._finish_as(self._how_it_went(), self._metered_until(problem), SWITCHING)
+
+    def _metered_until(self, why: str | None) -> Metered:
+        """What the session cost; a part that could not be read leaves it unknown, never too low."""
+        if self._status != SWITCHING:
+            return super()._metered_until(why or "")
         if not self._is_tapped:
             self._tap.begin(SWITCHING, NO_FIELDS)
-        heard = self._heard
-        why = problem or (heard.problem if heard is not None else None)
-        self._finish_as(self._how_it_went(), self._tap.finish(why), SWITCHING)
+        metered = self._tap.finish(why)
+        if self._unread is not None:
+            return replace(metered, figures=unknown(self._unread))
+        measured = str(CostState.MEASURED)
+        if not self._is_answering or metered.figures.cost_state != measured:
+            return metered
+        estimated = str(CostState.ESTIMATED)
+        figures = msgspec.structs.replace(
+            metered.figures,
+            usage_state=estimated,
+            cost_state=estimated,
+            cost_reason=_UNFINISHED,
+            computed_state=estimated,
+            computed_reason=_UNFINISHED,
+        )
+        return replace(metered, figures=figures)
 
     def _how_it_went(self) -> str:
         heard, said = self._heard, self._said
