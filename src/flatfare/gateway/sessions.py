@@ -28,8 +28,6 @@ _DONE = (b'"response.done"', b'"turnComplete"')
 
 
 _UNFINISHED = "the session ended within an answer, whose usage did not come: this is what was stated"
-    "the session ended in the middle of an answer, whose usage did not come: this is what was stated"
-)
 _log = logging.getLogger("flatfare.gateway")
 
 
