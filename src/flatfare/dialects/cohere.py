@@ -11,7 +11,7 @@ import msgspec
 from flatfare.dialects.dialect import Dialect, Prompt, Route, StreamReader
 from flatfare.dialects.framing import Event, JsonLines, ServerSentEvents
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
-from flatfare.dialects.openai_shape import TextSeen, texts_in
+from flatfare.dialects.openai_shape import CHAT, TextSeen, chat_routes, embedding_routes, texts_in
 from flatfare.dialects.reading import Asked, Conditions, Exchange, Part, Reading, free, unread
 
 
@@ -265,7 +265,12 @@ TRAPS = """
 DIALECT = Dialect(
     provider="cohere",
     hosts=(r"api\.cohere\.(?:com|ai)", r"[a-z0-9-]+\.cohere\.(?:com|ai)"),
-    routes=ROUTES,
+    # The compatible endpoint counts as OpenAI does (docs.cohere.com/docs/compatibility-api, 2026-11).
+    routes=(
+        *ROUTES,
+        *chat_routes(CHAT, "compatibility/v1/chat/completions", {"usage.billed_units": None}),
+        *embedding_routes("compatibility/v1/embeddings"),
+    ),
     read_request=read_request,
     traps=TRAPS,
     prompt=prompt,

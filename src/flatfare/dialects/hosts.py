@@ -4,6 +4,7 @@ What a host does differently in its counts is a module of its own; here the read
 OpenAI's, and only addresses differ.
 """
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -29,12 +30,14 @@ from flatfare.dialects.openai_shape import (
     prompt_of,
     read_request,
 )
+from flatfare.dialects.reading import Asked, Reported
 
 
 class HostUsage(ChatUsage):
     """Usage with the places where some hosts put what was cached."""
 
     cached_tokens: Wire = None
+    estimated_cost: msgspec.Raw = msgspec.Raw()
     prompt_token_details: PromptDetails | None = None
 
 
@@ -53,7 +56,16 @@ def _usage(body: HostBody) -> Usage | None:
     return chat_usage(body)
 
 
-CHAT = ChatShape(HostBody, _usage)
+_DIGITS = re.compile(r"\d{1,9}(?:\.\d{1,30})?(?:[eE]-?\d{1,2})?")
+
+
+def _charge(body: HostBody) -> Reported | None:
+    """What DeepInfra says it charges, digits as given (its API reference, usage.estimated_cost, 2026-11)."""
+    text = bytes(body.usage.estimated_cost).decode() if body.usage is not None else ""
+    return Reported(text, "USD", "usage.estimated_cost") if _DIGITS.fullmatch(text) else None
+
+
+CHAT = ChatShape(HostBody, _usage, reported=_charge)
 RESPONSES = ResponsesShape(ResponseBody)
 _SHAPE_TRAPS = """
 - Counts are OpenAI's: the prompt includes what was cached, the completion includes reasoning. What was
@@ -84,6 +96,24 @@ def host(
         traps=_SHAPE_TRAPS + traps.lstrip("\n"),
         prompt=prompt_of,
     )
+
+
+_CHOSEN_BY = frozenset(("fastest", "cheapest", "preferred", "auto"))
+
+
+def _read_routed(body: bytes, path: str) -> Asked:
+    """The upstream may be named behind the model: ``deepseek-ai/DeepSeek-R1:together``
+    (huggingface.co/docs/inference-providers, provider selection, 2026-11)."""
+    asked = read_request(body, path)
+    model, colon, upstream = (asked.model or "").partition(":")
+    if not colon or not upstream or upstream in _CHOSEN_BY:
+        return asked
+    return msgspec.structs.replace(asked, model=model, details={**asked.details, "upstream": upstream})
+
+
+def hugging_face(dialect: Dialect) -> Dialect:
+    """Hugging Face names the upstream in the path or behind the model."""
+    return msgspec.structs.replace(dialect, read_request=_read_routed)
 
 
 def writer() -> Dialect:
@@ -125,11 +155,6 @@ HOSTS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
         "api/v2/cortex/v1/",
         "\n- Cortex is billed in credits, whose price in dollars is that of your contract and edition.\n",
     ),
-    "huggingface": (
-        (r"router\.huggingface\.co", r"api-inference\.huggingface\.co"),
-        "(?:(?P<upstream>[a-z0-9-]+)/)?(?:v1/|v3/openai/|openai/v1/|inference/v1/)",
-        "\n- The router passes each provider's price on: the path names the provider (`/together/v1/…`).\n",
-    ),
     "vllm": (
         (r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):8000",),
         "v1/",
@@ -141,6 +166,15 @@ HOSTS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
 """,
     ),
 }
+
+HUGGING_FACE: tuple[tuple[str, ...], str, str] = (
+    (r"router\.huggingface\.co", r"api-inference\.huggingface\.co"),
+    "(?:(?P<upstream>[a-z0-9-]+)/)?(?:v1/|v3/openai/|openai/v1/|inference/v1/)",
+    """
+- The router passes each provider's price on: the path names the provider (`/together/v1/…`), or the model
+  does (`…:together`); where neither does, no price is known.
+""",
+)
 
 _ALSO: Mapping[str, tuple[str, ...]] = {
     "together": ("together-ai", "togetherai"),
@@ -157,4 +191,5 @@ DIALECTS = (
         for name, (hosts, prefix, traps) in HOSTS.items()
     ),
     writer(),
+    hugging_face(host("huggingface", *HUGGING_FACE, also=_ALSO["huggingface"])),
 )

@@ -63,7 +63,7 @@ def _usage(answer: NativeBody) -> Usage | None:
 
 
 def _reading(answer: NativeBody, exchange: Exchange) -> Reading:
-    model = answer.model or exchange.asked.model
+    model = answer.model or exchange.asked.model or "default"  # older servers have one, and do not name it
     usage = _usage(answer)
     if usage is None:
         return unread("the answer does not state tokens_evaluated", model)

@@ -48,7 +48,11 @@ def _as_bedrock(reading: Reading) -> Reading:
 
 DIALECT = Dialect(
     provider="bedrock-mantle",
-    hosts=(r"bedrock-mantle\.(?P<region>[a-z0-9-]+)\.api\.aws",),
+    hosts=(
+        r"bedrock-mantle\.(?P<region>[a-z0-9-]+)\.api\.aws",
+        # The runtime's own host has the same paths (Bedrock user guide, OpenAI API, 2026-11).
+        r"bedrock-runtime(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com",
+    ),
     routes=(
         *responses_routes(MantleResponses(ResponseBody), "(?:openai/)?v1/"),
         *chat_routes(MantleChat(ChatBody, chat_usage), "(?:openai/)?v1/chat/completions"),

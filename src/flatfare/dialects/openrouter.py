@@ -11,7 +11,7 @@ import msgspec
 
 from flatfare.core.errors import Contradiction
 from flatfare.core.usage import Count, Usage
-from flatfare.dialects.dialect import Dialect, Route
+from flatfare.dialects.dialect import Dialect, Route, StreamReader, Whole
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_from, usage_of
 from flatfare.dialects.messages_hosts import MESSAGES
 from flatfare.dialects.openai_responses import (
@@ -259,6 +259,51 @@ RESPONSES = ResponsesShape(
     RoutedResponse, _response_usage, reported=lambda body: _charge(body.usage), fees=_no_tool_fees
 )
 
+
+class _Costed(msgspec.Struct):
+    """Any answer's usage, as far as it states what was charged."""
+
+    usage: RoutedUsage | None = None
+
+
+_decode_costed = msgspec.json.Decoder(_Costed).decode
+
+
+def _charged(whole: Whole) -> Whole:
+    """Another shape's answer with OpenRouter's charge on it: messages and embeddings state it too."""
+
+    def read(body: bytes, exchange: Exchange) -> Reading:
+        return msgspec.structs.replace(whole(body, exchange), reported=_charge(_decode_costed(body).usage))
+
+    return read
+
+
+class _ChargedStream:
+    """A stream of another shape, with OpenRouter's charge in the event that has its usage."""
+
+    __slots__ = ("_inner", "_reported")
+
+    def __init__(self, inner: StreamReader) -> None:
+        self._inner = inner
+        self._reported: Reported | None = None
+
+    def event(self, name: str, data: bytes) -> None:
+        self._inner.event(name, data)
+        if b'"cost"' in data:
+            self._reported = _charge(_decode_costed(data).usage) or self._reported
+
+    def finish(self) -> Reading:
+        return msgspec.structs.replace(self._inner.finish(), reported=self._reported)
+
+
+def _with_charge(route: Route) -> Route:
+    if route.free:
+        return route
+    inner = route.stream
+    stream = None if inner is None else lambda exchange: _ChargedStream(inner(exchange))
+    return msgspec.structs.replace(route, whole=_charged(route.whole), stream=stream)
+
+
 DIALECT = Dialect(
     provider="openrouter",
     hosts=(r"openrouter\.ai", r"(?P<region>eu)\.openrouter\.ai"),
@@ -266,8 +311,8 @@ DIALECT = Dialect(
         *chat_routes(CHAT, "api/v1/chat/completions", {"provider": None, "id": "gen-"}),
         *responses_routes(RESPONSES, "api/v1/"),
         *completion_routes(CHAT, "api/v1/completions"),
-        *embedding_routes("api/v1/embeddings"),
-        *MESSAGES,
+        *map(_with_charge, embedding_routes("api/v1/embeddings")),
+        *map(_with_charge, MESSAGES),
         *free_routes("api/v1/"),
         Route(
             endpoint="generation",

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from flatfare.core.usage import Count, Usage
-from flatfare.dialects.dialect import Whole
+from flatfare.dialects.dialect import Route, Whole
 from flatfare.dialects.leaves import Wire, count_of, usage_from, usage_of
 from flatfare.dialects.messages_hosts import MESSAGES
 from flatfare.dialects.openai_pictures import picture_routes
@@ -195,6 +195,13 @@ def _charged(whole: Whole) -> Whole:
 
 ROUTES = (
     *chat_routes(CHAT, marks={"usage.num_sources_used": None}),
+    # The answer to a deferred request is fetched once, and billed then (docs.x.ai, 2026-11).
+    Route(
+        endpoint="chat.deferred-completion",
+        path="v1/chat/deferred-completion/[^/]+",
+        methods=("GET",),
+        whole=CHAT.whole,
+    ),
     *responses_routes(RESPONSES),
     *completion_routes(CHAT),
     *embedding_routes(),

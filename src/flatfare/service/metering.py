@@ -182,7 +182,7 @@ def meter_response(response: Response, book: PriceBook, *, counts_reported: bool
         return _unrecognised(response, str(problem))
     recognised, is_stream = recognise(response)
     if recognised is None:
-        return _unrecognised(response, _WHAT_TO_NAME)
+        return _unrecognised(response, _why_unrecognised(response))
     exchange = exchange_of(recognised, response)
     reading = _read(recognised.route, response.body, exchange, is_stream)
     if reading.text_seen is not None:
@@ -200,6 +200,17 @@ _WHAT_TO_NAME = (
     "the body is of no known shape: name where it came from with --provider, such as openai or "
     "anthropic, and --endpoint (a name that is not known lists those there are)"
 )
+
+
+def _why_unrecognised(response: Response) -> str:
+    """What to name: the endpoint alone where the host tells the provider."""
+    provider = response.provider or _provider_at(response.host)
+    if provider is None or not response.path:
+        return _WHAT_TO_NAME
+    return (
+        f"{response.path.partition('?')[0]!r} is no endpoint of {provider} that is read: if it bills, name "
+        "one it is like with --endpoint (a name that is not known lists those there are)"
+    )
 
 
 def _unrecognised(response: Response, reason: str) -> Metered:
