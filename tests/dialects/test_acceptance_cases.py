@@ -462,6 +462,36 @@ TIERS = [
     ),
 ]
 
+THINKING = [
+    Case(
+        "reasoning",
+        "a preview that thought: all its answer at 3.50",
+        100 * 150 + 60 * 3_500,
+        *GEMINI,
+        gemini(
+            "gemini-2.5-flash-preview-05-20",
+            promptTokenCount=100,
+            candidatesTokenCount=10,
+            thoughtsTokenCount=50,
+            totalTokenCount=160,
+        ),
+        at="2025-06-01T00:00:00Z",
+    ),
+    Case(
+        "reasoning",
+        "a preview that did not: 0.60",
+        100 * 150 + 10 * 600,
+        *GEMINI,
+        gemini(
+            "gemini-2.5-flash-preview-05-20",
+            promptTokenCount=100,
+            candidatesTokenCount=10,
+            totalTokenCount=110,
+        ),
+        at="2025-06-01T00:00:00Z",
+    ),
+]
+
 
 def line_of(body: JSON) -> JSON:
     return {"id": "b", "custom_id": "c", "response": {"status_code": 200, "body": body}, "error": None}
@@ -1061,6 +1091,7 @@ CASES = [
     *CACHED,
     *REASONING,
     *TIERS,
+    *THINKING,
     *BATCH,
     *THRESHOLDS,
     *MODELS,

@@ -103,3 +103,11 @@ def test_tools_in_a_stream_of_groq_are_counted_once() -> None:
 def test_an_unknown_path_of_a_known_host_is_named() -> None:
     found = metered("api.openai.com/v1/unheard-of", {"id": "x"})
     assert "'/v1/unheard-of' is no endpoint of openai" in (found.cost.reason or "")
+
+
+def test_qwen_that_thinks_is_priced_as_thinking() -> None:
+    address = "dashscope-intl.aliyuncs.com/compatible-mode/v1/chat/completions"
+    plain = metered(address, chat("qwen-plus")).cost.amount_nano
+    thinking = chat("qwen-plus", completion_tokens_details={"reasoning_tokens": 8})
+    assert plain == 100 * 400 + 10 * 1_200
+    assert metered(address, thinking).cost.amount_nano == 100 * 400 + 10 * 4_000

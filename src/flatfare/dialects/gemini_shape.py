@@ -315,6 +315,10 @@ def tier_of(usage: UsageMetadata, asked: Asked) -> str | None:
     return tier.lower() if tier and tier.lower() != "unspecified" else None
 
 
+PRICED_BY_THINKING = "gemini-2.5-flash-preview"
+"""The previews whose whole answer cost more where they thought
+(developers.googleblog.com/en/gemini-2-5-thinking-model-updates, 2025-06)."""
+
 _NO_DETAILS: Mapping[str, str] = {}
 
 
@@ -392,8 +396,11 @@ class AnswerReader:
         is_whole = self.is_done or self._is_blocked
         if not is_whole:
             remark = "the stream was cut: the counts are those of its last chunk"
+        conditions = _conditions(usage, asked)
+        if leaves["reasoning"] and model and model.startswith(PRICED_BY_THINKING):
+            conditions = msgspec.structs.replace(conditions, details={**conditions.details, "thinking": "on"})
         return Reading(
-            parts=(Part(model, counts, _conditions(usage, asked)),),
+            parts=(Part(model, counts, conditions),),
             model=model,
             reason=remark,
             is_complete=is_whole,

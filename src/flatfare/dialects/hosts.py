@@ -65,7 +65,14 @@ def _charge(body: HostBody) -> Reported | None:
     return Reported(text, "USD", "usage.estimated_cost") if _DIGITS.fullmatch(text) else None
 
 
+def _thinking(body: HostBody) -> dict[str, str]:
+    """Qwen's older models cost more while they think (alibabacloud.com/help/en/model-studio, 2026-11)."""
+    details = body.usage.completion_tokens_details if body.usage is not None else None
+    return {"thinking": "on"} if details is not None and details.reasoning_tokens else {}
+
+
 CHAT = ChatShape(HostBody, _usage, reported=_charge)
+QWEN = ChatShape(HostBody, _usage, details=_thinking)
 RESPONSES = ResponsesShape(ResponseBody)
 _SHAPE_TRAPS = """
 - Counts are OpenAI's: the prompt includes what was cached, the completion includes reasoning. What was
@@ -74,7 +81,12 @@ _SHAPE_TRAPS = """
 
 
 def host(
-    provider: str, hosts: tuple[str, ...], prefix: str = "v1/", traps: str = "", also: tuple[str, ...] = ()
+    provider: str,
+    hosts: tuple[str, ...],
+    prefix: str = "v1/",
+    traps: str = "",
+    also: tuple[str, ...] = (),
+    chat: ChatShape[HostBody] = CHAT,
 ) -> Dialect:
     """A dialect of OpenAI's shape below a path."""
     return Dialect(
@@ -82,7 +94,7 @@ def host(
         also=also,
         hosts=hosts,
         routes=(
-            *chat_routes(CHAT, f"{prefix}chat/completions"),
+            *chat_routes(chat, f"{prefix}chat/completions"),
             *completion_routes(CHAT, f"{prefix}completions"),
             *responses_routes(RESPONSES, prefix),
             *embedding_routes(f"{prefix}embeddings"),
@@ -187,7 +199,7 @@ _ALSO: Mapping[str, tuple[str, ...]] = {
 
 DIALECTS = (
     *(
-        host(name, hosts, prefix, traps, _ALSO.get(name, ()))
+        host(name, hosts, prefix, traps, _ALSO.get(name, ()), QWEN if name == "alibaba" else CHAT)
         for name, (hosts, prefix, traps) in HOSTS.items()
     ),
     writer(),
