@@ -23,6 +23,7 @@ from flatfare.gateway.server import Running, serving
 from flatfare.service import keys as issuing
 from flatfare.service.keys import Terms
 from flatfare.store.book import open_book
+from tests.gateway.rig_tls import authority
 from tests.gateway.upstreams import ask, rows, settings_for, upstream
 
 USAGE = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
@@ -136,6 +137,36 @@ def test_a_session_is_one_row_with_the_sum_of_its_answers(compression: Any, tmp_
             assert behind.closed == [1000]
             assert behind.asked[0].headers["authorization"] == "Bearer sk-real"
             assert not [name for name in behind.asked[0].headers if name.startswith("flatfare")]
+
+    run(test())
+
+
+def test_a_session_over_tls_passes_large_messages_both_ways(tmp_path: Path) -> None:
+    """As with the providers themselves: the encrypted connection changes its protocol too."""
+    ours = authority(tmp_path)
+    large = "x" * 2_000_000
+
+    async def echoes(connection: ServerConnection) -> None:
+        await connection.send(json.dumps(CREATED))
+        async for message in connection:
+            await connection.send(message)
+            await connection.send(json.dumps(DONE))
+
+    async def test() -> None:
+        settled = {"ssl": ours.context("localhost"), "max_size": None}
+        async with session_provider(echoes, **settled) as behind:
+            base = f"https://localhost:{behind.port}/v1"
+            openai = Provider("openai", base, "openai", Secret("sk-real"), ca_file=ours.file)
+            async with serving(settings_for(tmp_path, 1, providers={"openai": openai})) as gateway:
+                async with connect(address(gateway), max_size=None) as client:
+                    assert json.loads(await client.recv()) == CREATED
+                    for _ in range(3):
+                        await client.send(large)
+                        assert await client.recv() == large
+                        assert json.loads(await client.recv()) == DONE
+                await ended(gateway)
+                (row,) = await rows(gateway)
+                assert (row["status"], row["cost_nano"]) == ("ok", 3 * TURN_NANO)
 
     run(test())
 
