@@ -4,6 +4,7 @@ The provider's log says which calls it received; the book must have each of them
 """
 
 import json
+import os
 import random
 import threading
 import time
@@ -151,18 +152,20 @@ def children(gateway: Gateway) -> dict[str, list[int]]:
     """The gateway's processes by what they do."""
     pids = gateway.processes()
     listening = _listening_inodes(gateway.port)
-    of_pages = _inodes_of_pages()
-    found: dict[str, list[int]] = {"supervisor": pids[:1], "worker": [], "pages": [], "bookkeeper": []}
+    local = {"pages": _local_inodes("/pages.sock"), "treasurer": _local_inodes(f"/flatfare-{os.getuid()}/")}
+    roles = ("worker", *local, "bookkeeper")
+    found: dict[str, list[int]] = {"supervisor": pids[:1], **{role: [] for role in roles}}
     for pid in pids[1:]:
         sockets = _sockets_of(pid)
-        role = "worker" if listening & sockets else "pages" if of_pages & sockets else "bookkeeper"
-        found[role].append(pid)
+        is_local = (role for role, inodes in local.items() if inodes & sockets)
+        found["worker" if listening & sockets else next(is_local, "bookkeeper")].append(pid)
     return found
 
 
-def _inodes_of_pages() -> set[str]:
+def _local_inodes(part: str) -> set[str]:
+    """Sockets of this machine that listen, whose path has this part."""
     lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-    return {line[6] for line in lines if line[-1].endswith("/pages.sock") and line[3] == "00010000"}
+    return {line[6] for line in lines if part in line[-1] and line[3] == "00010000"}
 
 
 def _listening_inodes(port: int) -> set[str]:

@@ -96,7 +96,6 @@ def test_a_bookkeeper_that_was_started_anew_ends_with_its_supervisor(tmp_path: P
         until(lambda: not set(both.gateway.alive(session)) - {session}, 3, "it lives on")
 
 
-@pytest.mark.xfail(reason="B4: no bound is known of a call that was cut, so that it is unknown", strict=True)
 def test_a_call_cut_by_a_kill_is_estimated(tmp_path: Path) -> None:
     """Its model has a price and it said how long its answer may be: what it costs at most is known."""
     asked = (

@@ -86,8 +86,9 @@ class Admitted:
         """The id of its key."""
         return None if self.key is None else self.key.id
 
-    def message(self, request: Request, at_us: int) -> bytes:
-        """The request as the provider gets it."""
+    def message(self, request: Request, at_us: int, body: bytes | None = None) -> bytes:
+        """The request as the provider gets it; ``body`` in place of its own, where that was changed."""
+        body = self.body if body is None else body
         upstream, dress = self.reach.upstream, self.reach.dress
         path = self.place.path.encode("latin-1")
         query = request.target.partition(b"?")[2]
@@ -103,11 +104,11 @@ class Admitted:
         baggage = foreign_baggage(request.fields.get(b"baggage", b""))
         if baggage:
             headers.append((b"baggage", baggage))
-        headers += dress.headers_for(request, path, query, upstream.host_header, self.body, at_us)
-        if self.body or b"content-length" in request.fields or request.method in ("POST", "PUT", "PATCH"):
-            headers.append((b"Content-Length", b"%d" % len(self.body)))
+        headers += dress.headers_for(request, path, query, upstream.host_header, body, at_us)
+        if body or b"content-length" in request.fields or request.method in ("POST", "PUT", "PATCH"):
+            headers.append((b"Content-Length", b"%d" % len(body)))
         target = path + b"?" + query if query else path
-        return head(b"%b %b HTTP/1.1" % (request.method.encode("latin-1"), target), headers) + self.body
+        return head(b"%b %b HTTP/1.1" % (request.method.encode("latin-1"), target), headers) + body
 
 
 class Gate(Protocol):

@@ -83,6 +83,13 @@ def of_request(request: Request, project: str | None, key_labels: str) -> Attrib
     return attributed(project, key_labels, *texts)
 
 
+@lru_cache(maxsize=8192)
+def labels_of(canonical: str) -> Mapping[str, str]:
+    """The labels that an attribution's text says."""
+    labels: dict[str, str] = json.loads(canonical)
+    return labels
+
+
 def foreign_baggage(baggage: bytes) -> bytes:
     """The members of a ``baggage`` header that are not the gateway's own, as they were written."""
     if b"flatfare" not in baggage:

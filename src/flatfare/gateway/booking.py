@@ -11,12 +11,14 @@ from pathlib import Path
 
 import msgspec
 
+from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.core.identity import derived
 from flatfare.gateway import rows
 from flatfare.gateway.folders import is_alive, log_file, log_numbers, remove_worker, workers
 from flatfare.gateway.reading_back import Note, Place, Portion, read_portion
 from flatfare.gateway.records import Ended, Intent, Result, decode
+from flatfare.gateway.reserving.charging import Charge, charge, charge_of
 from flatfare.store import adjustments, calls, journals
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Book, Value
@@ -56,6 +58,7 @@ class _Turn:
     notes: list[Note] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)  # folders of dead workers, read to their end
     corrections: list[Correction] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unproven: int = 0
     repeated: int = 0
@@ -69,8 +72,9 @@ class _Turn:
 class Booker:
     """Books the journals below a folder; there must be only one of it, see ``bookkeeping.claimed``."""
 
-    def __init__(self, book: Book, lake: Lake, folder: Path) -> None:
+    def __init__(self, book: Book, lake: Lake, folder: Path, settings: Settings | None = None) -> None:
         self._book = book
+        self._settings = settings or Settings()
         self._lake = lake
         self._folder = folder
         self._book_file = _identity_of(book)
@@ -163,6 +167,7 @@ class Booker:
         else:
             turn.rows.append(rows.row_of(intent, result))
             turn.row_ids.add(result.call_id)
+            turn.charges += charge_of(intent, result.figures.cost_nano)
 
     def _take(self, turn: _Turn, call_id: str) -> Intent | None:
         """The open intent of a call, which it closes."""
@@ -184,6 +189,7 @@ class Booker:
             if worker_id in dead:
                 self._take(turn, call_id)
                 turn.rows.append(rows.unproven_row(intent))
+                turn.charges += charge_of(intent, None)
                 turn.row_ids.add(call_id)
                 turn.unproven += 1
 
@@ -212,6 +218,7 @@ class Booker:
         opened = turn.opened.items()
         with self._book.writing():
             calls.insert(self._book, turn.rows)
+            charge(self._book, turn.charges, self._settings, now_us)
             adjustments.write(
                 self._book,
                 turn.corrections,

@@ -128,7 +128,7 @@ def _book_until(
             with open_book(settings.database, create=is_new) as book:
                 is_new = False  # a book that goes away is not made anew: it is waited for
                 remove_unborn(folder)
-                for booked in _turns(book, Lake(settings.lake), folder, stop, pace):
+                for booked in _turns(book, settings, folder, stop, pace):
                     if said is not None and not booked.problems:
                         say("Booking goes on.")
                         said = None
@@ -144,9 +144,11 @@ def _book_until(
                 return
 
 
-def _turns(book: Book, lake: Lake, folder: Path, stop: threading.Event, pace: Pace) -> Iterator[Booked]:
+def _turns(
+    book: Book, settings: Settings, folder: Path, stop: threading.Event, pace: Pace
+) -> Iterator[Booked]:
     """Turn after turn; after the stop, until everything that is there is booked."""
-    booker = Booker(book, lake, folder)
+    booker = Booker(book, Lake(settings.lake), folder, settings)
     while True:
         is_last = stop.is_set()
         booked = booker.book_once()

@@ -23,11 +23,15 @@ from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.policies import STREAM_USAGE
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
+from flatfare.gateway.reserving.messages import Granted, Refused
+from flatfare.gateway.reserving.reserver import Reserver, reservation_text
+from flatfare.gateway.reserving.worth import OUTPUT_LIMIT, Worth, why_refused
 from flatfare.gateway.tap import Metered, Tap, nothing, unknown
 from flatfare.gateway.texts import Taken
 from flatfare.gateway.upstream import Carried
 from flatfare.gateway.wire import Headers, Request, plain
 from flatfare.prices.book import PriceBook
+from flatfare.service.bounding import with_output_limit
 
 HELD_S = 0.05
 """A whole answer is held this long for its cost to stand in its head; one that takes longer goes out as it
@@ -53,6 +57,10 @@ class Home(Protocol):
     prices: PriceBook
     metrics: Metrics
     is_ending: bool
+    reserver: Reserver
+
+    def worth_of(self, admitted: Admitted, request: Request, at_us: int) -> Worth:
+        """The budgets that a call falls under, and what it costs at most."""
 
     def new_id(self, at_us: int) -> str:
         """An id for a try, that sorts by its moment."""
@@ -94,6 +102,7 @@ class Call:
     _answer_body: bytes | None = None  # a refusal of the gateway's own
     _owning: "asyncio.Future[None] | None" = None
     _metered: Metered | None = None
+    _granted: Granted | None = None  # what is held for it against its budgets
     _taken: Taken | None = None  # the answer, where its key asks for it to be stored
     _broken: str | None = None  # why the answer ended before its end
     _status: int | None = None
@@ -111,6 +120,7 @@ class Call:
     _tries = 0
     _beginning = b""
     _phase = "journal"
+    _limited_body: bytes | None = None
     deadline = 0.0
 
     def __init__(self, worker: Home, client: ClientConnection, request: Request, admitted: Admitted) -> None:
@@ -127,6 +137,7 @@ class Call:
         self.call_id = self._worker.new_id(self._at_us)
         admitted = self._admitted
         self._changed = admitted.changed
+        self._worth = self._worker.worth_of(admitted, self._request, self._at_us)
         if admitted.text_terms is not None:
             self._taken = Taken()
         self._tap = Tap(
@@ -144,6 +155,8 @@ class Call:
         for name in (
             "_status",
             "_fields",
+            "_granted",
+            "_limited_body",
             "_is_sent",
             "_is_swallowed",
             "_is_kept",
@@ -163,17 +176,85 @@ class Call:
             self._phase = "owners"
             self._worker.ask_owners(self, self._admitted)
         else:
-            self._keep_intent()
+            self._reserve()
 
     def owned(self, problem: tuple[int, str] | None) -> None:
         """The things that the request names are the key's; or status and reason why it may not go."""
         if problem is None:
+            self._reserve()
+        else:
+            self._refuse(*problem)
+
+    def _refuse(
+        self, status: int, reason: str, retry_after_s: int | None = None, *, again: bool = True
+    ) -> None:
+        """It may not go; that is a row like any other."""
+        if self._is_client_here:
+            self._answer_body = refusal(
+                self._dialect, status, reason, self.call_id, retry_after_s, may_retry=again
+            )
+        self._finish_as("refused", Metered(nothing(f"refused: {reason}")), status)
+
+    # the budgets
+
+    def _reserve(self) -> None:
+        """Have what it may cost held against its budgets, where any must not be exceeded."""
+        worth = self._worth
+        if not worth.must_fit:
             self._keep_intent()
             return
-        status, reason = problem
-        if self._is_client_here:
-            self._answer_body = refusal(self._dialect, status, reason, self.call_id)
-        self._finish_as("refused", Metered(nothing(f"refused: {reason}")), status)
+        if (budget := worth.unbounded_budget()) is not None:
+            said = (
+                f"Under the hard budget {budget.name!r} a call is sent only if what it costs at most is known"
+            )
+            self._refuse(429, f"{said}: {worth.bound.reason}.", again=False)
+            return
+        if (budget := worth.unlimited_budget()) is not None:
+            said = f"Under the budget {budget.name!r} a call must say how long its answer may be"
+            self._refuse(400, f"{said}: set {worth.bound.limit_field}.", again=False)
+            return
+        kind = f"{self._admitted.place.upstream.name}\t{self._admitted.asked.model}\t{self._admitted.key_id}"
+        question = worth.question(self.call_id, kind)
+        if question is None:
+            self._keep_intent()
+        else:
+            self._phase = "budget"
+            self._worker.reserver.reserve(question, self._reserved)
+
+    def _reserved(self, answer: Granted | Refused) -> None:
+        """The treasurer's answer."""
+        if self._phase != "budget":
+            self._worker.reserver.settle(self.call_id, 0, None)
+        elif isinstance(answer, Granted):
+            self._granted = answer
+            self._limit_output(answer.nano)
+            self._keep_intent()
+        elif answer.is_away and self._worth.claim is not None and self._worth.claim.is_open:
+            self._worker.metrics.budget_open += 1
+            self._worker.note_problem(self, "A call was sent although its budgets could not be asked.")
+            self._keep_intent()
+        else:
+            reason, wait_s = why_refused(self._worth, answer, self._at_us)
+            self._worker.metrics.budget_refusals += 1
+            self._refuse(503 if answer.is_away else 429, reason, wait_s, again=wait_s is not None)
+
+    def _limit_output(self, held_nano: int) -> None:
+        """Where less is held than the longest answer costs, the answer is limited to what is held."""
+        bound = self._worth.bound
+        if bound.is_flexible and bound.limit_field and held_nano < (bound.most_nano or 0):
+            limit = bound.output_for(held_nano)
+            self._limited_body = with_output_limit(self._admitted.body, bound.limit_field, limit)
+            self._changed = (*self._changed, OUTPUT_LIMIT)
+
+    def _settle(self, result: Result) -> None:
+        """What it cost takes the place of what was held for it."""
+        granted, self._granted = self._granted, None
+        if granted is not None:
+            figures = result.figures
+            tokens = [figures.usage.get(unit) for unit in ("output", "reasoning")]
+            written = sum(count for count in tokens if isinstance(count, int))
+            needed = self._worth.needed_nano(written) if written and self._worth.bound.is_flexible else None
+            self._worker.reserver.settle(self.call_id, figures.cost_nano, needed)
 
     def _keep_intent(self) -> None:
         self._phase = "journal"
@@ -202,10 +283,17 @@ class Call:
             whose.purpose,
             asked.service_tier,
             asked.region,
-            None,
-            None,
+            self._worth.bound.most_nano if self._granted is None else self._granted.nano,
+            None if self._worth.bound.most_nano is not None else self._worth.bound.reason,
             admitted.traits,
+            self._reservation(),
         )
+
+    def _reservation(self) -> str | None:
+        claim = self._worth.claim
+        if claim is None:
+            return None
+        return reservation_text(None if self._granted is None else self._worker.reserver.epoch, claim)
 
     def _intent_kept(self, problem: StoreFailure | None) -> None:
         self._is_kept = problem is None
@@ -225,7 +313,7 @@ class Call:
         admitted = self._admitted
         timeouts = self._worker.settings.timeouts
         self.deadline = time.monotonic() + timeouts.connect + timeouts.first_byte
-        message = admitted.message(self._request, self._at_us)
+        message = admitted.message(self._request, self._at_us, self._limited_body)
         self._carried = admitted.reach.pool.send(message, self)
 
     def on_sent(self) -> None:
@@ -337,6 +425,8 @@ class Call:
         own = [(b"flatfare-call", self.call_id.encode())]
         if self._changed:
             own.append((b"flatfare-changed", ",".join(self._changed).encode()))
+        if self._granted is not None:
+            own.append((b"flatfare-budget-remaining", decimal_text(self._granted.left_nano).encode()))
         if self._admitted.attribution.note:
             own.append((b"flatfare-note", plain(self._admitted.attribution.note)))
         return own
@@ -368,6 +458,7 @@ class Call:
     def _keep(self, result: Result, on_kept: OnKept | None) -> None:
         journal = self._worker.journal
         self._worker.count(self._admitted, self._metered, result, self._sent)
+        self._settle(result)
         if self._taken is not None:
             encoding = self._fields.get(b"content-encoding", b"").decode("latin-1")
             self._worker.keep_text(self._admitted, self._request, result, self._at_us, self._taken, encoding)
@@ -458,6 +549,9 @@ class Call:
             self._stop_timer()
             self._phase = "done"
             self._worker.ended(self)
+        elif self._phase == "budget":
+            self._worker.reserver.settle(self.call_id, 0, None)
+            self._finish_as("cancelled", Metered(nothing("the client left before the call was sent")), None)
         elif self._phase == "provider":
             settings = self._worker.settings
             # An SDK may hang up at the last word of a stream, before the stream has ended.

@@ -64,6 +64,8 @@ class Metrics(msgspec.Struct):
     denied: dict[str, int] = {}  # by status
     turned_away: int = 0
     journal_refusals: int = 0
+    budget_refusals: int = 0
+    budget_open: int = 0  # sent although budgets could not be asked
     journal_waiting: int = 0
     under_way: int = 0
     connections: int = 0
@@ -80,6 +82,8 @@ class Metrics(msgspec.Struct):
         for name in (
             "turned_away",
             "journal_refusals",
+            "budget_refusals",
+            "budget_open",
             "journal_waiting",
             "under_way",
             "connections",
@@ -120,6 +124,10 @@ class Metrics(msgspec.Struct):
         _counter(lines, "flatfare_connections_refused_total", "Connections beyond the limit.", away)
         refused = {"": self.journal_refusals}
         _counter(lines, "flatfare_journal_refusals_total", "Calls refused since the journal failed.", refused)
+        full = {"": self.budget_refusals}
+        _counter(lines, "flatfare_budget_refusals_total", "Calls that a budget did not allow.", full)
+        unasked = {"": self.budget_open}
+        _counter(lines, "flatfare_budget_unasked_total", "Calls sent with budgets unasked.", unasked)
         _histogram(lines, "flatfare_added_seconds", "Time that the gateway added to a call.", self.added)
         _histogram(lines, "flatfare_provider_seconds", "Time that the provider took.", self.provider)
         for name, text in _GAUGES.items():

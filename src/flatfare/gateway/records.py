@@ -40,6 +40,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
     bound_nano: Whole | None = None  # what the call costs at most, as far as that is known before it is sent
     bound_reason: str | None = None  # why that is not known
     traits: str | None = None  # JSON object: counts and hashes of the request
+    reservation: str | None = None  # the epoch it is held in, and its allowances, line by line
 
 
 class Figures(msgspec.Struct, frozen=True, array_like=True):

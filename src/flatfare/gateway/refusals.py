@@ -50,10 +50,18 @@ _AWS_TYPES = {
 
 
 def refusal(
-    dialect: str, status: int, reason: str, call_id: str | None = None, retry_after_s: int | None = None
+    dialect: str,
+    status: int,
+    reason: str,
+    call_id: str | None = None,
+    retry_after_s: int | None = None,
+    *,
+    may_retry: bool = True,
 ) -> bytes:
-    """The whole answer, head and body."""
+    """The whole answer, head and body. Where trying again is of no use, SDKs are told not to."""
     headers: list[tuple[bytes, bytes]] = []
+    if not may_retry:
+        headers.append((b"x-should-retry", b"false"))
     if call_id is not None:
         headers.append((b"flatfare-call", call_id.encode()))
     if retry_after_s is not None:

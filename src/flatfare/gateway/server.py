@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.gateway.bookkeeping import run_booking
+from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.limiter import SharedCounts
+from flatfare.gateway.reserving.treasurer import Treasurer, claimed
 from flatfare.gateway.worker import Elsewhere, Worker
 
 BACKLOG = 2048
@@ -42,12 +45,19 @@ async def serving(settings: Settings, *, elsewhere: Elsewhere | None = None) -> 
     sock = bound(settings.listen)
     host, port = sock.getsockname()[:2]
     worker = Worker(settings, is_loopback=is_loopback(host), counts=SharedCounts(1), elsewhere=elsewhere)
+    claim = claimed(journal_folder(settings.database))
+    treasurer = None if claim is None else Treasurer(settings)
     await worker.open()
+    if treasurer is not None:
+        await treasurer.serve()
     await worker.listen(sock)
     try:
         yield Running(f"http://{f'[{host}]' if ':' in host else host}:{port}", worker)
     finally:
         await worker.stop()
+        if treasurer is not None and claim is not None:
+            await treasurer.close()
+            os.close(claim)
 
 
 def bound(listen: str) -> socket.socket:

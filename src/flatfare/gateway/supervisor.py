@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +26,16 @@ import uvloop
 from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError
 from flatfare.gateway.bookkeeping import run_booking
+from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.limiter import SharedCounts
 from flatfare.gateway.relay import Relay
+from flatfare.gateway.reserving.treasurer import Treasurer, claimed
 from flatfare.gateway.server import BACKLOG, bound, is_loopback
 from flatfare.gateway.worker import Worker
 from flatfare.service.pricing import open_price_book
 from flatfare.store.book import open_book
 
-BOOKKEEPER, PAGES = -1, -2
+BOOKKEEPER, PAGES, TREASURER = -1, -2, -3
 _WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 SWITCH_S = 0.0005
 """A worker's journal has a thread of its own: what it synced must not wait 5 ms for its turn to say so."""
@@ -93,7 +96,7 @@ class Supervisor:
                 signal.signal(signum, _noted)
             self._bind_pages()
             announce(_address(self._socket))
-            beside = (BOOKKEEPER,) if self._pages is None else (BOOKKEEPER, PAGES)
+            beside = [BOOKKEEPER, TREASURER, *([] if self._pages is None else [PAGES])]
             for number in (*beside, *range(self._workers)):
                 self._start(_Child(number, time.monotonic()))
             self._watch()
@@ -141,6 +144,7 @@ class Supervisor:
         if self._is_stopping:
             if not self._of_workers():
                 self._signal(PAGES)
+                self._signal(TREASURER)
                 self._signal(BOOKKEEPER)  # last, so that it books what the workers wrote last
             return
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
@@ -177,6 +181,11 @@ class Supervisor:
             elif child.number == PAGES:
                 self._close_sockets(self._socket)
                 code = self._serve_pages()
+            elif child.number == TREASURER:
+                self._close_sockets(self._socket, self._pages_socket)
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(_hold_budgets(self._settings, self._life))
+                code = 0
             else:
                 self._close_sockets(self._pages_socket)
                 code = self._work(child.number)
@@ -237,6 +246,7 @@ class Supervisor:
             os.kill(pid, signal.SIGTERM)
         if not workers:
             self._signal(PAGES)
+            self._signal(TREASURER)
             self._signal(BOOKKEEPER)
 
     def _of_workers(self) -> list[int]:
@@ -281,6 +291,29 @@ async def _serve(supervisor: Supervisor, number: int, sock: socket.socket) -> No
     await worker.stop()
 
 
+async def _hold_budgets(settings: Settings, life: int) -> None:
+    """The treasurer's life; another one of this node is waited for."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    for signum in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C reaches all: this one ends after the workers
+        signal.signal(signum, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+    loop.add_reader(life, stop.set)
+    folder = journal_folder(settings.database)
+    claim = claimed(folder)
+    while claim is None and not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.5)
+        claim = claimed(folder)
+    if not stop.is_set():
+        treasurer = Treasurer(settings)
+        await treasurer.serve()
+        await stop.wait()
+        await treasurer.close()
+    loop.remove_reader(life)
+
+
 def _keep_book(settings: Settings, life: int, say: Say) -> int:
     """The bookkeeper's life."""
     stop = threading.Event()
@@ -314,7 +347,8 @@ def _noted(signum: int, frame: object) -> None:
 
 
 def _name(number: int) -> str:
-    return {BOOKKEEPER: "bookkeeper", PAGES: "process of pages"}.get(number, f"worker {number + 1}")
+    beside = {BOOKKEEPER: "bookkeeper", PAGES: "process of pages", TREASURER: "treasurer"}
+    return beside.get(number, f"worker {number + 1}")
 
 
 def _address(sock: socket.socket) -> str:

@@ -34,12 +34,16 @@ from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.ownership import NAMED_MAX, Owners, made_in
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
+from flatfare.gateway.reserving.reserver import BudgetList, Reserver
+from flatfare.gateway.reserving.treasurer import socket_path
+from flatfare.gateway.reserving.worth import Worth, worth_of
 from flatfare.gateway.routes import Routes, Upstream
 from flatfare.gateway.sessions import Session
 from flatfare.gateway.tap import Metered, nothing
 from flatfare.gateway.texts import Taken, TextKeeper, subject_of
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Request, whole_answer
+from flatfare.service.bounding import Bounds
 from flatfare.service.pricing import open_price_book
 from flatfare.store.book import open_book
 from flatfare.store.texts import Text
@@ -98,6 +102,7 @@ class Worker:
         self._servers: list[asyncio.AbstractServer] = []
         self._retired: list[Reach] = []
         self.prices = open_price_book(settings)
+        self.bounds = Bounds(self.prices)
         self.routes = Routes(settings)
         self.reaches = {name: _reach(upstream, settings) for name, upstream in self.routes.upstreams.items()}
         self.keyring_failure: StoreFailure | None = None
@@ -111,6 +116,9 @@ class Worker:
         )
         self.owners = Owners(self._owner_book, self._owner_thread)
         self.journal = Journal(journal_folder(self.settings.database), sync=self.settings.journal_sync)
+        self.budgets = await self.loop.run_in_executor(self._book_thread, BudgetList, self._book)
+        treasurer = socket_path(journal_folder(self.settings.database))
+        self.reserver = Reserver(treasurer, self.journal.worker_id)
         self._tasks = [self.loop.create_task(self._watch_keys()), self.loop.create_task(self._sweep())]
 
     async def listen(self, sock: "object") -> None:
@@ -246,6 +254,10 @@ class Worker:
         self._randomness_used = at + 10
         return str(time_ordered(at_us, self._randomness[at : at + 10]))
 
+    def worth_of(self, admitted: Admitted, request: Request, at_us: int) -> Worth:
+        """The budgets that a call falls under, and what it costs at most."""
+        return worth_of(self.budgets, self.bounds, admitted, request, at_us)
+
     def ended(self, call: Call) -> None:
         """A call is over."""
         self.calls.discard(call)
@@ -355,6 +367,7 @@ class Worker:
             await asyncio.sleep(REFRESH_S)
             try:
                 await self.loop.run_in_executor(self._book_thread, self.keyring.refresh)
+                await self.loop.run_in_executor(self._book_thread, self.budgets.refresh)
                 self.keyring_failure = None
             except StoreFailure as problem:
                 self.keyring_failure = problem
@@ -386,6 +399,7 @@ class Worker:
         self._retired = [*self._retired[-8:], *self.reaches.values()]
         self.settings, self.limits = settings, settings.limits
         self.routes, self.reaches, self.prices = routes, reaches, prices
+        self.bounds = Bounds(prices)
 
     async def stop(self) -> None:
         """Take no more, finish what is under way within a bound, and close the journal."""
@@ -410,6 +424,7 @@ class Worker:
             self._elsewhere.close()
         for connection in list(self.connections):
             connection.close()
+        self.reserver.close()
         await self.journal.close()
         self._write_figures()
         await self.loop.run_in_executor(None, self._texts.close)

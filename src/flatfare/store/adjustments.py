@@ -7,13 +7,13 @@ corrections of the same revision cannot both stand.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flatfare.core.errors import Conflict
 from flatfare.core.identity import derived
-from flatfare.store import calls
+from flatfare.store import budgets, calls
 from flatfare.store.book import Book, Value
 from flatfare.store.layout import CALLS, names
 
@@ -82,4 +82,13 @@ def write(
             "Another correction of the same calls came first. Nothing was changed; run yours again."
         ) from problem
     calls.insert(book, rows)
+    budgets.resolve_charges(book, _new_costs(needed))
     return len(needed)
+
+
+def _new_costs(corrections: Iterable[Correction]) -> Iterator[tuple[str, int]]:
+    """What calls turned out to cost, for the budgets that were charged something else."""
+    for correction in corrections:
+        cost_nano = correction.change.get("cost_nano")
+        if isinstance(cost_nano, int):
+            yield str(correction.call["id"]), cost_nano

@@ -48,6 +48,11 @@ class Claim:
         return tuple(one for one in self.found if one[0].is_hard or _stops(one[0]))
 
     @property
+    def is_open(self) -> bool:
+        """Every one of them lets calls through where it cannot be asked."""
+        return all(budget.fail == "open" for budget, _ in self.hard)
+
+    @property
     def allowance_ids(self) -> tuple[str, ...]:
         """Of all of them."""
         return tuple(allowance.id for _, allowance in self.found)

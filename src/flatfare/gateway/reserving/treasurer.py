@@ -7,9 +7,11 @@ any moment: what it had leased stays leased until everything sent under it is bo
 
 import asyncio
 import fcntl
+import hashlib
 import logging
 import os
-import socket
+import stat
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping
@@ -74,10 +76,12 @@ class Treasurer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Begin to serve at a socket of this machine that is bound and listens."""
+    async def serve(self) -> None:
+        """Begin to serve the node's workers; the claim must be held."""
         self._node = await self._loop.run_in_executor(None, _node_id, self._folder)
-        self._server = await self._loop.create_unix_server(lambda: _Client(self), sock=sock)
+        path = socket_path(self._folder)
+        path.unlink(missing_ok=True)
+        self._server = await self._loop.create_unix_server(lambda: _Client(self), str(path))
         self._keep(self._tick_regularly())
 
     async def close(self) -> None:
@@ -377,6 +381,22 @@ class _Client(asyncio.Protocol):
         out, self._out = self._out, []
         if self._transport is not None:
             self._transport.write(b"".join(out))
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the treasurer of these journals is reached: in a folder that is this user's alone.
+
+    Not beside the journals: the address of such a socket is short.
+    """
+    place = Path(tempfile.gettempdir()) / f"flatfare-{os.getuid()}"
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        found = place.lstat()
+    except OSError as problem:
+        raise StoreFailure(f"The folder {place} cannot be made: {problem.strerror or problem}.") from problem
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+        raise StoreFailure(f"The folder {place} is not this user's alone: remove it, or set TMPDIR.")
+    return place / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]}.sock"
 
 
 def claimed(folder: Path) -> int | None:

@@ -1,0 +1,119 @@
+"""What a call is worth to the budgets: whose allowances it draws on, and how much is to be held for it."""
+
+import logging
+import math
+from dataclasses import dataclass
+
+from flatfare.core.budget import EACH, LIFETIME, Budget, Whose
+from flatfare.core.moments import iso
+from flatfare.core.money import dollar_text
+from flatfare.gateway.admission import Admitted
+from flatfare.gateway.attribution import labels_of
+from flatfare.gateway.reserving.messages import Refused, Reserve
+from flatfare.gateway.reserving.reserver import BudgetList, Claim
+from flatfare.gateway.wire import Request
+from flatfare.service.bounding import Bound, Bounds, unbounded
+
+OUTPUT_LIMIT = "output_limit"
+"""Named in ``flatfare-changed`` where the gateway set a limit on an answer."""
+
+
+_log = logging.getLogger("flatfare.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """A call as the budgets see it."""
+
+    bound: Bound
+    claim: Claim | None = None
+
+    @property
+    def must_fit(self) -> bool:
+        """A budget that must not be exceeded concerns it."""
+        return self.claim is not None and bool(self.claim.hard)
+
+    def unbounded_budget(self) -> Budget | None:
+        """The budget that refuses it since nobody can say what it costs at most."""
+        if self.bound.most_nano is None and self.claim is not None:
+            return next((budget for budget, _ in self.claim.hard if budget.unpriced == "refuse"), None)
+        return None
+
+    def unlimited_budget(self) -> Budget | None:
+        """The budget that refuses it since it names no limit on its answer."""
+        if self.bound.is_flexible and self.claim is not None:
+            return next((budget for budget, _ in self.claim.hard if budget.output_limit == "refuse"), None)
+        return None
+
+    def question(self, call_id: str, kind: str) -> Reserve | None:
+        """What is asked of the treasurer; None where nothing can be held."""
+        bound = self.bound
+        if self.claim is None or bound.most_nano is None or bound.least_nano is None:
+            return None
+        hard = self.claim.hard
+        queue_ms = min(budget.queue_ms for budget, _ in hard)
+        names = [allowance.id for _, allowance in hard]
+        return Reserve(call_id, names, bound.least_nano, bound.most_nano, kind, queue_ms)
+
+    def needed_nano(self, output_tokens: int) -> int:
+        """What would have had to be held for an answer so long."""
+        return self.bound.fixed_nano + math.ceil(self.bound.per_token * output_tokens)
+
+
+def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: Request, at_us: int) -> Worth:
+    """The budgets a call falls under, and its bound."""
+    whose = admitted.attribution
+    claim = None
+    if len(budgets):
+        key = admitted.key
+        claim = budgets.claim(
+            Whose(
+                None if key is None else key.id,
+                None if key is None else key.project,
+                whose.task_id,
+                whose.session,
+                labels_of(whose.labels),
+            ),
+            at_us,
+        )
+    place = admitted.place
+    if place.route is not None and place.route.free is not None:
+        return Worth(Bound(0, 0, "it is free"), None)
+    if b"content-encoding" in request.fields:
+        return Worth(unbounded("the request is compressed"), claim)
+    try:
+        bound = bounds.of(place.upstream.priced_as, place.endpoint, admitted.asked, admitted.body, at_us)
+    except Exception:  # noqa: BLE001 - an outermost door: without a hard budget the call goes on all the same
+        _log.exception("What a call costs at most could not be told.")
+        bound = unbounded("it could not be worked out: see the gateway's log")
+    return Worth(bound, claim)
+
+
+def why_refused(worth: Worth, refused: Refused, at_us: int) -> tuple[str, int | None]:
+    """The sentence for a person, and the seconds after which it may fit, where waiting helps."""
+    budget = None if worth.claim is None else worth.claim.budget_of(refused.allowance_id)
+    if budget is None:
+        return "A budget does not allow this call.", None
+    whose = f" of {budget.scope.key} {_subject(refused.allowance_id)!r}"
+    subject = whose if budget.scope.value == EACH else ""
+    if refused.is_away:
+        return f"The budget {budget.name!r}{subject} cannot be asked at present. Try again.", 1
+    resets_us = budget.window.resets_at(at_us)
+    left, limit = dollar_text(refused.left_nano), dollar_text(refused.limit_nano)
+    needed = dollar_text(refused.needed_nano)
+    over = "in all" if budget.window.kind == LIFETIME else f"per {budget.window.text}"
+    parts = [
+        f"The budget {budget.name!r}{subject} has {left} left of {limit} {over}; this call needs {needed}."
+    ]
+    if resets_us is not None:
+        parts.append(f"It resets at {iso(resets_us)}.")
+    if worth.bound.limit is not None:
+        parts.append("A smaller limit on its answer costs less.")
+    to_raise = f"To raise it: flatfare budgets top-up {budget.name}"
+    parts.append(f"Ask {budget.contact}." if budget.contact else to_raise)
+    wait_s = None if resets_us is None else max(1, (resets_us - at_us) // 1_000_000)
+    return " ".join(parts), wait_s if wait_s is not None and wait_s <= 60 else None
+
+
+def _subject(allowance_id: str) -> str:
+    return allowance_id.split(" ", 2)[2]
