@@ -1,55 +1,26 @@
 """``flatfare keys``: credentials for clients of the gateway, and what each may do."""
 
-import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Amount, Expiry, Span, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core import labels
-from flatfare.core.errors import BadInput, BadUsage
-from flatfare.core.moments import MICROSECONDS, parse_moment
+from flatfare.core.budget import Budget, Scope, Window
+from flatfare.core.errors import BadInput, BadUsage, FlatfareError
+from flatfare.service import budgeting
 from flatfare.service import keys as issuing
 from flatfare.service.keys import Issued, Terms
+from flatfare.store.book import Book
 from flatfare.store.text_terms import TextTerms
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_SPAN = re.compile(r"(\d{1,6})\s*(s|m|h|d|w|y)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
-
-
-class Span(click.ParamType[int]):
-    """A length of time such as 90d or 1h; microseconds."""
-
-    name = "span"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        found = _SPAN.fullmatch(str(value).strip())
-        if found is None:
-            self.fail(f"{value!r} is no length of time: write it like 90d, 12h or 30m.", param, ctx)
-        return int(found[1]) * _SECONDS[found[2]] * MICROSECONDS
-
-
-class Expiry(Span):
-    """When something ends: in so long, or at a time; microseconds since 1970."""
-
-    name = "expiry"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int) or _SPAN.fullmatch(str(value).strip()):
-            return _now_us() + super().convert(value, param, ctx)
-        try:
-            return parse_moment(str(value))[0]
-        except BadInput as problem:
-            self.fail(f"{problem} Or write it like 90d.", param, ctx)
 
 
 def _now_us() -> int:
@@ -89,6 +60,14 @@ def changing(command: Callable[P, R]) -> Callable[P, R]:
 @click.option("--store-text", is_flag=True, help="Store what its calls say; see flatfare texts.")
 @click.option("--keep", "keep_us", type=Span(), metavar="30d", help="Erase what is stored when it is older.")
 @click.option("--subject", metavar="LABEL", help="The label that says whom a text is about, such as user.")
+@click.option("--budget", type=Amount(), metavar="5.00", help="What it may spend, in dollars; never more.")
+@click.option(
+    "--per",
+    default="lifetime",
+    show_default=True,
+    metavar="WINDOW",
+    help="Of its budget: day, month and the like.",
+)
 @click.option("--reason", metavar="TEXT", help="Why, for the record.")
 @format_options
 @pass_settings
@@ -106,10 +85,17 @@ def create(
     store_text: bool,
     keep_us: int | None,
     subject: str | None,
+    budget: int | None,
+    per: str,
     reason: str | None,
     shape: str,
 ) -> None:
     """Create a key and print it, once."""
+    limit = (
+        None
+        if budget is None
+        else Budget("", name, Scope("organisation"), budget, Window.of(per, settings.time_zone))
+    )
     terms = Terms(
         name=name,
         project=project,
@@ -124,7 +110,19 @@ def create(
     )
     with book_of(settings, create=True) as book:
         issued = issuing.create(book, terms, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        if limit is not None:
+            _limit(book, issued.key.id, limit)
     _show_issued(issued, shape)
+
+
+def _limit(book: Book, key_id: str, limit: Budget) -> None:
+    """Give a new key its budget; a key that cannot have it is not to be used."""
+    wanted = replace(limit, scope=Scope("key", key_id))
+    try:
+        budgeting.create(book, wanted, at_us=_now_us(), by_whom=user_name())
+    except FlatfareError:
+        issuing.revoke(book, key_id, at_us=_now_us(), by_whom=user_name(), reason="its budget failed")
+        raise
 
 
 @keys.command()

@@ -2,6 +2,8 @@
 
 import functools
 import getpass
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -10,7 +12,8 @@ import click
 
 from flatfare.config import Settings, load_settings
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import parse_moment
+from flatfare.core.moments import MICROSECONDS, parse_moment
+from flatfare.core.money import nano_of, parse_amount
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 
@@ -18,6 +21,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PLACE = "flatfare.place"
+_SPAN = re.compile(r"(\d{1,6})\s*(s|m|h|d|w|y)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -77,6 +82,51 @@ class Moment(click.ParamType[int]):
             return parse_moment(str(value))[0]
         except BadInput as problem:
             self.fail(str(problem), param, ctx)
+
+
+class Span(click.ParamType[int]):
+    """A length of time such as 90d or 1h; microseconds."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SPAN.fullmatch(str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no length of time: write it like 90d, 12h or 30m.", param, ctx)
+        return int(found[1]) * _SECONDS[found[2]] * MICROSECONDS
+
+
+class Expiry(Span):
+    """When something ends: in so long, or at a time; microseconds since 1970."""
+
+    name = "expiry"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int) or _SPAN.fullmatch(str(value).strip()):
+            return time.time_ns() // 1000 + super().convert(value, param, ctx)
+        try:
+            return parse_moment(str(value))[0]
+        except BadInput as problem:
+            self.fail(f"{problem} Or write it like 90d.", param, ctx)
+
+
+class Amount(click.ParamType[int]):
+    """An amount of dollars such as 5.00; nano-dollars."""
+
+    name = "amount"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            amount, currency = parse_amount(str(value))
+        except BadInput as problem:
+            self.fail(str(problem), param, ctx)
+        if currency not in (None, "USD"):
+            self.fail(f"{value!r} is in {currency}: write dollars, such as 5.00.", param, ctx)
+        return nano_of(amount)
 
 
 def format_options(command: Callable[P, R]) -> Callable[P, R]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from flatfare.core.budget import Allowance, Budget, Scope, Threshold, TopUp, Window
+from flatfare.core.budget import EACH, Allowance, Budget, Scope, Threshold, TopUp, Window
 from flatfare.store.book import Book, Row, Value
 
 _BUDGET = (
@@ -206,7 +206,10 @@ def standings(book: Book, budget: Budget, at_us: int) -> list[Standing]:
         "SELECT DISTINCT subject FROM allowances WHERE budget_id = ? AND begins_us >= ? AND begins_us <= ?",
         (budget.id, since, begins),
     )
-    found = [standing(book, budget, str(subject), at_us) for (subject,) in subjects]
+    names = {str(subject) for (subject,) in subjects}
+    if budget.scope.value != EACH:
+        names.add(budget.scope.value or budget.scope.key)  # it stands somewhere before anything is spent
+    found = [standing(book, budget, name, at_us) for name in names]
     return sorted(found, key=lambda one: (-one.spent_nano - one.leased_nano, one.allowance.subject))
 
 

@@ -1,0 +1,298 @@
+"""``flatfare budgets``: limits on spend that hold, what is left of them, and more for a while."""
+
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import Amount, Expiry, book_of, format_options, pass_settings, user_name
+from flatfare.config import Settings
+from flatfare.core.budget import ACTIONS, Budget, Scope, Threshold, TopUp, Window
+from flatfare.core.errors import BadInput, BadUsage
+from flatfare.service import budgeting
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+@click.group()
+def budgets() -> None:
+    """Budgets: what may be spent, by whom, over which time. A hard one is never exceeded.
+
+    Before a call is sent, the most it can cost is held against every budget it falls under.
+    """
+
+
+def terms_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds the terms of a budget that may be changed later."""
+    for option in reversed(
+        (
+            click.option("--hard/--soft", "is_hard", default=None, help="A soft one only counts and alerts."),
+            click.option(
+                "--threshold",
+                "thresholds",
+                multiple=True,
+                metavar="PERCENT[:ACTION]",
+                help=f"At so much of it: {', '.join(ACTIONS)}. 50, 75, 90 and 100 alert if none is given.",
+            ),
+            click.option(
+                "--queue-ms", type=click.IntRange(0, 600_000), help="How long a call may wait to fit."
+            ),
+            click.option(
+                "--unpriced",
+                type=click.Choice(["refuse", "allow"]),
+                help="Calls of which nobody can say what they cost at most.",
+            ),
+            click.option(
+                "--fail", type=click.Choice(["closed", "open"]), help="Where budgets cannot be asked."
+            ),
+            click.option(
+                "--output-limit",
+                type=click.Choice(["set", "refuse"]),
+                help="Calls that do not say how long their answer may be.",
+            ),
+            click.option("--contact", metavar="TEXT", help="Whom to ask for more; a refusal says so."),
+            click.option("--reason", metavar="TEXT", help="Why, for the record."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@budgets.command()
+@click.option("--name", required=True, help="What to call it.")
+@click.option("--amount", type=Amount(), required=True, metavar="5.00", help="What may be spent, in dollars.")
+@click.option(
+    "--per",
+    default="month",
+    show_default=True,
+    metavar="WINDOW",
+    help="day, week, month, quarter, year, lifetime, or like 'rolling 24h'.",
+)
+@click.option("--time-zone", metavar="ZONE", help="Where its days begin, such as Europe/Berlin.")
+@click.option(
+    "--scope",
+    default="organisation",
+    show_default=True,
+    metavar="KEY=VALUE",
+    help="Whose spend: team=search, key=NAME, session=* for each session, and the like.",
+)
+@terms_options
+@format_options
+@pass_settings
+def create(
+    settings: Settings,
+    /,
+    name: str,
+    amount: int,
+    per: str,
+    time_zone: str | None,
+    scope: str,
+    shape: str,
+    reason: str | None,
+    **terms: object,
+) -> None:
+    """Create a budget."""
+    wanted = Budget(
+        "",
+        name,
+        Scope.of(scope),
+        amount,
+        Window.of(per, time_zone or settings.time_zone),
+        **_terms(terms),  # type: ignore[arg-type]
+    )
+    with book_of(settings, create=True) as book:
+        made = budgeting.create(book, wanted, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        document = budgeting.document_of(book, made, at_us=_now_us())
+    if shape == "json":
+        output.print_json(document)
+    else:
+        kind = "hard" if made.is_hard else "soft"
+        output.say(f"{made.name} ({made.id}): ${document['amount']} per {made.window}, {made.scope}, {kind}.")
+
+
+@budgets.command()
+@click.argument("budget")
+@click.option("--amount", type=Amount(), metavar="5.00", help="What may be spent from now on.")
+@terms_options
+@pass_settings
+def change(
+    settings: Settings, /, budget: str, amount: int | None, reason: str | None, **terms: object
+) -> None:
+    """Change BUDGET (its id or name). Its scope and window stay."""
+    changes = _terms(terms)
+    if amount is not None:
+        changes["amount_nano"] = amount
+    if not changes:
+        raise BadUsage("Nothing to change: give --amount or another term.")
+    with book_of(settings) as book:
+        changed = budgeting.change(book, budget, changes, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    output.say(f"{changed.name} ({changed.id}) is changed. See: flatfare budgets show {changed.name}")
+
+
+@budgets.command("top-up")
+@click.argument("budget")
+@click.argument("amount", type=Amount())
+@click.option("--expires", "until_us", type=Expiry(), metavar="7d", help="In so long, or at a time.")
+@click.option("--subject", help="For this one alone, such as one session of session=*.")
+@click.option("--reason", metavar="TEXT", help="Why, for the record.")
+@pass_settings
+def top_up(
+    settings: Settings,
+    budget: str,
+    amount: int,
+    until_us: int | None,
+    subject: str | None,
+    reason: str | None,
+) -> None:
+    """Add AMOUNT to BUDGET until it expires."""
+    _top_up(settings, budget, amount, until_us, subject, reason, replaces=False)
+
+
+@budgets.command()
+@click.argument("budget")
+@click.argument("amount", type=Amount())
+@click.option("--expires", "until_us", type=Expiry(), required=True, metavar="7d", help="Until when.")
+@click.option("--subject", help="For this one alone.")
+@click.option("--reason", metavar="TEXT", help="Why, for the record.")
+@pass_settings
+def override(
+    settings: Settings,
+    budget: str,
+    amount: int,
+    until_us: int,
+    subject: str | None,
+    reason: str | None,
+) -> None:
+    """Let AMOUNT stand in place of BUDGET's own for a while."""
+    _top_up(settings, budget, amount, until_us, subject, reason, replaces=True)
+
+
+def _top_up(
+    settings: Settings,
+    budget: str,
+    amount: int,
+    until_us: int | None,
+    subject: str | None,
+    reason: str | None,
+    *,
+    replaces: bool,
+) -> None:
+    now_us = _now_us()
+    more = TopUp(amount, now_us, until_us, user_name(), reason, replaces, subject)
+    with book_of(settings) as book:
+        changed = budgeting.top_up(book, budget, more, at_us=now_us, reason=reason)
+        document = budgeting.document_of(book, changed, at_us=now_us)
+    output.say(f"{changed.name} ({changed.id}) has {len(changed.top_ups)} top-ups or overrides.")
+    output.note(
+        f"Terms: ${document['amount']} per {changed.window}. See: flatfare budgets show {changed.name}"
+    )
+
+
+@budgets.command()
+@click.argument("budget")
+@click.option("--reason", metavar="TEXT", help="Why, for the record.")
+@pass_settings
+def remove(settings: Settings, budget: str, reason: str | None) -> None:
+    """End BUDGET: it limits nothing any more; what was spent under it stays on record."""
+    with book_of(settings) as book:
+        removed = budgeting.remove(book, budget, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    output.say(f"{removed.name} ({removed.id}) is removed.")
+
+
+_FIELDS = (
+    output.Field("name", "name", "left", is_strong=True),
+    output.Field("scope", "scope", "left"),
+    output.Field("subject", "subject", "left"),
+    output.Field("per", "per", "left"),
+    output.Field("kind", "kind", "left"),
+    output.Field("limit", "limit"),
+    output.Field("spent", "spent"),
+    output.Field("reserved", "reserved"),
+    output.Field("left", "left"),
+    output.Field("share", "spent %"),
+    output.Field("resets", "resets", "left"),
+)
+
+
+@budgets.command("list")
+@format_options
+@pass_settings
+def list_(settings: Settings, shape: str) -> None:
+    """List the budgets, with what is spent, reserved and left of each now."""
+    with book_of(settings, create=True) as book:
+        documents = budgeting.listed(book, at_us=_now_us())
+    _show(documents, shape)
+
+
+@budgets.command()
+@click.argument("budget")
+@format_options
+@pass_settings
+def show(settings: Settings, budget: str, shape: str) -> None:
+    """Show BUDGET (its id or name): terms, top-ups, and where every subject stands."""
+    with book_of(settings) as book:
+        found = budgeting.one_of(book, budget)
+        document = budgeting.document_of(book, found, at_us=_now_us(), subjects_max=1000)
+    if shape != "table":
+        _show([document], shape)
+        return
+    _show([document], shape)
+    names = ("thresholds", "queue_ms", "unpriced", "fail", "output_limit", "contact", "top_ups")
+    for name in names:
+        if document[name]:
+            output.say(f"{name}: {document[name]}")
+
+
+def _show(documents: list[dict[str, object]], shape: str) -> None:
+    if shape == "json":
+        output.print_json_lines(documents)
+        return
+    rows = [row for document in documents for row in _rows(document)]
+    if shape == "csv":
+        output.print_csv(rows, ["id", *(field.key for field in _FIELDS)])
+    elif not rows:
+        output.say("No budgets yet. Create one: flatfare budgets create --name NAME --amount 5.00")
+    else:
+        output.print_table(rows, _FIELDS)
+
+
+def _rows(document: dict[str, object]) -> list[dict[str, object]]:
+    """A row a subject; a budget on which nothing was spent has one too."""
+    subjects = document["subjects"]
+    assert isinstance(subjects, list)
+    amount = document["amount"]
+    untouched = {"subject": None, "limit": amount, "spent": "0", "reserved": "0", "left": amount, "share": 0}
+    return [
+        {
+            **{name: document[name] for name in ("id", "name", "scope", "per", "resets")},
+            "kind": "hard" if document["hard"] else "soft",
+            **one,
+            "share": None if one["share"] is None else f"{one['share']:.0%}",
+        }
+        for one in subjects or [untouched]
+    ]
+
+
+def _terms(given: dict[str, object]) -> dict[str, object]:
+    """The terms that were given, as a budget takes them."""
+    terms = {name: value for name, value in given.items() if value not in (None, ())}
+    texts = terms.pop("thresholds", ())
+    assert isinstance(texts, tuple)
+    if texts:
+        terms["thresholds"] = tuple(_threshold(str(text)) for text in texts)
+    return terms
+
+
+def _threshold(text: str) -> Threshold:
+    percent, _, action = text.partition(":")
+    try:
+        return Threshold(int(percent.strip().rstrip("%")), action.strip() or "alert")
+    except ValueError:
+        raise BadInput(f"Found the threshold {text!r}: write 90, or 90:stop.") from None
