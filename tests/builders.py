@@ -81,9 +81,10 @@ def call(
 def write_tasks(book: Book, rows: Iterable[Mapping[str, Value]]) -> None:
     """Write hot tasks; a newer version replaces the row of an older one."""
     marks = ", ".join("?" * len(TASKS))
+    newest = ", ".join(f"{column.name} = excluded.{column.name}" for column in TASKS)
     with book.writing():
         book.execute_many(
-            f"INSERT OR REPLACE INTO tasks ({names(TASKS)}) VALUES ({marks})",
+            f"INSERT INTO tasks ({names(TASKS)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {newest}",
             ([row.get(column.name) for column in TASKS] for row in rows),
         )
 

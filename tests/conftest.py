@@ -1,10 +1,12 @@
 """What every test may use."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.store.servers import Server, programs
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("FLATFARE_SHARED", ROOT.parent / "shared"))
@@ -21,3 +23,26 @@ def shared() -> Callable[..., Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running PostgreSQL server; skipped, saying so, where there is none to be had."""
+    pytest.importorskip("psycopg", reason="needs the driver of PostgreSQL: pip install 'psycopg[binary]'")
+    if programs() is None:
+        pytest.skip("needs a PostgreSQL server, which is not installed: pip install pgserver")
+    server = Server(tmp_path_factory.mktemp("postgres"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a book that is not made yet: the test runs once on each database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/flatfare.db"
+    server: Server = request.getfixturevalue("postgres")
+    return server.new_database()

@@ -13,8 +13,7 @@ import pytest
 from flatfare.config import Settings
 from flatfare.gateway.bookkeeping import HOT_US, SEAL_ROWS_MIN, Pace, run_booking, seal_old
 from flatfare.gateway.folders import journal_folder, new_worker, workers
-from flatfare.store import book as books
-from flatfare.store import calls
+from flatfare.store import calls, sqlite
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
 from tests.gateway.calls import intent, result, write_journal
@@ -86,7 +85,7 @@ def test_what_is_there_at_the_stop_is_booked(tmp_path: Path) -> None:
 def test_a_locked_book_holds_the_calls_back_and_loses_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(books, "BUSY_MS", 50)
+    monkeypatch.setattr(sqlite, "BUSY_MS", 50)
     settings = settings_of(tmp_path)
     folder = journal_folder(settings.database)
     with open_book(settings.database) as other, keeping(settings) as said:

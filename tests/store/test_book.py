@@ -1,13 +1,14 @@
 """The book keeps what is written whole, or not at all, and says clearly what is wrong."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from flatfare.core.errors import BadUsage, StoreFailure
-from flatfare.store.book import Book, open_book, sqlite_path
+from flatfare.store.book import Book, open_book
+from flatfare.store.home import KeyTaken
 from flatfare.store.migrations import MIGRATIONS
+from flatfare.store.sqlite import sqlite_path
 
 
 def test_a_new_book_has_the_newest_schema(tmp_path: Path) -> None:
@@ -88,5 +89,5 @@ def test_a_key_that_stands_is_an_integrity_error(tmp_path: Path) -> None:
     insert = "INSERT INTO signals (id, task_id, at_us, name, source) VALUES ('a', 't', 1, 'csat', 's')"
     with open_book(str(tmp_path / "b.db")) as book:
         book.execute(insert)
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(KeyTaken):
             book.execute(insert)

@@ -14,7 +14,7 @@ from flatfare.service.reporting import Row
 from flatfare.service.reporting.document import figures_of
 from flatfare.service.reporting.summary import Spend, Summary
 from flatfare.service.reporting.summary import summary as summed
-from flatfare.store.book import sqlite_path
+from flatfare.store.sqlite import is_file, sqlite_path
 
 _FIRST_STEPS = (
     "Nothing is in the books yet. To begin:",
@@ -40,7 +40,7 @@ def summary(settings: Settings, shape: str) -> None:
     if shape == "csv":
         raise click.UsageError("The summary has no CSV: try flatfare report --csv.")
     now_us = time.time_ns() // 1000
-    if not sqlite_path(settings.database).exists():
+    if is_file(settings.database) and not sqlite_path(settings.database).exists():
         _say_first_steps(shape)
         return
     with book_of(settings) as book:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from flatfare.core.errors import StoreFailure
-from flatfare.store.book import sqlite_path
+from flatfare.store.place import beside
 
 _LOCK = "lock"
 _UNBORN = ".new-"
@@ -20,8 +20,7 @@ _BIRTH_S_MAX = 60
 
 def journal_folder(database: str) -> Path:
     """The folder of the journals that are booked into this book: beside it, one for each book."""
-    path = sqlite_path(database)
-    return path.parent / "journal" / path.stem
+    return beside(database, "journal")
 
 
 def new_worker(folder: Path, worker_id: str) -> tuple[Path, int]:

@@ -84,7 +84,7 @@ _COUNTS = (
 
 def remove_strays(book: Book, lake: Lake) -> list[str]:
     """Remove files that the book does not list, and what killed writers left; returns their paths."""
-    with lake.exclusive():
+    with lake.exclusive(), book.alone("lake"):
         lake.sweep_staging()
         strays = lake.unlisted({segment.path for segment in segments.listed(book)}, tuple(KINDS))
         for path in strays:
@@ -93,7 +93,7 @@ def remove_strays(book: Book, lake: Lake) -> list[str]:
 
 
 def _book_findings(book: Book) -> Iterator[Finding]:
-    answer = str(book.value("PRAGMA integrity_check"))
+    answer = book.integrity()
     if answer != "ok":
         yield Finding(
             "error",

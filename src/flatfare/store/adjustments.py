@@ -6,7 +6,6 @@ corrections of the same revision cannot both stand.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from flatfare.core.errors import Conflict
 from flatfare.core.identity import derived
 from flatfare.store import budgets, calls
 from flatfare.store.book import Book, Value
+from flatfare.store.home import KeyTaken
 from flatfare.store.layout import CALLS, names
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def write(
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             records,
         )
-    except sqlite3.IntegrityError as problem:
+    except KeyTaken as problem:
         raise Conflict(
             "Another correction of the same calls came first. Nothing was changed; run yours again."
         ) from problem

@@ -37,7 +37,8 @@ class Arrivals:
 
 def newest(book: Book) -> int:
     """Where to look on from so that only what is booked from now on comes."""
-    # SQLite numbers rows as they are written; sealing takes the oldest away and never the newest.
+    # Rows are numbered as they are written, on PostgreSQL by a column; sealing takes the oldest away and
+    # never the newest.
     return int(book.value("SELECT COALESCE(MAX(rowid), 0) FROM calls") or 0)
 
 

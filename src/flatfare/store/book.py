@@ -1,35 +1,37 @@
 """The book: one transactional database that keeps what must never be half-written.
 
-SQLite in WAL mode by default, synced at each commit. The statements are written
-once, in the words that SQLite and PostgreSQL share, with ``?`` for parameters; what
-differs stands in this module and nowhere else.
+SQLite by default, PostgreSQL where several nodes share it. The statements are written
+once, in the words that both share, with ``?`` for parameters; what differs stands in the
+modules of the two homes and nowhere else.
 """
 
-import re
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
-from flatfare.core.errors import BadUsage, StoreFailure
+from flatfare.core.errors import StoreFailure
+from flatfare.store.home import Home, Row, Value
 from flatfare.store.migrations import MIGRATIONS
+from flatfare.store.postgres import SCHEMES, PostgresHome
+from flatfare.store.sqlite import SqliteHome, sqlite_path
 
-Value: TypeAlias = str | int | float | bytes | None
-Row: TypeAlias = tuple[Value, ...]
-
-BUSY_MS = 30_000
-"""How long a writer waits for another before it gives up."""
-
-_TYPES = {"bigint": "INTEGER", "strict": " STRICT"}  # PostgreSQL: BIGINT, and nothing
+__all__ = ["Book", "Row", "Value", "migrate", "open_book"]
 
 
 class Book:
     """An open book. Close it, or use it as a context."""
 
-    def __init__(self, connection: sqlite3.Connection, place: str) -> None:
-        self._connection = connection
-        self.place = place
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    @property
+    def place(self) -> str:
+        """Where it is kept, as it may be printed."""
+        return self._home.place
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether nodes on other machines may write it too."""
+        return self._home.is_shared
 
     def __enter__(self) -> "Book":
         return self
@@ -39,115 +41,79 @@ class Book:
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back."""
-        self._connection.close()
+        self._home.close()
 
     def execute(self, statement: str, parameters: Sequence[Value] = ()) -> int:
-        """Run one statement; returns how many rows it changed."""
-        with self._translated_errors():
-            return self._connection.execute(statement, parameters).rowcount
+        """Run one statement; returns how many rows it changed.
+
+        Raises ``KeyTaken`` where a row of the same key stands.
+        """
+        return self._home.execute(statement, parameters)
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> int:
         """Run one statement for each row; returns how many rows it changed in all."""
-        with self._translated_errors():
-            return self._connection.executemany(statement, rows).rowcount
+        return self._home.execute_many(statement, rows)
 
     def rows(self, statement: str, parameters: Sequence[Value] = ()) -> list[Row]:
         """All rows of a query."""
-        with self._translated_errors():
-            return self._connection.execute(statement, parameters).fetchall()
+        return self._home.rows(statement, parameters)
 
     def stream(
         self, statement: str, parameters: Sequence[Value] = (), size: int = 10_000
     ) -> Iterator[list[Row]]:
         """The rows of a query in batches, so that memory stays bounded."""
-        with self._translated_errors():
-            cursor = self._connection.execute(statement, parameters)
-            while batch := cursor.fetchmany(size):
-                yield batch
+        return self._home.stream(statement, parameters, size)
 
     def value(self, statement: str, parameters: Sequence[Value] = ()) -> Value:
         """The first column of the first row, or None."""
         rows = self.rows(statement, parameters)
         return rows[0][0] if rows else None
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """All that is written inside is kept together, or not at all."""
-        self.execute("BEGIN IMMEDIATE")
-        yield from self._ended()
+    def writing(self) -> AbstractContextManager[None]:
+        """All that is written inside is kept together, or not at all; nobody else writes meanwhile."""
+        return self._home.writing()
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[None]:
         """All that is read inside is of one moment."""
-        self.execute("BEGIN")
-        yield from self._ended()
+        return self._home.reading()
 
-    def _ended(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-        self.execute("COMMIT")
+    def alone(
+        self, purpose: str, on_wait: Callable[[str], None] | None = None
+    ) -> AbstractContextManager[None]:
+        """Be the only one at a purpose, beside a lock on a file that holds on one machine only."""
+        return self._home.alone(purpose, on_wait)
 
-    @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as problem:
-            raise StoreFailure(_said(problem, self.place)) from problem
-        except sqlite3.DatabaseError as problem:
-            if isinstance(problem, sqlite3.IntegrityError):
-                raise
-            raise StoreFailure(f"The book {self.place} could not be read: {problem}.") from problem
+    def integrity(self) -> str:
+        """What the database says of its own soundness: ``ok``, or what is wrong."""
+        return self._home.integrity()
 
 
 def open_book(database: str, *, create: bool = True) -> Book:
-    """Open the book at ``sqlite:///path`` (or a bare path), bringing its schema up to date.
+    """Open the book at ``sqlite:///path``, a bare path or ``postgresql://…``, its schema up to date.
 
     With ``create=False`` a book that is not there is an error. Raises
     ``StoreFailure`` where it cannot be opened, ``BadUsage`` for an address of
     another kind.
     """
-    path = sqlite_path(database)
-    if not create and not path.exists():
-        raise StoreFailure(f"There is no book at {path}. Import something first: flatfare import calls FILE.")
+    book = Book(_home_at(database, create=create))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-    except OSError as problem:
-        raise StoreFailure(
-            f"The book's folder {path.parent} cannot be made: {problem.strerror}."
-        ) from problem
-    except sqlite3.Error as problem:
-        raise StoreFailure(_said(problem, str(path))) from problem
-    book = Book(connection, str(path))
-    try:
-        migrate(book)
+        migrate(book, create=create)
     except BaseException:
         book.close()
         raise
     return book
 
 
-def sqlite_path(database: str) -> Path:
-    """The file of a book's address: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or a path."""
-    scheme = re.match(r"([a-z+]+)://", database)
-    if scheme is None:
-        return Path(database).expanduser()
-    if scheme[1] == "sqlite" and database.startswith("sqlite:///"):
-        return Path(database.removeprefix("sqlite:///")).expanduser()
-    raise BadUsage(
-        f"Found the database {database!r}: this version keeps its book in SQLite, "
-        "written like sqlite:///flatfare.db."
-    )
+def _home_at(database: str, *, create: bool) -> Home:
+    if database.startswith(SCHEMES):
+        return PostgresHome(database)
+    path = sqlite_path(database)
+    if not create and not path.exists():
+        raise _absent(str(path))
+    return SqliteHome(path)
 
 
-def migrate(book: Book) -> None:
+def migrate(book: Book, *, create: bool = True) -> None:
     """Bring the schema to the newest number, each step whole or not at all."""
     known = _schema_number(book)
     if known > len(MIGRATIONS):
@@ -155,28 +121,24 @@ def migrate(book: Book) -> None:
             f"The book {book.place} was written by a newer flatfare (schema {known}, this one knows "
             f"{len(MIGRATIONS)}). Upgrade flatfare to open it."
         )
+    if not known and book.is_shared and not create:
+        raise _absent(book.place)
     for number, statements in enumerate(MIGRATIONS[known:], start=known + 1):
         with book.writing():
             if _schema_number(book) >= number:  # another process took this step meanwhile
                 continue
+            if number == 1:
+                book.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY)")
             for statement in statements():
-                book.execute(statement.format_map(_TYPES))
+                book.execute(statement.format_map(book._home.words))
             book.execute("INSERT INTO migrations (number) VALUES (?)", (number,))
 
 
 def _schema_number(book: Book) -> int:
-    book.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY)")
+    if not book._home.has_table("migrations"):
+        return 0
     return int(book.value("SELECT COALESCE(MAX(number), 0) FROM migrations") or 0)
 
 
-def _said(problem: sqlite3.Error, place: str) -> str:
-    text = str(problem)
-    if "locked" in text or "busy" in text:
-        return (
-            f"The book {place} is in use by another process and stayed so for {BUSY_MS // 1000} s. Try again."
-        )
-    if "full" in text:
-        return f"The disk of the book {place} is full. Nothing was changed; make room and try again."
-    if "readonly" in text or "unable to open" in text:
-        return f"The book {place} cannot be written: check that the folder exists and is yours to write."
-    return f"The book {place} answered: {text}."
+def _absent(place: str) -> StoreFailure:
+    return StoreFailure(f"There is no book at {place}. Import something first: flatfare import calls FILE.")

@@ -246,9 +246,9 @@ def lake_table(table: str, columns: tuple[Column, ...]) -> str:
     return f"CREATE TEMP TABLE {table} ({body})"
 
 
-def book_table(table: str, columns: tuple[Column, ...], key: str) -> str:
+def book_table(table: str, columns: tuple[Column, ...], key: str, more: str = "") -> str:
     """The book's statement for a table of these columns; types in braces are filled per database."""
     lines = [
         f"{column.name} {column.book_type}{' NOT NULL' if column.is_required else ''}" for column in columns
     ]
-    return f"CREATE TABLE {table} ({', '.join(lines)}, PRIMARY KEY ({key})){{strict}}"
+    return f"CREATE TABLE {table} ({', '.join(lines)}, PRIMARY KEY ({key}){more}){{strict}}"

@@ -1,7 +1,7 @@
 """The book's schema as a numbered list of steps; a step that has shipped is never edited.
 
 Each step is a function that gives statements in the words that SQLite and
-PostgreSQL share; ``{bigint}`` and ``{strict}`` are filled per database.
+PostgreSQL share; ``{bigint}``, ``{strict}`` and ``{numbered}`` are filled per database.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ def _first_schema() -> Iterator[str]:
 
 
 def _hot_records() -> Iterator[str]:
-    yield book_table("calls", CALLS, "id, revision, n")
+    yield book_table("calls", CALLS, "id, revision, n", more="{numbered}")
     yield "CREATE INDEX calls_by_time ON calls (at_us)"
     yield "CREATE INDEX calls_by_task ON calls (task_id)"
     yield book_table("tasks", TASKS, "id")

@@ -30,7 +30,7 @@ def seal_calls(
 ) -> int:
     """Seal every hot call made before a moment; returns how many rows were sealed."""
     total = 0
-    with lake.exclusive(on_wait):
+    with lake.exclusive(on_wait), book.alone("lake", on_wait):
         lake.sweep_staging()
         while sealed := _seal_batch(book, lake, before_us, now_us):
             total += sealed

@@ -114,7 +114,8 @@ def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
 def listed(book: Book, kind: str | None = None) -> list[Segment]:
     """The sealed files, oldest first, of one kind or of all."""
     rows = book.rows(
-        f"SELECT {_LISTED} FROM segments WHERE (? IS NULL OR kind = ?) ORDER BY sealed_at_us, id",
+        f"SELECT {_LISTED} FROM segments WHERE (CAST(? AS TEXT) IS NULL OR kind = ?) "
+        "ORDER BY sealed_at_us, id",
         (kind, kind),
     )
     return [

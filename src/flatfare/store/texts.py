@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from flatfare.core.errors import BadInput, StoreFailure
-from flatfare.store.book import sqlite_path
+from flatfare.store.place import beside
 
 HOUR_S = 3600
 NOBODY = "0" * 32
@@ -56,9 +56,8 @@ _OPEN = b"o"
 
 
 def text_folder(database: str) -> Path:
-    """The folder of the texts of this book's calls: beside it, one for each book."""
-    path = sqlite_path(database)
-    return path.parent / "texts" / path.stem
+    """The folder of the texts of this book's calls: beside it, or on this node's own disk."""
+    return beside(database, "texts")
 
 
 def hash_of(subject: str | None) -> str:

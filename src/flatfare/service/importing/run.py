@@ -76,7 +76,7 @@ def import_file(
     Raises ``BadInput`` where the file as a whole cannot be read, ``StoreFailure``
     where the book or the lake cannot be written; then nothing has changed.
     """
-    with stores.lake.exclusive(on_wait):
+    with stores.lake.exclusive(on_wait), stores.book.alone("lake", on_wait):
         stores.lake.sweep_staging()
         land.remove_strays(stores.book, stores.lake)
         with stores.lake.staging(str(uuid.uuid4())) as folder:

@@ -1,0 +1,127 @@
+"""SQLite as the book's home: one file in WAL mode, synced at each commit.
+
+The processes that share it are all on one machine.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flatfare.core.errors import BadUsage, StoreFailure
+from flatfare.store.home import BUSY_MS, KeyTaken, Row, Value
+
+
+class SqliteHome:
+    """An open file."""
+
+    is_shared = False
+    words: Mapping[str, str] = {"bigint": "INTEGER", "strict": " STRICT", "numbered": ""}
+
+    def __init__(self, path: Path) -> None:
+        self.place = str(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+        except OSError as problem:
+            raise StoreFailure(
+                f"The book's folder {path.parent} cannot be made: {problem.strerror}."
+            ) from problem
+        except sqlite3.Error as problem:
+            raise StoreFailure(_said(problem, self.place)) from problem
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def execute(self, statement: str, parameters: Sequence[Value]) -> int:
+        with self._translated_errors():
+            return self._connection.execute(statement, parameters).rowcount
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> int:
+        with self._translated_errors():
+            return self._connection.executemany(statement, rows).rowcount
+
+    def rows(self, statement: str, parameters: Sequence[Value]) -> list[Row]:
+        with self._translated_errors():
+            return self._connection.execute(statement, parameters).fetchall()
+
+    def stream(self, statement: str, parameters: Sequence[Value], size: int) -> Iterator[list[Row]]:
+        with self._translated_errors():
+            cursor = self._connection.execute(statement, parameters)
+            while batch := cursor.fetchmany(size):
+                yield batch
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        self.execute("BEGIN IMMEDIATE", ())
+        yield from self._ended()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        self.execute("BEGIN", ())
+        yield from self._ended()
+
+    def _ended(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT", ())
+
+    @contextmanager
+    def alone(self, purpose: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
+        yield  # whoever else there is stands on this machine, where a lock on a file keeps them apart
+
+    def has_table(self, name: str) -> bool:
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+
+    def integrity(self) -> str:
+        return str(self.rows("PRAGMA integrity_check", ())[0][0])
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as problem:
+            raise KeyTaken(f"The book {self.place} holds that already: {problem}.") from problem
+        except sqlite3.OperationalError as problem:
+            raise StoreFailure(_said(problem, self.place)) from problem
+        except sqlite3.DatabaseError as problem:
+            raise StoreFailure(f"The book {self.place} could not be read: {problem}.") from problem
+
+
+def is_file(database: str) -> bool:
+    """Whether an address is of a file on this machine."""
+    return "://" not in database or database.startswith("sqlite:")
+
+
+def sqlite_path(database: str) -> Path:
+    """The file of a book's address: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or a path."""
+    scheme = re.match(r"([a-z+]+)://", database)
+    if scheme is None:
+        return Path(database).expanduser()
+    if scheme[1] == "sqlite" and database.startswith("sqlite:///"):
+        return Path(database.removeprefix("sqlite:///")).expanduser()
+    raise BadUsage(
+        f"Found a database of the kind {scheme[1]}://: a book is kept in SQLite, written like "
+        "sqlite:///flatfare.db, or in PostgreSQL, written like postgresql://user@host/flatfare."
+    )
+
+
+def _said(problem: sqlite3.Error, place: str) -> str:
+    text = str(problem)
+    if "locked" in text or "busy" in text:
+        return (
+            f"The book {place} is in use by another process and stayed so for {BUSY_MS // 1000} s. Try again."
+        )
+    if "full" in text:
+        return f"The disk of the book {place} is full. Nothing was changed; make room and try again."
+    if "readonly" in text or "unable to open" in text:
+        return f"The book {place} cannot be written: check that the folder exists and is yours to write."
+    return f"The book {place} answered: {text}."
