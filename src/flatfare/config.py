@@ -129,6 +129,7 @@ class Settings:
     listen: str = "127.0.0.1:4180"
     database: str = "sqlite:///flatfare.db"
     lake: str = "./lake"
+    journal: str | None = None  # a folder of this node's own; else beside the book
     currency: str = "USD"
     cost_that_counts: str = "reported"  # reported, else computed; or computed
     time_zone: str = "UTC"
@@ -162,7 +163,7 @@ def load_settings(
     found = _find(file, environment)
     values = _read(found, environment) if found else {}
     chosen: dict[str, object] = {}
-    for name in ("listen", "database", "lake", "currency", "time_zone", "prices"):
+    for name in ("listen", "database", "lake", "journal", "currency", "time_zone", "prices"):
         value = flags.get(name) or environment.get(f"FLATFARE_{name.upper()}") or values.get(name)
         if value is not None:
             chosen[name] = str(value)

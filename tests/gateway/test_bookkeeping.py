@@ -67,19 +67,19 @@ def test_calls_are_booked_as_they_come(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     with keeping(settings):
         for number in range(3):
-            write_journal(journal_folder(settings.database), [intent(number), result(number)])
+            write_journal(journal_folder(settings), [intent(number), result(number)])
             wait_for(lambda number=number: booked(settings) == number + 1)
 
 
 def test_what_is_there_at_the_stop_is_booked(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     for number in range(5):
-        write_journal(journal_folder(settings.database), [intent(number), result(number)])
+        write_journal(journal_folder(settings), [intent(number), result(number)])
     stop = threading.Event()
     stop.set()
     run_booking(settings, stop, lambda _: None, pace=FAST)
     assert booked(settings) == 5
-    assert workers(journal_folder(settings.database)) == []
+    assert workers(journal_folder(settings)) == []
 
 
 def test_a_locked_book_holds_the_calls_back_and_loses_none(
@@ -87,7 +87,7 @@ def test_a_locked_book_holds_the_calls_back_and_loses_none(
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_MS", 50)
     settings = settings_of(tmp_path)
-    folder = journal_folder(settings.database)
+    folder = journal_folder(settings)
     with open_book(settings.database) as other, keeping(settings) as said:
         with other.writing():
             for number in range(20):
@@ -101,7 +101,7 @@ def test_a_locked_book_holds_the_calls_back_and_loses_none(
 
 def test_a_book_that_goes_away_is_waited_for_and_not_made_anew(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
-    folder, path = journal_folder(settings.database), Path(settings.database)
+    folder, path = journal_folder(settings), Path(settings.database)
     with keeping(settings) as said:
         write_journal(folder, [intent(1), result(1)])
         wait_for(lambda: booked(settings) == 1 and not workers(folder))
@@ -136,13 +136,13 @@ def test_a_second_one_stands_by_until_the_first_is_killed(tmp_path: Path) -> Non
             wait_for(lambda: said)
             assert "stands by" in said[0]
             first.kill()
-            write_journal(journal_folder(settings.database), [intent(1), result(1)])
+            write_journal(journal_folder(settings), [intent(1), result(1)])
             wait_for(lambda: booked(settings) == 1)
 
 
 def test_what_could_not_be_read_and_what_is_unproven_is_said(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
-    folder = journal_folder(settings.database)
+    folder = journal_folder(settings)
     worker = folder / write_journal(folder, [intent(1), intent(2)])
     (log,) = worker.glob("*.log")
     log.write_bytes(log.read_bytes()[:-3])
@@ -175,8 +175,14 @@ def test_the_process_seals_beside_its_booking(tmp_path: Path) -> None:
 
 
 def test_two_books_in_one_folder_have_journals_of_their_own(tmp_path: Path) -> None:
-    assert journal_folder(str(tmp_path / "a.db")) != journal_folder(f"sqlite:///{tmp_path}/b.db")
-    assert journal_folder(str(tmp_path / "a.db")).parent == tmp_path / "journal"
+    one, other = Settings(database=str(tmp_path / "a.db")), Settings(database=f"sqlite:///{tmp_path}/b.db")
+    assert journal_folder(one) != journal_folder(other)
+    assert journal_folder(one).parent == tmp_path / "journal"
+
+
+def test_a_node_keeps_its_journals_where_it_is_told_to(tmp_path: Path) -> None:
+    settings = Settings(database="postgresql://db/book", journal=str(tmp_path / "own"))
+    assert journal_folder(settings) == tmp_path / "own"
 
 
 def test_a_worker_that_died_while_it_was_made_is_not_seen(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.core.identity import derived
 from flatfare.gateway import rows
-from flatfare.gateway.folders import is_alive, log_file, log_numbers, remove_worker, workers
+from flatfare.gateway.folders import is_alive, log_file, log_numbers, node_id, remove_worker, workers
 from flatfare.gateway.reading_back import Note, Place, Portion, read_portion
 from flatfare.gateway.records import Ended, Intent, Result, decode
 from flatfare.gateway.reserving.charging import Charge, charge, charge_of
@@ -78,13 +78,14 @@ class Booker:
         self._lake = lake
         self._folder = folder
         self._book_file = _identity_of(book)
+        self._node = node_id(folder) if book.is_shared else ""  # whose journals these are
         self._places = {
             worker_id: Place(number, offset)
-            for worker_id, (number, offset) in journals.positions(book).items()
+            for worker_id, (number, offset) in journals.positions(book, self._node).items()
         }
         self._open: dict[str, tuple[str, Intent]] = {
             str(call_id): (str(worker_id), _TEXT_AS_INTENT.decode(str(intent)))
-            for call_id, worker_id, intent in journals.open_calls(book)
+            for call_id, worker_id, intent in journals.open_calls(book, self._node)
         }
         self._first = 0
 
@@ -234,10 +235,11 @@ class Booker:
                     (call_id, worker_id, _INTENT_AS_TEXT.encode(intent).decode())
                     for call_id, (worker_id, intent) in opened
                 ),
+                self._node,
             )
             journals.add_notes(self._book, (_note_row(note, now_us) for note in turn.notes))
             for worker_id, place in turn.places.items():
-                journals.set_position(self._book, worker_id, place.number, place.offset)
+                journals.set_position(self._book, worker_id, place.number, place.offset, self._node)
         self._check_book()
         self._places.update(turn.places)
         for call_id in turn.closed:

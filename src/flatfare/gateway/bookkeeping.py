@@ -63,7 +63,7 @@ def run_booking(
 
     Blocks. Stands by as long as another process keeps this book.
     """
-    folder = journal_folder(settings.database)
+    folder = journal_folder(settings)
     with claimed(folder, stop, say, pace.retry_s) as is_claimed:
         if not is_claimed:
             return

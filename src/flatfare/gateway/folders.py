@@ -7,20 +7,46 @@ process table says nothing. A folder is seen only once it is locked.
 import fcntl
 import os
 import time
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
+from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.store.place import beside
 
 _LOCK = "lock"
+_NODE = ".node"
 _UNBORN = ".new-"
 _SUFFIX = ".log"
 _BIRTH_S_MAX = 60
 
 
-def journal_folder(database: str) -> Path:
-    """The folder of the journals that are booked into this book: beside it, one for each book."""
-    return beside(database, "journal")
+def journal_folder(settings: Settings) -> Path:
+    """The folder of the journals that this node books into its book.
+
+    Where none is set: beside a book that is a file; for a book on a server below the working folder.
+    """
+    return Path(settings.journal).expanduser() if settings.journal else beside(settings.database, "journal")
+
+
+def node_id(folder: Path) -> str:
+    """The id of the node whose journals lie in this folder, kept beside them.
+
+    Raises ``StoreFailure`` where it cannot be kept.
+    """
+    file = folder / _NODE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            new = folder / f"{_NODE}-{uuid.uuid4().hex}"
+            new.write_text(uuid.uuid4().hex)
+            with suppress(FileExistsError):
+                os.link(new, file)
+            new.unlink()
+        return file.read_text()
+    except OSError as problem:
+        raise StoreFailure(f"The node's id {file} cannot be kept: {problem}.") from problem
 
 
 def new_worker(folder: Path, worker_id: str) -> tuple[Path, int]:

@@ -45,7 +45,7 @@ async def serving(settings: Settings, *, elsewhere: Elsewhere | None = None) -> 
     sock = bound(settings.listen)
     host, port = sock.getsockname()[:2]
     worker = Worker(settings, is_loopback=is_loopback(host), counts=SharedCounts(1), elsewhere=elsewhere)
-    claim = claimed(journal_folder(settings.database))
+    claim = claimed(journal_folder(settings))
     treasurer = None if claim is None else Treasurer(settings)
     await worker.open()
     if treasurer is not None:

@@ -300,7 +300,7 @@ async def _hold_budgets(settings: Settings, life: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
     loop.add_reader(life, stop.set)
-    folder = journal_folder(settings.database)
+    folder = journal_folder(settings)
     claim = claimed(folder)
     while claim is None and not stop.is_set():
         with suppress(TimeoutError):

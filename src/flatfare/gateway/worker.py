@@ -115,9 +115,9 @@ class Worker:
             self._owner_thread, open_book, self.settings.database
         )
         self.owners = Owners(self._owner_book, self._owner_thread)
-        self.journal = Journal(journal_folder(self.settings.database), sync=self.settings.journal_sync)
+        self.journal = Journal(journal_folder(self.settings), sync=self.settings.journal_sync)
         self.budgets = await self.loop.run_in_executor(self._book_thread, BudgetList, self._book)
-        treasurer = socket_path(journal_folder(self.settings.database))
+        treasurer = socket_path(journal_folder(self.settings))
         self.reserver = Reserver(treasurer, self.journal.worker_id)
         self._tasks = [self.loop.create_task(self._watch_keys()), self.loop.create_task(self._sweep())]
 

@@ -20,19 +20,23 @@ if TYPE_CHECKING:
 _SPREAD_US = 7 * 86_400_000_000  # a call's id and its row are of nearly one moment
 
 
-def positions(book: Book) -> dict[str, tuple[int, int]]:
-    """For each worker the file and the offset up to which it is booked."""
-    rows = book.rows("SELECT worker_id, file_number, file_offset FROM journal_positions")
+def positions(book: Book, node: str | None = None) -> dict[str, tuple[int, int]]:
+    """For each worker, of a node or of all, the file and the offset up to which it is booked."""
+    rows = book.rows(
+        "SELECT worker_id, file_number, file_offset FROM journal_positions "
+        "WHERE (CAST(? AS TEXT) IS NULL OR node = ?)",
+        (node, node),
+    )
     return {str(worker_id): (int(str(number)), int(str(offset))) for worker_id, number, offset in rows}
 
 
-def set_position(book: Book, worker_id: str, number: int, offset: int) -> None:
-    """Say how far a worker is booked, in the transaction of its rows."""
+def set_position(book: Book, worker_id: str, number: int, offset: int, node: str = "") -> None:
+    """Say how far a worker of a node is booked, in the transaction of its rows."""
     book.execute(
-        "INSERT INTO journal_positions (worker_id, file_number, file_offset) VALUES (?, ?, ?) "
+        "INSERT INTO journal_positions (worker_id, file_number, file_offset, node) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (worker_id) DO UPDATE SET file_number = excluded.file_number, "
         "file_offset = excluded.file_offset",
-        (worker_id, number, offset),
+        (worker_id, number, offset, node),
     )
 
 
@@ -41,15 +45,20 @@ def forget_position(book: Book, worker_id: str) -> None:
     book.execute("DELETE FROM journal_positions WHERE worker_id = ?", (worker_id,))
 
 
-def open_calls(book: Book) -> list[Row]:
-    """The calls that were sent and have no result yet: call id, worker, intent."""
-    return book.rows("SELECT call_id, worker_id, intent FROM open_calls")
+def open_calls(book: Book, node: str | None = None) -> list[Row]:
+    """The calls, of a node or of all, that were sent and have no result yet: call id, worker, intent."""
+    return book.rows(
+        "SELECT call_id, worker_id, intent FROM open_calls WHERE (CAST(? AS TEXT) IS NULL OR node = ?)",
+        (node, node),
+    )
 
 
-def add_open_calls(book: Book, rows: Iterable[tuple[str, str, str]]) -> None:
-    """Calls that were sent: call id, worker, intent."""
+def add_open_calls(book: Book, rows: Iterable[tuple[str, str, str]], node: str = "") -> None:
+    """Calls that a node sent: call id, worker, intent."""
     book.execute_many(
-        "INSERT INTO open_calls (call_id, worker_id, intent) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows
+        "INSERT INTO open_calls (call_id, worker_id, intent, node) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        ((*row, node) for row in rows),
     )
 
 

@@ -173,6 +173,12 @@ def _budgets() -> Iterator[str]:
     yield "INSERT INTO budget_changes (one, number) VALUES (1, 0)"
 
 
+def _nodes_of_journals() -> Iterator[str]:
+    """Of a book that several nodes share, each looks after its own journals; '' where there is only one."""
+    yield "ALTER TABLE journal_positions ADD COLUMN node TEXT NOT NULL DEFAULT ''"
+    yield "ALTER TABLE open_calls ADD COLUMN node TEXT NOT NULL DEFAULT ''"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -181,5 +187,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _text_terms,
     _alerts,
     _budgets,
+    _nodes_of_journals,
 )
 """Step 1 is the first; the book counts how many it has taken."""

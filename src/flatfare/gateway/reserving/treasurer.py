@@ -16,7 +16,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -25,7 +24,7 @@ import msgspec
 from flatfare.config import Settings
 from flatfare.core.budget import Allowance, Budget
 from flatfare.core.errors import StoreFailure
-from flatfare.gateway.folders import is_alive, journal_folder, log_file, log_numbers, workers
+from flatfare.gateway.folders import is_alive, journal_folder, log_file, log_numbers, node_id, workers
 from flatfare.gateway.reserving.messages import (
     Frames,
     Reserve,
@@ -45,7 +44,7 @@ IDLE_ROUNDS = 50
 AHEAD = 20
 """A budget with more left than so many times what is wanted is leased ahead; one with less, call by call."""
 
-_CLAIM, _NODE = ".treasurer", ".node"
+_CLAIM = ".treasurer"
 _COST = "SELECT cost_nano FROM calls WHERE id = ? AND n = 1 ORDER BY revision DESC LIMIT 1"
 _Question = tuple[str, int, list[tuple[int, int]]]
 """An allowance, what is free of it here, and the least and wanted amounts of those that wait."""
@@ -63,7 +62,7 @@ class Treasurer:
         self.clients: dict[int, _Client] = {}
         self._next = 0
         self._loop = asyncio.get_running_loop()
-        self._folder = journal_folder(settings.database)
+        self._folder = journal_folder(settings)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="leases")
         self._book: Book | None = None
         self._budgets: dict[str, Budget] = {}
@@ -78,7 +77,7 @@ class Treasurer:
 
     async def serve(self) -> None:
         """Begin to serve the node's workers; the claim must be held."""
-        self._node = await self._loop.run_in_executor(None, _node_id, self._folder)
+        self._node = await self._loop.run_in_executor(None, node_id, self._folder)
         path = socket_path(self._folder)
         path.unlink(missing_ok=True)
         self._server = await self._loop.create_unix_server(lambda: _Client(self), str(path))
@@ -412,22 +411,6 @@ def claimed(folder: Path) -> int | None:
         os.close(handle)
         return None
     return handle
-
-
-def _node_id(folder: Path) -> str:
-    """The id of this node, kept beside its journals."""
-    file = folder / _NODE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
-            new = folder / f"{_NODE}-{uuid.uuid4().hex}"
-            new.write_text(uuid.uuid4().hex)
-            with suppress(FileExistsError):
-                os.link(new, file)
-            new.unlink()
-        return file.read_text()
-    except OSError as problem:
-        raise StoreFailure(f"The node's id {file} cannot be kept: {problem}.") from problem
 
 
 def _is_open(book: Book, call_id: str) -> bool:
