@@ -16,6 +16,7 @@ FILE_NAME = "flatfare.yaml"
 _KNOWN = {
     "listen",
     "database",
+    "journal",
     "lake",
     "providers",
     "currency",

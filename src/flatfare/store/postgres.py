@@ -108,7 +108,7 @@ class PostgresHome:
     @contextmanager
     def writing(self) -> Iterator[None]:
         # each statement sees what was committed before it began: under the lock, all there is
-        self._begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        self._begin("BEGIN ISOLATION LEVEL READ COMMITTED")
         yield from self._ended(f"SELECT pg_advisory_xact_lock{_LOCK}", (" book",))
 
     @contextmanager
