@@ -204,9 +204,7 @@ class Call:
             self._keep_intent()
             return
         if (budget := worth.unbounded_budget()) is not None:
-            said = (
-                f"Under the hard budget {budget.name!r} a call is sent only if what it costs at most is known"
-            )
+            said = f"The hard budget {budget.name!r} allows only calls of which the most they cost is known"
             self._refuse(429, f"{said}: {worth.bound.reason}.", again=False)
             return
         if (budget := worth.unlimited_budget()) is not None:
@@ -246,15 +244,25 @@ class Call:
             self._limited_body = with_output_limit(self._admitted.body, bound.limit_field, limit)
             self._changed = (*self._changed, OUTPUT_LIMIT)
 
-    def _settle(self, result: Result) -> None:
-        """What it cost takes the place of what was held for it."""
+    def _settling(self, result: Result, on_kept: OnKept | None) -> OnKept | None:
+        """What it cost takes the place of what was held for it, as soon as that is kept and no sooner.
+
+        Where it could not be kept, it is charged what was held: what the book will say is not known.
+        """
         granted, self._granted = self._granted, None
-        if granted is not None:
-            figures = result.figures
-            tokens = [figures.usage.get(unit) for unit in ("output", "reasoning")]
-            written = sum(count for count in tokens if isinstance(count, int))
-            needed = self._worth.needed_nano(written) if written and self._worth.bound.is_flexible else None
-            self._worker.reserver.settle(self.call_id, figures.cost_nano, needed)
+        if granted is None:
+            return on_kept
+        call_id, cost_nano = self.call_id, result.figures.cost_nano
+        tokens = [result.figures.usage.get(unit) for unit in ("output", "reasoning")]
+        written = sum(count for count in tokens if isinstance(count, int))
+        needed = self._worth.needed_nano(written) if written and self._worth.bound.is_flexible else None
+
+        def settle(problem: StoreFailure | None) -> None:
+            self._worker.reserver.settle(call_id, cost_nano if problem is None else None, needed)
+            if on_kept is not None:
+                on_kept(problem)
+
+        return settle
 
     def _keep_intent(self) -> None:
         self._phase = "journal"
@@ -458,17 +466,18 @@ class Call:
     def _keep(self, result: Result, on_kept: OnKept | None) -> None:
         journal = self._worker.journal
         self._worker.count(self._admitted, self._metered, result, self._sent)
-        self._settle(result)
+        # Where the intent was not kept, and the call forwarded all the same, both are told together.
+        record = result if self._is_kept else Ended(self._intent(), result)
+        on_kept = self._settling(result, on_kept)
         if self._taken is not None:
             encoding = self._fields.get(b"content-encoding", b"").decode("latin-1")
             self._worker.keep_text(self._admitted, self._request, result, self._at_us, self._taken, encoding)
         try:
-            # Where the intent was not kept, and the call forwarded all the same, both are told together.
-            journal.write(result if self._is_kept else Ended(self._intent(), result), on_kept)
+            journal.write(record, on_kept)
         except (StoreFailure, BadInput) as problem:
             self._worker.note_problem(self, str(problem))
             if on_kept is not None:
-                self._result_kept(None)
+                on_kept(StoreFailure(str(problem)))
 
     def _result(self, state: str, metered: Metered, http_status: int | None) -> Result:
         now = time.monotonic()

@@ -29,6 +29,7 @@ class Purse:
     left_nano: int = 0  # neither spent nor leased to anybody, as last seen
     is_looked_at: bool = False  # the book was asked since the last change that could free something
     away: bool = False  # the book could not be asked
+    is_in_use: bool = True  # since somebody last looked for what is idle
 
     @property
     def free_nano(self) -> int:
@@ -95,18 +96,25 @@ class Purses:
         return held.purses
 
     def leased(
-        self, allowance_id: str, nano: int, limit_nano: int, left_nano: int, *, is_away: bool = False
+        self,
+        allowance_id: str,
+        nano: int,
+        limit_nano: int,
+        left_nano: int,
+        asked_for: Iterable[str],
+        *,
+        is_away: bool = False,
     ) -> None:
-        """The book was asked, and gave so much."""
+        """The book was asked, on behalf of these calls, and gave so much."""
         purse = self._purse(allowance_id)
         purse.leased_nano += nano
         purse.away = is_away
         purse.is_looked_at = True
         if not is_away:
             purse.limit_nano, purse.left_nano = limit_nano, left_nano
-        for waiting in self.waiting.values():
-            if purse in waiting.purses:
-                waiting.asked.add(allowance_id)
+        for call_id in asked_for:
+            if call_id in self.waiting:
+                self.waiting[call_id].asked.add(allowance_id)
 
     def serve_waiting(self) -> Iterator[tuple[int, Granted]]:
         """Those that wait and fit now, in the order they came; whose they are, and what they are given."""
@@ -142,20 +150,21 @@ class Purses:
                     left_nano,
                     self._least(waiting.ask),
                     purse.limit_nano,
-                    purse.away,
+                    purse.away or is_open,
                 ),
             )
 
-    def needs(self) -> dict[str, list[tuple[int, int]]]:
-        """For each allowance of which the book is to be asked: least and wanted amounts, in order."""
-        found: dict[str, list[tuple[int, int]]] = {}
-        for waiting in self.waiting.values():
+    def needs(self) -> dict[str, list[tuple[str, int, int]]]:
+        """For each allowance of which the book is to be asked: calls, least and wanted amounts, in order."""
+        found: dict[str, list[tuple[str, int, int]]] = {}
+        for call_id, waiting in self.waiting.items():
             for purse in waiting.purses:
                 if self._lacks(waiting, purse) and not (
                     purse.is_looked_at and purse.allowance_id in waiting.asked
                 ):
                     least = self._least(waiting.ask)
-                    found.setdefault(purse.allowance_id, []).append((least, self._wanted(waiting.ask, least)))
+                    amounts = (call_id, least, self._wanted(waiting.ask, least))
+                    found.setdefault(purse.allowance_id, []).append(amounts)
         return found
 
     def leave(self, owner: int) -> list[str]:
@@ -163,6 +172,11 @@ class Purses:
         for call_id in [one for one, waiting in self.waiting.items() if waiting.owner == owner]:
             del self.waiting[call_id]
         return [call_id for call_id, held in self.held.items() if held.owner == owner]
+
+    def rest(self) -> None:
+        """Begin to watch anew which purses are in use."""
+        for purse in self.purses.values():
+            purse.is_in_use = False
 
     def idle(self) -> Iterable[tuple[str, int]]:
         """What is leased and not used, where nobody waits for it."""
@@ -222,6 +236,7 @@ class Purses:
             return None
         for purse in purses:
             purse.used_nano += nano
+            purse.is_in_use = True
         held = self.held[ask.call_id] = Held(owner, nano, purses, ask.kind)
         return self._granted(ask.call_id, held)
 

@@ -148,22 +148,22 @@ class Treasurer:
                 self._is_asking = True
                 self._keep(self._lease(needs))
 
-    async def _lease(self, needs: Mapping[str, list[tuple[int, int]]]) -> None:
+    async def _lease(self, needs: Mapping[str, list[tuple[str, int, int]]]) -> None:
+        calls = {name: [call_id for call_id, _, _ in wanted] for name, wanted in needs.items()}
         asked = [
-            (name, self.purses.purses[name].free_nano, amounts)
-            for name, amounts in needs.items()
-            if name in self.purses.purses
+            (name, self.purses.purses[name].free_nano, [(least, most) for _, least, most in wanted])
+            for name, wanted in needs.items()
         ]
         try:
             found = await self._loop.run_in_executor(self._thread, self._lease_in_book, asked)
         except StoreFailure as problem:
             self._say_once(f"Budgets cannot be asked: {problem} What was leased before is still served.")
             for name, _, _ in asked:
-                self.purses.leased(name, 0, 0, 0, is_away=True)
+                self.purses.leased(name, 0, 0, 0, calls[name], is_away=True)
         else:
             self._is_said = False
             for name, nano, limit_nano, left_nano in found:
-                self.purses.leased(name, nano, limit_nano, left_nano)
+                self.purses.leased(name, nano, limit_nano, left_nano, calls[name])
         self._is_asking = False
         self._serve_waiting()
         self._refuse_late()
@@ -241,12 +241,14 @@ class Treasurer:
             self._orphans.pop(call_id, None)
         back = {}
         for name, nano in self.purses.idle():
-            if (is_long or name in wanted) and idle.get(name):
+            is_unused = is_long and not self.purses.purses[name].is_in_use
+            if (is_unused or name in wanted) and idle.get(name):
                 back[name] = min(nano, idle[name])
                 self.purses.given_back(name, back[name])  # first here: it cannot be used any more
         if back:
             await self._loop.run_in_executor(self._thread, self._give_back, back)
         if is_long:
+            self.purses.rest()
             self.purses.forget_unused()
         self._serve_waiting()
 
