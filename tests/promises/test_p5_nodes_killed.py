@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ import pytest
 
 from flatfare.store.book import open_book
 from flatfare.store.layout import CALLS, names
-from tests.gateway.rig import Provider
+from tests.gateway.rig import Pause, Provider, whole
 from tests.gateway.rig_gateway import ROOT, Gateway, Row, configuration
-from tests.gateway.rig_load import Load, answering_soon, check_each_has_one_row
-from tests.gateway.rig_pair import OPENAI, until
+from tests.gateway.rig_load import BODY, Load, answering_soon, check_each_has_one_row
+from tests.gateway.rig_pair import CHAT, OPENAI, until
 from tests.store.servers import Server
+
+FAULTS = Path(__file__).parent / "faults"
 
 
 @dataclass
@@ -60,11 +63,12 @@ def settled(database: str, within_s: float = 30.0) -> list[Row]:
     raise AssertionError("calls stay open")
 
 
-def nodes_on(database: str, folder: Path, provider: Provider) -> list[Node]:
+def nodes_on(database: str, folder: Path, provider: Provider, prelude: str = "") -> list[Node]:
     """Two nodes that are not started, each with a folder of its own, and one lake."""
     settings = configuration(provider, (OPENAI,), database=database, lake=str(folder / "lake"))
     return [
-        Node(folder / name, settings | {"journal": str(folder / name / "journal")}) for name in ("one", "two")
+        Node(folder / name, settings | {"journal": str(folder / name / "journal")}, prelude=prelude)
+        for name in ("one", "two")
     ]
 
 
@@ -146,3 +150,22 @@ def test_a_node_leaves_the_open_calls_and_places_of_another_alone(tmp_path: Path
         assert journals.positions(book) == {"far-away": (3, 400)}
         assert [call_id for call_id, _, _ in journals.open_calls(book)] == ["call"]
         assert book.value("SELECT COUNT(*) FROM calls") == 1
+
+
+def test_a_booker_of_every_node_is_found_out(tmp_path: Path, postgres: Server) -> None:
+    """The negative control: with the fault, a node that starts gives up a call that another waits for."""
+    database = postgres.new_database()
+    fault = (FAULTS / "book_for_every_node.py").read_text()
+    with Provider(lambda _: (Pause(4.0), *whole(BODY))) as provider:
+        one, two = nodes_on(database, tmp_path, provider, fault)
+        secret = one.issue_shared()
+        with one:
+            thread = threading.Thread(
+                target=one.ask, args=(secret, "POST", CHAT, b'{"model": "gpt-4o", "messages": []}')
+            )
+            thread.start()
+            with open_book(database) as book:
+                until(lambda: book.value("SELECT COUNT(*) FROM open_calls") == 1, 10)
+                with two:
+                    until(lambda: book.value("SELECT MAX(delivery) FROM calls") == "unproven", 3.5)
+            thread.join(10)

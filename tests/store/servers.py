@@ -31,9 +31,10 @@ def programs() -> Path | None:
 
 
 class Server:
-    """A server of its own on this machine, with no file synced: no test pulls the plug."""
+    """A server of its own on this machine; unless it is durable no file is synced: no test pulls the plug."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_durable: bool = False) -> None:
+        self._sync = "on" if is_durable else "off"
         self._programs = programs() or Path()
         self.folder = Path(tempfile.mkdtemp(prefix="ffpg-"))  # short: a socket's path has 107 signs
         self.port = _free_port()
@@ -51,7 +52,8 @@ class Server:
                     *_AS_WHOM,
                     *(str(self._programs / "postgres"), "-D", str(self.folder / "data")),
                     *("-k", str(self.folder), "-h", "127.0.0.1", "-p", str(self.port)),
-                    *("-c", "fsync=off", "-c", "max_connections=200", "-c", "full_page_writes=off"),
+                    *("-c", f"fsync={self._sync}", "-c", f"full_page_writes={self._sync}"),
+                    *("-c", "max_connections=200"),
                 ],
                 cwd="/",
                 stdout=log,
