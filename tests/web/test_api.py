@@ -162,3 +162,25 @@ def test_the_document_names_every_endpoint(client: TestClient) -> None:
     assert "NewKey" in document["components"]["schemas"]
     names = [one["operationId"] for path in document["paths"].values() for one in path.values()]
     assert len(names) == len(set(names))
+
+
+def test_a_budget_is_made_topped_up_once_and_removed(client: TestClient) -> None:
+    wanted = {"name": "search", "amount": "5.00", "scope": "team=search", "thresholds": ["90:stop"]}
+    made = client.post("/api/budgets", json=wanted, headers=operator())
+    assert made.status_code == 201
+    assert made.json()["thresholds"] == ["90:stop"]
+    for _ in range(2):
+        more = {"amount": "1.00", "id": "top_1"}
+        topped = client.post("/api/budgets/search/top-ups", json=more, headers=operator()).json()
+    assert topped["subjects"][0]["limit"] == "6.000000000"
+    assert client.get("/api/budgets", headers=operator()).json()["budgets"][0]["name"] == "search"
+    assert client.post("/api/budgets/search/remove", json={}, headers=operator()).json()["removed"]
+    assert client.get("/api/budgets/search", headers=operator()).status_code == 404
+
+
+def test_what_a_request_would_cost_is_told_to_who_may_record(client: TestClient, settings: Settings) -> None:
+    request = {"model": "gpt-4o", "max_tokens": 10, "messages": []}
+    answer = client.post("/api/estimate", json={"request": request}, headers=operator(issue(settings)))
+    assert answer.status_code == 200
+    assert answer.json()["at_most"]["output_limit"] == 10
+    assert float(answer.json()["at_most"]["amount"]) > 0.0001

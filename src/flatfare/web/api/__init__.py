@@ -1,5 +1,5 @@
 """The API: one module a noun, each a list of endpoints."""
 
-from flatfare.web.api import calls, keys, reports
+from flatfare.web.api import budgets, calls, keys, reports
 
-ENDPOINTS = (*reports.ENDPOINTS, *calls.ENDPOINTS, *keys.ENDPOINTS)
+ENDPOINTS = (*reports.ENDPOINTS, *calls.ENDPOINTS, *keys.ENDPOINTS, *budgets.ENDPOINTS)

@@ -1,0 +1,64 @@
+"""``flatfare estimate``: what a request would cost, at most and likely, before it is sent."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import book_of, pass_settings
+from flatfare.config import Settings
+from flatfare.core.errors import StoreFailure
+from flatfare.service.estimating import Estimate
+from flatfare.service.estimating import estimate as estimated
+from flatfare.service.pricing import open_price_book
+
+
+@click.command()
+@click.argument("request", metavar="FILE")
+@click.option("--provider", default="openai", show_default=True, help="Whose request it is.")
+@click.option("--endpoint", help="Such as chat.completions, messages, generateContent.")
+@click.option("--model", help="Where the request does not name it.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def estimate(
+    settings: Settings,
+    request: str,
+    provider: str,
+    endpoint: str | None,
+    model: str | None,
+    is_json: bool,
+) -> None:
+    """Say what a request would cost if it were sent now.
+
+    FILE holds its body, as an SDK would send it; - reads stdin. The most it can cost is what
+    a budget holds for it. Ends with exit code 1 where that cannot be told.
+    """
+    body = sys.stdin.buffer.read() if request == "-" else Path(request).read_bytes()
+    prices = open_price_book(settings)
+    wanted = {"provider": provider, "endpoint": endpoint, "model": model}
+    now_us = time.time_ns() // 1000
+    try:
+        with book_of(settings) as book:
+            found = estimated(prices, book, body, at_us=now_us, **wanted)  # type: ignore[arg-type]
+    except StoreFailure:  # without a book there is no history, and a price all the same
+        found = estimated(prices, None, body, at_us=now_us, **wanted)  # type: ignore[arg-type]
+    if is_json:
+        output.print_json(found.as_json())
+    else:
+        _say(found)
+    sys.exit(0 if found.bound.most_nano is not None else 1)
+
+
+def _say(found: Estimate) -> None:
+    document = found.as_json()
+    most, likely = document["at_most"], document["likely"]
+    assert isinstance(most, dict)
+    assert isinstance(likely, dict)
+    output.say(f"{found.provider}/{found.model or 'no model named'}, {found.endpoint}")
+    amount = output.MISSING if most["amount"] is None else f"${most['amount']}"
+    output.say(f"at most  {amount}  ({most['reason']})")
+    amount = output.MISSING if likely["amount"] is None else f"${likely['amount']}"
+    tokens = f"{likely['input_tokens']} in, {likely['output_tokens']} out, {likely['output_from']}"
+    output.say(f"likely   {amount}  ({tokens})")

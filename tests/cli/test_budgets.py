@@ -1,0 +1,106 @@
+"""``flatfare budgets`` and ``flatfare estimate``: as a person uses them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flatfare.cli.root import root
+from flatfare.store import chains
+from flatfare.store.book import open_book
+
+ASKED = '{"model": "gpt-4o", "max_tokens": 1000, "messages": [{"role": "user", "content": "How many legs?"}]}'
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Run":
+    monkeypatch.chdir(tmp_path)
+    return Run()
+
+
+class Run:
+    """The command line in a folder of its own."""
+
+    def __call__(self, *words: str, given: str | None = None) -> Result:
+        return CliRunner().invoke(root, words, input=given)
+
+
+def test_a_budget_is_created_listed_topped_up_and_removed(run: Run, tmp_path: Path) -> None:
+    made = run(
+        "budgets", "create", "--name", "search", "--amount", "5.00", "--scope", "team=search", "--json"
+    )
+    assert json.loads(made.stdout)["amount"] == "5.000000000"
+    assert run("budgets", "top-up", "search", "2.50", "--expires", "7d", "--reason", "launch").exit_code == 0
+    (listed,) = (json.loads(line) for line in run("budgets", "list", "--json").stdout.splitlines())
+    assert listed["subjects"] == [
+        {
+            "subject": "search",
+            "limit": "7.500000000",
+            "spent": "0.000000000",
+            "reserved": "0.000000000",
+            "left": "7.500000000",
+            "share": 0.0,
+        }
+    ]
+    assert "7.500000000" in run("budgets", "show", "search").stdout
+    assert run("budgets", "change", "search", "--threshold", "90:stop", "--contact", "ann").exit_code == 0
+    assert run("budgets", "override", "search", "1.00", "--expires", "1d").exit_code == 0
+    assert run("budgets", "remove", "search", "--reason", "over").exit_code == 0
+    assert "No budgets yet" in run("budgets", "list").stdout
+    with open_book(str(tmp_path / "flatfare.db")) as book:
+        kinds = [row[0] for row in book.rows("SELECT kind FROM chained_records ORDER BY position")]
+        assert chains.broken_at(book, chains.ORGANISATION) is None
+    assert kinds == [
+        f"budget.{what}" for what in ("created", "topped_up", "changed", "overridden", "removed")
+    ]
+
+
+def test_a_key_is_made_with_its_budget(run: Run) -> None:
+    key = json.loads(
+        run("keys", "create", "--name", "svc", "--budget", "5.00", "--per", "month", "--json").stdout
+    )
+    (budget,) = (json.loads(line) for line in run("budgets", "list", "--json").stdout.splitlines())
+    assert budget["scope"] == f"key={key['id']}"
+    assert (budget["name"], budget["amount"], budget["per"]) == ("svc", "5.000000000", "month")
+
+
+def test_a_key_whose_budget_cannot_be_made_is_not_to_be_used(run: Run) -> None:
+    assert run("budgets", "create", "--name", "svc", "--amount", "1").exit_code == 0
+    assert run("keys", "create", "--name", "svc", "--budget", "5.00").exit_code == 1
+    assert run("keys", "list", "--json").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--amount", "-1"], "expected 0 to"),
+        (["--amount", "1", "--scope", "team"], "Found the scope"),
+        (["--amount", "1", "--per", "fortnight"], "Found the window"),
+        (["--amount", "1", "--time-zone", "Mars"], "Found the time zone"),
+        (["--amount", "1", "--threshold", "x"], "write 90"),
+        (["--amount", "1", "--threshold", "90:explode"], "one of alert"),
+        (["--amount", "1", "--scope", "key=nobody"], "no key 'nobody'"),
+    ],
+)
+def test_what_cannot_be_a_budget_is_said(run: Run, words: list[str], said: str) -> None:
+    done = run("budgets", "create", "--name", "x", *words)
+    assert done.exit_code != 0
+    assert said in str(done.exception) + done.output
+
+
+def test_an_estimate_says_at_most_and_likely(run: Run) -> None:
+    found = json.loads(run("estimate", "-", "--json", given=ASKED).stdout)
+    assert found["at_most"]["amount"] == "0.010410000"  # (100 + 64 bytes) x $2.50 and 1,000 x $10 per million
+    assert found["likely"]["output_tokens"] == 500
+    assert found["likely"]["output_from"] == "a guess: no answers of it here yet"
+    text = run("estimate", "-", given=ASKED).stdout
+    assert "at most  $0.0104" in text
+
+
+def test_an_estimate_that_cannot_be_made_says_why(run: Run) -> None:
+    done = run("estimate", "-", given='{"messages": []}')
+    assert done.exit_code == 1
+    assert "the request names no model" in done.stdout
+    done = run("estimate", "-", "--endpoint", "nonsense", given="{}")
+    assert "openai has" in str(done.exception) + done.output
