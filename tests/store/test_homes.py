@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.errors import StoreFailure
+from flatfare.service.reporting.holdings import label_keys
 from flatfare.store import arrivals, calls, chains, reading, sealing
 from flatfare.store.book import Book, Value, open_book
 from flatfare.store.home import KeyTaken
@@ -183,3 +184,17 @@ def test_only_one_is_alone_at_a_purpose(postgres: Server) -> None:
         thread.join(30)
         assert not thread.is_alive()
     assert waited == ["a process of another node"]
+
+
+def test_a_report_knows_the_labels_of_what_was_published_on_either_database(
+    database: str, tmp_path: Path
+) -> None:
+    row = ("a", "b", "d", "p", '{"team":"x","tier":"1"}', 10, 5, "s")
+    with open_book(database) as book:
+        book.execute(
+            "INSERT INTO aggregates (id, benchmark, domain, path, labels, n, successes, source) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        with reading.opened(book, Lake(tmp_path / "lake")) as engine:
+            assert label_keys(engine, book) == {"team", "tier", "benchmark", "domain"}

@@ -4,6 +4,7 @@ Looking costs next to nothing, since Parquet files say of each column what it sp
 is left out would have added nothing but zeros.
 """
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,9 +87,11 @@ def label_keys(engine: "DuckDBPyConnection", book: Book) -> set[str]:
         """SELECT DISTINCT UNNEST(json_keys(labels)) FROM
            (SELECT DISTINCT labels FROM tasks UNION SELECT DISTINCT labels FROM folded)"""
     ).fetchall()
-    published = book.rows("SELECT DISTINCT json_each.key FROM aggregates, json_each(aggregates.labels)")
-    known = {str(key) for (key,) in (*found, *published)}
-    if book.value("SELECT 1 FROM aggregates LIMIT 1") is not None:
+    published = book.rows("SELECT DISTINCT labels FROM aggregates")
+    known = {str(key) for (key,) in found}
+    for (labels,) in published:
+        known |= set(json.loads(str(labels)))
+    if published:
         known |= {"benchmark", "domain"}
     return known
 
