@@ -8,6 +8,7 @@ import functools
 import hashlib
 import importlib
 import importlib.metadata
+import inspect
 import json
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -134,6 +135,17 @@ def _told(problem: msgspec.ValidationError) -> str:
     place = where.rstrip("`").removeprefix("$.").removeprefix("$")
     what = what.replace("`", "'").replace("Object missing required field", "it needs")
     return f"{place!r}: {what[0].lower()}{what[1:]}" if place else what
+
+
+def page_of(kind: Kind) -> str:
+    """What the kind checks, as its module says it: Markdown."""
+    module = importlib.import_module(kind.judge.__module__)
+    return inspect.cleandoc(module.__doc__ or f"{kind.name} has no description.")
+
+
+def summary_of(kind: Kind) -> str:
+    """The first sentence of its page."""
+    return page_of(kind).partition("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
 # --- finding kinds

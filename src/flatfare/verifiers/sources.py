@@ -59,7 +59,11 @@ def _is_rule(name: str) -> bool:
 
 
 def _is_module(name: str) -> bool:
-    return _is_rule(name) and importlib.util.find_spec(name) is not None
+    """Whether the name is a module's, and not that of something inside one."""
+    try:
+        return _is_rule(name) and importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # what stands above it is no package
+        return False
 
 
 def bare(source: str) -> str:

@@ -1,0 +1,242 @@
+"""``flatfare verifiers``: the kinds of checks there are, one tried on files, and a judge that is judged."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import yaml
+
+from flatfare.cli import output
+from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
+from flatfare.config import Settings
+from flatfare.core.checks.submission import Json, NotJson, Submission, read_json
+from flatfare.core.errors import BadInput
+from flatfare.core.outcome import Judgement
+from flatfare.service import calibrating
+from flatfare.verifiers import kinds
+
+
+@click.group()
+def verifiers() -> None:
+    """Verifiers: who says whether work was done, how sure it is, and how often it errs."""
+
+
+@verifiers.command("list")
+@format_options
+def list_(shape: str) -> None:
+    """List the kinds of verifiers there are, those of other distributions included."""
+    rows = [
+        {"kind": name, "by": str(kinds.named(name).kind), "what": kinds.summary_of(kinds.named(name))}
+        for name in kinds.names()
+    ]
+    if shape == "json":
+        output.print_json_lines(rows)
+    elif shape == "csv":
+        output.print_csv(rows, ["kind", "by", "what"])
+    else:
+        fields = (
+            output.Field("kind", "kind", "left", is_strong=True),
+            output.Field("by", "by", "left"),
+            output.Field("what", "what it checks", "left"),
+        )
+        output.print_table(rows, fields)
+
+
+@verifiers.command()
+@click.argument("kind")
+def show(kind: str) -> None:
+    """Say what KIND checks, what it takes, and when it abstains."""
+    output.say(kinds.page_of(kinds.named(kind)))
+
+
+@verifiers.command()
+@click.argument("kind")
+@click.option("--output", "output_file", required=True, metavar="FILE", help="What is judged; - is stdin.")
+@click.option("--input", "input_file", metavar="FILE", help="What the task gave: a source to quote from.")
+@click.option("--expected", "expected_file", metavar="FILE", help="What was expected: JSON, else text.")
+@click.option("--file", "files", multiple=True, metavar="FILE", help="A file that goes with the output.")
+@click.option("--params", metavar="FILE|YAML", help="Parameters: a file, or YAML such as '{at: /total}'.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+def check(
+    kind: str,
+    output_file: str,
+    input_file: str | None,
+    expected_file: str | None,
+    files: tuple[str, ...],
+    params: str | None,
+    is_json: bool,
+) -> None:
+    """Have KIND judge an output. Ends with 0 for pass and 1 for fail or abstain."""
+    text = sys.stdin.read() if output_file == "-" else _text(output_file)
+    submission = Submission(
+        text,
+        "" if input_file is None else _text(input_file),
+        None if expected_file is None else _json_or_text(_text(expected_file)),
+        {Path(name).name: Path(name).read_bytes() for name in files},
+    )
+    found = kinds.verifier(kind, _parameters(params)).judge(submission)
+    if is_json:
+        output.print_json(
+            {
+                "verifier": found.verifier,
+                "version": found.version,
+                "judgement": str(found.judgement),
+                "score": None if found.score is None else str(found.score),
+                "reasons": list(found.reasons),
+                "evidence": json.loads(found.evidence),
+                "evidence_hash": found.evidence_hash,
+            }
+        )
+    else:
+        output.say(f"{found.judgement}  {found.verifier} {found.version}")
+        for reason in found.reasons:
+            output.say(f"  {reason}")
+    sys.exit(0 if found.judgement is Judgement.PASS else 1)
+
+
+def _text(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadInput(f"{name} cannot be read as text: {problem}.") from None
+
+
+def _json_or_text(text: str) -> Json:
+    try:
+        return read_json(text)
+    except NotJson:
+        return text.rstrip("\n")
+
+
+def _parameters(given: str | None) -> Mapping[str, object]:
+    if given is None:
+        return {}
+    text = _text(given) if not given.lstrip().startswith("{") else given
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        raise BadInput(f"The parameters are no YAML: {problem}") from None
+    if not isinstance(found, dict):
+        raise BadInput("The parameters are names and values, such as {at: /total}.")
+    return found
+
+
+@verifiers.command()
+@click.option("--judge", required=True, metavar="VERIFIER", help="Whose error is measured.")
+@click.option("--truth", required=True, metavar="VERIFIER", help="The better verifier it is held against.")
+@click.option("--by", default="domain", show_default=True, metavar="KEY", help="What parts the domains.")
+@click.option("--judge-model", metavar="MODEL", help="The model that judges, if its name does not say so.")
+@click.option("--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True)
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def calibrate(
+    settings: Settings,
+    judge: str,
+    truth: str,
+    by: str,
+    judge_model: str | None,
+    confidence: float,
+    is_json: bool,
+) -> None:
+    """Measure how a judge errs, domain by domain, and correct its figures by it, or refuse to.
+
+    Both are names of verifiers whose verdicts are in the book. Tasks that only the judge saw
+    are corrected by those of the same domain that both saw.
+    """
+    with book_of(settings) as book:
+        found = calibrating.of_book(
+            book,
+            lake_of(settings),
+            judge=judge,
+            truth=truth,
+            by=by,
+            confidence=confidence,
+            judge_model=judge_model,
+        )
+    document = calibrating.document_of(found)
+    if is_json:
+        output.print_json(document)
+        return
+    rows = [_row(part) for part in document["domains"]]  # type: ignore[attr-defined]
+    if len(rows) > 1:
+        rows.append(_row({"domain": "all", **document["total"]}))  # type: ignore[dict-item]
+    output.print_table(rows, _FIELDS)
+    for text in _remarks(found, document):
+        output.say(text)
+
+
+_FIELDS = (
+    output.Field("domain", "domain", "left", is_strong=True),
+    output.Field("tasks", "tasks"),
+    output.Field("labels", "labels"),
+    output.Field("sensitivity", "sensitivity"),
+    output.Field("specificity", "specificity"),
+    output.Field("said", "judge says"),
+    output.Field("rate", "corrected"),
+    output.Field("said_cost", "cost/success, judge"),
+    output.Field("cost", "corrected"),
+)
+
+
+def _row(part: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "domain": part["domain"] or output.MISSING,
+        "tasks": part["tasks"],
+        "labels": part["labels"],
+        "sensitivity": _share(part.get("sensitivity")),
+        "specificity": _share(part.get("specificity")),
+        "said": _percent(part["judged_success_rate"]),
+        "rate": _with_interval(_percent(part["success_rate"]), part["success_rate_interval"], _percent),
+        "said_cost": part["judged_cost_per_success"],
+        "cost": _with_interval(
+            part["cost_per_verified_outcome"], part["cost_per_verified_outcome_interval"], _plain
+        ),
+    }
+
+
+def _share(share: object) -> str | None:
+    if not isinstance(share, dict):
+        return None
+    return _with_interval(_percent(share["share"]), share["interval"], _percent)
+
+
+def _with_interval(value: object, interval: object, written: "object") -> str | None:
+    if value is None or not isinstance(interval, list):
+        return None if value is None else str(value)
+    assert callable(written)
+    return f"{value} [{written(interval[0])}, {written(interval[1])}]"
+
+
+def _percent(value: object) -> str | None:
+    return f"{value:.0%}" if isinstance(value, int | float) else None
+
+
+def _plain(value: object) -> str:
+    return output.MISSING if value is None else str(value)
+
+
+def _remarks(found: calibrating.Calibration, document: Mapping[str, object]) -> list[str]:
+    said = [
+        f"{part.domain or 'no domain'}: refused. {part.corrected.refused}"
+        for part in found.parts
+        if part.corrected.refused
+    ]
+    said += [f"{part.domain}: {text}" for part in found.parts for text in part.corrected.warnings]
+    if document["error_rates_transfer"] is False:
+        said.append(
+            "The judge errs otherwise from domain to domain: what is measured in one says nothing of another."
+        )
+    if found.has_drifted:
+        said.append("The judge errs otherwise from month to month: it has changed, or the work has.")
+    gap = found.self_preference
+    if gap is not None and gap.low > 0:
+        high = 1.0 if gap.high is None else gap.high
+        more = f"{gap.low:.0%} to {high:.0%}"
+        said.append(f"It passes failures of its own family ({found.own_family}) {more} more often.")
+    if found.unknown_costs:
+        said.append(
+            f"The cost of {found.unknown_costs} tasks is not known: no cost per success is given there."
+        )
+    return said
