@@ -128,7 +128,9 @@ def _parameters(given: str | None) -> Mapping[str, object]:
 @click.option("--truth", required=True, metavar="VERIFIER", help="The better verifier it is held against.")
 @click.option("--by", default="domain", show_default=True, metavar="KEY", help="What parts the domains.")
 @click.option("--judge-model", metavar="MODEL", help="The model that judges, if its name does not say so.")
-@click.option("--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True)
+@click.option(
+    "--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of intervals."
+)
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def calibrate(
