@@ -84,7 +84,7 @@ def test_a_long_prompt_is_bounded_at_the_rates_of_long_prompts() -> None:
     short = bound(
         {"x": ""}, model="gemini-2.5-pro", provider="gemini", endpoint="generateContent", output_limit=10
     )
-    assert short.per_token == 15_000
+    assert short.output_rate == 15_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,9 @@ def test_a_limit_is_set_and_nothing_else_changed() -> None:
         == b' {"max_tokens":77,"model" : "gpt-4o","n":1.50, "messages":[]}'
     )
     assert with_output_limit(b"{ }", "max_tokens", 7) == b'{"max_tokens":7 }'
+    unset = with_output_limit(b'{"max_tokens": null, "n": 1}', "max_tokens", 7)
+    assert json.loads(unset) == {"max_tokens": 7, "n": 1}, "a limit that is said to be none is no limit"
+    assert unset.count(b"max_tokens") == 1
     nested = with_output_limit(
         b'{"generationConfig":{"topK":1.0},"a":[]}', "generationConfig.maxOutputTokens", 9
     )

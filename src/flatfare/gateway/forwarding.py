@@ -255,7 +255,7 @@ class Call:
         call_id, cost_nano = self.call_id, result.figures.cost_nano
         tokens = [result.figures.usage.get(unit) for unit in ("output", "reasoning")]
         written = sum(count for count in tokens if isinstance(count, int))
-        needed = self._worth.needed_nano(written) if written and self._worth.bound.is_flexible else None
+        needed = self._worth.bound.amount_for(written) if written and self._worth.bound.is_flexible else None
 
         def settle(problem: StoreFailure | None) -> None:
             self._worker.reserver.settle(call_id, cost_nano if problem is None else None, needed)

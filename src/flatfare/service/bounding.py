@@ -6,6 +6,7 @@ at most what the model can. Answers are bounded by the call's own limit, else by
 Where nothing sound can be said there is no bound, with a reason that a person can act on.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from flatfare.dialects.reading import Asked
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.limits import limits_of
 
+MILLION = 1_000_000
 LEAST_OUTPUT = 256
 """Tokens that an answer is given at least where the gateway sets the limit."""
 
@@ -34,8 +36,8 @@ PICTURE_TOKENS = 49_000
 SEARCHES = 50
 """Searches and the like that a call may make where it names no limit; providers stop far below."""
 
-DEAREST_FEE = Fraction(35_000_000)
-"""Nano-dollars of one search, where the book has no rate for it: Gemini's, the dearest known (2026-11)."""
+DEAREST_FEE = 35_000_000 * MILLION
+"""Millionths of a nano-dollar of one search without a rate in the book: Gemini's, the dearest (2026-11)."""
 
 _WITHOUT_OUTPUT = ("embed", "rerank", "moderations", "tokenize", "count")
 _NOT_BY_TOKENS = (
@@ -61,6 +63,37 @@ _HOSTED = re.compile(
     rb'advisor)[a-z0-9_]*)"|"(?:googleSearch|google_search|urlContext|url_context|codeExecution|code_execution|'
     rb'googleSearchRetrieval|googleMaps|web_search_options|search_parameters|plugins)"\s*:'
 )
+_MARKS = (
+    *(
+        b'"type"',
+        b'"name"',
+        b'"n"',
+        b"andidate",
+        b'"best_of"',
+        b'"num_',
+        b'_id"',
+        b'"file',
+        b'"models"',
+        b'"tool',
+    ),
+    *(
+        b'"functions"',
+        b'"conversation"',
+        b"ache",
+        b'"ttl"',
+        b'"document"',
+        b"mage",
+        b"nline",
+        b"video",
+        b"Video",
+    ),
+    *(b"udio", b'"container"', b"guardContent", b"earch", b"rlContext", b"url_context", b"xecution", b'aps"'),
+    *(b'"plugins"', b"fetch", b"interpreter", b"omputer", b"mcp"),
+)
+"""A request without any of these is text alone; looking for bytes is many times faster than the patterns."""
+_ROUGH = "from the request's size and the longest answer"
+_BY_BYTES = "what is read counted from its bytes, and the call's own limit on its answer"
+
 _OTHER_MODEL = re.compile(rb'"type"\s*:\s*"[a-z_:]*(?:advisor|subagent|fusion)')
 _LISTED = re.compile(rb'"models"\s*:\s*\[([^\]]*)\]')
 _CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*(\d{1,4})')
@@ -92,23 +125,30 @@ class Bound:
     most_nano: int | None
     reason: str | None = None  # why there is none; else how it came about
     fixed_nano: int = 0  # of what is read, and of fees
-    per_token: Fraction = Fraction(0)  # of every further token of the answer, all choices together
+    output_rate: int = 0  # nano-dollars per million tokens of the answer, all choices together
     limit: int | None = None  # tokens of the answer, as asked for
     limit_field: str | None = None  # where the gateway can set one
 
     @property
     def is_flexible(self) -> bool:
         """The gateway may set a limit on its answer."""
-        return self.limit_field is not None and self.limit is None and self.per_token > 0
+        return self.limit_field is not None and self.limit is None and self.output_rate > 0
 
     def output_for(self, amount_nano: int) -> int:
         """The longest answer, in tokens, that an amount pays for."""
-        return int((amount_nano - self.fixed_nano) / self.per_token) if self.per_token else 0
+        return (amount_nano - self.fixed_nano) * MILLION // self.output_rate if self.output_rate else 0
+
+    def amount_for(self, tokens: int) -> int:
+        """What has to be held for an answer of so many tokens."""
+        return self.fixed_nano + _up(self.output_rate * tokens)
 
 
 def unbounded(reason: str) -> Bound:
     """Nothing sound can be said."""
     return Bound(None, None, reason)
+
+
+_NO_MODEL = unbounded("the request names no model")
 
 
 class Bounds:
@@ -124,18 +164,21 @@ class Bounds:
             return unbounded("the request names no model")
         if any(word in endpoint for word in _NOT_BY_TOKENS):
             return unbounded(f"what {endpoint} costs cannot be told before it is answered")
-        if _OTHER_MODEL.search(body):
+        is_plain = not any(mark in body for mark in _MARKS)
+        if not is_plain and _OTHER_MODEL.search(body):
             return unbounded("a hosted tool of the request calls another model, however often it likes")
         terms = self._terms(provider, asked, at_us)
         if isinstance(terms, str):
             return unbounded(terms)
-        if b'"models"' in body and (instead := _LISTED.search(body)):
+        if not is_plain and b'"models"' in body and (instead := _LISTED.search(body)):
             # A router may serve any model of a list: the dearest counts.
             bounds = [
                 self.of(provider, endpoint, msgspec.structs.replace(asked, model=name), _without(body), at_us)
                 for name in [asked.model, *re.findall(r'"([^"]+)"', instead[1].decode("utf-8", "replace"))]
             ]
             return max(bounds, key=lambda one: (one.most_nano is None, one.most_nano or 0))
+        if is_plain and asked.output_limit is not None and terms.writes is not None:
+            return _plain_bound(endpoint, asked, body, terms)
         reads = _reads(body, terms)
         if reads is None:
             return unbounded(
@@ -143,13 +186,35 @@ class Bounds:
                 f"{asked.model} can read is not known"
             )
         if any(word in endpoint.lower() or word in asked.model for word in _WITHOUT_OUTPUT):
-            amount = _up(terms.input_rate(body) * reads + terms.request_nano + terms.ranking(body))
+            amount = _up(terms.input_rate(body) * reads + terms.request + terms.ranking(body))
             return Bound(amount, amount, "counted from its bytes")
         return _bound(provider, endpoint, asked, body, terms, reads)
 
+    def rough(self, provider: str, endpoint: str, asked: Asked, size: int, at_us: int) -> Bound:
+        """About the most that a request of so many bytes costs, at a fraction of the work.
+
+        For calls that no budget holds: should nobody see how one ends, it is booked as an estimate of this.
+        Not a bound where a request refers to what stands elsewhere.
+        """
+        if asked.model is None:
+            return _NO_MODEL
+        terms = self._terms(provider, asked, at_us)
+        if isinstance(terms, str):
+            return unbounded(terms)
+        if endpoint.startswith(_NOT_BY_TOKENS):
+            return unbounded(f"what {endpoint} costs cannot be told before it is answered")
+        longest = terms.writes or terms.reads
+        limit = asked.output_limit or (0 if endpoint.startswith(_WITHOUT_OUTPUT) else longest)
+        if limit is None:
+            return unbounded("neither the call nor the model says how long its answer may be")
+        reads = size + FRAME_TOKENS if terms.reads is None else min(size + FRAME_TOKENS, terms.reads)
+        writes = limit if terms.writes is None else min(limit, terms.writes)
+        amount = _up(terms.reading * reads + terms.request + terms.writing * writes)
+        return Bound(amount, amount, _ROUGH)
+
     def _terms(self, provider: str, asked: Asked, at_us: int) -> "_Terms | str":
         """Rates and limits, or why there are none; kept for a minute, since prices have dates."""
-        details = tuple(sorted(asked.details.items()))
+        details = tuple(sorted(asked.details.items())) if asked.details else ()
         key = (provider, asked.model, asked.service_tier, asked.region, details, at_us // 60_000_000)
         held = self._found.get(key)
         if held is None:
@@ -161,24 +226,24 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """The dearest rates that may apply to a call, in nano-dollars per token, and the model's limits."""
+    """The dearest rates that may apply to a call, in nano-dollars per million, and the model's limits."""
 
-    reading: Fraction
-    caching: Fraction
-    caching_1h: Fraction
-    writing: Fraction
-    request_nano: Fraction
-    search_unit_nano: Fraction
-    fees_nano: Fraction | None  # the dearest of one hosted tool's use; None where none has a rate
+    reading: int
+    caching: int
+    caching_1h: int
+    writing: int
+    request: int
+    search_unit: int
+    fee: int | None  # the dearest of one hosted tool's use; None where none has a rate
     reads: int | None
     writes: int | None
 
-    def ranking(self, body: bytes) -> Fraction:
+    def ranking(self, body: bytes) -> int:
         """What a reranker's search units cost: one for each hundred documents of 500 tokens."""
         documents = body.count(b'"') // 2 + len(body) // 500
-        return self.search_unit_nano * (documents // 100 + 1)
+        return self.search_unit * (documents // 100 + 1)
 
-    def input_rate(self, body: bytes) -> Fraction:
+    def input_rate(self, body: bytes) -> int:
         """The dearest rate of what is read."""
         if _KEPT_AN_HOUR.search(body):
             return max(self.caching_1h, self.caching, self.reading)
@@ -216,8 +281,9 @@ def _terms_of(prices: PriceBook, provider: str, asked: Asked, at_us: int) -> _Te
     else:
         factor = Fraction(1)
 
-    def dearest(*units: str) -> Fraction:
-        return max((_rate(one, unit) for one in found for unit in units), default=Fraction(0)) * factor
+    def dearest(*units: str) -> int:
+        rate = max((_rate(one, unit) for one in found for unit in units), default=Fraction(0))
+        return math.ceil(rate * factor * MILLION)
 
     if not dearest(*_INPUT_UNITS) and not dearest(*_OUTPUT_UNITS) and not all(one.rates for one in found):
         return f"no rate by tokens is known of {asked.model}"
@@ -229,7 +295,7 @@ def _terms_of(prices: PriceBook, provider: str, asked: Asked, at_us: int) -> _Te
         dearest(*_OUTPUT_UNITS),
         dearest("request"),
         dearest("search_unit"),
-        max(fees) * factor if fees else None,
+        math.ceil(max(fees) * factor * MILLION) if fees else None,
         limits.reads,
         limits.writes,
     )
@@ -254,40 +320,51 @@ def _reads(body: bytes, terms: _Terms) -> int | None:
 
 def _bound(provider: str, endpoint: str, asked: Asked, body: bytes, terms: _Terms, reads: int) -> Bound:
     hosted = len(_HOSTED.findall(body))
-    fixed = terms.input_rate(body) * reads + terms.request_nano
+    fixed = terms.input_rate(body) * reads + terms.request
     if hosted:
         # Each use of a hosted tool may have the model read all again, and has a fee of its own.
-        fixed += hosted * SEARCHES * (DEAREST_FEE if terms.fees_nano is None else terms.fees_nano)
+        fixed += hosted * SEARCHES * (DEAREST_FEE if terms.fee is None else terms.fee)
     found = [int(number) for number in _CHOICES.findall(body)]
     choices = max([1, *found])
-    per_token = terms.writing * choices
+    rate = terms.writing * choices
     limit = asked.output_limit
-    reason = "what is read counted from its bytes, and the call's own limit on its answer"
     if limit is not None and terms.writes is not None:
         limit = min(limit, terms.writes) if limit > 0 else terms.writes
     if limit is not None:
-        amount = _up(fixed + per_token * limit)
-        return Bound(amount, amount, reason, _up(fixed), per_token, limit)
+        amount = _up(fixed + rate * limit)
+        return Bound(amount, amount, _BY_BYTES, _up(fixed), rate, limit)
     field = limit_field(provider, endpoint)
-    least = _up(fixed + per_token * LEAST_OUTPUT) if field is not None else None
+    least = _up(fixed + rate * LEAST_OUTPUT) if field is not None else None
     if terms.writes is None and terms.reads is None and field is None:
         return unbounded(
             f"the call sets no limit on its answer, and how long {asked.model}'s are is not known"
         )
     longest = terms.writes or terms.reads or 1_000_000
-    most = _up(fixed + per_token * longest)
+    most = _up(fixed + rate * longest)
     reason = f"what is read counted from its bytes, and the longest answer of the model, {longest} tokens"
-    return Bound(
-        min(least, most) if least is not None else most, most, reason, _up(fixed), per_token, None, field
-    )
+    return Bound(min(least, most) if least is not None else most, most, reason, _up(fixed), rate, None, field)
 
 
 def _without(body: bytes) -> bytes:
     return body.replace(b'"models"', b'"listed"')
 
 
-def _up(amount: Fraction) -> int:
-    return -(-amount.numerator // amount.denominator)
+def _plain_bound(endpoint: str, asked: Asked, body: bytes, terms: _Terms) -> Bound:
+    """The bound of a request of text alone, with a limit on one answer: most are."""
+    assert asked.output_limit is not None
+    assert terms.writes is not None
+    limit = min(asked.output_limit, terms.writes) if asked.output_limit > 0 else terms.writes
+    reads = len(body) + FRAME_TOKENS
+    if terms.reads is not None:
+        reads = min(reads, terms.reads)
+    fixed = terms.reading * reads + terms.request
+    amount = _up(fixed + terms.writing * limit)
+    return Bound(amount, amount, _BY_BYTES, _up(fixed), terms.writing, limit)
+
+
+def _up(amount: int) -> int:
+    """Nano-dollars of an amount in millionths of them, rounded up."""
+    return -(-amount // MILLION)
 
 
 def limit_field(provider: str, endpoint: str) -> str | None:
@@ -305,16 +382,16 @@ def with_output_limit(body: bytes, field: str, limit: int) -> bytes:
     """The request with a limit on its answer, and every other byte as it was where that can be."""
     outer, _, inner = field.partition(".")
     start = body.find(b"{")
-    if not inner and start >= 0:
+    if not inner and start >= 0 and b'"%b"' % outer.encode() not in body:
         rest = body[start + 1 :]
         comma = b"" if rest.lstrip().startswith(b"}") else b","
         return body[: start + 1] + b'"%b":%d' % (outer.encode(), limit) + comma + rest
     try:
         decoded = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        held = decoded.get(outer)
-        config = {} if held is None else msgspec.json.decode(held, type=dict[str, msgspec.Raw])
+        held = decoded.get(outer) if inner else None
+        config = {} if held is None else msgspec.json.decode(held, type=dict[str, msgspec.Raw] | None) or {}
     except msgspec.DecodeError:
         raise BadInput("The request is no JSON object: a limit on its answer cannot be set.") from None
-    config[inner] = msgspec.Raw(b"%d" % limit)
-    decoded[outer] = msgspec.Raw(msgspec.json.encode(config))
+    written = msgspec.Raw(b"%d" % limit)
+    decoded[outer] = msgspec.Raw(msgspec.json.encode({**config, inner: written})) if inner else written
     return msgspec.json.encode(decoded)

@@ -7,13 +7,12 @@ read: the intent that follows names the epoch it was given in.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
-from flatfare.core.budget import Allowance, Budget, Whose, allowances
+from flatfare.core.budget import Allowance, Budget, Whose
 from flatfare.gateway.reserving.messages import (
     Frames,
     Granted,
@@ -36,30 +35,24 @@ _log = logging.getLogger("flatfare.gateway")
 OnAnswer = Callable[["Granted | Refused"], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Claim:
-    """The budgets that a call falls under, with the allowances it draws on."""
+    """The budgets that a call falls under, each with the id of the allowance it draws on."""
 
-    found: tuple[tuple[Budget, Allowance], ...]
+    __slots__ = ("found", "hard")
 
-    @property
-    def hard(self) -> tuple[tuple[Budget, Allowance], ...]:
+    def __init__(self, found: tuple[tuple[Budget, str], ...]) -> None:
+        self.found = found
+        self.hard = tuple(one for one in found if one[0].is_hard or _stops(one[0]))
         """Those that must not be exceeded."""
-        return tuple(one for one in self.found if one[0].is_hard or _stops(one[0]))
 
     @property
     def is_open(self) -> bool:
         """Every one of them lets calls through where it cannot be asked."""
         return all(budget.fail == "open" for budget, _ in self.hard)
 
-    @property
-    def allowance_ids(self) -> tuple[str, ...]:
-        """Of all of them."""
-        return tuple(allowance.id for _, allowance in self.found)
-
     def budget_of(self, allowance_id: str) -> Budget | None:
         """The budget of an allowance."""
-        return next((budget for budget, allowance in self.found if allowance.id == allowance_id), None)
+        return next((budget for budget, name in self.found if name == allowance_id), None)
 
 
 def _stops(budget: Budget) -> bool:
@@ -73,6 +66,7 @@ class BudgetList:
         self._book = book
         self._number: object = None
         self._held: tuple[Budget, ...] = ()
+        self._spans: dict[str, tuple[int, int | None]] = {}  # the window of each that held last
         self.refresh()
 
     def refresh(self) -> None:
@@ -80,13 +74,23 @@ class BudgetList:
         number = budgets.change_number(self._book)
         if number != self._number:
             self._held, self._number = tuple(budgets.all_of(self._book)), number
+            self._spans = {}
 
     def claim(self, whose: Whose, at_us: int) -> Claim | None:
         """What a call falls under; None where no budget concerns it."""
-        if not self._held:
-            return None
-        found = tuple(allowances(self._held, whose, at_us))
-        return Claim(found) if found else None
+        found = []
+        for budget in self._held:
+            subject = budget.subject(whose)
+            if subject is not None:
+                found.append((budget, f"{budget.id} {self._begins(budget, at_us)} {subject}"))
+        return Claim(tuple(found)) if found else None
+
+    def _begins(self, budget: Budget, at_us: int) -> int:
+        """When the window of a budget began that holds a moment; that of the last call mostly does."""
+        held = self._spans.get(budget.id)
+        if held is None or at_us < held[0] or (held[1] is not None and at_us >= held[1]):
+            held = self._spans[budget.id] = budget.window.span(at_us)
+        return held[0]
 
     def __len__(self) -> int:
         return len(self._held)
@@ -212,7 +216,7 @@ class _Connection(asyncio.Protocol):
 
 def reservation_text(epoch: str | None, claim: Claim) -> str:
     """What an intent says of its reservation: the epoch, and the allowances that its cost is charged to."""
-    return "\n".join((epoch or "", *claim.allowance_ids))
+    return "\n".join((epoch or "", *(name for _, name in claim.found)))
 
 
 def reservation_of(text: str) -> tuple[str | None, Mapping[str, Allowance]]:

@@ -1,7 +1,6 @@
 """What a call is worth to the budgets: whose allowances it draws on, and how much is to be held for it."""
 
 import logging
-import math
 from dataclasses import dataclass
 
 from flatfare.core.budget import EACH, LIFETIME, Budget, Whose
@@ -52,12 +51,8 @@ class Worth:
             return None
         hard = self.claim.hard
         queue_ms = min(budget.queue_ms for budget, _ in hard)
-        names = [allowance.id for _, allowance in hard]
+        names = [name for _, name in hard]
         return Reserve(call_id, names, bound.least_nano, bound.most_nano, kind, queue_ms)
-
-    def needed_nano(self, output_tokens: int) -> int:
-        """What would have had to be held for an answer so long."""
-        return self.bound.fixed_nano + math.ceil(self.bound.per_token * output_tokens)
 
 
 def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: Request, at_us: int) -> Worth:
@@ -79,10 +74,14 @@ def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: R
     place = admitted.place
     if place.route is not None and place.route.free is not None:
         return Worth(Bound(0, 0, "it is free"), None)
-    if b"content-encoding" in request.fields:
-        return Worth(unbounded("the request is compressed"), claim)
+    priced_as, body = place.upstream.priced_as, admitted.body
     try:
-        bound = bounds.of(place.upstream.priced_as, place.endpoint, admitted.asked, admitted.body, at_us)
+        if claim is None or not claim.hard:
+            bound = bounds.rough(priced_as, place.endpoint, admitted.asked, len(body), at_us)
+        elif b"content-encoding" in request.fields:
+            bound = unbounded("the request is compressed")
+        else:
+            bound = bounds.of(priced_as, place.endpoint, admitted.asked, body, at_us)
     except Exception:  # noqa: BLE001 - an outermost door: without a hard budget the call goes on all the same
         _log.exception("What a call costs at most could not be told.")
         bound = unbounded("it could not be worked out: see the gateway's log")
