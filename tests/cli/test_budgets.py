@@ -104,3 +104,51 @@ def test_an_estimate_that_cannot_be_made_says_why(run: Run) -> None:
     assert "the request names no model" in done.stdout
     done = run("estimate", "-", "--endpoint", "nonsense", given="{}")
     assert "openai has" in str(done.exception) + done.output
+
+
+FILE = """
+budgets:
+  search: {amount: 500, per: month, scope: team=search, thresholds: [75, "90:stop"]}
+  each-session: {amount: 2.00, per: lifetime, scope: "session=*", hard: true}
+"""
+
+
+def test_a_file_of_budgets_is_shown_first_and_then_applied(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "budgets.yaml").write_text(FILE)
+    run("budgets", "create", "--name", "other", "--amount", "1")
+    shown = run("apply", "budgets.yaml", "--plan")
+    assert [line.split()[0] for line in shown.stdout.splitlines()] == ["create", "create"]
+    assert run("apply", "budgets.yaml").exit_code == 1, "nobody agreed"
+    assert run("apply", "budgets.yaml", "--yes").stdout.endswith("Done: 2 changes.\n")
+    assert "Nothing to do" in run("apply", "budgets.yaml").stdout
+    (tmp_path / "budgets.yaml").write_text(FILE.replace("500", "600").replace("lifetime", "day"))
+    shown = run("apply", "budgets.yaml", "--yes", "--prune")
+    assert [line.split()[:2] for line in shown.stdout.splitlines()[:-1]] == [
+        ["change", "search:"],
+        ["replace", "each-session:"],
+        ["remove", "other:"],
+    ]
+    names = {json.loads(line)["name"] for line in run("budgets", "list", "--json").stdout.splitlines()}
+    assert names == {"search", "each-session"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a", "has no budgets"),
+        ("budgets: {a: {}}", "has no amount"),
+        ("budgets: {a: {amount: 1, colour: red}}", "'colour'"),
+        ("budgets: {a: {amount: x}}", "The budget 'a'"),
+        ("budgets: {a: {amount: 1, per: never}}", "The budget 'a': Found the window"),
+        ("keys: {}\nbudgets: {}", "nothing else can be applied"),
+        ("budgets: [", "no YAML"),
+    ],
+)
+def test_a_file_that_cannot_be_applied_changes_nothing(
+    run: Run, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "budgets.yaml").write_text(text)
+    done = run("apply", "budgets.yaml", "--yes")
+    assert done.exit_code == 1
+    assert said in str(done.exception) + done.output
+    assert run("budgets", "list", "--json").stdout == ""

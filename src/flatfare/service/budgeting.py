@@ -29,7 +29,7 @@ def create(book: Book, budget: Budget, *, at_us: int, by_whom: str, reason: str 
         made = replace(
             budget,
             id=f"{ID_MARK}{secrets.token_hex(8)}",
-            scope=_resolved(book, budget.scope),
+            scope=resolved(book, budget.scope),
             created_at_us=at_us,
         )
         budgets.insert(book, made)
@@ -173,7 +173,7 @@ def terms_of(budget: Budget) -> dict[str, object]:
     }
 
 
-def _resolved(book: Book, scope: Scope) -> Scope:
+def resolved(book: Book, scope: Scope) -> Scope:
     """A key is meant by its id or its name; what is kept is its id."""
     if scope.key != "key" or scope.value in (None, "*"):
         return scope
