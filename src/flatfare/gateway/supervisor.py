@@ -40,6 +40,9 @@ _WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal
 SWITCH_S = 0.0005
 """A worker's journal has a thread of its own: what it synced must not wait 5 ms for its turn to say so."""
 
+NICE = 10
+"""Booking and pages may wait a little where they share a core with a worker: a call may not."""
+
 GARBAGE_MIN = 20_000
 """A call makes many objects and no circles: the search for circles is worth its time less often."""
 
@@ -175,6 +178,8 @@ class Supervisor:
             os.close(self._end)
             for signum in _WATCHED:
                 signal.signal(signum, signal.SIG_DFL)
+            if child.number in (BOOKKEEPER, PAGES):
+                os.nice(NICE)
             if child.number == BOOKKEEPER:
                 self._close_sockets(self._socket, self._pages_socket)
                 code = _keep_book(self._settings, self._life, self._say)

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from flatfare.gateway.reserving.messages import Granted, Refused, Reserve
 
 KINDS_MAX = 4096
+PLENTY, PORTION_CALLS = 8, 50
+"""A purse is refilled ahead where the book has so many times the last portion left, of so many calls."""
+
 ASKED_S_MAX = 5.0
 """Who waits for the book to be asked waits so much longer at most."""
 
@@ -29,12 +32,18 @@ class Purse:
     left_nano: int = 0  # neither spent nor leased to anybody, as last seen
     is_looked_at: bool = False  # the book was asked since the last change that could free something
     away: bool = False  # the book could not be asked
+    portion_nano: int = 0  # what was leased last, where there is plenty more
     is_in_use: bool = True  # since somebody last looked for what is idle
 
     @property
     def free_nano(self) -> int:
         """Leased and not used."""
         return self.leased_nano - self.used_nano
+
+    @property
+    def is_low(self) -> bool:
+        """Half of the last portion is used up, and there is plenty more."""
+        return self.leased_nano - self.used_nano < self.portion_nano // 2
 
 
 @dataclass(slots=True)
@@ -112,6 +121,8 @@ class Purses:
         purse.is_looked_at = True
         if not is_away:
             purse.limit_nano, purse.left_nano = limit_nano, left_nano
+            if nano:
+                purse.portion_nano = nano if left_nano >= PLENTY * nano else 0
         for call_id in asked_for:
             if call_id in self.waiting:
                 self.waiting[call_id].asked.add(allowance_id)
@@ -165,7 +176,15 @@ class Purses:
                     least = self._least(waiting.ask)
                     amounts = (call_id, least, self._wanted(waiting.ask, least))
                     found.setdefault(purse.allowance_id, []).append(amounts)
+        for name, purse in self.purses.items():
+            if purse.is_low and name not in found:
+                more = purse.free_nano + purse.portion_nano // PORTION_CALLS
+                found[name] = [("", more, more)]
         return found
+
+    def are_low(self, allowance_ids: Iterable[str]) -> bool:
+        """Any of these is half used up while there is plenty more: it is refilled before somebody waits."""
+        return any(self.purses[name].is_low for name in allowance_ids)
 
     def leave(self, owner: int) -> list[str]:
         """An owner is gone: its calls that wait do not wait any more; the ids of those that are held."""

@@ -41,6 +41,9 @@ TICK_S = 0.1
 IDLE_ROUNDS = 50
 """After so many rounds, what nobody uses goes back to the book."""
 
+AHEAD_CALLS, AHEAD_CALLS_MAX = 50, 50_000
+"""For how many calls is leased ahead: at first, and where they are used up within a second."""
+
 AHEAD = 20
 """A budget with more left than so many times what is wanted is leased ahead; one with less, call by call."""
 
@@ -69,6 +72,7 @@ class Treasurer:
         self._change: object = None
         self._node = ""
         self._orphans: dict[str, str] = {}  # call id → the worker that has died
+        self._pace: dict[str, tuple[float, int]] = {}  # when each was leased last, and for how many calls
         self._is_asking = False
         self._is_said = False
         self._is_ending = False
@@ -118,6 +122,8 @@ class Treasurer:
             granted = self.purses.reserve(client.number, message, until)
             if granted is not None:
                 client.say(framed(granted))
+                if not self._is_asking and self.purses.are_low(message.allowance_ids):
+                    self._ask_book()
             else:
                 self._ask_book()
         elif isinstance(message, Settle):
@@ -186,7 +192,7 @@ class Treasurer:
                     continue
                 standing = budgets.standing(book, budget, allowance.subject, allowance.begins_us)
                 left = limit - standing.spent_nano - standing.leased_nano
-                nano = portion(left, free_nano, amounts)
+                nano = portion(left, free_nano, amounts, self._calls_ahead(name))
                 if nano > 0:
                     ends_us = budget.window.span(allowance.begins_us)[1]
                     budgets.lease(book, allowance, ends_us, self.epoch, self._node, nano)
@@ -194,6 +200,16 @@ class Treasurer:
                     budgets.want(book, allowance, now_us)
                 found.append((name, max(0, nano), limit, max(0, left - max(0, nano))))
         return found
+
+    def _calls_ahead(self, name: str) -> int:
+        """For how many calls to lease ahead: more, the sooner the last lease was used up."""
+        now = time.monotonic()
+        at, calls = self._pace.get(name, (0.0, AHEAD_CALLS))
+        calls = min(calls * 4, AHEAD_CALLS_MAX) if now - at < 1.0 else max(calls // 2, AHEAD_CALLS)
+        if len(self._pace) > 10_000:
+            self._pace.clear()
+        self._pace[name] = (now, calls)
+        return calls
 
     def _opened(self) -> Book:
         if self._book is None:
@@ -318,7 +334,7 @@ class Treasurer:
         task.add_done_callback(self._tasks.discard)
 
 
-def portion(left_nano: int, free_nano: int, amounts: list[tuple[int, int]]) -> int:
+def portion(left_nano: int, free_nano: int, amounts: list[tuple[int, int]], calls: int = 50) -> int:
     """How much to lease for those that wait, each with the least that does and what is wanted, in order.
 
     >>> portion(100, 0, [(10, 10)] * 3), portion(25, 0, [(10, 10)] * 3), portion(10_000, 0, [(10, 10)])
@@ -336,7 +352,7 @@ def portion(left_nano: int, free_nano: int, amounts: list[tuple[int, int]]) -> i
             break
     nano = max(0, there - rest - free_nano)
     if nano and left_nano >= AHEAD * nano:
-        nano += min(left_nano // 8, 50 * nano)
+        nano += min(left_nano // 8, calls * nano)
     return min(nano, max(0, left_nano))
 
 
