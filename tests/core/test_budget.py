@@ -171,11 +171,7 @@ def test_a_threshold_that_stops_is_a_hard_limit_there() -> None:
 def test_each_line_is_crossed_once_whatever_the_steps() -> None:
     some = budget()
     steps = [0, 10, 49, 50, 50, 74, 100, 130]
-    found = [
-        line.percent
-        for one, two in pairwise(steps)
-        for line in crossed(some, 100, one, two)
-    ]
+    found = [line.percent for one, two in pairwise(steps) for line in crossed(some, 100, one, two)]
     assert found == [50, 75, 90, 100]
 
 

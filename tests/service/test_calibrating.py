@@ -84,9 +84,7 @@ def test_sensitivity_and_specificity_of_real_judges(
 
 
 def test_who_never_spoke_is_named_with_who_did(judged: Place) -> None:
-    with pytest.raises(
-        NotFound, match=r"no verdict of 'nobody'\. Verifiers that spoke: 'custom"
-    ):
+    with pytest.raises(NotFound, match=r"no verdict of 'nobody'\. Verifiers that spoke: 'custom"):
         of_book(judged.book, judged.lake, judge="nobody", truth=TRUTH)
     with pytest.raises(BadUsage, match="as both judge and truth"):
         of_book(judged.book, judged.lake, judge=TRUTH, truth=TRUTH)
