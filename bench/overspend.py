@@ -175,7 +175,8 @@ def main() -> None:
     code = (
         "import asyncio, sys; sys.path.insert(0, sys.argv[1]); import overspend\n"
         "async def main():\n"
-        "    server = await asyncio.start_server(overspend.held, '127.0.0.1', int(sys.argv[2]), backlog=512)\n"
+        "    place = ('127.0.0.1', int(sys.argv[2]))\n"
+        "    server = await asyncio.start_server(overspend.held, *place, backlog=512)\n"
         "    await server.serve_forever()\n"
         "asyncio.run(main())"
     )
