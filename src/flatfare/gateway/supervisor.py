@@ -322,27 +322,30 @@ async def _hold_budgets(settings: Settings, life: int) -> None:
 def _keep_book(settings: Settings, life: int, say: Say) -> int:
     """The bookkeeper's life."""
     stop = threading.Event()
+    told, tell = os.pipe()
 
-    def told(signum: int, frame: object) -> None:
-        stop.set()
+    def pass_on(signum: int, frame: object) -> None:
+        # Not the event itself: the thread that is interrupted here may hold its lock, waiting for it.
+        os.write(tell, b"!")
 
-    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: this one ends after the workers
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
-    threading.Thread(target=_wait_for_end, args=(life, stop), daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=((life, told), stop), daemon=True).start()
     run_booking(settings, stop, say)
     return 0
 
 
-def _wait_for_end(life: int, stop: threading.Event) -> None:
-    """Wait until the supervisor's end of the pipe is gone.
+def _wait_for_end(pipes: tuple[int, ...], stop: threading.Event) -> None:
+    """Wait until something comes by one of these pipes, or the supervisor's end of it is gone.
 
-    All children share the pipe, and a worker's event loop has made it one that does not
+    All children share one of them, and a worker's event loop has made it one that does not
     block: a plain read would fail instead of waiting.
     """
     waiting = select.poll()
-    waiting.register(life, select.POLLIN)
+    for pipe in pipes:
+        waiting.register(pipe, select.POLLIN)
     waiting.poll()
     stop.set()
 
