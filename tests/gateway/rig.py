@@ -348,7 +348,11 @@ class Line:
 
     def __init__(self, port: int, timeout_s: float = 10.0, read_at_most: int = 1 << 16) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:  # it was reset at once
+            self.socket.close()
+            raise
         self._timeout_s = timeout_s
         self._read_at_most = read_at_most
         self._left = b""
