@@ -107,3 +107,11 @@ def test_pages_that_are_away_are_said_to_be_and_the_connection_stays(tmp_path: P
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"calls are served all the same" in answer
     assert answer.endswith(b'{"status":"ok"}')
+
+
+def test_an_answer_of_headers_alone_is_not_asked_for(tmp_path: Path) -> None:
+    async def test() -> bytes:
+        async with both(tmp_path, None) as gateway:
+            return await ask(gateway, b"HEAD /tasks HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    assert asyncio.run(test()).startswith(b"HTTP/1.1 405 ")

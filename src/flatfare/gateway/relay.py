@@ -26,7 +26,11 @@ class Relay:
         self._path = path
         self._pool: _LocalPool | None = None  # made within the running loop of the worker
 
-    def __call__(self, request: Request, client: ClientConnection) -> "_Relayed":
+    def __call__(self, request: Request, client: ClientConnection) -> "_Relayed | None":
+        if request.method == "HEAD":  # an answer of headers alone could not be told from one that is cut
+            client.write(refusal("openai", 405, "Pages and API are asked with GET, not HEAD."))
+            client.finished(False)
+            return None
         if self._pool is None:
             self._pool = _LocalPool(self._path)
         relayed = _Relayed(request, client)
