@@ -10,7 +10,7 @@ from flatfare.cli import output
 from flatfare.cli.options import Amount, Expiry, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.budget import ACTIONS, Budget, Scope, Threshold, TopUp, Window
-from flatfare.core.errors import BadInput, BadUsage
+from flatfare.core.errors import BadUsage
 from flatfare.service import budgeting
 
 P = ParamSpec("P")
@@ -286,13 +286,5 @@ def _terms(given: dict[str, object]) -> dict[str, object]:
     texts = terms.pop("thresholds", ())
     assert isinstance(texts, tuple)
     if texts:
-        terms["thresholds"] = tuple(_threshold(str(text)) for text in texts)
+        terms["thresholds"] = tuple(Threshold.of(str(text)) for text in texts)
     return terms
-
-
-def _threshold(text: str) -> Threshold:
-    percent, _, action = text.partition(":")
-    try:
-        return Threshold(int(percent.strip().rstrip("%")), action.strip() or "alert")
-    except ValueError:
-        raise BadInput(f"Found the threshold {text!r}: write 90, or 90:stop.") from None

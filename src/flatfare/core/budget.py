@@ -177,6 +177,19 @@ class Threshold:
     percent: int
     action: str  # alert, stop (as a hard limit there), disable (the key that crossed it)
 
+    @classmethod
+    def of(cls, text: str) -> "Threshold":
+        """From ``90`` or ``90:stop``.
+
+        >>> Threshold.of("90"), Threshold.of("75%:stop")
+        (Threshold(percent=90, action='alert'), Threshold(percent=75, action='stop'))
+        """
+        percent, _, action = text.partition(":")
+        try:
+            return cls(int(percent.strip().rstrip("%")), action.strip() or "alert")
+        except ValueError:
+            raise BadInput(f"Found the threshold {text!r}: write 90, or 90:stop.") from None
+
 
 @dataclass(frozen=True, slots=True)
 class TopUp:

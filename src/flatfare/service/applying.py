@@ -73,16 +73,8 @@ def _more(terms: Mapping[str, object]) -> dict[str, object]:
         listed = terms["thresholds"]
         if not isinstance(listed, list):
             raise BadInput(f"Found the thresholds {listed!r}: write a list such as [75, '90:stop'].")
-        more["thresholds"] = tuple(_threshold(str(text)) for text in listed)
+        more["thresholds"] = tuple(Threshold.of(str(text)) for text in listed)
     return more
-
-
-def _threshold(text: str) -> Threshold:
-    percent, _, action = text.partition(":")
-    try:
-        return Threshold(int(percent.strip().rstrip("%")), action.strip() or "alert")
-    except ValueError:
-        raise BadInput(f"Found the threshold {text!r}: write 90, or 90:stop.") from None
 
 
 def plan(book: Book, wanted: list[Budget], *, prunes: bool) -> list[Step]:

@@ -166,6 +166,10 @@ class Treasurer:
             self._say_once(f"Budgets cannot be asked: {problem} What was leased before is still served.")
             for name, _, _ in asked:
                 self.purses.leased(name, 0, 0, 0, calls[name], is_away=True)
+        except Exception:  # noqa: BLE001 - the outermost door of this task: else nothing would be leased again
+            _log.exception("Budgets could not be asked through a fault of the gateway.")
+            for name, _, _ in asked:
+                self.purses.leased(name, 0, 0, 0, calls[name], is_away=True)
         else:
             self._is_said = False
             for name, nano, limit_nano, left_nano in found:

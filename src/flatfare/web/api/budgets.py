@@ -77,7 +77,7 @@ def _create(asked: Asked) -> object:
         contact=given.contact,
     )
     if given.thresholds is not None:
-        wanted = replace(wanted, thresholds=tuple(threshold(text) for text in given.thresholds))
+        wanted = replace(wanted, thresholds=tuple(Threshold.of(text) for text in given.thresholds))
     for name in ("queue_ms", "unpriced", "fail", "output_limit"):
         value = getattr(given, name)
         if value is not None:
@@ -133,15 +133,6 @@ def _estimate(asked: Asked) -> object:
         model=given.model,
     )
     return found.as_json()
-
-
-def threshold(text: str) -> Threshold:
-    """A threshold from ``90`` or ``90:stop``."""
-    percent, _, action = text.partition(":")
-    try:
-        return Threshold(int(percent.strip().rstrip("%")), action.strip() or "alert")
-    except ValueError:
-        raise BadInput(f"Found the threshold {text!r}: write 90, or 90:stop.") from None
 
 
 def _amount(text: str) -> int:
