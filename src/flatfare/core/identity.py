@@ -37,3 +37,28 @@ def derived(*parts: str) -> Id:
         raise ValueError(f"found a unit separator in {parts!r}")
     joined = "\x1f".join(parts)
     return Id(hashlib.md5(joined.encode(), usedforsecurity=False).hexdigest())
+
+
+def task_id(project: str | None, name: str) -> Id:
+    """The id of a task that a client names: within a project, nobody else's can be named.
+
+    Without a project a UUID is taken as it is; any other name stands in the namespace that
+    imports without a source share, so that calls, events and imports of one task meet.
+
+    >>> task_id("shop", "17") == derived("task", "shop", "17")
+    True
+    """
+    if project is None:
+        try:
+            return Id(name)
+        except ValueError:
+            pass
+    return derived("task", project or "import", name)
+
+
+def attempt_id(task: Id | None, name: str) -> Id:
+    """The id of an attempt that a client names: a UUID as it is, else derived within its task."""
+    try:
+        return Id(name)
+    except ValueError:
+        return derived("attempt", "import" if task is None else str(task), name)

@@ -5,15 +5,14 @@ is left out and said in ``flatfare-note``: attribution never stops a call.
 """
 
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
+from flatfare.core import identity
 from flatfare.core import labels as label_rules
 from flatfare.core.errors import BadInput
-from flatfare.core.identity import derived
 from flatfare.gateway.wire import Request
 
 PURPOSES = ("work", "verification", "simulation", "test")
@@ -60,11 +59,12 @@ def attributed(
     if purpose not in PURPOSES:
         notes.append(f"found the purpose {purpose[:40]!r}, expected one of {', '.join(PURPOSES)}")
         purpose = "work"
-    task_id = _id(project, "task", task, notes)
+    task, attempt = _plain("task", task, notes), _plain("attempt", attempt, notes)
+    task_id = None if task is None else identity.task_id(project, task)
     return Attribution(
         labels=_merged(carried, key_labels, notes),
-        task_id=task_id,
-        attempt_id=_id(task_id, "attempt", attempt, notes),
+        task_id=None if task_id is None else str(task_id),
+        attempt_id=None if attempt is None else str(identity.attempt_id(task_id, attempt)),
         session=(session or said.get("session") or "")[:NAME_LENGTH_MAX] or None,
         purpose=purpose,
         note="; ".join(notes) or None,
@@ -138,18 +138,11 @@ def _merged(carried: Mapping[str, str], key_labels: str, notes: list[str]) -> st
     return label_rules.canonical(merged) if merged else key_labels
 
 
-def _id(within: str | None, kind: str, name: str | None, notes: list[str]) -> str | None:
-    """An id as it was given, or derived from a name; within a project nobody else's can be named."""
-    if not name:
-        return None
-    if len(name) > NAME_LENGTH_MAX or any(sign < " " for sign in name):
+def _plain(kind: str, name: str | None, notes: list[str]) -> str | None:
+    """The name as the client wrote it; None, and a note, where it cannot be one."""
+    if name and (len(name) > NAME_LENGTH_MAX or any(sign < " " for sign in name)):
         notes.append(
             f"{kind} left out: its name is longer than {NAME_LENGTH_MAX} characters or no plain text"
         )
         return None
-    if kind == "attempt" or within is None:
-        try:
-            return str(uuid.UUID(name))
-        except ValueError:
-            pass
-    return str(derived(kind, within or "import", name))
+    return name or None

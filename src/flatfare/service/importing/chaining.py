@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from flatfare.core.chain import GENESIS
-from flatfare.core.outcome import Judgement, Outcome, Verdict, VerifierKind, outcome_of
+from flatfare.core.definition import standing_of
+from flatfare.core.outcome import Judgement, Outcome, Verdict, VerifierKind
 from flatfare.store.engine import quoted
 from flatfare.store.layout import VERDICT_SAYS, VERDICTS
 
@@ -80,7 +81,7 @@ def fold_outcomes(engine: "DuckDBPyConnection", verdicts: str, assumed: str) -> 
     )
     engine.execute(
         "CREATE TEMP TABLE to_fold AS SELECT CAST(task_id AS VARCHAR) AS task_id, CAST(id AS VARCHAR) AS id, "
-        f"verifier, verifier_version, kind, judgement, evidence_hash, at_us, "
+        f"verifier, verifier_version, kind, judgement, evidence_hash, at_us, score, "
         f"task_id IN (SELECT task_id FROM {assumed}) AS assumed FROM ({verdicts})"
     )
     counted = engine.execute("SELECT count(*) FROM to_fold").fetchone()
@@ -97,23 +98,22 @@ def fold_outcomes(engine: "DuckDBPyConnection", verdicts: str, assumed: str) -> 
 
 
 def _folded(task_id: str, rows: list[tuple[object, ...]]) -> tuple[object, ...]:
-    verdicts = {
-        str(row[1]): Verdict(
-            str(row[2]),
-            str(row[3]),
-            VerifierKind(str(row[4])),
-            Judgement(str(row[5])),
-            str(row[6]),
-            int(str(row[7])),
+    verdicts = [
+        Verdict(
+            str(verifier),
+            str(version),
+            VerifierKind(str(kind)),
+            Judgement(str(judgement)),
+            str(evidence_hash),
+            int(str(at_us)),
+            id=str(verdict_id),
+            score=None if score is None else str(score),
         )
-        for row in rows
-    }
-    outcome = outcome_of(verdicts.values(), closed_as_assumed=bool(rows[0][8]))
-    if outcome in (Outcome.OPEN, Outcome.ASSUMED):
-        return task_id, str(outcome), None, None
-    told = {key: verdict for key, verdict in verdicts.items() if verdict.judgement is not Judgement.ABSTAIN}
-    cause = max(told, key=lambda key: (told[key].at_us, key))
-    return task_id, str(outcome), told[cause].at_us, cause
+        for _, verdict_id, verifier, version, kind, judgement, evidence_hash, at_us, score, _ in rows
+    ]
+    begins = Outcome.ASSUMED if rows[0][9] else Outcome.OPEN
+    standing = standing_of(verdicts, begins=begins)
+    return task_id, str(standing.outcome), standing.at_us, standing.cause
 
 
 def verdict_id(source: str, key: str) -> str:

@@ -41,7 +41,7 @@ def land_tasks(file: Readable, landing: Landing, kept: str, *, has_known: bool, 
 
 def all_verdicts() -> str:
     """Old and new verdicts of the tasks in question."""
-    columns = "id, task_id, verifier, verifier_version, kind, judgement, evidence_hash, at_us"
+    columns = "id, task_id, verifier, verifier_version, kind, judgement, evidence_hash, at_us, score"
     return f"SELECT {columns} FROM known_verdicts UNION ALL SELECT {columns} FROM fresh_verdicts"
 
 
