@@ -13,7 +13,7 @@ from flatfare.cli.output import MISSING, Field, note, print_csv, print_json, pri
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.money import dollar_text, nano_of, parse_amount
-from flatfare.core.statistics import MIN_SUCCESSES, Interval
+from flatfare.core.statistics import MIN_SUCCESSES
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting import report as reported
 from flatfare.service.reporting.document import (
@@ -27,6 +27,17 @@ from flatfare.service.reporting.document import (
 from flatfare.service.reporting.keys import TURN, asked
 from flatfare.service.reporting.question import COMPUTED, COUNTS, REPORTED
 from flatfare.service.reporting.turns import Turn, turns
+from flatfare.service.reporting.wording import (
+    at_least,
+    attempt,
+    cost,
+    headline,
+    interval_text,
+    known,
+    money,
+    percent,
+    percents,
+)
 
 ROWS_ON_A_PAGE = 50
 """Rows of a table without ``--limit``; JSON and CSV have all."""
@@ -169,61 +180,6 @@ class _Column:
     is_there: Callable[[Row], object] = lambda row: True  # shown where any row has it
 
 
-def at_least(text: str, holds: bool) -> str:
-    """The amount, with a sign before it where part of it is not known."""
-    return f"≥ {text}" if holds else text
-
-
-def money(nano: int | None) -> str | None:
-    """An amount as a person reads it; None stays None."""
-    return None if nano is None else dollar_text(nano)
-
-
-def percent(share: float | None) -> str | None:
-    """A share in percent with one decimal."""
-    return None if share is None else f"{100 * share:.1f} %"
-
-
-def percents(interval: Interval | None) -> str:
-    """An interval of shares in whole percent."""
-    if interval is None:
-        return MISSING
-    return f"{100 * interval.low:.0f}–{100 * (interval.high or 0):.0f} %"
-
-
-def headline(row: Row) -> str | None:
-    """Cost per verified outcome; with too few successes what was spent so far."""
-    cost = shown_cost(row)
-    if cost is not None:
-        return at_least(dollar_text(cost), row.figures.is_at_least)
-    if not row.n or not row.figures.is_costed:
-        return None
-    return f"{dollar_text(row.cost_with_handoff_nano)} so far*"
-
-
-def interval_text(row: Row) -> str:
-    """The interval of the cost per verified outcome; a dash where there is none."""
-    ratio = row.cost_per_verified
-    interval = ratio.interval if ratio else None
-    if interval is None:
-        return MISSING
-    high = "…" if interval.high is None else dollar_text(round(interval.high)).removeprefix("$")
-    return f"{dollar_text(round(interval.low))}–{high}"
-
-
-def _known(nano: int, unknown: int) -> str | None:
-    return None if unknown and not nano else at_least(dollar_text(nano), unknown > 0)
-
-
-def _cost(row: Row) -> str | None:
-    return None if row.cost_nano is None else at_least(dollar_text(row.cost_nano), row.figures.is_at_least)
-
-
-def _attempt(row: Row) -> str | None:
-    cost = row.cost_per_attempt_nano
-    return None if cost is None else at_least(dollar_text(cost), row.figures.is_at_least)
-
-
 def _column(
     title: str,
     text: Callable[[Row], str | None],
@@ -246,9 +202,9 @@ _COLUMNS = (
     _column("Assumed", lambda row: f"{row.figures.assumed:,}", 4, lambda row: row.figures.assumed),
     _column("Reversed", lambda row: f"{row.figures.reversed:,}", 4, lambda row: row.figures.reversed),
     _column("Open", lambda row: f"{row.figures.open:,}", 4, lambda row: row.figures.open),
-    _column("Cost", _cost, 2),
+    _column("Cost", cost, 2),
     _column("In tasks not\nverified", lambda row: percent(row.unverified_share), 3),
-    _column("Per\nattempt", _attempt, 6),
+    _column("Per\nattempt", attempt, 6),
     _column(
         "Cost not\nknown",
         lambda row: f"{row.figures.unknown_cost_tasks:,}",
@@ -266,38 +222,38 @@ _COLUMNS = (
     ),
     _column(
         "Verification",
-        lambda row: _known(row.figures.verification_nano, row.figures.unknown_verification_tasks),
+        lambda row: known(row.figures.verification_nano, row.figures.unknown_verification_tasks),
         11,
         lambda row: row.figures.verification_nano or row.figures.unknown_verification_tasks,
     ),
     _column(
         "Rework",
-        lambda row: _known(row.figures.rework_nano, row.figures.unknown_rework_tasks),
+        lambda row: known(row.figures.rework_nano, row.figures.unknown_rework_tasks),
         6,
         lambda row: row.figures.rework_nano or row.figures.unknown_rework_tasks,
     ),
     _column("Fixed", lambda row: money(row.figures.fixed_nano), 11, lambda row: row.figures.fixed_nano),
     _column(
         "Open\ncost",
-        lambda row: _known(row.figures.open_nano, row.figures.unknown_open_tasks),
+        lambda row: known(row.figures.open_nano, row.figures.unknown_open_tasks),
         9,
         lambda row: row.figures.open_nano,
     ),
     _column(
         "Outside\ntasks",
-        lambda row: _known(row.figures.outside_nano, row.figures.unknown_outside_calls),
+        lambda row: known(row.figures.outside_nano, row.figures.unknown_outside_calls),
         5,
         lambda row: row.figures.outside_calls,
     ),
     _column(
         "Simulation",
-        lambda row: _known(row.figures.simulation_nano, row.figures.unknown_simulation_calls),
+        lambda row: known(row.figures.simulation_nano, row.figures.unknown_simulation_calls),
         9,
         lambda row: row.figures.simulation_nano or row.figures.unknown_simulation_calls,
     ),
     _column(
         "Test",
-        lambda row: _known(row.figures.test_nano, row.figures.unknown_test_calls),
+        lambda row: known(row.figures.test_nano, row.figures.unknown_test_calls),
         11,
         lambda row: row.figures.test_nano or row.figures.unknown_test_calls,
     ),

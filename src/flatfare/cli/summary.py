@@ -6,7 +6,7 @@ import click
 
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
 from flatfare.cli.output import MISSING, Field, print_json, print_table, say
-from flatfare.cli.report import at_least, headline, interval_text, money, percent, shortened, terminal_width
+from flatfare.cli.report import shortened, terminal_width
 from flatfare.config import Settings
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text, dollar_text
@@ -14,6 +14,7 @@ from flatfare.service.reporting import Row
 from flatfare.service.reporting.document import figures_of
 from flatfare.service.reporting.summary import Spend, Summary
 from flatfare.service.reporting.summary import summary as summed
+from flatfare.service.reporting.wording import at_least, headline, interval_text, money, percent
 from flatfare.store.sqlite import is_file, sqlite_path
 
 _FIRST_STEPS = (
