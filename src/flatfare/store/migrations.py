@@ -179,6 +179,43 @@ def _nodes_of_journals() -> Iterator[str]:
     yield "ALTER TABLE open_calls ADD COLUMN node TEXT NOT NULL DEFAULT ''"
 
 
+def _reviews() -> Iterator[str]:
+    yield """CREATE TABLE reviews (
+        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, attempt_number {bigint}, name TEXT NOT NULL,
+        verifier TEXT NOT NULL, verifier_version TEXT NOT NULL, question TEXT NOT NULL, link TEXT,
+        content TEXT, content_hash TEXT, content_until_us {bigint}, wanted {bigint} NOT NULL,
+        rate_nano_per_hour {bigint}, plan TEXT, asked_by TEXT NOT NULL, opened_at_us {bigint} NOT NULL,
+        due_at_us {bigint}, decided_at_us {bigint}, judgement TEXT, recorded_at_us {bigint},
+        withdrawn_at_us {bigint}){strict}"""
+    yield "CREATE INDEX reviews_by_task ON reviews (task_id)"
+    yield "CREATE INDEX reviews_by_time ON reviews (decided_at_us, opened_at_us)"
+    yield """CREATE TABLE review_answers (
+        review_id TEXT NOT NULL, reviewer TEXT NOT NULL, judgement TEXT NOT NULL, reason TEXT,
+        minutes_milli {bigint}, is_further {bigint} NOT NULL, at_us {bigint} NOT NULL,
+        PRIMARY KEY (review_id, reviewer)){strict}"""
+    yield """CREATE TABLE review_leases (
+        review_id TEXT NOT NULL, reviewer TEXT NOT NULL, from_us {bigint} NOT NULL,
+        until_us {bigint} NOT NULL, PRIMARY KEY (review_id, reviewer)){strict}"""
+
+
+def _signal_sources() -> Iterator[str]:
+    yield """CREATE TABLE signal_sources (
+        name TEXT PRIMARY KEY, project TEXT, mapping TEXT NOT NULL, sealed TEXT NOT NULL,
+        former_sealed TEXT, former_until_us {bigint}, created_at_us {bigint} NOT NULL,
+        removed_at_us {bigint}){strict}"""
+    yield """CREATE TABLE signal_messages (
+        source TEXT NOT NULL, message_id TEXT NOT NULL, body_hash TEXT NOT NULL, status TEXT NOT NULL,
+        signals {bigint} NOT NULL, reason TEXT, at_us {bigint} NOT NULL,
+        PRIMARY KEY (source, message_id)){strict}"""
+    yield "CREATE INDEX signal_messages_by_time ON signal_messages (source, at_us)"
+
+
+def _sampling_plans() -> Iterator[str]:
+    yield """CREATE TABLE sampling_plans (
+        name TEXT PRIMARY KEY, action TEXT, judge TEXT, share TEXT NOT NULL, sends_to TEXT NOT NULL,
+        terms TEXT NOT NULL, created_at_us {bigint} NOT NULL, ended_at_us {bigint}){strict}"""
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -188,5 +225,8 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _alerts,
     _budgets,
     _nodes_of_journals,
+    _reviews,
+    _signal_sources,
+    _sampling_plans,
 )
 """Step 1 is the first; the book counts how many it has taken."""
