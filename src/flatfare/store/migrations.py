@@ -216,6 +216,21 @@ def _sampling_plans() -> Iterator[str]:
         terms TEXT NOT NULL, created_at_us {bigint} NOT NULL, ended_at_us {bigint}){strict}"""
 
 
+def _told_tasks() -> Iterator[str]:
+    yield """CREATE TABLE task_events (
+        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, kind TEXT NOT NULL, at_us {bigint} NOT NULL,
+        content TEXT NOT NULL, source TEXT NOT NULL, by_whom TEXT NOT NULL,
+        recorded_at_us {bigint} NOT NULL){strict}"""
+    yield "CREATE INDEX task_events_by_task ON task_events (task_id)"
+    yield """CREATE TABLE definitions (
+        action TEXT NOT NULL, version {bigint} NOT NULL, content TEXT NOT NULL, from_us {bigint} NOT NULL,
+        by_whom TEXT NOT NULL, PRIMARY KEY (action, version)){strict}"""
+    yield "CREATE INDEX tasks_by_maturity ON tasks (matures_at_us) WHERE outcome = 'open'"
+    yield "CREATE INDEX tasks_by_opening ON tasks (opened_at_us)"
+    yield "CREATE INDEX rework_by_task ON rework (task_id)"
+    yield "CREATE INDEX signals_by_task ON signals (task_id)"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -228,5 +243,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _reviews,
     _signal_sources,
     _sampling_plans,
+    _told_tasks,
 )
 """Step 1 is the first; the book counts how many it has taken."""
