@@ -7,6 +7,7 @@ import pytest
 
 from flatfare.core import chain
 from flatfare.core.identity import derived
+from flatfare.service.reporting import report
 from flatfare.store.layout import VERDICT_SAYS
 from tests.service.importing.bringing import NOW_US, Place
 
@@ -168,3 +169,43 @@ def test_dates_as_people_write_them_need_their_format(place: Place) -> None:
     assert "--time-format %m/%d/%Y" in place.rejects()
     assert place.text("tasks", text, time_format="%m/%d/%Y").new == 1
     assert place.row("SELECT external_id, closed_at_us FROM tasks") == ("T-1", 1_778_716_800_000_000)
+
+
+def test_who_said_the_outcome_keeps_its_kind(place: Place) -> None:
+    place.text(
+        "tasks",
+        "task_id,success,verifier_kind\na,true,human\nb,false,llm\nc,true,\n",
+        verifier="QA desk",
+        verifier_kind="customer",
+    )
+    kinds = place.rows(
+        "SELECT external_id, kind, verifier FROM verdicts JOIN tasks ON tasks.id = task_id ORDER BY 1"
+    )
+    assert kinds == [("a", "human", "QA desk"), ("b", "model", "QA desk"), ("c", "customer", "QA desk")]
+    assert place.is_sound()
+
+
+def test_the_kind_of_who_said_the_outcome_is_told_by_its_name(place: Place) -> None:
+    place.text("tasks", "task_id,judge_pass\na,true\n", "a.csv", maps={"outcome": "judge_pass"})
+    place.text("tasks", "task_id,success\nb,true\n", "b.csv", verifier="human review")
+    place.text("tasks", "task_id,resolved\nc,true\n", "c.csv")
+    kinds = place.rows("SELECT external_id, kind FROM verdicts JOIN tasks ON tasks.id = task_id ORDER BY 1")
+    assert kinds == [("a", "model"), ("b", "human"), ("c", "code")]
+
+
+def test_a_kind_that_is_none_is_refused(place: Place) -> None:
+    assert place.text("tasks", "task_id,success,verifier_kind\na,true,oracle\n").rejected == 1
+    assert "it is code, model, human, customer or signal" in place.rejects()
+
+
+def test_attempts_that_the_source_counts(place: Place) -> None:
+    place.text("tasks", "task_id,success,attempts,cost\na,true,3,1.5\nb,true,1,0.5\nc,false,,1\n")
+    found = place.book.rows("SELECT number, status FROM attempts ORDER BY number")
+    assert found == [(1, "failed"), (2, "failed"), (3, "ok")]
+    figures = report(place.book, place.lake, now_us=place.now_us).total.figures
+    assert (figures.tasks, figures.attempts) == (3, 5)
+
+
+def test_more_attempts_than_can_be_are_refused(place: Place) -> None:
+    assert place.text("tasks", "task_id,success,attempts\na,true,20000\n").rejected == 1
+    assert "at most 10000 are taken" in place.rejects()

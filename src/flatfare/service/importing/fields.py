@@ -187,6 +187,8 @@ TASKS = _fields(
     judged_at moment: verified_at outcome_at
     score number: reward scores final_score
     evidence text: evidence_hash
+    verifier_kind word:
+    attempts count: n_attempts num_attempts attempt_count n_tries tries
     cost amount: agent_cost agent_cost_usd {_COST}
     currency text: cost_currency
     simulation_cost amount: user_cost user_cost_usd simulator_cost user_simulator_cost user_sim_cost

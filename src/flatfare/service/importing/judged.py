@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flatfare.service.importing.attempts import land_attempts
 from flatfare.service.importing.chaining import chained, fold_outcomes, verdict_id
 from flatfare.service.importing.landing import Landing
 from flatfare.service.importing.reading import Readable
@@ -19,6 +20,7 @@ _NO_HEADS = "(SELECT CAST(NULL AS UUID) AS task_id, 0 AS next_position, '' AS ha
 def land_tasks(file: Readable, landing: Landing, kept: str, *, has_known: bool, now_us: int) -> int:
     """Write the tasks of a file, each with the verdict that its outcome is; returns how many verdicts."""
     engine = file.engine
+    land_attempts(file, landing, kept)
     if not has_known:
         fresh = _verdicts_of(file, kept, _NO_HEADS, "verdict_at_us")
         landing.take(engine, "tasks", _new_tasks(file, kept))
@@ -49,8 +51,8 @@ def _verdicts_of(file: Readable, kept: str, heads: str, at: str) -> str:
     """The verdict that each row's outcome is, without its place in the chain."""
     key = "key || chr(30) || evidence_hash || chr(30) || coalesce(heads.next_position, 0)"
     return f"""(SELECT line, {verdict_id(file.order.source, key)} AS id, mine.id AS task_id,
-        CAST(NULL AS BIGINT) AS attempt_number, verifier, verifier_version, 'code' AS kind, judgement, score,
-        evidence_hash, {at} AS at_us, CAST(NULL AS BIGINT) AS cost_nano, source, import_id
+        CAST(NULL AS BIGINT) AS attempt_number, verifier, verifier_version, verifier_kind AS kind, judgement,
+        score, evidence_hash, {at} AS at_us, CAST(NULL AS BIGINT) AS cost_nano, source, import_id
         FROM {kept} AS mine LEFT JOIN {heads} AS heads ON heads.task_id = mine.id
         WHERE judgement IS NOT NULL)"""
 

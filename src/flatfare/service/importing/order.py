@@ -37,6 +37,7 @@ class Order:
     pass_at: Decimal | None = None  # a score from here on is a pass
     at_us: int | None = None  # the moment of rows that name none
     verifier: str | None = None
+    verifier_kind: str | None = None  # code, model, human, customer, signal: where no column says so
     encoding: str | None = None
     time_format: str | None = None  # how times are written that the core does not read, as strptime has it
     rework_nano_per_hour: int | None = None
@@ -59,6 +60,7 @@ class Order:
             "pass_at": str(self.pass_at) if self.pass_at is not None else None,
             "at_us": self.at_us,
             "verifier": self.verifier,
+            "verifier_kind": self.verifier_kind,
             "encoding": self.encoding,
             "time_format": self.time_format,
             "rework_nano_per_hour": self.rework_nano_per_hour,

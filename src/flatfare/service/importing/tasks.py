@@ -6,9 +6,11 @@ and the row that is its evidence.
 
 from flatfare.core.errors import BadInput
 from flatfare.service.importing import costs
+from flatfare.service.importing.attempts import too_many
 from flatfare.service.importing.marking import has_repeats, number_repeats
 from flatfare.service.importing.parsing import text_of
 from flatfare.service.importing.reading import Readable
+from flatfare.service.importing.words import kind_told
 from flatfare.store.engine import quoted
 
 _AMOUNTS = ("cost", "simulation_cost", "verification_cost", "value", "rework_cost")
@@ -40,6 +42,14 @@ def verifier_of(file: Readable) -> str:
         return file.order.verifier
     bound = file.mapping.fields.get("outcome")
     return f"source:{bound.says()}" if bound else "source"
+
+
+def kind_of(file: Readable) -> str:
+    """What kind of verifier said the outcomes, in SQL: the row's word, the order's, or by its name."""
+    told = (
+        quoted(file.order.verifier_kind) if file.order.verifier_kind else kind_told(quoted(verifier_of(file)))
+    )
+    return f"coalesce({file.value('verifier_kind')}, {told})"
 
 
 def read_tasks(file: Readable, import_id: str, version: str, now_us: int) -> str:
@@ -79,7 +89,8 @@ def _parsed(file: Readable, now_us: int) -> str:
         coalesce({file.value("closed_at")}, {file.value("opened_at")} + {duration}) AS closed_at_us,
         {file.value("matures_at")} AS matures_given_us, {file.value("judged_at")} AS judged_at_us,
         coalesce({file.value("outcome")}, 'open') AS outcome, CAST({file.value("score")} AS VARCHAR) AS score,
-        {evidence_of(file)} AS evidence_hash,
+        {evidence_of(file)} AS evidence_hash, {kind_of(file)} AS verifier_kind,
+        CAST({file.value("attempts")} AS BIGINT) AS attempts,
         CAST(round(TRY_CAST({file.value("rework_minutes")} AS DOUBLE) * 60000) AS BIGINT) AS rework_ms,
         {counts}, {amounts}, coalesce({problems}) AS problem
         FROM {file.relation()}{repeats}"""
@@ -129,7 +140,7 @@ def _read(file: Readable, import_id: str, version: str) -> str:
     )
     zero = costs.bare_zero(file.order, "cost_nano", "path", used)
     why = quoted(costs.zero_reason(file, "input_tokens", "output_tokens"))
-    reason = ", ".join(["problem", "NULL"])
+    reason = ", ".join(["problem", too_many(), "NULL"])
     simulation = costs.bare_zero(file.order, "simulation_cost_nano", "path", "false")
     verification = costs.bare_zero(file.order, "verification_cost_nano", "path", "false")
     return f"""SELECT *, CASE outcome WHEN 'verified' THEN 'pass' WHEN 'failed' THEN 'fail' END AS judgement,
@@ -138,6 +149,7 @@ def _read(file: Readable, import_id: str, version: str) -> str:
         CAST(NULL AS VARCHAR) AS action_version, path, labels, session, opened_at_us, closed_at_us,
         coalesce(matures_given_us, closed_at_us, opened_at_us) AS matures_at_us, outcome, score, judged_at_us,
         evidence_hash, {quoted(verifier_of(file))} AS verifier, {quoted(version)} AS verifier_version,
+        verifier_kind, attempts,
         false AS is_disputed, 'none' AS settlement, value_nano, rework_ms,
         coalesce(rework_cost_nano, {_rework(file.order.rework_nano_per_hour)}) AS rework_nano,
         CASE WHEN {zero} THEN NULL ELSE cost_nano END AS given_nano,

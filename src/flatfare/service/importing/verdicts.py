@@ -5,6 +5,7 @@ from flatfare.service.importing.chaining import verdict_id
 from flatfare.service.importing.marking import has_repeats, number_repeats
 from flatfare.service.importing.reading import Readable
 from flatfare.service.importing.tasks import evidence_of
+from flatfare.service.importing.words import kind_told
 from flatfare.store.engine import quoted
 
 
@@ -65,12 +66,12 @@ def _missing(column: str, what: str) -> str:
 
 
 def _kind(file: Readable) -> str:
-    """A judge or a model judged by model, a person by hand; anything else is code."""
+    """The kind that the order gives, else what the verifier's name or its column's name tells."""
+    if file.order.verifier_kind:
+        return quoted(file.order.verifier_kind)
     bound = file.mapping.fields.get("verifier")
-    said = f"{bound.says() if bound else ''} {file.order.verifier or ''}".lower()
-    if any(word in said for word in ("judge", "model", "llm", "gpt", "claude", "gemini")):
-        return "'model'"
-    return "'human'" if any(word in said for word in ("human", "person", "reviewer", "rater")) else "'code'"
+    said = quoted(f"{bound.says() if bound else ''} {file.order.verifier or ''}")
+    return kind_told(f"concat_ws(' ', {said}, {file.value('verifier')})")
 
 
 def differs() -> str:

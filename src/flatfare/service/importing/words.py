@@ -207,6 +207,18 @@ def read_kind(text: str) -> Words:
     return found, None
 
 
+_BY_MODEL = "judge|model|llm|gpt|claude|gemini"
+_BY_PERSON = "human|person|reviewer|rater|annotator"
+
+
+def kind_told(name: str) -> str:
+    """The kind of verifier that its name tells, in SQL: a judge or a model, a person, else code."""
+    return (
+        f"CASE WHEN regexp_matches(lower({name}), '{_BY_PERSON}') THEN 'human' "
+        f"WHEN regexp_matches(lower({name}), '{_BY_MODEL}') THEN 'model' ELSE 'code' END"
+    )
+
+
 def _word(text: str) -> str:
     return text.strip().lower().replace(" ", "_").replace("-", "_").rstrip("!.")
 
@@ -225,4 +237,10 @@ def reader_of(name: str, pass_at: Decimal | None) -> Callable[[str], Words]:
         return lambda text: read_outcome(text, pass_at)
     if name == "result":
         return lambda text: read_judgement(text, pass_at)
-    return {"purpose": read_purpose, "role": read_role, "status": read_status, "kind": read_kind}[name]
+    return {
+        "purpose": read_purpose,
+        "role": read_role,
+        "status": read_status,
+        "kind": read_kind,
+        "verifier_kind": read_kind,
+    }[name]
