@@ -231,6 +231,33 @@ def _told_tasks() -> Iterator[str]:
     yield "CREATE INDEX signals_by_task ON signals (task_id)"
 
 
+def _guards() -> Iterator[str]:
+    yield """CREATE TABLE guards (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL,
+        amount {bigint} NOT NULL, terms TEXT NOT NULL, created_at_us {bigint} NOT NULL,
+        removed_at_us {bigint}){strict}"""
+    yield """CREATE TABLE guard_tallies (
+        guard_id TEXT NOT NULL, subject TEXT NOT NULL, node TEXT NOT NULL, calls {bigint} NOT NULL,
+        tokens {bigint} NOT NULL, cost_nano {bigint} NOT NULL, began_at_us {bigint} NOT NULL,
+        last_at_us {bigint} NOT NULL, hits {bigint} NOT NULL, hit_at_us {bigint}, hit_value {bigint},
+        last_call TEXT, PRIMARY KEY (guard_id, subject, node)){strict}"""
+    yield "CREATE INDEX guard_tallies_by_time ON guard_tallies (last_at_us)"
+    yield "CREATE TABLE guard_changes (one {bigint} PRIMARY KEY, number {bigint} NOT NULL){strict}"
+    yield "INSERT INTO guard_changes (one, number) VALUES (1, 0)"
+
+
+def _users() -> Iterator[str]:
+    yield """CREATE TABLE users (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL, scope TEXT NOT NULL,
+        password_hash TEXT, subject TEXT UNIQUE, created_at_us {bigint} NOT NULL,
+        disabled_at_us {bigint}){strict}"""
+    yield """CREATE TABLE user_sessions (
+        hash TEXT PRIMARY KEY, user_id TEXT NOT NULL, created_at_us {bigint} NOT NULL,
+        ends_at_us {bigint} NOT NULL){strict}"""
+    yield """CREATE TABLE sign_in_failures (
+        name TEXT PRIMARY KEY, failures {bigint} NOT NULL, last_at_us {bigint} NOT NULL){strict}"""
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -244,5 +271,7 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _signal_sources,
     _sampling_plans,
     _told_tasks,
+    _guards,
+    _users,
 )
 """Step 1 is the first; the book counts how many it has taken."""
