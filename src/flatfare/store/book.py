@@ -73,6 +73,15 @@ class Book:
         """All that is written inside is kept together, or not at all; nobody else writes meanwhile."""
         return self._home.writing()
 
+    def writing_of(self, subject: str) -> AbstractContextManager[None]:
+        """As ``writing``, for what is one subject's alone, such as a customer's accounts.
+
+        Other subjects may be written meanwhile, where the book's home can do that; so
+        nothing may be read and relied on inside that somebody else's transaction of this
+        kind could change.
+        """
+        return self._home.writing_of(subject)
+
     def reading(self) -> AbstractContextManager[None]:
         """All that is read inside is of one moment."""
         return self._home.reading()

@@ -46,6 +46,9 @@ class Home(Protocol):
     def writing(self) -> AbstractContextManager[None]:
         """A transaction of the only writer there is: it waits until no other writes."""
 
+    def writing_of(self, subject: str) -> AbstractContextManager[None]:
+        """A transaction that writes what is one subject's alone; no other writes of the same subject."""
+
     def reading(self) -> AbstractContextManager[None]:
         """A transaction that sees one moment."""
 

@@ -258,6 +258,49 @@ def _users() -> Iterator[str]:
         name TEXT PRIMARY KEY, failures {bigint} NOT NULL, last_at_us {bigint} NOT NULL){strict}"""
 
 
+def _sales() -> Iterator[str]:
+    """Accounts, entries and postings anew: nothing had been written to the first ones."""
+    for table in ("postings", "entries", "accounts"):
+        yield f"DROP TABLE {table}"
+    yield """CREATE TABLE customers (
+        name TEXT PRIMARY KEY, currency TEXT NOT NULL, terms TEXT NOT NULL, credit_limit_nano {bigint},
+        details TEXT NOT NULL, created_at_us {bigint} NOT NULL, closed_at_us {bigint}){strict}"""
+    yield """CREATE TABLE accounts (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, customer TEXT NOT NULL,
+        currency TEXT NOT NULL, opened_at_us {bigint} NOT NULL){strict}"""
+    yield "CREATE INDEX accounts_by_customer ON accounts (customer, kind)"
+    yield "CREATE INDEX accounts_by_kind ON accounts (kind, currency)"
+    yield """CREATE TABLE entries (
+        id TEXT PRIMARY KEY, customer TEXT NOT NULL, number {bigint} NOT NULL, verb TEXT NOT NULL,
+        task_id TEXT, reverses TEXT UNIQUE, at_us {bigint} NOT NULL, reason TEXT, by_whom TEXT,
+        asked TEXT NOT NULL, decided TEXT NOT NULL, previous_hash TEXT NOT NULL, hash TEXT NOT NULL,
+        UNIQUE (customer, number)){strict}"""
+    yield "CREATE INDEX entries_by_task ON entries (task_id)"
+    yield """CREATE TABLE postings (
+        account_id TEXT NOT NULL, position {bigint} NOT NULL, entry_id TEXT NOT NULL,
+        amount_nano {bigint} NOT NULL, balance_nano {bigint} NOT NULL, previous_hash TEXT NOT NULL,
+        hash TEXT NOT NULL, PRIMARY KEY (account_id, position)){strict}"""
+    yield "CREATE INDEX postings_by_entry ON postings (entry_id)"
+    yield """CREATE TABLE packs (
+        name TEXT PRIMARY KEY, price_nano {bigint} NOT NULL, currency TEXT NOT NULL,
+        credit_nano {bigint} NOT NULL, units {bigint}, actions TEXT NOT NULL, expires_us {bigint},
+        priority {bigint} NOT NULL, created_at_us {bigint} NOT NULL, withdrawn_at_us {bigint}){strict}"""
+    yield """CREATE TABLE grants (
+        id TEXT PRIMARY KEY, customer TEXT NOT NULL, currency TEXT NOT NULL, amount_nano {bigint} NOT NULL,
+        unit_nano {bigint}, category TEXT NOT NULL, priority {bigint} NOT NULL, actions TEXT NOT NULL,
+        pack TEXT, effective_at_us {bigint} NOT NULL, expires_at_us {bigint}){strict}"""
+    yield "CREATE INDEX grants_by_customer ON grants (customer)"
+    yield "CREATE INDEX grants_by_expiry ON grants (expires_at_us)"
+    yield """CREATE TABLE quotes (
+        id TEXT PRIMARY KEY, customer TEXT NOT NULL, action TEXT NOT NULL, action_version TEXT NOT NULL,
+        price TEXT NOT NULL, size {bigint}, attempts_max {bigint} NOT NULL, amount_nano {bigint} NOT NULL,
+        most_nano {bigint} NOT NULL, at_us {bigint} NOT NULL, expires_at_us {bigint} NOT NULL){strict}"""
+    yield """CREATE TABLE sales (
+        task_id TEXT PRIMARY KEY, customer TEXT NOT NULL, quote_id TEXT NOT NULL UNIQUE,
+        settlement TEXT NOT NULL, content TEXT NOT NULL){strict}"""
+    yield "CREATE INDEX sales_by_customer ON sales (customer, settlement)"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -273,5 +316,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _told_tasks,
     _guards,
     _users,
+    _sales,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -29,6 +29,7 @@ POLL_S = 0.2
 
 _LOCKS = 0x666C6174  # "flat": the first half of every advisory lock's key
 _LOCK = f"({_LOCKS}, hashtext(current_schema() || ?))"
+_SUBJECT_LOCK = f"({_LOCKS + 1}, hashtext(current_schema() || ?))"
 _TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\?|%""")
 _SESSION = (
     f"SET lock_timeout = {BUSY_MS}",
@@ -110,6 +111,13 @@ class PostgresHome:
         # each statement sees what was committed before it began: under the lock, all there is
         self._begin("BEGIN ISOLATION LEVEL READ COMMITTED")
         yield from self._ended(f"SELECT pg_advisory_xact_lock{_LOCK}", (" book",))
+
+    @contextmanager
+    def writing_of(self, subject: str) -> Iterator[None]:
+        # beside writers of other subjects; whoever writes the whole book keeps all of them out
+        self._begin("BEGIN ISOLATION LEVEL READ COMMITTED")
+        taken = f"SELECT pg_advisory_xact_lock_shared{_LOCK}, pg_advisory_xact_lock{_SUBJECT_LOCK}"
+        yield from self._ended(taken, (" book", subject))
 
     @contextmanager
     def reading(self) -> Iterator[None]:

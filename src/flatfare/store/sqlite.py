@@ -6,7 +6,7 @@ The processes that share it are all on one machine.
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from flatfare.core.errors import BadUsage, StoreFailure
@@ -59,6 +59,9 @@ class SqliteHome:
     def writing(self) -> Iterator[None]:
         self.execute("BEGIN IMMEDIATE", ())
         yield from self._ended()
+
+    def writing_of(self, subject: str) -> AbstractContextManager[None]:
+        return self.writing()  # the file has one writer at a time, whatever it writes
 
     @contextmanager
     def reading(self) -> Iterator[None]:
