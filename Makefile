@@ -22,7 +22,7 @@ $(VENV)/base: pyproject.toml
 	@touch $@
 
 $(VENV)/test: $(VENV)/base
-	@$(BIN)/python -m pip install --quiet --editable '.[alerts,verifiers,charts,tokens]' --group test
+	@$(BIN)/python -m pip install --quiet --editable '.[alerts,verifiers,charts,tokens,web]' --group test
 	@touch $@
 
 $(VENV)/check: $(VENV)/test
@@ -30,7 +30,7 @@ $(VENV)/check: $(VENV)/test
 	@touch $@
 
 $(VENV)/charts: $(VENV)/base
-	@$(BIN)/python -m pip install --quiet --editable '.[charts]'
+	@$(BIN)/python -m pip install --quiet --editable '.[charts,web]'
 	@touch $@
 
 demo: $(VENV)/$(if $(OPEN),charts,base) ## Load real public data into a temporary book and print cost per verified outcome

@@ -1,10 +1,12 @@
 """Who asks, and what they may: decided in this one place, for pages and API alike.
 
-On this machine the one user is let in by the token that ``serve`` prints. Elsewhere, and
-for programs, a Flatfare key lets record work and read what it recorded. A request that a
-web page of another place could have made is refused: Host and Origin are checked.
+On this machine the one user is let in by the token that ``serve`` prints. Elsewhere people
+sign in and hold a role; for programs, a Flatfare key lets record work and read what it
+recorded. A request that a web page of another place could have made is refused: Host and
+Origin are checked, and a form carries a mark that only our own pages know.
 """
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from enum import Flag, auto
@@ -15,11 +17,14 @@ from starlette.requests import Request
 
 from flatfare.core.errors import FlatfareError, NotAuthorised
 from flatfare.gateway.keyring import Refused
+from flatfare.service import users
 from flatfare.service.keys import MARK
 from flatfare.store.keys import Key
 from flatfare.web.desk import Books
+from flatfare.web.scope import EVERYTHING, Scope
 
 COOKIE = "flatfare-token"
+SESSION_COOKIE = "flatfare-session"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -29,11 +34,25 @@ class Right(Flag):
 
     NOTHING = 0
     RECORD = auto()  # tell of tasks, verdicts and signals, and ask what a call would cost
-    READ = auto()  # see reports, tasks and calls of everybody
-    MANAGE = auto()  # change keys, budgets and settings
+    READ = auto()  # see reports, tasks and calls of everybody within the own scope
+    REVIEW = auto()  # give verdicts on what is queued for a person
+    KEYS = auto()  # make and revoke keys
+    BUDGETS = auto()  # change budgets
+    BILL = auto()  # issue invoices and credit notes, and book what customers pay
+    AUDIT = auto()  # see who changed what
+    MANAGE = auto()  # change everything else: settings, definitions, users
 
 
-ALL = Right.RECORD | Right.READ | Right.MANAGE
+ALL = ~Right.NOTHING
+
+RIGHTS = {
+    "admin": ALL,
+    "finance": Right.READ | Right.BUDGETS | Right.BILL | Right.AUDIT,
+    "developer": Right.READ | Right.RECORD | Right.KEYS,
+    "reviewer": Right.READ | Right.REVIEW,
+    "viewer": Right.READ,
+}
+"""What each role may do."""
 
 
 class NotKnown(FlatfareError):
@@ -50,14 +69,30 @@ class Visitor:
     name: str
     rights: Right
     key: Key | None = None
+    scope: Scope = EVERYTHING
+    mark: str = ""  # what a form of ours carries, where the browser was let in by a cookie
+
+    def may(self, right: Right) -> bool:
+        """The visitor has this right."""
+        return right in self.rights
 
     def require(self, right: Right) -> None:
         """``NotAuthorised`` where the visitor does not have this right."""
         if right not in self.rights:
             raise NotAuthorised(
                 f"{self.name} may not do this: it takes the right to {_words(right)}. "
-                "Use the address with the token that flatfare serve prints."
+                "Use the address with the token that flatfare serve prints, or ask an administrator."
             )
+
+    def require_whole(self, what: str) -> None:
+        """``NotAuthorised`` for somebody who sees only a part: this cannot be narrowed to it."""
+        if not self.scope.is_whole:
+            raise NotAuthorised(f"{what} is of everybody together, and you see only {self.scope}.")
+
+    def require_mark(self, given: str) -> None:
+        """``NotAuthorised`` for a form that is not of our pages."""
+        if not self.mark or not _same(given, self.mark):
+            raise NotAuthorised("This form is out of date: load the page again, and send it once more.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +119,22 @@ class Door:
 
     def is_operator(self, request: Request) -> bool:
         """The request carries the token of this machine's user."""
-        given = _bearer(request) or _cookie(request)
+        given = _bearer(request) or _cookie(request, COOKIE)
         return self.is_loopback and given is not None and _same(given, self.token)
 
     def visitor(self, request: Request, books: Books) -> Visitor:
         """Who asks; ``NotKnown`` where nothing says so."""
         if self.is_operator(request):
-            return Visitor("the user of this machine", ALL)
+            cookie = _cookie(request, COOKIE)
+            return Visitor("the user of this machine", ALL, mark=_mark(cookie) if cookie else "")
         given = _bearer(request)
         if given is not None and given.startswith(MARK):
             return _of_key(given, books)
+        session = _cookie(request, SESSION_COOKIE)
+        if given is None and session is not None:
+            user = users.in_session(books.book, session, books.now_us)
+            if user is not None:
+                return Visitor(user.name, RIGHTS[user.role], scope=Scope.of(user.scope), mark=_mark(session))
         if given is None and self.is_loopback and not len(books.keyring):
             return Visitor("this machine", Right.RECORD)
         raise NotKnown(
@@ -114,9 +155,19 @@ def _bearer(request: Request) -> str | None:
     return given.strip() if scheme.lower() == "bearer" and given.strip() else None
 
 
-def _cookie(request: Request) -> str | None:
+def session_of(request: Request) -> str | None:
+    """The secret of the session that the request carries."""
+    return _cookie(request, SESSION_COOKIE)
+
+
+def _mark(secret: str) -> str:
+    """What only a page shown to the holder of this secret carries."""
+    return hmac.new(secret.encode("utf-8", "surrogatepass"), b"form", hashlib.sha256).hexdigest()
+
+
+def _cookie(request: Request, name: str) -> str | None:
     try:
-        found = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(request.headers.get("cookie", "")).get(name)
     except CookieError:
         return None
     return None if found is None else found.value
@@ -131,5 +182,17 @@ def _host_of(header: str) -> str:
     return name.partition("]")[0].strip("[") if name.startswith("[") else name.partition(":")[0]
 
 
+_WORDS = {
+    Right.RECORD: "record work",
+    Right.READ: "read reports",
+    Right.REVIEW: "review work",
+    Right.KEYS: "change keys",
+    Right.BUDGETS: "change budgets",
+    Right.BILL: "bill customers",
+    Right.AUDIT: "see who changed what",
+    Right.MANAGE: "change settings",
+}
+
+
 def _words(right: Right) -> str:
-    return {Right.RECORD: "record work", Right.READ: "read reports", Right.MANAGE: "change settings"}[right]
+    return " and ".join(words for one, words in _WORDS.items() if one in right)

@@ -50,6 +50,7 @@ class Endpoint:
     gives: type = dict
     writes: bool = False
     status: int = 200
+    narrows: bool = False  # heeds the visitor's scope; where it does not, only who sees everything may ask
 
 
 def route(endpoint: Endpoint, desk: Desk, door: Door) -> Route:
@@ -63,6 +64,8 @@ def route(endpoint: Endpoint, desk: Desk, door: Door) -> Route:
         def answered(books: Books) -> object:
             visitor = door.visitor(request, books)
             visitor.require(endpoint.right)
+            if not endpoint.narrows:
+                visitor.require_whole("This")
             return endpoint.answer(Asked(visitor, books, request.path_params, query, body))
 
         answer = await desk.ask(answered, writes=endpoint.writes)

@@ -1,5 +1,7 @@
 """Calls over HTTP, in the order in which they were booked."""
 
+import json
+
 import msgspec
 
 from flatfare.service.arriving import document_of
@@ -23,7 +25,9 @@ def _calls(asked: Asked) -> object:
     book = asked.books.book
     after = query.after if query.after is not None else max(0, arrivals.newest(book) - limit)
     found = arrivals.since(book, after, limit)
-    return {"calls": [document_of(row) for row in found.rows], "after": found.cursor}
+    scope = asked.visitor.scope
+    seen = [row for row in found.rows if scope.is_whole or scope.sees(json.loads(str(row["labels"])))]
+    return {"calls": [document_of(row) for row in seen], "after": found.cursor}
 
 
 ENDPOINTS = (
@@ -35,5 +39,6 @@ ENDPOINTS = (
         Right.READ,
         _calls,
         query=CallsQuery,
+        narrows=True,
     ),
 )

@@ -119,15 +119,13 @@ def _changed(asked: Asked, change: _Change) -> object:
 
 
 ENDPOINTS = (
-    Endpoint(
-        "GET", "/api/keys", "list_keys", "The keys; never a secret", Right.MANAGE, _list, query=KeysQuery
-    ),
+    Endpoint("GET", "/api/keys", "list_keys", "The keys; never a secret", Right.KEYS, _list, query=KeysQuery),
     Endpoint(
         "POST",
         "/api/keys",
         "create_key",
         "Make a key; its secret is in the answer, once",
-        Right.MANAGE,
+        Right.KEYS,
         _create,
         takes=NewKey,
         writes=True,
@@ -138,7 +136,7 @@ ENDPOINTS = (
         "/api/keys/{key}/rotate",
         "rotate_key",
         "Give a key a new secret",
-        Right.MANAGE,
+        Right.KEYS,
         _rotate,
         takes=Rotation,
         writes=True,
@@ -149,7 +147,7 @@ ENDPOINTS = (
             f"/api/keys/{{key}}/{verb}",
             f"{verb}_key",
             summary,
-            Right.MANAGE,
+            Right.KEYS,
             answer,
             takes=Reason,
             writes=True,

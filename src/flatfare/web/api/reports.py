@@ -1,13 +1,15 @@
 """Reports over HTTP: the same document that ``flatfare report --json`` prints."""
 
+from dataclasses import replace
+
 import msgspec
 
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import parse_moment
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.reporting.document import document_of
-from flatfare.service.reporting.report import report
-from flatfare.web.access import Right
+from flatfare.service.reporting.report import Report, report
+from flatfare.web.access import Right, Visitor
 from flatfare.web.endpoint import Asked, Endpoint
 
 
@@ -35,14 +37,19 @@ def _report(asked: Asked) -> object:
         by=[name for text in query.by for name in text.split(",")],
         since_us=moment(query.since),
         until_us=moment(query.until),
-        filters=[_filter(text) for text in query.filter],
+        filters=asked.visitor.scope.narrowed(_filter(text) for text in query.filter),
         handoff_nano=_handoff(query.handoff_cost),
         cost=query.cost,
         time_zone=query.time_zone or books.settings.time_zone,
         sort=query.sort,
         limit=query.limit,
     )
-    return document_of(found, books.settings.currency)
+    return document_of(seen_by(asked.visitor, found), books.settings.currency)
+
+
+def seen_by(visitor: Visitor, found: Report) -> Report:
+    """The report without what is of everybody together, for who does not see everybody."""
+    return found if visitor.scope.is_whole else replace(found, idle_nano=0)
 
 
 def _handoff(text: str | None) -> int:
@@ -73,5 +80,6 @@ ENDPOINTS = (
         Right.READ,
         _report,
         query=ReportQuery,
+        narrows=True,
     ),
 )
