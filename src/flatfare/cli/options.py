@@ -2,7 +2,6 @@
 
 import functools
 import getpass
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from flatfare.config import Settings, load_settings
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import MICROSECONDS, parse_moment
+from flatfare.core.moments import is_span, parse_moment, parse_span
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
@@ -21,8 +20,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PLACE = "flatfare.place"
-_SPAN = re.compile(r"(\d{1,6})\s*(s|m|h|d|w|y)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -92,10 +89,10 @@ class Span(click.ParamType[int]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        found = _SPAN.fullmatch(str(value).strip())
-        if found is None:
-            self.fail(f"{value!r} is no length of time: write it like 90d, 12h or 30m.", param, ctx)
-        return int(found[1]) * _SECONDS[found[2]] * MICROSECONDS
+        try:
+            return parse_span(str(value))
+        except BadInput as problem:
+            self.fail(str(problem), param, ctx)
 
 
 class Expiry(Span):
@@ -104,7 +101,7 @@ class Expiry(Span):
     name = "expiry"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int) or _SPAN.fullmatch(str(value).strip()):
+        if isinstance(value, int) or is_span(str(value)):
             return time.time_ns() // 1000 + super().convert(value, param, ctx)
         try:
             return parse_moment(str(value))[0]

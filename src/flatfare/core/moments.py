@@ -11,6 +11,8 @@ from flatfare.core.errors import BadInput
 MICROSECONDS = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = re.compile(r"\d{9,19}(\.\d+)?")
+_SPAN = re.compile(r"(\d{1,6})\s*(s|m|h|d|w|y)")
+_SPAN_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 YEAR_MIN, YEAR_MAX = 2000, 2200  # no model call is older; a year outside is a broken clock or a wrong unit
 
 
@@ -57,6 +59,38 @@ def iso(at_us: int) -> str:
     '2026-01-01T00:00:00Z'
     """
     return datetime_of(at_us).isoformat().replace("+00:00", "Z")
+
+
+def is_span(text: str) -> bool:
+    """Whether the text says a length of time."""
+    return text.strip() == "0" or _SPAN.fullmatch(text.strip()) is not None
+
+
+def parse_span(text: str) -> int:
+    """Microseconds of a length of time such as 90d, 12h or 30m; a year has 365 days.
+
+    >>> parse_span("72h") // 3_600_000_000, parse_span("0")
+    (72, 0)
+    """
+    if text.strip() == "0":
+        return 0
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise BadInput(
+            f"Found {text[:60]!r} where a length of time was expected: write it like 90d, 12h or 30m."
+        )
+    return int(found[1]) * _SPAN_SECONDS[found[2]] * MICROSECONDS
+
+
+def span_text(span_us: int) -> str:
+    """A length of time as people write it, in the largest unit that holds it whole.
+
+    >>> span_text(259_200_000_000), span_text(90_000_000)
+    ('3d', '90s')
+    """
+    seconds = span_us // MICROSECONDS
+    unit = next(unit for unit in ("d", "h", "m", "s") if seconds % _SPAN_SECONDS[unit] == 0)
+    return f"{seconds // _SPAN_SECONDS[unit]}{unit}" if seconds else "0"
 
 
 def _from_digits(digits: str) -> int:

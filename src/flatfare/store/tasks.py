@@ -15,6 +15,9 @@ from flatfare.store.layout import TASKS, VERDICT_SAYS, VERDICTS, names
 _TOGETHER = 500
 """How many ids one statement names: both databases take that many parameters."""
 
+_KEPT = ("id", "version", "settlement")
+"""Columns that no telling changes: a task's money is moved by sales alone."""
+
 TaskRow = Mapping[str, Value]
 """A task as its columns say it, by their names."""
 
@@ -46,10 +49,7 @@ def insert_events(book: Book, told: Iterable[Told]) -> None:
     book.execute_many(
         "INSERT INTO task_events (id, task_id, kind, at_us, content, source, by_whom, recorded_at_us) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (e.id, e.task_id, e.kind, e.at_us, e.content, e.source, e.by_whom, e.recorded_at_us)
-            for e in told
-        ),
+        ((e.id, e.task_id, e.kind, e.at_us, e.content, e.source, e.by_whom, e.recorded_at_us) for e in told),
     )
 
 
@@ -119,10 +119,10 @@ def insert_verdicts(book: Book, verdicts: Iterable[Mapping[str, Value]]) -> None
 def write_rows(book: Book, rows: Sequence[TaskRow]) -> None:
     """Write the tasks over what was known of them."""
     columns = [column.name for column in TASKS]
-    renewed = ", ".join(f"{name} = excluded.{name}" for name in columns[1:])
+    renewed = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in _KEPT)
     book.execute_many(
         f"INSERT INTO tasks ({names(TASKS)}) VALUES ({', '.join('?' * len(columns))}) "
-        f"ON CONFLICT (id) DO UPDATE SET {renewed}",
+        f"ON CONFLICT (id) DO UPDATE SET version = tasks.version + 1, {renewed}",
         ([row[name] for name in columns] for row in rows),
     )
 
