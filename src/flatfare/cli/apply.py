@@ -1,4 +1,4 @@
-"""``flatfare apply``: bring the budgets to what a file says, after showing what that changes."""
+"""``flatfare apply``: bring budgets and guards to what a file says, after showing what that changes."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ from flatfare.service import applying
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show the plan and change nothing.")
-@click.option("--prune", is_flag=True, help="Remove budgets that are not in the file.")
+@click.option("--prune", is_flag=True, help="Remove budgets and guards that are not in the file.")
 @click.option("--reason", metavar="TEXT", help="Why, for the record.")
 @pass_settings
 def apply(settings: Settings, file: str, yes: bool, only_plan: bool, prune: bool, reason: str | None) -> None:
@@ -28,6 +28,8 @@ def apply(settings: Settings, file: str, yes: bool, only_plan: bool, prune: bool
     budgets:
       search:      {amount: 500, per: month, scope: team=search, thresholds: [75, "90:stop"]}
       each-session: {amount: 2.00, per: lifetime, scope: session=*}
+    guards:
+      loops:       {kind: calls, at_most: 50, per: session, action: stop}
     """
     try:
         document = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
@@ -39,7 +41,7 @@ def apply(settings: Settings, file: str, yes: bool, only_plan: bool, prune: bool
         for step in steps:
             output.say(f"{step.what:8} {step.name}: {step.said}")
         if not steps:
-            output.say("Nothing to do: the budgets are as the file says.")
+            output.say("Nothing to do: all is as the file says.")
             return
         if only_plan:
             return
