@@ -301,6 +301,29 @@ def _sales() -> Iterator[str]:
     yield "CREATE INDEX sales_by_customer ON sales (customer, settlement)"
 
 
+def _actions() -> Iterator[str]:
+    yield """CREATE TABLE actions (
+        name TEXT NOT NULL, version {bigint} NOT NULL, content TEXT NOT NULL, hash TEXT NOT NULL,
+        definition_version {bigint} NOT NULL, published_at_us {bigint} NOT NULL, by_whom TEXT NOT NULL,
+        PRIMARY KEY (name, version)){strict}"""
+    yield """CREATE TABLE runs (
+        id TEXT PRIMARY KEY, action TEXT NOT NULL, action_version {bigint} NOT NULL, task_id TEXT NOT NULL,
+        state TEXT NOT NULL, input_hash TEXT NOT NULL, started_at_us {bigint} NOT NULL, project TEXT,
+        request_key TEXT, customer TEXT, labels TEXT NOT NULL, take {bigint} NOT NULL,
+        attempts {bigint} NOT NULL, size TEXT NOT NULL, input TEXT, output TEXT, ending TEXT,
+        reasons TEXT NOT NULL, verdicts TEXT NOT NULL, owner TEXT, alive_until_us {bigint} NOT NULL,
+        is_delivered {bigint} NOT NULL, is_cost_final {bigint} NOT NULL, ended_at_us {bigint},
+        forget_at_us {bigint}, webhook TEXT){strict}"""
+    yield "CREATE INDEX runs_by_state ON runs (state, started_at_us)"
+    yield "CREATE INDEX runs_by_time ON runs (started_at_us)"
+    yield "CREATE INDEX runs_by_task ON runs (task_id)"
+    yield """CREATE TABLE run_attempts (
+        run_id TEXT NOT NULL, number {bigint} NOT NULL, take {bigint} NOT NULL, rung TEXT NOT NULL,
+        path TEXT NOT NULL, started_at_us {bigint} NOT NULL, ended_at_us {bigint}, ending TEXT,
+        reasons TEXT NOT NULL, calls TEXT NOT NULL, cost_nano {bigint}, cost_reason TEXT,
+        PRIMARY KEY (run_id, number)){strict}"""
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -317,5 +340,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _guards,
     _users,
     _sales,
+    _actions,
 )
 """Step 1 is the first; the book counts how many it has taken."""

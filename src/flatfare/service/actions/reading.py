@@ -60,8 +60,13 @@ def read_file(file: Path) -> Action:
     return read(text, str(file), folder=str(file.resolve().parent))
 
 
-def read(text: str, file: str = "action.yaml", *, folder: str = "") -> Action:
-    """The action that a text says; ``BadAction`` with every problem otherwise."""
+def read(
+    text: str, file: str = "action.yaml", *, folder: str = "", bundle: Mapping[str, bytes] | None = None
+) -> Action:
+    """The action that a text says; ``BadAction`` with every problem otherwise.
+
+    The files that it names come from ``folder``, or from the ``bundle`` that was published with it.
+    """
     lines = parsed(text, file)
     top = Section(lines, (), lines.document, _KEYS)
     name = top.text("action", pattern=_NAME, expected="lower-case letters, digits and dashes, a letter first")
@@ -89,9 +94,9 @@ def read(text: str, file: str = "action.yaml", *, folder: str = "") -> Action:
         folder=folder,
     )
     _check_whole(lines, made)
-    bundle = _bundled(lines, made)
+    found = _bundled(lines, made) if bundle is None else bundle
     lines.check()
-    return replace(made, bundle=bundle)
+    return replace(made, bundle=found)
 
 
 _RUNG = ("name", "model", "effort", "output_tokens", "tries", "seconds", "answer", "temperature", "climb")

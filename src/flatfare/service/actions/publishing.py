@@ -1,0 +1,103 @@
+"""Publishing actions: a version stands as it was published, with the definition that judges it.
+
+Publishing the same file again changes nothing; another file needs another version.
+"""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from flatfare.core.action import Action
+from flatfare.core.checks.submission import canonical
+from flatfare.core.errors import Conflict, NotFound
+from flatfare.service import defining
+from flatfare.service.actions import reading
+from flatfare.store import actions, chains
+from flatfare.store.actions import ActionRow
+from flatfare.store.book import Book
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version of an action, as it was published."""
+
+    action: Action
+    hash: str
+    definition_version: int
+    at_us: int
+    by_whom: str
+
+
+def publish(book: Book, action: Action, *, at_us: int, by_whom: str, reason: str | None = None) -> Published:
+    """Publish a version, and put the definition of its outcomes in force.
+
+    The same again is a no-op. ``Conflict`` where this version was published with other
+    content, or where a version was left out.
+    """
+    content = content_of(action)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    with book.writing():
+        newest = actions.find(book, action.name)
+        expected = newest.version + 1 if newest else 1
+        if (standing := actions.find(book, action.name, action.version)) is not None:
+            if standing.hash != digest:
+                raise Conflict(
+                    f"Version {action.version} of {action.name!r} was published with other content, and a "
+                    f"published version never changes. Give the file version {expected}."
+                )
+            return _read(standing)
+        if action.version != expected:
+            raise Conflict(
+                f"Found version {action.version} of {action.name!r}: the next to be published is {expected}."
+            )
+    # the definition is agreed on in a transaction of its own; agreeing on the same twice is a no-op
+    defined = defining.define(book, replace(action.definition, version=0), by_whom=by_whom, at_us=at_us)
+    row = ActionRow(action.name, action.version, content, digest, defined.version, at_us, by_whom)
+    with book.writing():
+        if actions.find(book, action.name, action.version) is not None:
+            raise Conflict(f"Version {action.version} of {action.name!r} was published a moment ago.")
+        actions.insert(book, row)
+        chains.append(
+            book,
+            chains.ORGANISATION,
+            kind="action.published",
+            subject=f"{action.name} {action.version}",
+            by_whom=by_whom,
+            at_us=at_us,
+            content=canonical({"hash": digest, "definition_version": defined.version}),
+            reason=reason,
+        )
+    return _read(row)
+
+
+def published(book: Book, name: str, version: int | None = None) -> Published:
+    """A published version, the newest unless one is named; ``NotFound`` says which there are."""
+    row = actions.find(book, name, version)
+    if row is not None:
+        return _read(row)
+    known = sorted({one.name for one in actions.all_of(book)})
+    if version is not None and name in known:
+        raise NotFound(f"Version {version} of {name!r} was never published: flatfare actions list")
+    near = get_close_matches(name, known, 1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    raise NotFound(f"No action {name!r} is published. Published: {', '.join(known) or 'none'}.{meant}")
+
+
+def listed(book: Book) -> list[Published]:
+    """Every version of every action, by name and version."""
+    return [_read(row) for row in actions.all_of(book)]
+
+
+def content_of(action: Action) -> str:
+    """All that decides, in one writing: the file's text and the files that go with it."""
+    bundle = {path: base64.b64encode(content).decode() for path, content in sorted(action.bundle.items())}
+    return canonical({"source": action.source, "files": bundle})
+
+
+def _read(row: ActionRow) -> Published:
+    content = json.loads(row.content)
+    bundle = {path: base64.b64decode(text) for path, text in content["files"].items()}
+    action = reading.read(content["source"], f"{row.name} version {row.version}", bundle=bundle)
+    return Published(action, row.hash, row.definition_version, row.published_at_us, row.by_whom)

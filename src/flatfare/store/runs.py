@@ -1,0 +1,216 @@
+"""Runs of actions: where each stands, so that one that was cut short can be taken up or given back.
+
+A run is known by its id; a state is written before what follows from it is done.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+
+from flatfare.store.book import Book, Row, Value
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    ACCEPTED = "accepted"  # its input is checked
+    HELD = "held"  # its price is held
+    WORKING = "working"  # attempts are under way
+    JUDGED = "judged"  # it is decided what it came to
+    DONE = "done"  # and the money is moved
+    INTERRUPTED = "interrupted"  # its process ended before it was decided
+
+
+UNDER_WAY = (State.ACCEPTED, State.HELD, State.WORKING, State.JUDGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as it stands."""
+
+    id: str
+    action: str
+    action_version: int
+    task_id: str
+    state: State
+    input_hash: str
+    started_at_us: int
+    project: str | None = None
+    request_key: str | None = None
+    customer: str | None = None
+    labels: str = "{}"  # canonical JSON
+    take: int = 1  # counted up when it is begun anew after it was given back
+    attempts: int = 0
+    size: str = "{}"  # JSON
+    input: str | None = None  # JSON; only where the action keeps it
+    output: str | None = None  # JSON; the same
+    ending: str | None = None
+    reasons: str = "[]"  # JSON
+    verdicts: str = "[]"  # JSON
+    owner: str | None = None
+    alive_until_us: int = 0
+    is_delivered: int = 0
+    is_cost_final: int = 0
+    ended_at_us: int | None = None
+    forget_at_us: int | None = None  # when input and output are erased
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a run: on which rung, how it ended, which calls it made and what they cost."""
+
+    run_id: str
+    number: int
+    take: int
+    rung: str
+    path: str
+    started_at_us: int
+    ended_at_us: int | None = None
+    ending: str | None = None
+    reasons: str = "[]"
+    calls: str = "[]"  # JSON: [call id, purpose, nano-dollars or null]
+    cost_nano: int | None = None
+    cost_reason: str | None = None
+
+
+_RUN = tuple(field.name for field in fields(Run))
+_ATTEMPT = tuple(field.name for field in fields(Attempt))
+_NUMBERS = {"action_version", "take", "attempts", "is_delivered", "is_cost_final", "number", "cost_nano"}
+
+
+def insert(book: Book, run: Run) -> None:
+    """Write a new run; ``KeyTaken`` where one of this id stands."""
+    book.execute(
+        f"INSERT INTO runs ({', '.join(_RUN)}) VALUES ({', '.join('?' * len(_RUN))})",
+        [_value(run, name) for name in _RUN],
+    )
+
+
+def one(book: Book, run_id: str) -> Run | None:
+    """The run of this id."""
+    rows = book.rows(f"SELECT {', '.join(_RUN)} FROM runs WHERE id = ?", (run_id,))
+    return _run(rows[0]) if rows else None
+
+
+def update(book: Book, run: Run, **changes: Value | State) -> Run:
+    """Write some fields of a run; the run as it stands then."""
+    names = [*changes]
+    book.execute(
+        f"UPDATE runs SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",
+        [*(_plain(changes[name]) for name in names), run.id],
+    )
+    return replace(run, **changes)  # type: ignore[arg-type]
+
+
+def claim(book: Book, run: Run, owner: str, alive_until_us: int, now_us: int) -> bool:
+    """Take a run over whose process is gone; False where somebody else was first."""
+    changed = book.execute(
+        "UPDATE runs SET owner = ?, alive_until_us = ? WHERE id = ? AND state = ? AND take = ? "
+        "AND (owner IS NULL OR owner = ? OR alive_until_us < ?)",
+        (owner, alive_until_us, run.id, str(run.state), run.take, run.owner, now_us),
+    )
+    return changed == 1
+
+
+def keep_alive(book: Book, owner: str, until_us: int) -> int:
+    """Say that a process still works at its runs; how many it has."""
+    return book.execute(
+        f"UPDATE runs SET alive_until_us = ? WHERE owner = ? AND state IN ({_in(UNDER_WAY)})",
+        (until_us, owner, *map(str, UNDER_WAY)),
+    )
+
+
+def left_behind(book: Book, limit: int = 1000) -> list[Run]:
+    """Runs that are under way or were interrupted, the oldest first."""
+    states = (*UNDER_WAY, State.INTERRUPTED)
+    rows = book.rows(
+        f"SELECT {', '.join(_RUN)} FROM runs WHERE state IN ({_in(states)}) ORDER BY started_at_us LIMIT ?",
+        (*map(str, states), limit),
+    )
+    return [_run(row) for row in rows]
+
+
+def with_open_cost(book: Book, limit: int = 1000) -> list[Run]:
+    """Runs that are done and whose cost may still change."""
+    rows = book.rows(
+        f"SELECT {', '.join(_RUN)} FROM runs WHERE state = ? AND is_cost_final = 0 "
+        "ORDER BY started_at_us LIMIT ?",
+        (str(State.DONE), limit),
+    )
+    return [_run(row) for row in rows]
+
+
+def listed(
+    book: Book,
+    *,
+    action: str | None = None,
+    customer: str | None = None,
+    state: str | None = None,
+    project: str | None = None,
+    before: tuple[int, str] | None = None,
+    limit: int = 100,
+) -> list[Run]:
+    """Runs, the newest first; ``before`` is the moment and id of the last one seen."""
+    chosen = {"action": action, "customer": customer, "state": state, "project": project}
+    wheres = [f"{name} = ?" for name, value in chosen.items() if value is not None]
+    given: list[Value] = [value for value in chosen.values() if value is not None]
+    if before is not None:
+        wheres.append("(started_at_us < ? OR (started_at_us = ? AND id < ?))")
+        given += [before[0], before[0], before[1]]
+    where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
+    rows = book.rows(
+        f"SELECT {', '.join(_RUN)} FROM runs {where} ORDER BY started_at_us DESC, id DESC LIMIT ?",
+        (*given, limit),
+    )
+    return [_run(row) for row in rows]
+
+
+def forget(book: Book, now_us: int) -> int:
+    """Erase inputs and outputs that were kept long enough."""
+    return book.execute(
+        "UPDATE runs SET input = NULL, output = NULL, forget_at_us = NULL "
+        "WHERE forget_at_us IS NOT NULL AND forget_at_us <= ?",
+        (now_us,),
+    )
+
+
+def write_attempt(book: Book, attempt: Attempt) -> None:
+    """Write an attempt, over what was known of it."""
+    renewed = ", ".join(f"{name} = excluded.{name}" for name in _ATTEMPT if name not in ("run_id", "number"))
+    book.execute(
+        f"INSERT INTO run_attempts ({', '.join(_ATTEMPT)}) VALUES ({', '.join('?' * len(_ATTEMPT))}) "
+        f"ON CONFLICT (run_id, number) DO UPDATE SET {renewed}",
+        [_value(attempt, name) for name in _ATTEMPT],
+    )
+
+
+def attempts_of(book: Book, run_id: str) -> list[Attempt]:
+    """The attempts of a run, in their order."""
+    rows = book.rows(
+        f"SELECT {', '.join(_ATTEMPT)} FROM run_attempts WHERE run_id = ? ORDER BY number", (run_id,)
+    )
+    return [Attempt(**dict(_members(_ATTEMPT, row))) for row in rows]  # type: ignore[arg-type]
+
+
+def _run(row: Row) -> Run:
+    members = dict(_members(_RUN, row))
+    return Run(**{**members, "state": State(str(members["state"]))})  # type: ignore[arg-type]
+
+
+def _members(names: Sequence[str], row: Row) -> Iterator[tuple[str, Value]]:
+    for name, value in zip(names, row, strict=True):
+        is_number = name in _NUMBERS or name.endswith("_us")
+        yield name, int(str(value)) if is_number and value is not None else value
+
+
+def _value(record: Run | Attempt, name: str) -> Value:
+    return _plain(getattr(record, name))
+
+
+def _plain(value: Value | State) -> Value:
+    return str(value) if isinstance(value, State) else value
+
+
+def _in(states: Sequence[State]) -> str:
+    return ", ".join("?" * len(states))
