@@ -1,4 +1,4 @@
-"""The process that keeps the book: it books the journals, seals what is old, and tells of alerts.
+"""The process that keeps the book: it books journals, seals what is old, lets tasks mature, tells of alerts.
 
 One such process at a time books into a book; another stands by until the kernel frees
 the claim. Whatever fails is said once and tried again: until then the journals keep it.
@@ -18,6 +18,7 @@ from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, remove_unborn
 from flatfare.service import alerting
+from flatfare.service.recording import mature
 from flatfare.service.sending import send
 from flatfare.store import sealing
 from flatfare.store.book import Book, open_book
@@ -29,6 +30,7 @@ POLL_S = 0.1
 RETRY_S = 1.0
 SEAL_EVERY_S = 600
 TELL_EVERY_S = 1.0
+MATURE_EVERY_S = 5.0
 HOT_US = 3_600_000_000
 """Calls stay in the book for an hour before they are sealed."""
 
@@ -49,6 +51,7 @@ class Pace:
     retry_s: float = RETRY_S
     seal_every_s: float = SEAL_EVERY_S
     tell_every_s: float = TELL_EVERY_S
+    mature_every_s: float = MATURE_EVERY_S
 
 
 def run_booking(
@@ -69,14 +72,16 @@ def run_booking(
             return
         sealer = threading.Thread(target=_seal_regularly, args=(settings, stop, say, pace), name="sealing")
         teller = threading.Thread(target=_tell_regularly, args=(settings, stop, say, pace), name="alerts")
-        sealer.start()
-        teller.start()
+        keeper = threading.Thread(target=_mature_regularly, args=(settings, stop, say, pace), name="maturing")
+        beside = (sealer, teller, keeper)
+        for thread in beside:
+            thread.start()
         try:
             _book_until(settings, folder, stop, say, pace, on_booked)
         finally:
             stop.set()
-            sealer.join()
-            teller.join()
+            for thread in beside:
+                thread.join()
 
 
 @contextmanager
@@ -182,6 +187,21 @@ def _seal_regularly(settings: Settings, stop: threading.Event, say: Say, pace: P
                 seal_old(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
         except FlatfareError as problem:
             say(f"Older calls stay in the book for now: {problem}")
+
+
+def _mature_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
+    """The thread that lets silence speak for tasks whose window has closed."""
+    said: str | None = None
+    while not stop.wait(pace.mature_every_s):
+        try:
+            with open_book(settings.database, create=False) as book:
+                mature(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
+            problem = None
+        except FlatfareError as failure:
+            problem = f"Tasks whose window has closed wait: {failure}"
+        if problem is not None and problem != said:
+            say(problem)
+        said = problem
 
 
 def _tell_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:

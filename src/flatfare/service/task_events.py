@@ -209,16 +209,15 @@ def read(event: bytes | Mapping[str, object]) -> Event:
 
 
 def content_of(event: Event) -> str:
-    """Everything the event says beside its id and its task, in one writing; evidence by its hash."""
+    """Everything the event says beside its id, in one writing; evidence by its hash."""
     said = msgspec.to_builtins(_without_evidence(event))
-    del said["id"], said["task"], said["event"]
+    del said["id"], said["event"]
     return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def of_content(kind: str, content: str) -> Event:
-    """The event that the log says; its id and task stand beside it."""
-    said = json.loads(content)
-    return msgspec.convert({**said, "event": kind, "id": "", "task": ""}, KINDS[kind])
+    """The event that the log says; its id stands beside it."""
+    return msgspec.convert({**json.loads(content), "event": kind, "id": ""}, KINDS[kind])
 
 
 def evidence_hash(evidence: object) -> str:

@@ -114,10 +114,12 @@ def _opening(known: Known, events: Sequence[tuple[Told, Event]]) -> dict[str, Va
     base["settlement"] = present.get("settlement") or str(Settlement.NONE)
     base["is_disputed"] = int(bool((known.imported or {}).get("is_disputed")))
     base["source"] = base["source"] or (known.told[0].source if known.told else "sdk")
+    name = events[0][1].task if events else known.task_id
+    base["external_id"] = base["external_id"] or (None if name == known.task_id else name)
     base["labels"] = _labels([event for _, event in opened], base["labels"])
-    for name in ("name", "action_version", "path", "session"):
-        said = next((value for _, event in opened if (value := _said(event, name))), None)
-        base[name] = said or base[name]
+    for column in ("name", "action_version", "path", "session"):
+        said = next((value for _, event in opened if (value := _said(event, column))), None)
+        base[column] = said or base[column]
     base["name"] = base["name"] or "task"
     value = next((event.value for _, event in opened if event.value is not None), None)
     base["value_nano"] = base["value_nano"] if value is None else amount_nano("value", value)

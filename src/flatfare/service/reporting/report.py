@@ -110,7 +110,7 @@ def report(
     with reading.opened(
         book, lake, *_views(book, asked, since_us, until_us, time_zone), threads=threads
     ) as engine:
-        question = _question(engine, book, asked, chosen, now_us, since_us, until_us, cost, time_zone)
+        question = question_of(engine, book, asked, chosen, now_us, since_us, until_us, cost, time_zone)
         with translated("Reporting"):
             answer = _answered(engine, book, question, order, limit)
     published, left_out = published_rows(book, question)
@@ -136,7 +136,7 @@ def report(
     )
 
 
-def _question(
+def question_of(
     engine: "DuckDBPyConnection",
     book: Book,
     asked: tuple[str, ...],
@@ -147,6 +147,7 @@ def _question(
     cost: str,
     time_zone: str,
 ) -> Question:
+    """The question with every key resolved by what book and lake hold; ``BadUsage`` names one that is not."""
     names = (*asked, *(name for name, _ in chosen))
     labels = holdings.label_keys(engine, book) if any(map(keys.is_label, names)) else set()
     values: dict[Key, tuple[str, ...]] = {}
@@ -248,7 +249,7 @@ def _answered(
 ) -> _Answer:
     question = _of_tasks_alone(engine, question)
     fees = _charged(engine, book, question)
-    sources = _sources(engine, book, question, has_fixed=bool(fees))
+    sources = sources_of(engine, book, question, has_fixed=bool(fees))
     found, is_whole = _found(engine, sources, order, limit)
     total = found.total if is_whole else _whole_total(engine, sources)
     return _Answer(
@@ -279,9 +280,10 @@ def _idle_within(fee: Fee, question: Question) -> int:
     return half_even(fee.idle_nano * days, (fee.until_day - fee.from_day).days)
 
 
-def _sources(
+def sources_of(
     engine: "DuckDBPyConnection", book: Book, question: Question, *, has_fixed: bool = False
 ) -> Sources:
+    """Where the facts of a question are read, with what is loaded for it alone."""
     held = holdings.holdings(engine, book, has_fixed=has_fixed)
     sources = Sources(question, held, "charged" if has_fixed else "folded")
     if held.has_attempts:

@@ -66,7 +66,7 @@ def whole_facts(sources: Sources, raw: list[str], *, is_apart: bool) -> str:
     question = sources.question
     purposes = sources.holdings.purposes & HEADLINE_PURPOSES if is_apart else sources.holdings.purposes
     sums = sources.call_sums(purposes)
-    calls = _calls_per_task(sources, sums, purposes)
+    calls = calls_per_task(sources, sums, purposes)
     tasks = _coded_tasks(sources, raw)
     joined = (
         f"SELECT t.* EXCLUDE (state), c.* EXCLUDE (task_id), COALESCE(t.state, 0) AS state, "
@@ -137,7 +137,8 @@ def _matched(raw: list[str]) -> str:
     return " AND ".join(f"tasks.{name} IS NOT DISTINCT FROM raw_codes.{name}" for name in raw) or "TRUE"
 
 
-def _calls_per_task(sources: Sources, sums: dict[str, str], purposes: frozenset[str]) -> str | None:
+def calls_per_task(sources: Sources, sums: dict[str, str], purposes: frozenset[str]) -> str | None:
+    """The query for these sums of each task's calls; None where there are no such calls at all."""
     if not purposes:
         return None
     body = ", ".join(f"CAST({sql} AS BIGINT) AS {name}" for name, sql in sums.items())

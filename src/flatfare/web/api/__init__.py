@@ -1,5 +1,11 @@
 """The API: one module a noun, each a list of endpoints."""
 
-from flatfare.web.api import budgets, calls, keys, reports
+from flatfare.web.api import budgets, calls, keys, reports, tasks
 
-ENDPOINTS = (*reports.ENDPOINTS, *calls.ENDPOINTS, *keys.ENDPOINTS, *budgets.ENDPOINTS)
+ENDPOINTS = (
+    *reports.ENDPOINTS,
+    *tasks.ENDPOINTS,
+    *calls.ENDPOINTS,
+    *keys.ENDPOINTS,
+    *budgets.ENDPOINTS,
+)

@@ -37,7 +37,7 @@ def _report(asked: Asked) -> object:
         by=[name for text in query.by for name in text.split(",")],
         since_us=moment(query.since),
         until_us=moment(query.until),
-        filters=asked.visitor.scope.narrowed(_filter(text) for text in query.filter),
+        filters=asked.visitor.scope.narrowed(filter_of(text) for text in query.filter),
         handoff_nano=_handoff(query.handoff_cost),
         cost=query.cost,
         time_zone=query.time_zone or books.settings.time_zone,
@@ -64,7 +64,8 @@ def moment(text: str | None) -> int | None:
     return None if text is None else parse_moment(text)[0]
 
 
-def _filter(text: str) -> tuple[str, str]:
+def filter_of(text: str) -> tuple[str, str]:
+    """A filter in a query, ``key=value``."""
     name, sign, value = text.partition("=")
     if not sign:
         raise BadInput(f"Found the filter {text[:60]!r}: write key=value, such as team=search.")
