@@ -203,3 +203,13 @@ def test_assumed_and_reopened_is_reversed_but_a_failed_check_makes_it_failed() -
 def test_no_other_move_can_be_made() -> None:
     with pytest.raises(ValueError, match="no outcome moves"):
         Move(Outcome.VERIFIED, Outcome.FAILED, 1, "x")
+
+
+def test_words_of_one_moment_are_heard_together() -> None:
+    at_once = [
+        Verdict("a", "1", VerifierKind.CODE, Judgement.PASS, "e", at_us=5, id="v1"),
+        Verdict("b", "1", VerifierKind.CODE, Judgement.FAIL, "e", at_us=5, id="v2"),
+        Verdict("c", "1", VerifierKind.CODE, Judgement.PASS, "e", at_us=5, id="v3"),
+    ]
+    standing = standing_of(at_once)
+    assert (standing.outcome, len(standing.moves), standing.cause) == (Outcome.FAILED, 1, "v2")

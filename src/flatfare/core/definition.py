@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from itertools import groupby
 from types import MappingProxyType
 
 from flatfare.core.outcome import MOVES, Judgement, Outcome, Verdict
@@ -153,7 +154,8 @@ def standing_of(
 
     ``closes_at_us`` is when the work was closed, or its deadline; ``now_us`` says how far
     silence reaches (None: it is not asked about). Each verifier's latest word of the
-    latest attempt stands; an abstention says nothing. A signal that says fail takes all
+    latest attempt stands; an abstention says nothing. Words of one moment are heard together,
+    since none came before the other. A signal that says fail takes all
     words back: to be verified again, the verifiers must speak again.
 
     >>> from flatfare.core.outcome import VerifierKind
@@ -162,9 +164,11 @@ def standing_of(
     (<Outcome.VERIFIED: 'verified'>, <Outcome.OPEN: 'open'>)
     """
     fold = _Fold(definition, begins, closes_at_us)
-    for verdict in sorted(verdicts, key=_order):
-        fold.fall_silent(verdict.at_us - 1 if now_us is None else min(verdict.at_us - 1, now_us), now_us)
-        fold.hear(verdict)
+    for at_us, moment in groupby(sorted(verdicts, key=_order), key=lambda verdict: verdict.at_us):
+        fold.fall_silent(at_us - 1 if now_us is None else min(at_us - 1, now_us), now_us)
+        for verdict in moment:
+            fold.hear(verdict)
+        fold.decide()
     fold.fall_silent(now_us, now_us)
     return Standing(
         fold.outcome, tuple(fold.moves), fold.matures_at_us, definition.missing(fold.words), tuple(fold.late)
@@ -182,6 +186,7 @@ class _Fold:
         self._definition = definition
         self._closes_at_us = closes_at_us
         self._attempt = 0
+        self._heard: list[Verdict] = []  # words of this moment, on which nothing was decided yet
         self._attempts: dict[str, int | None] = {}  # the attempt that each standing word is about
 
     @property
@@ -224,6 +229,7 @@ class _Fold:
         else:
             self.words.clear()
             self._attempts.clear()
+            self._heard.clear()
             self._fail(verdict, turns_assumed=True)
 
     def _hear_word(self, verdict: Verdict, judgement: Judgement) -> None:
@@ -236,11 +242,19 @@ class _Fold:
                     del self.words[name], self._attempts[name]
         self.words[verdict.verifier] = judgement
         self._attempts[verdict.verifier] = verdict.attempt
-        decided = self._definition.decided(self.words)
+        self._heard.append(verdict)
+
+    def decide(self) -> None:
+        """Let the words of a moment move the outcome; the last that says so is the cause."""
+        heard, self._heard = self._heard, []
+        decided = self._definition.decided(self.words) if heard else None
+        if decided is None:
+            return
+        cause = next((verdict for verdict in reversed(heard) if verdict.judgement is decided), heard[-1])
         if decided is Judgement.PASS:
-            self._move(Outcome.VERIFIED, verdict.at_us, verdict.id)
-        elif decided is Judgement.FAIL:
-            self._fail(verdict, turns_assumed=False)
+            self._move(Outcome.VERIFIED, cause.at_us, cause.id)
+        else:
+            self._fail(cause, turns_assumed=False)
 
     def _fail(self, verdict: Verdict, *, turns_assumed: bool) -> None:
         had = (Outcome.VERIFIED, Outcome.REVERSED, *((Outcome.ASSUMED,) if turns_assumed else ()))
