@@ -17,6 +17,7 @@ from flatfare.verifiers import kinds
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA = {"schema": {"type": "object", "required": ["total"], "properties": {"total": {"type": "number"}}}}
+ASKING = ("model-agreement", "model-judge", "model-policy")  # tried in test_model_judge.py
 SOURCE = "The tenant shall give notice of at least three months before the end of the lease."
 
 CASES: tuple[tuple[str, Mapping[str, object], Submission, str], ...] = (
@@ -109,7 +110,7 @@ def test_evidence_holds_no_word_of_what_was_judged(
 
 
 def test_every_kind_has_cases_and_a_page() -> None:
-    assert {kind for kind, *_ in CASES} | {"command"} == set(kinds.names())
+    assert {kind for kind, *_ in CASES} | {"command", *ASKING} == set(kinds.names())
     done = subprocess.run(
         [sys.executable, "tools/write_verifier_pages.py", "--check"], cwd=ROOT, capture_output=True, text=True
     )

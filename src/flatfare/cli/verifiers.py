@@ -1,6 +1,7 @@
 """``flatfare verifiers``: the kinds of checks there are, one tried on files, and a judge that is judged."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +11,14 @@ import yaml
 
 from flatfare.cli import output
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
-from flatfare.config import Settings
+from flatfare.config import Secret, Settings
 from flatfare.core.checks.submission import Json, NotJson, Submission, read_json
 from flatfare.core.errors import BadInput
 from flatfare.core.outcome import Judgement
 from flatfare.service import calibrating
+from flatfare.service.asking import KEY_VARIABLE, Asker, Whose, gateway_of
 from flatfare.verifiers import kinds
+from flatfare.verifiers.kinds import Means
 
 
 @click.group()
@@ -58,17 +61,29 @@ def show(kind: str) -> None:
 @click.option("--expected", "expected_file", metavar="FILE", help="What was expected: JSON, else text.")
 @click.option("--file", "files", multiple=True, metavar="FILE", help="A file that goes with the output.")
 @click.option("--params", metavar="FILE|YAML", help="Parameters: a file, or YAML such as '{at: /total}'.")
+@click.option("--task", metavar="NAME", help="The task that pays, where a model is asked.")
+@click.option("--producer", "producers", multiple=True, metavar="MODEL", help="A model that did the work.")
+@click.option("--direct", is_flag=True, help="Ask providers without the gateway: then nothing is metered.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@pass_settings
 def check(
+    settings: Settings,
     kind: str,
     output_file: str,
     input_file: str | None,
     expected_file: str | None,
     files: tuple[str, ...],
     params: str | None,
+    task: str | None,
+    producers: tuple[str, ...],
+    direct: bool,
     is_json: bool,
 ) -> None:
-    """Have KIND judge an output. Ends with 0 for pass and 1 for fail or abstain."""
+    """Have KIND judge an output. Ends with 0 for pass and 1 for fail or abstain.
+
+    A kind that asks a model asks it through the gateway (FLATFARE_URL, else where flatfare serve
+    listens; FLATFARE_KEY), so that its calls are metered as verification.
+    """
     text = sys.stdin.read() if output_file == "-" else _text(output_file)
     submission = Submission(
         text,
@@ -76,7 +91,8 @@ def check(
         None if expected_file is None else _json_or_text(_text(expected_file)),
         {Path(name).name: Path(name).read_bytes() for name in files},
     )
-    found = kinds.verifier(kind, _parameters(params)).judge(submission)
+    means = Means(asker_of(settings, Whose(task), direct=direct), producers)
+    found = kinds.verifier(kind, _parameters(params), means=means).judge(submission)
     if is_json:
         output.print_json(
             {
@@ -94,6 +110,14 @@ def check(
         for reason in found.reasons:
             output.say(f"  {reason}")
     sys.exit(0 if found.judgement is Judgement.PASS else 1)
+
+
+def asker_of(settings: Settings, whose: Whose, *, direct: bool) -> Asker:
+    """Who puts questions to models, by way of the gateway unless ``direct``."""
+    if direct:
+        return Asker(settings, None, whose=whose)
+    key = os.environ.get(KEY_VARIABLE)
+    return Asker(settings, gateway_of(settings, os.environ), whose=whose, key=Secret(key) if key else None)
 
 
 def _text(name: str) -> str:

@@ -20,6 +20,7 @@ import msgspec
 
 import flatfare.verifiers
 from flatfare.core.checks.finding import Finding, Ruling, finding
+from flatfare.core.checks.question import Ask
 from flatfare.core.checks.submission import Submission
 from flatfare.core.errors import BadInput, BadUsage, Conflict, NotFound
 from flatfare.core.outcome import VerifierKind
@@ -49,18 +50,29 @@ class OnOutput(Parameters, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Means:
+    """What a check needs besides the submission where it asks a model, for one task."""
+
+    ask: Ask
+    producers: tuple[str, ...] = ()  # the models that did the work, as far as that is known
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of check: what a module of this package, or an entry point, offers as ``KIND``.
 
     ``judge`` takes a submission and parameters of the stated type. ``engines`` are the
-    distributions that do the work, whose versions are part of the verifier's.
+    distributions that do the work, whose versions are part of the verifier's. A kind that asks
+    a model has ``chosen``, which says by which parameters it judges with given means; its
+    ``judge`` takes the means third.
     """
 
     name: str
     parameters: type[Parameters]
-    judge: Callable[[Submission, Any], Ruling]
+    judge: Callable[..., Ruling]
     kind: VerifierKind = VerifierKind.CODE
     engines: tuple[str, ...] = ()
+    chosen: Callable[[Any, Means], Parameters] | None = None
 
 
 class Verifier(Protocol):
@@ -85,27 +97,48 @@ class Check:
     version: str
     of: Kind
     parameters: Parameters
+    means: Means | None = None
 
     @property
     def kind(self) -> VerifierKind:
         """Who judges."""
         return self.of.kind
 
+    @property
+    def asks(self) -> bool:
+        """Whether it asks a model, and so needs means."""
+        return self.of.chosen is not None
+
     def judge(self, submission: Submission) -> Finding:
-        """What it finds of a submission."""
-        ruling = self.of.judge(submission, self.parameters)
+        """What it finds of a submission; ``BadUsage`` where it asks a model and has no means to."""
+        if not self.asks:
+            ruling = self.of.judge(submission, self.parameters)
+        elif self.means is None:
+            raise BadUsage(f"The verifier {self.name!r} asks a model, and was given no means to ask one.")
+        else:
+            ruling = self.of.judge(submission, self.parameters, self.means)
         return finding(self.name, self.version, self.of.kind, submission, ruling)
 
 
-def verifier(kind: str, parameters: Mapping[str, object] | None = None, *, name: str | None = None) -> Check:
+def verifier(
+    kind: str,
+    parameters: Mapping[str, object] | None = None,
+    *,
+    name: str | None = None,
+    means: Means | None = None,
+) -> Check:
     """The verifier of a kind with these parameters; ``name`` tells two of one kind apart.
+
+    ``means`` are for kinds that ask a model. Which of several models judges is part of the version.
 
     >>> verifier("exact-match", {"ignore": ["case"]}).judge(Submission("YES", expected="yes")).judgement
     <Judgement.PASS: 'pass'>
     """
     found = named(kind)
     checked = checked_parameters(found, parameters or {})
-    return Check(name or found.name, version_of(found, checked), found, checked)
+    if means is not None and found.chosen is not None:
+        checked = found.chosen(checked, means)
+    return Check(name or found.name, version_of(found, checked), found, checked, means)
 
 
 def checked_parameters(kind: Kind, given: Mapping[str, object]) -> Parameters:
