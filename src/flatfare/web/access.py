@@ -120,7 +120,11 @@ class Door:
     def is_operator(self, request: Request) -> bool:
         """The request carries the token of this machine's user."""
         given = _bearer(request) or _cookie(request, COOKIE)
-        return self.is_loopback and given is not None and _same(given, self.token)
+        return given is not None and self.is_token(given)
+
+    def is_token(self, given: str) -> bool:
+        """This is the token of this machine's user; only this machine's addresses take it."""
+        return self.is_loopback and _same(given, self.token)
 
     def visitor(self, request: Request, books: Books) -> Visitor:
         """Who asks; ``NotKnown`` where nothing says so."""

@@ -18,6 +18,7 @@ from flatfare.web.access import Door
 from flatfare.web.api import ENDPOINTS
 from flatfare.web.desk import Desk
 from flatfare.web.endpoint import route
+from flatfare.web.pages.routes import routes as dashboard
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -42,6 +43,7 @@ def application(settings: Settings, door: Door) -> Starlette:
 
     routes: list[BaseRoute] = [Route("/openapi.json", describe, methods=["GET"])]
     routes += [route(endpoint, desk, door) for endpoint in ENDPOINTS]
+    routes += dashboard(settings, desk, door)
     app = Starlette(
         routes=routes,
         lifespan=living,

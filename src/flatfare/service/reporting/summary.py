@@ -72,7 +72,7 @@ def summary(book: Book, lake: Lake, *, now_us: int, time_zone: str = "UTC") -> S
         ever=ever.total,
         paths=tuple(row for row in ever.rows if not row.is_published),
         published=ever.published_total.n if ever.published_total else 0,
-        concerns=tuple(_concerns(ever)),
+        concerns=tuple(concerns_of(ever)),
         is_empty=ever.is_empty,
     )
 
@@ -95,7 +95,8 @@ def _spend(engine: "DuckDBPyConnection", since_us: int) -> Spend:
     return Spend(int(calls[0]) + int(tasks[0]), int(calls[1]) + int(tasks[1]))
 
 
-def _concerns(ever: Report) -> list[Concern]:
+def concerns_of(ever: Report) -> list[Concern]:
+    """What a person should look at in a report."""
     figures = ever.total.figures
     found = []
     if figures.unknown_cost_tasks:

@@ -1,0 +1,253 @@
+"""Charts of figures over time and of their parts, as Vega-Lite specifications.
+
+Numbers become floats here and only here: a picture rounds, the table beside it does not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flatfare.core.money import NANO
+from flatfare.web.pages.frames import FONT, SERIES, Colours, Frame, Json, Spec
+
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One figure at one time, with the ends of its interval where it has one."""
+
+    at: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a whole at one time."""
+
+    at: str
+    series: str
+    value: float
+    said: str = ""
+
+
+def dollars(nano: int | float | None) -> float | None:
+    """Nano-dollars as a picture has them."""
+    return None if nano is None else nano / NANO
+
+
+def two_lines(
+    upper: Sequence[Point], lower: Sequence[Point], titles: tuple[str, str], colours: Colours, frame: Frame
+) -> Spec:
+    """Two lines over the same time, one above the other: what an outcome costs, and what tokens cost."""
+    height = (frame.height - 44) // 2
+    panels: list[Json] = [
+        _panel(points, title, colours, frame, height, colour, is_last=at == 1)
+        for at, (points, title, colour) in enumerate(
+            zip((upper, lower), titles, (colours.accent, colours.point), strict=True)
+        )
+    ]
+    return {
+        "$schema": _SCHEMA,
+        "padding": {"left": 4, "right": 4, "top": 4, "bottom": 4},
+        "background": None,
+        "spacing": 30,
+        "vconcat": panels,
+        "config": config(colours),
+    }
+
+
+def _panel(
+    points: Sequence[Point],
+    title: str,
+    colours: Colours,
+    frame: Frame,
+    height: int,
+    colour: str,
+    *,
+    is_last: bool,
+) -> Json:
+    values: list[Json] = [
+        {"at": one.at, "value": one.value, "low": one.low, "high": one.high, "said": one.said}
+        for one in points
+        if one.value is not None
+    ]
+    highest = max((one.value for one in points if one.value is not None), default=1.0)
+    ceiling = max(
+        (min(one.high, 1.4 * highest) for one in points if one.value is not None and one.high is not None),
+        default=highest,
+    )
+    times: list[Json] = [one.at for one in points]
+    x: Json = {
+        "field": "at",
+        "type": "temporal",
+        "timeUnit": {"unit": "yearmonthdate", "utc": True},
+        "title": None,
+        "scale": {"type": "utc", "domain": [_utc(times[0]), _utc(times[-1])] if len(times) > 1 else None},
+        "axis": {**_TIME, "labels": is_last, "ticks": is_last, "domain": is_last, "tickCount": _ticks(frame)},
+    }
+    y: Json = {
+        "field": "value",
+        "type": "quantitative",
+        "title": title,
+        "scale": {"domain": [0, max(highest, ceiling) * 1.05 or 1], "nice": True, "clamp": True},
+        "axis": _money_axis(frame, colours),
+    }
+    layers: list[Json] = [
+        {
+            "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
+            "mark": {
+                "type": "area",
+                "opacity": 0.13,
+                "color": colour,
+                "interpolate": "monotone",
+                "clip": True,
+            },
+            "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
+        },
+        {
+            "mark": {"type": "line", "color": colour, "strokeWidth": 2, "interpolate": "monotone"},
+        },
+        {
+            "mark": {
+                "type": "point",
+                "filled": True,
+                "color": colour,
+                "size": 44 if len(values) < 40 else 16,
+                "opacity": 1,
+            },
+            "encoding": {"tooltip": {"field": "said"}, "description": {"field": "said"}},
+        },
+    ]
+    return {
+        "width": frame.width,
+        "height": height,
+        "data": {"values": values},
+        "encoding": {"x": x, "y": y},
+        "layer": layers,
+    }
+
+
+def stacked(parts: Sequence[Part], order: Sequence[str], colours: Colours, frame: Frame, grain: str) -> Spec:
+    """Amounts over time, each bar made of its parts; ``order`` names the series, the largest first."""
+    inks = SERIES[colours.name]
+    scale = [*inks[: len(order) - 1], inks[-1]] if len(order) > len(inks) - 1 else list(inks[: len(order)])
+    values: list[Json] = [
+        {
+            "at": one.at,
+            "series": one.series,
+            "value": one.value,
+            "said": one.said,
+            "rank": order.index(one.series),
+        }
+        for one in parts
+        if one.series in order
+    ]
+    times = sorted({one.at for one in parts})
+    unit = {"day": "utcyearmonthdate", "week": "utcyearmonthdate", "month": "utcyearmonth"}[grain]
+    width = max(2.0, min(40.0, 0.72 * frame.width / max(1, _slots(times, grain))))
+    names: list[Json] = [*order]
+    ranges: list[Json] = [*scale]
+    return {
+        "$schema": _SCHEMA,
+        "width": frame.width,
+        "height": frame.height,
+        "padding": {"left": 4, "right": 4, "top": 4, "bottom": 4},
+        "background": None,
+        "data": {"values": values},
+        "mark": {"type": "bar", "width": width, "cornerRadiusEnd": 1},
+        "encoding": {
+            "x": {
+                "field": "at",
+                "type": "temporal",
+                "timeUnit": unit,
+                "title": None,
+                "axis": {**_TIME, "tickCount": _ticks(frame)},
+                "scale": {"type": "utc", "padding": width},
+            },
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "stack": "zero",
+                "title": "Spend",
+                "axis": _money_axis(frame, colours),
+            },
+            "color": {
+                "field": "series",
+                "type": "nominal",
+                "scale": {"domain": names, "range": ranges},
+                "legend": None,
+            },
+            "order": {"field": "rank", "type": "quantitative"},
+            "tooltip": {"field": "said"},
+        },
+        "config": config(colours),
+    }
+
+
+def _slots(times: Sequence[str], grain: str) -> int:
+    if len(times) < 2:
+        return 12
+    from datetime import date
+
+    span = (date.fromisoformat(times[-1]) - date.fromisoformat(times[0])).days
+    return max(len(times), span // {"day": 1, "week": 7, "month": 30}[grain] + 1)
+
+
+def _utc(day: Json) -> Json:
+    year, month, date = (int(part) for part in str(day).split("-"))
+    return {"year": year, "month": month, "date": date, "utc": True}
+
+
+_TIME: dict[str, Json] = {
+    "grid": False,
+    "labelFlush": True,
+    "labelOverlap": True,
+    "labelExpr": "utcFormat(datum.value, utcdate(datum.value) == 1 && utcmonth(datum.value) == 0 ? '%Y' : "
+    "utcdate(datum.value) == 1 ? '%b' : '%-d %b')",
+}
+
+
+def _ticks(frame: Frame) -> int:
+    return 10 if frame.width > 500 else 4
+
+
+def _money_axis(frame: Frame, colours: Colours) -> dict[str, Json]:
+    return {
+        "format": "$,.6~f",
+        "tickCount": 4,
+        "domain": False,
+        "ticks": False,
+        "minExtent": 52 if frame.width > 500 else 44,
+        "maxExtent": 52 if frame.width > 500 else 44,
+        "titleAngle": 0,
+        "titleAlign": "left",
+        "titleBaseline": "bottom",
+        "titleAnchor": "end",
+        "titleX": -52 if frame.width > 500 else -44,
+        "titleY": -8,
+        "titleColor": colours.text,
+        "titleFontWeight": 600,
+    }
+
+
+def config(colours: Colours) -> Json:
+    """How every chart of ours looks."""
+    return {
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": colours.muted,
+            "titleColor": colours.muted,
+            "gridColor": colours.grid,
+            "domainColor": colours.grid,
+            "tickColor": colours.grid,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "titlePadding": 12,
+            "labelPadding": 6,
+        },
+    }

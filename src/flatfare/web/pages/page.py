@@ -1,0 +1,103 @@
+"""A page: its address, who may see it, and what it shows; asked once for HTML, JSON, CSV and pictures.
+
+A page that does not heed a visitor's scope is not shown to somebody who sees only a part.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flatfare.service.reporting.extent import Extent
+from flatfare.service.reporting.report import Report, report
+from flatfare.web.access import Right, Visitor
+from flatfare.web.api.reports import seen_by
+from flatfare.web.desk import Books
+from flatfare.web.pages.asking import Asking
+from flatfare.web.pages.blocks import View
+
+ROWS_ON_A_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One look at one page: by whom, at what, and from which books."""
+
+    visitor: Visitor
+    books: Books
+    asking: Asking
+    extent: Extent
+    path: Mapping[str, str] = field(default_factory=dict)
+    rows_max: int | None = ROWS_ON_A_PAGE  # None: all
+
+    def report(
+        self,
+        *by: str,
+        before: bool = False,
+        more: Sequence[tuple[str, str]] = (),
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> Report:
+        """The report of the period asked for (or of the one ``before``), as everybody is told it."""
+        period = self.asking.period
+        since_us, until_us = period.since_us, period.until_us
+        if before and period.before is not None:
+            since_us, until_us = period.before
+        found = report(
+            self.books.book,
+            self.books.lake,
+            now_us=self.books.now_us,
+            by=by,
+            since_us=since_us,
+            until_us=until_us,
+            filters=self.visitor.scope.narrowed([*self.asking.filters, *more]),
+            time_zone=self.asking.zone,
+            sort=sort,
+            limit=limit,
+        )
+        return seen_by(self.visitor, found)
+
+    @property
+    def limit(self) -> int | None:
+        """How many rows a table has; None for all."""
+        asked = self.asking.limit
+        return self.rows_max if asked is None else asked or None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A form that was sent."""
+
+    visitor: Visitor
+    books: Books
+    fields: Mapping[str, str]
+    path: Mapping[str, str]
+
+    def text(self, name: str) -> str | None:
+        """What was written in a field; None where nothing was."""
+        return self.fields.get(name, "").strip() or None
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What a form does: where it is sent, who may, and where one is shown what came of it."""
+
+    path: str
+    name: str
+    right: Right
+    do: Callable[[Sent], "str | View"]  # the address to go to, or what is shown once
+    narrows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page."""
+
+    path: str
+    name: str
+    title: str  # in the navigation
+    right: Right
+    view: Callable[[Visit], View]
+    takes: tuple[str, ...] = ()  # parameters of its own
+    narrows: bool = False  # heeds the visitor's scope
+    in_navigation: bool = True
+    group: str = ""
+    deeds: tuple[Deed, ...] = ()

@@ -1,0 +1,198 @@
+"""A book with something to see on every page: an invented firm's calls, tasks, verdicts, budgets and keys."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from flatfare.config import Channel, Provider, Secret, Settings
+from flatfare.core.budget import Budget, Scope, TopUp, Window
+from flatfare.service import alerting, budgeting
+from flatfare.service import keys as issuing
+from flatfare.service.keys import Terms
+from flatfare.store import budgets
+from flatfare.store.alerts import Alert
+from flatfare.store.book import Book, Value, open_book
+from flatfare.store.lake import Lake
+from tests.builders import DAY_US, Record, call, id_of, seal_tasks, task, write_calls, write_tasks
+
+HOSTILE = "<script>alert(1)</script>"
+"""A label's value that must stay text wherever it is shown."""
+
+DAYS = 64
+_PATHS = (
+    # path, model, provider, success rate, dollars a call, calls a task
+    ("small first", "gpt-5-mini", "openai", 0.71, 0.004, 3),
+    ("large alone", "claude-sonnet-4-5", "anthropic", 0.93, 0.031, 2),
+    ("small, then large", "gpt-5-mini", "openai", 0.90, 0.011, 4),
+    ("deep thought", "gemini-2.5-pro", "gemini", 0.95, 0.092, 6),
+    ("agents in a circle", "gpt-5", "openai", 0.38, 0.064, 11),
+)
+_TEAMS = ("search", "support", "legal")
+_CUSTOMERS = ("acme", "borealis", "cumulus", HOSTILE)
+_ACTIONS = ("resolve-ticket", "review-contract", "answer-question")
+_NANO = 1_000_000_000
+
+
+def settings_in(folder: Path) -> Settings:
+    """Where the book lies, with providers and a channel to show."""
+    return Settings(
+        database=f"sqlite:///{folder}/book.db",
+        lake=f"{folder}/lake",
+        providers={
+            "openai": Provider("openai", "https://api.openai.com/v1", "openai", Secret("sk-never-shown")),
+            "local": Provider("local", "http://127.0.0.1:8000/v1", "openai"),
+        },
+        alerts={"ops": Channel("ops", Secret("https://hooks.example/never-shown"), kinds=("budget.*",))},
+    )
+
+
+def empty(folder: Path) -> Settings:
+    """A book with nothing in it."""
+    settings = settings_in(folder)
+    open_book(settings.database).close()
+    return settings
+
+
+def lively(folder: Path, now_us: int) -> Settings:
+    """The firm's book, up to now."""
+    settings = settings_in(folder)
+    with open_book(settings.database) as book:
+        book.execute("PRAGMA synchronous = OFF")
+        rows = list(_rows(now_us))
+        write_tasks(book, [row for row, _ in rows])
+        seal_tasks(book, Lake(settings.lake))
+        write_calls(book, [call for _, calls in rows for call in calls])
+        write_calls(book, _loose(now_us))
+        _agreements(book, settings, now_us)
+    return settings
+
+
+def _rows(now_us: int) -> Iterator[tuple[Record, list[Record]]]:
+    chance = random.Random(7)
+    for number in range(DAYS * 14):
+        opened = now_us - DAYS * DAY_US + number * DAYS * DAY_US // (DAYS * 14) + chance.randrange(10**9)
+        path, model, provider, rate, dollars, calls = chance.choices(_PATHS, (6, 5, 7, 2, 2))[0]
+        labels = {
+            "team": chance.choices(_TEAMS, (5, 4, 2))[0],
+            "customer": chance.choices(_CUSTOMERS, (6, 4, 2, 1))[0],
+        }
+        name = f"t{number}"
+        ages = (now_us - opened) / DAY_US / DAYS
+        yield (
+            task(
+                name,
+                _outcome(chance, rate, opened, now_us),
+                path=path,
+                labels=labels,
+                opened_at_us=opened,
+                closed_at_us=opened + 40_000_000,
+                matures_at_us=opened + DAY_US // 2,
+                external_id=f"ticket-{number}",
+            )
+            | {"name": chance.choice(_ACTIONS)},
+            [
+                _call(
+                    chance,
+                    f"{name}.{at}",
+                    name,
+                    model,
+                    provider,
+                    labels,
+                    opened,
+                    dollars * (0.7 + 0.5 * ages),
+                )
+                for at in range(max(1, calls + chance.randrange(-1, 2)))
+            ],
+        )
+
+
+def _outcome(chance: random.Random, rate: float, opened: int, now_us: int) -> str:
+    if now_us - opened < DAY_US // 2:
+        return "open"
+    if chance.random() < rate:
+        return "reversed" if chance.random() < 0.03 else "verified"
+    return "assumed" if chance.random() < 0.15 else "failed"
+
+
+def _call(
+    chance: random.Random,
+    name: str,
+    of: str | None,
+    model: str,
+    provider: str,
+    labels: dict[str, str],
+    opened: int,
+    dollars: float,
+) -> Record:
+    cost: int | None = int(dollars * chance.uniform(0.4, 1.8) * _NANO)
+    if chance.random() < 0.006:
+        cost = None
+    given: dict[str, Value | dict[str, str]] = {
+        "provider": provider,
+        "model": model,
+        "labels": labels,
+        "at_us": opened + chance.randrange(1, 30_000_000),
+        "duration_ms": chance.randrange(300, 9000),
+        "input": chance.randrange(400, 6000),
+        "cache_read": chance.randrange(0, 9000),
+        "output": chance.randrange(50, 900),
+        "reasoning": chance.randrange(0, 2500),
+        "web_search": 1 if chance.random() < 0.05 else None,
+        "status": "failed" if chance.random() < 0.03 else "ok",
+        "purpose": "verification" if chance.random() < 0.12 else "work",
+    }
+    return call(name, of, cost, **given)
+
+
+def _loose(now_us: int) -> Iterator[Record]:
+    """Calls that belong to no task."""
+    chance = random.Random(8)
+    for number in range(60):
+        at = now_us - chance.randrange(DAYS * DAY_US)
+        yield _call(chance, f"loose{number}", None, "gpt-5-mini", "openai", {"team": "search"}, at, 0.02)
+
+
+def _agreements(book: Book, settings: Settings, now_us: int) -> None:
+    made = now_us - 50 * DAY_US
+    issuing.create(book, Terms("search-service", labels={"team": "search"}), at_us=made, by_whom="ada")
+    issuing.create(book, Terms(f"ci {HOSTILE}", labels={"team": "legal"}), at_us=made, by_whom="ada")
+    issuing.create(book, Terms("former"), at_us=made, by_whom="ada")
+    issuing.revoke(book, "former", at_us=made + DAY_US, by_whom="ada", reason="it was in a log")
+    for name, scope, dollars, window, hard, spent in (
+        ("everything", "organisation", 900, "month", False, 412),
+        ("search team", "team=search", 200, "month", True, 171),
+        ("legal team", "team=legal", 60, "month", True, 66),
+        ("each customer", "customer=*", 40, "day", False, 22),
+    ):
+        wanted = Budget(
+            "",
+            name,
+            Scope.of(scope),
+            dollars * _NANO,
+            Window.of(window),
+            is_hard=hard,
+            contact="ops@acme.example",
+        )
+        budget = budgeting.create(book, wanted, at_us=made, by_whom="ada")
+        subject = "acme" if scope.endswith("*") else (budget.scope.value or budget.scope.key)
+        begins, ends = budget.window.span(now_us)
+        with book.writing():
+            allowance = budgets.Allowance(budget.id, subject, begins)
+            budgets.lease(book, allowance, ends, "epoch", "node", 9 * _NANO)
+            budgets.book_spend(book, allowance, ends, None, spent * _NANO)
+    budgeting.top_up(
+        book,
+        "search team",
+        TopUp(25 * _NANO, now_us - DAY_US, now_us + 5 * DAY_US, "finance", "launch week"),
+        at_us=now_us - DAY_US,
+    )
+    with book.writing():
+        alert = Alert(
+            id_of("alert"),
+            "budget.crossed",
+            "legal team",
+            "The budget 'legal team' has passed 100 % of $60.00.",
+            {"percent": 100},
+            now_us - DAY_US,
+        )
+        alerting.raise_alert(book, alert, settings)
