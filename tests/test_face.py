@@ -9,7 +9,8 @@ import flatfare
 
 
 def test_the_face_is_this_and_no_more() -> None:
-    assert sorted(flatfare.__all__) == ["Metered", "__version__", "meter"]
+    names = ["Metered", "__version__", "headers", "meter", "signal", "task", "verdict", "wrap"]
+    assert sorted(flatfare.__all__) == names
     for name in flatfare.__all__:
         assert getattr(flatfare, name) is not None
 

@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flatfare.service.metering import Metered, meter
+    from flatfare_sdk import headers, signal, task, verdict, wrap
 
 __version__ = "0.1.0"
 
-__all__ = ["Metered", "__version__", "meter"]
+__all__ = ["Metered", "__version__", "headers", "meter", "signal", "task", "verdict", "wrap"]
 
-_PLACES = {"Metered": "flatfare.service.metering", "meter": "flatfare.service.metering"}
+_PLACES = {
+    "Metered": "flatfare.service.metering",
+    "meter": "flatfare.service.metering",
+    # recording, of the distribution flatfare-sdk that comes along
+    "headers": "flatfare_sdk",
+    "signal": "flatfare_sdk",
+    "task": "flatfare_sdk",
+    "verdict": "flatfare_sdk",
+    "wrap": "flatfare_sdk",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,79 @@
+"""Whose work is being done: the task and attempt that the calls of this thread or asyncio task belong to.
+
+Asyncio tasks and ``asyncio.to_thread`` carry it along by themselves; threads and executors
+do not, and take ``carried(function)``.
+"""
+
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Scope:
+    """A stretch of work that calls belong to; scopes stand within one another."""
+
+    __slots__ = ("is_open", "outer", "session")
+
+    def __init__(self, session: str | None = None) -> None:
+        self.is_open = False
+        self.outer: Scope | None = None
+        self.session = session  # the conversation that it belongs to
+
+
+_scope: ContextVar[Scope | None] = ContextVar("flatfare_scope", default=None)
+
+
+def current_scope() -> Scope | None:
+    """The innermost stretch of work here. A job that outlives its task still belongs to it."""
+    return _scope.get()
+
+
+def enter(scope: Scope) -> None:
+    """Make this the innermost stretch of work here."""
+    scope.outer = _scope.get()
+    scope.is_open = True
+    _scope.set(scope)
+
+
+def leave(scope: Scope) -> None:
+    """End a stretch of work, also where stretches end in another order than they began.
+
+    No token is kept: a generator may be ended in another context than it began in.
+    """
+    scope.is_open = False
+    if _scope.get() is not scope:
+        return
+    outer = scope.outer
+    while outer is not None and not outer.is_open:
+        outer = outer.outer
+    _scope.set(outer)
+
+
+def swap(scope: Scope | None) -> Scope | None:
+    """Make another scope the innermost one, and return the former."""
+    former = _scope.get()
+    _scope.set(scope)
+    return former
+
+
+def carried(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, to be run for the task that is current now, in whatever thread it is called.
+
+    ``pool.submit(carried(read), page)``, ``pool.map(carried(read), pages)``,
+    ``Thread(target=carried(work))``.
+    """
+    scope = _scope.get()
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        former = swap(scope)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            swap(former)
+
+    return run
