@@ -127,20 +127,21 @@ class Entry:
     @property
     def says(self) -> tuple[str, ...]:
         """The fields that its hash covers, in order."""
-        amounts = (f"{posting.account.id}={posting.amount_nano}" for posting in self.postings)
-        return (
-            self.customer,
-            str(self.number),
-            self.id,
-            self.verb,
-            str(self.at_us),
-            self.task_id or "",
-            self.reverses or "",
-            self.reason or "",
-            self.by_whom or "",
-            self.asked,
-            self.decided,
-            *sorted(amounts),
+        return entry_says(
+            (
+                self.customer,
+                self.number,
+                self.id,
+                self.verb,
+                self.at_us,
+                self.task_id,
+                self.reverses,
+                self.reason,
+                self.by_whom,
+                self.asked,
+                self.decided,
+            ),
+            ((posting.account.id, posting.amount_nano) for posting in self.postings),
         )
 
     def is_same_as(self, other: "Entry") -> bool:
@@ -150,6 +151,17 @@ class Entry:
     @property
     def _request(self) -> tuple[str | None, ...]:
         return self.verb, self.customer, self.task_id, self.reverses, self.reason, self.asked
+
+
+def entry_says(fields: Iterable[object], amounts: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """What an entry's hash covers: its fields, what is missing as empty text, and its postings by account."""
+    said = ("" if field is None else str(field) for field in fields)
+    return (*said, *sorted(f"{account}={nano}" for account, nano in amounts))
+
+
+def posting_says(account: str, position: int, nano: int, balance: int, entry_hash: str) -> tuple[str, ...]:
+    """What a posting's hash covers."""
+    return account, str(position), str(nano), str(balance), entry_hash
 
 
 def check_balanced(postings: Iterable[Posting]) -> None:
