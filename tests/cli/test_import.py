@@ -129,3 +129,31 @@ def test_a_file_that_is_none_makes_no_book(folder: Path) -> None:
     result = run("calls", "missing.csv")
     assert result.exit_code == 1
     assert list(folder.iterdir()) == []
+
+
+SIMULATIONS = '[{"task_id": 1, "trial": 0, "reward": 1}, {"trial": 1}]'
+
+
+def test_results_of_a_tool_end_with_counts_of_their_pieces(folder: Path) -> None:
+    (folder / "a_range_0-1.json").write_text(SIMULATIONS)
+    result = run("tau", "a_range_0-1.json")
+    assert result.exit_code == 1
+    assert result.stdout == (
+        "a_range_0-1.json: 2 read, 1 new, 0 known, 1 rejected, 1 verdicts; "
+        "see a_range_0-1.json.rejects.jsonl.\n"
+    )
+
+
+def test_results_take_no_columns_and_no_field_that_is_none(folder: Path) -> None:
+    (folder / "a.json").write_text(SIMULATIONS)
+    for option, said in (("--map=task=id", "have one shape"), ("--set=colour=red", "Found --set colour")):
+        result = run("tau", "a.json", option)
+        assert isinstance(result.exception, FlatfareError)
+        assert said in str(result.exception)
+    assert not (folder / "flatfare.db").exists()
+
+
+def test_a_folder_of_logs_says_how_to_name_them(folder: Path) -> None:
+    (folder / "logs").mkdir()
+    result = run("inspect", "logs")
+    assert (result.exit_code, "such as 'logs/*.eval'" in result.stderr) == (1, True)

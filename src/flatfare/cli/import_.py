@@ -1,8 +1,8 @@
 """``flatfare import``: calls, tasks, verdicts and leaderboards from CSV, JSON Lines and Parquet."""
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import cast
@@ -18,6 +18,7 @@ from flatfare.core.moments import iso, parse_moment
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.importing.order import ExchangeRate, Imported, Order
 from flatfare.service.importing.previewing import preview
+from flatfare.service.importing.results import TOOLS, check_fixed, import_results
 from flatfare.service.importing.run import Stores, import_file
 from flatfare.service.importing.sources import STDIN, named_files, opened
 
@@ -106,9 +107,58 @@ def leaderboard(settings: Settings, /, files: tuple[str, ...], **given: object) 
     _run(settings, "leaderboard", files, given)
 
 
-def _run(settings: Settings, kind: str, files: tuple[str, ...], given: _Given) -> None:
-    order = _order(kind, given)
+@import_.command()
+@click.option("--scorer", "scorers", multiple=True, metavar="NAME", help="Only this scorer judges.")
+@_options
+@pass_settings
+def inspect(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """Evaluation logs of Inspect AI (.eval, .json): samples, model events, scores."""
+    scorers = cast(tuple[str, ...], given.pop("scorers"))
+    _run(settings, "inspect", files, given, {"scorer": ",".join(scorers)} if scorers else {})
+
+
+@import_.command()
+@_options
+@pass_settings
+def tau(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """Simulations of tau-bench, tau2-bench and their kin: rewards, costs, messages."""
+    _run(settings, "tau", files, given)
+
+
+@import_.command("swe-bench")
+@click.option("--predictions", metavar="FILE", help="The predictions: who made the patches, who was tried.")
+@click.option("--harness", metavar="VERSION", help="The version of the harness that ran the tests.")
+@_options
+@pass_settings
+def swe_bench(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """Reports of SWE-bench style evaluations, and trajectories with their cost."""
+    asked = {name: given.pop(name) for name in ("predictions", "harness")}
+    _run(settings, "swe-bench", files, given, {name: str(value) for name, value in asked.items() if value})
+
+
+@import_.command()
+@click.option(
+    "--each", type=click.Choice(["case", "suite"]), default="case", show_default=True, help="What is a task."
+)
+@_options
+@pass_settings
+def junit(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """JUnit reports: each test case a task, or each suite."""
+    _run(settings, "junit", files, given, {"each": str(given.pop("each"))})
+
+
+def _run(
+    settings: Settings,
+    kind: str,
+    files: tuple[str, ...],
+    given: _Given,
+    choices: Mapping[str, str] | None = None,
+) -> None:
+    order = replace(_order(kind, given), choices=choices or {})
     names = named_files(files)
+    if kind in TOOLS:
+        _run_results(settings, names, order, given)
+        return
     if given["dry_run"]:
         _preview(names, order, is_json=bool(given["is_json"]))
         return
@@ -129,6 +179,44 @@ def _run(settings: Settings, kind: str, files: tuple[str, ...], given: _Given) -
     _print(results, is_json=bool(given["is_json"]))
     if failures or any(result.rejected for result in results):
         raise click.exceptions.Exit(1)
+
+
+def _run_results(settings: Settings, names: list[str], order: Order, given: _Given) -> None:
+    """Import another tool's results; small files that are many come in together."""
+    if order.maps or given["dry_run"]:
+        what = "--map" if order.maps else "--dry-run"
+        raise BadUsage(f"Found {what}: results of {order.kind} have one shape, and no columns to look at.")
+    check_fixed(order)
+    groups = [names] if TOOLS[order.kind].is_together else [[name] for name in names]
+    results: list[Imported] = []
+    failures = 0
+    with book_of(settings, create=True) as book:
+        stores = Stores(book, lake_of(settings), settings)
+        for group in groups:
+            try:
+                results.append(_import_group(stores, group, order, given))
+            except BadUsage:
+                raise
+            except FlatfareError as problem:
+                output.complain(str(problem))
+                failures += 1
+    _print(results, is_json=bool(given["is_json"]))
+    if failures or any(result.rejected for result in results):
+        raise click.exceptions.Exit(1)
+
+
+def _import_group(stores: Stores, names: list[str], order: Order, given: _Given) -> Imported:
+    rejects = given["rejects"]
+    with output.progress(f"Importing {names[0]}") as on_progress:
+        return import_results(
+            stores,
+            names,
+            order,
+            time.time_ns() // 1000,
+            rejects=str(rejects) if rejects else None,
+            on_progress=on_progress,
+            on_wait=lambda holder: output.note(f"Waiting for {holder}, which is writing to the lake …"),
+        )
 
 
 def _preview(names: list[str], order: Order, *, is_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flatfare.config import Settings
 from flatfare.service import doctoring
 from flatfare.service.importing.order import Imported, Order
+from flatfare.service.importing.results import import_results
 from flatfare.service.importing.run import Stores, import_file
 from flatfare.store import reading
 from flatfare.store.book import Book, open_book
@@ -45,6 +46,14 @@ class Place:
     def text(self, kind: str, content: str, name: str = "given.csv", **asked: object) -> Imported:
         """Import this text."""
         return self.bring(kind, self.file(name, content), **asked)
+
+    def results(self, kind: str, *files: str, **asked: object) -> Imported:
+        """Import what another tool wrote."""
+        self.now_us += 1_000_000
+        stores = Stores(self.book, self.lake, Settings())
+        order = Order(kind, **asked)  # type: ignore[arg-type]
+        rejects = str(self.folder / f"{Path(files[0]).name}.rejects.jsonl")
+        return import_results(stores, list(files), order, self.now_us, rejects=rejects)
 
     @contextmanager
     def opened(self) -> Iterator["DuckDBPyConnection"]:

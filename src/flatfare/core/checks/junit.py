@@ -32,12 +32,38 @@ class Report:
         return len(self.passed) + len(self.failed)
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test as the report has it, with the suite it stands in."""
+
+    name: str  # class and name
+    state: str  # passed, failed, skipped
+    suite: str | None = None
+    message: str = ""
+    at: str | None = None  # the suite's moment, as it was written
+    tries: int = 1  # with those that were run again within the report
+
+
 def read(content: bytes) -> Report:
     """The report in a file of XML, whose root is ``testsuites`` or ``testsuite``.
 
     >>> read(b'<testsuite><testcase classname="a" name="b"/></testsuite>').passed
     ['a::b']
     """
+    return _parsed(content).report
+
+
+def cases(content: bytes) -> list[Case]:
+    """The cases of such a file one by one, those of a name that comes twice too.
+
+    >>> [(case.suite, case.name, case.state) for case in cases(
+    ...     b'<testsuite name="s"><testcase name="b"><error/></testcase></testsuite>')]
+    [('s', 'b', 'failed')]
+    """
+    return _parsed(content).cases
+
+
+def _parsed(content: bytes) -> "_Reader":
     reader = _Reader()
     parser = expat.ParserCreate()
     parser.StartElementHandler = reader.start
@@ -47,12 +73,20 @@ def read(content: bytes) -> Report:
         parser.Parse(content, True)
     except (expat.ExpatError, UnicodeDecodeError, ValueError) as problem:
         raise NotAReport(f"The test report is no XML: {problem}.") from None
-    return reader.report
+    return reader
+
+
+_STATES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
+_AGAIN = {"flakyFailure", "flakyError", "rerunFailure", "rerunError"}
+"""How Surefire writes a try that was followed by another (its XML schema 3.0, read 2026-11-21)."""
 
 
 class _Reader:
     def __init__(self) -> None:
         self.report = Report()
+        self.cases: list[Case] = []
+        self._suites: list[tuple[str | None, str | None]] = []  # name and moment, outermost first
+        self._tries = 1
         self._depth = 0
         self._case: str | None = None
         self._trouble: tuple[str, str] | None = None
@@ -65,7 +99,12 @@ class _Reader:
             raise NotAReport(
                 f"Found <{tag[:40]}> as the test report's root, expected <testsuites> or <testsuite>."
             )
+        if tag == "testsuite":
+            self._suites.append((attributes.get("name"), attributes.get("timestamp")))
+        if tag in _AGAIN:
+            self._tries += 1
         if tag == "testcase":
+            self._tries = 1
             self._case = "::".join(filter(None, (attributes.get("classname"), attributes.get("name")))) or "?"
             self._trouble = None
         elif tag in ("failure", "error", "skipped") and (
@@ -77,18 +116,28 @@ class _Reader:
         self._depth -= 1
         if tag == "testsuite" and self._case is None and self._trouble and self._trouble[0] != "skipped":
             self.report.failed["(the suite itself)"] = self._trouble[1]
+            self._keep("(the suite itself)", "failed", self._trouble[1])
+            self._trouble = None
+        if tag == "testsuite" and self._suites:
+            self._suites.pop()
         if tag != "testcase" or self._case is None:
             return
         name, trouble = self._case, self._trouble
         self._case = self._trouble = None
         if self.report.ran + len(self.report.skipped) >= CASES_MAX:
             raise NotAReport(f"The test report has more than {CASES_MAX} cases.")
+        self._keep(name, _STATES[trouble[0]] if trouble else "passed", trouble[1] if trouble else "")
         if trouble is None:
             self.report.passed.append(name)
         elif trouble[0] == "skipped":
             self.report.skipped.append(name)
         else:
             self.report.failed[name] = trouble[1]
+
+    def _keep(self, name: str, state: str, message: str) -> None:
+        suite = next((name for name, _ in reversed(self._suites) if name), None)
+        at = next((at for _, at in reversed(self._suites) if at), None)
+        self.cases.append(Case(name, state, suite, message, at, self._tries))
 
     def refuse_doctype(self, *_: object) -> None:
         raise NotAReport("The test report declares a document type: a report of tests has none.")

@@ -11,18 +11,13 @@ from flatfare.core.chain import GENESIS
 from flatfare.core.definition import standing_of
 from flatfare.core.outcome import Judgement, Outcome, Verdict, VerifierKind
 from flatfare.store.engine import quoted
-from flatfare.store.layout import VERDICT_SAYS, VERDICTS
+from flatfare.store.layout import VERDICTS
+from flatfare.store.verdict_chains import SAID
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _PAGE = 100_000
-
-SAID = " || ".join(
-    f"CAST(length({text}) AS VARCHAR) || ':' || {text}"
-    for text in (f"coalesce(CAST({name} AS VARCHAR), '')" for name in VERDICT_SAYS)
-)
-"""What a verdict's hash covers, in SQL: each field behind its length."""
 
 _COLUMNS = ", ".join(f"CAST({column.name} AS {column.lake_type}) AS {column.name}" for column in VERDICTS)
 

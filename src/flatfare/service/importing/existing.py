@@ -3,6 +3,7 @@
 Only sealed files whose time span touches the file's are looked at.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flatfare.store import segments
@@ -12,6 +13,7 @@ from flatfare.store.folding import folding
 from flatfare.store.lake import Lake
 from flatfare.store.layout import AMOUNTS, CALLS, FOLDED, TASKS, VERDICTS, Column, names
 from flatfare.store.reading import sealed_rows
+from flatfare.store.segments import Segment
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -86,14 +88,21 @@ def taken_back(kept: str, read: str) -> str:
 
 
 def load_known_tasks(
-    book: Book, lake: Lake, engine: "DuckDBPyConnection", read: str, task: str, verifier: str | None
+    book: Book,
+    lake: Lake,
+    engine: "DuckDBPyConnection",
+    read: str,
+    task: str,
+    verifier: str | None,
+    placed: Sequence[Segment] = (),
 ) -> bool:
     """Make ``known_tasks`` and ``known_verdicts`` for the tasks a file speaks of; False if there are none.
 
     ``task`` is the column of ``read`` that holds their ids. A known task comes with
-    ``is_stub``, where only a verdict made it, and ``said``, the verifier's last word.
+    ``is_stub``, where only a verdict made it, and ``said``, the verifier's last word. Files
+    that this landing ``placed`` count as if they were listed.
     """
-    tasks = _all_rows(book, lake, engine, "tasks", TASKS)
+    tasks = _all_rows(book, lake, engine, "tasks", TASKS, placed)
     verdicts = _all_rows(book, lake, engine, "verdicts", VERDICTS)
     if tasks is None and verdicts is None:
         return False
@@ -147,14 +156,19 @@ def _nothing(columns: tuple[Column, ...]) -> str:
 
 
 def _all_rows(
-    book: Book, lake: Lake, engine: "DuckDBPyConnection", kind: str, columns: tuple[Column, ...]
+    book: Book,
+    lake: Lake,
+    engine: "DuckDBPyConnection",
+    kind: str,
+    columns: tuple[Column, ...],
+    placed: Sequence[Segment] = (),
 ) -> str | None:
     """Hot and sealed rows of a kind, every version; None where there are none."""
     parts = []
     if book.value(f"SELECT count(*) FROM {kind}"):
         load(engine, f"hot_{kind}", columns, book.stream(f"SELECT {names(columns)} FROM {kind}"))
         parts.append(f"SELECT {names(columns)} FROM hot_{kind}")
-    sealed = segments.listed(book, kind)
+    sealed = [*segments.listed(book, kind), *(segment for segment in placed if segment.kind == kind)]
     if sealed:
         parts.append(f"SELECT {names(columns)} FROM {sealed_rows(sealed, lake)}")
     return " UNION ALL BY NAME ".join(parts) or None

@@ -28,7 +28,7 @@ class ExchangeRate:
 class Order:
     """One import as it was asked for."""
 
-    kind: str  # calls, tasks, verdicts, leaderboard
+    kind: str  # calls, tasks, verdicts, leaderboard, or a tool whose results these are
     source: str = "import"
     maps: Mapping[str, str] = field(default_factory=dict)  # ours → theirs, as given
     fixed: Mapping[str, str] = field(default_factory=dict)  # ours → one value for every row
@@ -46,6 +46,8 @@ class Order:
     keep_unknown: bool = False
     decimal_comma: bool | None = None
     update: bool = False
+    is_at_now: bool = False  # no row names a time and nobody gave one: the moment of the import stands in
+    choices: Mapping[str, str] = field(default_factory=dict)  # what one tool's results alone ask
     url: str | None = None
     licence: str | None = None
     line_bytes_max: int = LINE_BYTES_MAX
@@ -68,6 +70,7 @@ class Order:
             "zero_is_free": self.zero_is_free,
             "keep_unknown": self.keep_unknown,
             "decimal_comma": self.decimal_comma,
+            "choices": dict(self.choices),
         }
         return json.dumps({key: value for key, value in said.items() if value}, sort_keys=True)
 

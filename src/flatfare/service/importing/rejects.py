@@ -6,7 +6,7 @@ an earlier run behind.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,14 +30,19 @@ def rejects_path(name: str, given: str | None) -> Path:
 
 def write_rejects(file: Readable, path: Path) -> tuple[int, tuple[str, ...]]:
     """Write what was rejected; returns how many, and the first reasons. Nothing rejected, no file."""
+    return write_records(records_of(file), path)
+
+
+def write_records(records: Iterable[dict[str, object]], path: Path) -> tuple[int, tuple[str, ...]]:
+    """Write these rejects; returns how many, and the first reasons. None, no file."""
     reasons: list[str] = []
     count = 0
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with aside.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-            for record in _records(file):
-                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+            for record in records:
                 count += 1
+                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
                 if len(reasons) < 5 and record["reason"] not in reasons:
                     reasons.append(str(record["reason"]))
         if count:
@@ -48,7 +53,7 @@ def write_rejects(file: Readable, path: Path) -> tuple[int, tuple[str, ...]]:
     except OSError as problem:
         with suppress(OSError):
             aside.unlink()
-        if not _has_rejects(file):
+        if not count and next(iter(records), None) is None:
             return 0, ()
         raise StoreFailure(
             f"The rejects file {path} cannot be written: {problem.strerror}. Nothing was imported; "
@@ -57,12 +62,8 @@ def write_rejects(file: Readable, path: Path) -> tuple[int, tuple[str, ...]]:
     return count, tuple(reasons)
 
 
-def _has_rejects(file: Readable) -> bool:
-    row = file.engine.execute("SELECT count(*) FROM marks WHERE fate = 'rejected'").fetchone()
-    return bool(file.raw.rejected) or bool(row and row[0])
-
-
-def _records(file: Readable) -> Iterator[dict[str, object]]:
+def records_of(file: Readable) -> Iterator[dict[str, object]]:
+    """What of a file was rejected: its place, the reason, and the row."""
     for broken in file.raw.rejected:
         yield {file.raw.place: broken.line, "reason": broken.reason, "row": broken.row}
     columns = file.raw.columns

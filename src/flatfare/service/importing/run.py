@@ -128,7 +128,7 @@ def _import(
     CHECKS[file.order.kind](file, source.name)
     version = source.sha256()[:12] if file.order.kind in ("tasks", "verdicts") else ""
     with land.landing(stores.lake, folder, import_id) as landing:
-        counts, more = _landed(stores, file, landing, version, now_us)
+        counts, more = landed(stores, file, landing, version, now_us)
         reasons: tuple[str, ...] = ()
         _, reasons = write_rejects(file, path)
         row = land.ImportRow(import_id, file.order, source.name, source.sha256(), counts)
@@ -148,7 +148,7 @@ def _import(
     )
 
 
-def _landed(
+def landed(
     stores: Stores, file: Readable, landing: land.Landing, version: str, now_us: int
 ) -> tuple[Tally, dict[str, int]]:
     """Read, mark and land the file's rows by their kind; the counts, and what came with them."""
@@ -189,9 +189,9 @@ def _verdicts(
     engine = file.engine
     read = verdicts.read_verdicts(file, landing.import_id, version)
     rows = _open(file, read, "id")
-    if not load_known_tasks(stores.book, stores.lake, engine, read, "task_id", None):
+    if not load_known_tasks(stores.book, stores.lake, engine, read, "task_id", None, landing.placed):
         make_nothing_known(engine, read)
-    mark_known(engine, read, "known_verdicts", verdicts.differs(), "false", "verdict")
+    mark_known(engine, read, "known_verdicts", verdicts.differs(file), "false", "verdict")
     counts = tally(engine, rows, len(file.raw.rejected))
     made = 0
     if counts.new:

@@ -40,7 +40,7 @@ class Source:
     name: str  # as it was given
     path: Path  # where its bytes lie
     size: int
-    format: str  # parquet, json, delimited
+    format: str  # parquet, json, delimited, or whole: no file of rows
     _hash: str = ""
     _thread: threading.Thread | None = None
     _problem: OSError | None = None
@@ -106,11 +106,25 @@ def opened(name: str, staging: Path) -> Source:
 
     Raises ``BadInput`` saying what it is instead of a file of rows.
     """
+    source, head = _looked_at(name, staging, "*.parquet")
+    source.format = _format(source.name, source.path, head)
+    return source
+
+
+def opened_whole(name: str, staging: Path, pattern: str) -> Source:
+    """Look at a file that is no file of rows, such as another tool's log, called like ``pattern``.
+
+    Raises ``BadInput`` where there is none, or nothing in it.
+    """
+    return _looked_at(name, staging, pattern)[0]
+
+
+def _looked_at(name: str, staging: Path, pattern: str) -> tuple[Source, bytes]:
     path = _spooled(staging) if name == STDIN else Path(name)
     shown = "standard input" if name == STDIN else name
     try:
         if path.is_dir():
-            raise BadInput(f"{shown} is a folder: name its files, such as '{shown.rstrip('/')}/*.parquet'.")
+            raise BadInput(f"{shown} is a folder: name its files, such as '{shown.rstrip('/')}/{pattern}'.")
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
             size = os.fstat(stream.fileno()).st_size
@@ -120,7 +134,7 @@ def opened(name: str, staging: Path) -> Source:
         raise BadInput(f"{shown} cannot be read: {problem.strerror}.") from problem
     if not head.strip(b"\x00\xef\xbb\xbf \t\r\n"):
         raise BadInput(f"{shown} is empty: nothing was imported.")
-    return Source(shown, path, size, _format(shown, path, head))
+    return Source(shown, path, size, "whole"), head
 
 
 def _spooled(staging: Path) -> Path:

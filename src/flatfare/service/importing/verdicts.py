@@ -74,7 +74,9 @@ def _kind(file: Readable) -> str:
     return kind_told(f"concat_ws(' ', {said}, {file.value('verifier')})")
 
 
-def differs() -> str:
+def differs(file: Readable) -> str:
     """A predicate over ``mine`` and ``theirs``: the file says something else of this verdict."""
-    columns = ("task_id", "verifier", "judgement", "score", "at_us", "attempt_number")
+    columns = ["task_id", "verifier", "judgement", "score", "attempt_number"]
+    if not file.order.is_at_now:
+        columns.append("at_us")
     return " OR ".join(f"mine.{column} IS DISTINCT FROM theirs.{column}" for column in columns)
