@@ -5,6 +5,7 @@ row like any other.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Protocol
@@ -80,6 +81,7 @@ class Admitted:
     refuses_unknown: bool = False  # things of which nobody here knows who made them
     is_session: bool = False  # over a websocket
     text_terms: TextTerms | None = None  # what its key asks to be stored of what is said
+    findings: Mapping[str, int] | None = None  # by guard: what it asks for beyond that guard's limit
 
     @property
     def key_id(self) -> str | None:

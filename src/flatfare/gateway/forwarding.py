@@ -17,13 +17,14 @@ from flatfare.core.money import decimal_text
 from flatfare.dialects.compression import opened
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.delivery import Delivery
+from flatfare.gateway.guarding.watching import AWAY, GuardList, over_of, status_of, told
 from flatfare.gateway.journal import Journal, OnKept
 from flatfare.gateway.listener import ClientConnection
 from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.policies import STREAM_USAGE
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
-from flatfare.gateway.reserving.messages import Granted, Refused
+from flatfare.gateway.reserving.messages import Granted, Over, Passed, Refused, Stopped, Watch
 from flatfare.gateway.reserving.reserver import Reserver, reservation_text
 from flatfare.gateway.reserving.worth import OUTPUT_LIMIT, Worth, why_refused
 from flatfare.gateway.tap import Metered, Tap, nothing, unknown
@@ -58,6 +59,7 @@ class Home(Protocol):
     metrics: Metrics
     is_ending: bool
     reserver: Reserver
+    guards: GuardList
 
     def worth_of(self, admitted: Admitted, request: Request, at_us: int) -> Worth:
         """The budgets that a call falls under, and what it costs at most."""
@@ -103,6 +105,8 @@ class Call:
     _owning: "asyncio.Future[None] | None" = None
     _metered: Metered | None = None
     _granted: Granted | None = None  # what is held for it against its budgets
+    _watch: Watch | None = None  # what its guards were asked
+    _is_watched = False  # its guards let it go, and are to be told how it ends
     _taken: Taken | None = None  # the answer, where its key asks for it to be stored
     _broken: str | None = None  # why the answer ended before its end
     _status: int | None = None
@@ -156,6 +160,8 @@ class Call:
             "_status",
             "_fields",
             "_granted",
+            "_watch",
+            "_is_watched",
             "_limited_body",
             "_is_sent",
             "_is_swallowed",
@@ -176,24 +182,82 @@ class Call:
             self._phase = "owners"
             self._worker.ask_owners(self, self._admitted)
         else:
-            self._reserve()
+            self._ask_guards()
 
     def owned(self, problem: tuple[int, str] | None) -> None:
         """The things that the request names are the key's; or status and reason why it may not go."""
         if problem is None:
-            self._reserve()
+            self._ask_guards()
         else:
             self._refuse(*problem)
 
     def _refuse(
-        self, status: int, reason: str, retry_after_s: int | None = None, *, again: bool = True
+        self,
+        status: int,
+        reason: str,
+        retry_after_s: int | None = None,
+        *,
+        again: bool = True,
+        guard: Mapping[str, object] | None = None,
     ) -> None:
         """It may not go; that is a row like any other."""
         if self._is_client_here:
             self._answer_body = refusal(
-                self._dialect, status, reason, self.call_id, retry_after_s, may_retry=again
+                self._dialect, status, reason, self.call_id, retry_after_s, may_retry=again, guard=guard
             )
         self._finish_as("refused", Metered(nothing(f"refused: {reason}")), status)
+
+    # the guards
+
+    def _ask_guards(self) -> None:
+        """Ask those that concern it whether it may go."""
+        guards = self._worker.guards
+        watch = guards.question(self.call_id, self._admitted, self._request) if len(guards) else None
+        if watch is None:
+            self._reserve()
+            return
+        self._phase, self._watch = "guard", watch
+        self._worker.reserver.watch(watch, self._guarded)
+
+    def _guarded(self, answer: Passed | Stopped | None) -> None:
+        """The treasurer's answer; None where there is none."""
+        watch = self._watch
+        if self._phase != "guard" or watch is None:
+            return
+        if isinstance(answer, Passed):
+            self._is_watched = True
+            if answer.wait_ms:
+                self._timer = self._worker.loop.call_later(answer.wait_ms / 1000, self._waited)
+            else:
+                self._reserve()
+        elif isinstance(answer, Stopped):
+            self._stop(answer)
+        elif self._worker.guards.stops(watch):
+            self._refuse(503, AWAY, 1)
+        else:
+            self._reserve()
+
+    def _waited(self) -> None:
+        self._timer = None
+        self._reserve()
+
+    def _stop(self, stopped: Stopped) -> None:
+        self._worker.metrics.guard_refusals += 1
+        guard = self._worker.guards.of(stopped.guard_id)
+        if guard is None:
+            self._refuse(429, "A guard does not allow this call.", stopped.retry_s)
+            return
+        reason, fields = told(guard, stopped, self._admitted.asked.model)
+        again = stopped.retry_s is not None
+        self._refuse(status_of(guard), reason, stopped.retry_s, again=again, guard=fields)
+
+    def _tell_guards(self, result: Result) -> None:
+        """How it ended, once."""
+        if self._is_watched:
+            self._is_watched = False
+            failed = result.status == "failed"
+            over = over_of(self.call_id, result.figures, was_sent=self._is_sent, has_failed=failed)
+            self._worker.reserver.over(over)
 
     # the budgets
 
@@ -469,6 +533,7 @@ class Call:
         # Where the intent was not kept, and the call forwarded all the same, both are told together.
         record = result if self._is_kept else Ended(self._intent(), result)
         on_kept = self._settling(result, on_kept)
+        self._tell_guards(result)
         if self._taken is not None:
             encoding = self._fields.get(b"content-encoding", b"").decode("latin-1")
             self._worker.keep_text(self._admitted, self._request, result, self._at_us, self._taken, encoding)
@@ -543,6 +608,12 @@ class Call:
     def _answer_refused(self, status: int, reason: str) -> None:
         """An answer of the gateway's own, without a row: nothing was sent, and nothing can be kept."""
         self._phase = "done"
+        if self._granted is not None:
+            self._granted = None
+            self._worker.reserver.settle(self.call_id, 0, None)
+        if self._is_watched:
+            self._is_watched = False
+            self._worker.reserver.over(Over(self.call_id, was_sent=False))
         self.deadline = 0.0
         self._worker.ended(self)
         if self._is_client_here:
@@ -558,8 +629,12 @@ class Call:
             self._stop_timer()
             self._phase = "done"
             self._worker.ended(self)
-        elif self._phase == "budget":
-            self._worker.reserver.settle(self.call_id, 0, None)
+        elif self._phase in ("guard", "budget"):
+            self._stop_timer()
+            if self._phase == "budget":
+                self._worker.reserver.settle(self.call_id, 0, None)
+            elif not self._is_watched:
+                self._worker.reserver.over(Over(self.call_id, was_sent=False))
             self._finish_as("cancelled", Metered(nothing("the client left before the call was sent")), None)
         elif self._phase == "provider":
             settings = self._worker.settings

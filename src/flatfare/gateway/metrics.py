@@ -65,6 +65,7 @@ class Metrics(msgspec.Struct):
     turned_away: int = 0
     journal_refusals: int = 0
     budget_refusals: int = 0
+    guard_refusals: int = 0
     budget_open: int = 0  # sent although budgets could not be asked
     journal_waiting: int = 0
     under_way: int = 0
@@ -83,6 +84,7 @@ class Metrics(msgspec.Struct):
             "turned_away",
             "journal_refusals",
             "budget_refusals",
+            "guard_refusals",
             "budget_open",
             "journal_waiting",
             "under_way",
@@ -126,6 +128,8 @@ class Metrics(msgspec.Struct):
         _counter(lines, "flatfare_journal_refusals_total", "Calls refused since the journal failed.", refused)
         full = {"": self.budget_refusals}
         _counter(lines, "flatfare_budget_refusals_total", "Calls that a budget did not allow.", full)
+        stopped = {"": self.guard_refusals}
+        _counter(lines, "flatfare_guard_refusals_total", "Calls that a guard stopped.", stopped)
         unasked = {"": self.budget_open}
         _counter(lines, "flatfare_budget_unasked_total", "Calls sent with budgets unasked.", unasked)
         _histogram(lines, "flatfare_added_seconds", "Time that the gateway added to a call.", self.added)

@@ -1,8 +1,11 @@
 """Refusals of the gateway's own, in the shape in which each provider writes its errors.
 
 A provider's SDK raises for them the error that it would raise for the provider's. They
-say what to do; they never repeat a credential.
+say what to do; they never repeat a credential. A refusal by a guard names it in a header and
+in a member of its own.
 """
+
+from collections.abc import Mapping
 
 import msgspec
 
@@ -57,6 +60,7 @@ def refusal(
     retry_after_s: int | None = None,
     *,
     may_retry: bool = True,
+    guard: Mapping[str, object] | None = None,
 ) -> bytes:
     """The whole answer, head and body. Where trying again is of no use, SDKs are told not to."""
     headers: list[tuple[bytes, bytes]] = []
@@ -70,27 +74,30 @@ def refusal(
         headers.append((b"WWW-Authenticate", b"Bearer"))
     if dialect == "bedrock":
         headers.append((b"x-amzn-ErrorType", _AWS_TYPES.get(status, "InternalServerException").encode()))
+    if guard is not None:
+        headers.append((b"flatfare-guard", plain(str(guard["name"]))))
     headers.append((b"flatfare-refused", plain(reason)))
-    return whole_answer(status, b"application/json", body_of(dialect, status, reason), headers)
+    return whole_answer(status, b"application/json", body_of(dialect, status, reason, guard), headers)
 
 
-def body_of(dialect: str, status: int, reason: str) -> bytes:
+def body_of(dialect: str, status: int, reason: str, guard: Mapping[str, object] | None = None) -> bytes:
     """The error as this dialect writes it; OpenAI's shape where it has none of its own."""
+    own = {} if guard is None else {"flatfare": {"guard": guard}}
     if dialect == "anthropic":
         kind = _ANTHROPIC_TYPES.get(status, "api_error")
-        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": reason}})
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": reason, **own}})
     if dialect in ("gemini", "vertex"):
         name = _GOOGLE_STATUSES.get(status, "INTERNAL")
-        return msgspec.json.encode({"error": {"code": status, "message": reason, "status": name}})
+        return msgspec.json.encode({"error": {"code": status, "message": reason, "status": name, **own}})
     if dialect in ("bedrock", "sagemaker", "cohere"):
-        return msgspec.json.encode({"message": reason})
+        return msgspec.json.encode({"message": reason, **own})
     if dialect == "mistral":
         kind = _OPENAI_TYPES.get(status, "api_error")
         return msgspec.json.encode(
-            {"object": "error", "message": reason, "type": kind, "param": None, "code": None}
+            {"object": "error", "message": reason, "type": kind, "param": None, "code": None, **own}
         )
     if dialect == "ollama":
-        return msgspec.json.encode({"error": reason})
+        return msgspec.json.encode({"error": reason, **own})
     return msgspec.json.encode(
         {
             "error": {
@@ -98,6 +105,7 @@ def body_of(dialect: str, status: int, reason: str) -> bytes:
                 "type": _OPENAI_TYPES.get(status, "api_error"),
                 "param": None,
                 "code": _OPENAI_CODES.get(status),
+                **own,
             }
         }
     )

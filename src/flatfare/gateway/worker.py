@@ -25,6 +25,7 @@ from flatfare.gateway.credentials import dress_of
 from flatfare.gateway.egress import proxy_of
 from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.forwarding import Call
+from flatfare.gateway.guarding.watching import GuardList
 from flatfare.gateway.journal import Journal
 from flatfare.gateway.keyring import REFRESH_S, KeyRing
 from flatfare.gateway.limiter import Limiter, SharedCounts
@@ -117,6 +118,7 @@ class Worker:
         self.owners = Owners(self._owner_book, self._owner_thread)
         self.journal = Journal(journal_folder(self.settings), sync=self.settings.journal_sync)
         self.budgets = await self.loop.run_in_executor(self._book_thread, BudgetList, self._book)
+        self.guards = await self.loop.run_in_executor(self._book_thread, GuardList, self._book)
         treasurer = socket_path(journal_folder(self.settings))
         self.reserver = Reserver(treasurer, self.journal.worker_id)
         self._tasks = [self.loop.create_task(self._watch_keys()), self.loop.create_task(self._sweep())]
@@ -368,6 +370,7 @@ class Worker:
             try:
                 await self.loop.run_in_executor(self._book_thread, self.keyring.refresh)
                 await self.loop.run_in_executor(self._book_thread, self.budgets.refresh)
+                await self.loop.run_in_executor(self._book_thread, self.guards.refresh)
                 self.keyring_failure = None
             except StoreFailure as problem:
                 self.keyring_failure = problem

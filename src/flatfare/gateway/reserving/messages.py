@@ -60,8 +60,48 @@ class Settle(msgspec.Struct, frozen=True, array_like=True, tag="settle"):
     needed_nano: int | None = None  # what would have had to be held for this answer
 
 
-FromWorker = Hello | Reserve | Settle
-FromTreasurer = Welcome | Granted | Refused
+class Watch(msgspec.Struct, frozen=True, array_like=True, tag="watch"):
+    """A call asks whether its guards let it go."""
+
+    call_id: str
+    on: list[tuple[str, str, int]]  # guard, subject, what the request itself carries past it; else -1
+    size_bytes: int = 0  # of the request
+    marks: list[str] = []  # what tells the same request again
+    key_id: str | None = None
+    model: str | None = None
+    paced: list[str] = []  # allowances that are to be spent slowly
+
+
+class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):
+    """It may go, after a while."""
+
+    call_id: str
+    wait_ms: int = 0
+
+
+class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
+    """It may not go."""
+
+    call_id: str
+    guard_id: str  # or an allowance, where it is one that is spent slowly
+    subject: str
+    value: int
+    retry_s: int | None = None  # after which it may be tried again, where that is of use
+
+
+class Over(msgspec.Struct, frozen=True, array_like=True, tag="over"):
+    """A call that was let go has ended."""
+
+    call_id: str
+    was_sent: bool
+    has_failed: bool = False
+    context: int = 0  # tokens read
+    tokens: int = 0  # read and written
+    cost_nano: int | None = None
+
+
+FromWorker = Hello | Reserve | Settle | Watch | Over
+FromTreasurer = Welcome | Granted | Refused | Passed | Stopped
 
 _ENCODER = msgspec.msgpack.Encoder()
 _OF_WORKER: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)

@@ -17,9 +17,13 @@ from flatfare.gateway.reserving.messages import (
     Frames,
     Granted,
     Hello,
+    Over,
+    Passed,
     Refused,
     Reserve,
     Settle,
+    Stopped,
+    Watch,
     Welcome,
     framed,
     of_treasurer,
@@ -33,6 +37,8 @@ AWAY_S_MAX = 5.0
 
 _log = logging.getLogger("flatfare.gateway")
 OnAnswer = Callable[["Granted | Refused"], None]
+OnWatched = Callable[["Passed | Stopped | None"], None]
+"""None where nobody could be asked."""
 
 
 class Claim:
@@ -105,6 +111,7 @@ class Reserver:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiting: dict[str, tuple[Reserve, OnAnswer, asyncio.TimerHandle]] = {}
+        self._watching: dict[str, tuple[Watch, OnWatched, asyncio.TimerHandle]] = {}
         self._out: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
         self.epoch: str | None = None
@@ -127,15 +134,36 @@ class Reserver:
         if self.epoch is not None:
             self._say(framed(Settle(call_id, cost_nano, needed_nano)))
 
+    def watch(self, ask: Watch, on_answer: OnWatched) -> None:
+        """Ask a call's guards; the answer comes later, never within this call."""
+        timer = self._loop.call_later(AWAY_S_MAX, self._unwatched, ask.call_id)
+        self._watching[ask.call_id] = (ask, on_answer, timer)
+        if self.epoch is not None:
+            self._say(framed(ask))
+        else:
+            self._connect()
+
+    def over(self, over: Over) -> None:
+        """A call that its guards let go has ended, or is not wanted any more."""
+        watching = self._watching.pop(over.call_id, None)
+        if watching is not None:
+            watching[2].cancel()
+        if self.epoch is not None:
+            self._say(framed(over))
+
     def close(self) -> None:
         """End the connection; nobody is answered any more."""
         if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
             self._transport.close()
-        for _, _, timer in self._waiting.values():
+        for timer in [
+            *(one[2] for one in self._waiting.values()),
+            *(one[2] for one in self._watching.values()),
+        ]:
             timer.cancel()
         self._waiting.clear()
+        self._watching.clear()
 
     def _too_late(self, call_id: str) -> None:
         waiting = self._waiting.pop(call_id, None)
@@ -144,6 +172,13 @@ class Reserver:
             if self.epoch is not None:
                 self._say(framed(Settle(call_id, 0)))
             on_answer(Refused(call_id, ask.allowance_ids[0], 0, ask.least_nano, 0, is_away=True))
+
+    def _unwatched(self, call_id: str) -> None:
+        watching = self._watching.pop(call_id, None)
+        if watching is not None:
+            if self.epoch is not None:
+                self._say(framed(Over(call_id, was_sent=False)))
+            watching[1](None)
 
     def _connect(self) -> None:
         if self._task is None or self._task.done():
@@ -174,6 +209,11 @@ class Reserver:
             self.epoch = message.epoch
             for ask, _, _ in self._waiting.values():
                 self._say(framed(ask))
+            for watch, _, _ in self._watching.values():
+                self._say(framed(watch))
+            return
+        if isinstance(message, Passed | Stopped):
+            self._watched(message)
             return
         waiting = self._waiting.pop(message.call_id, None)
         if waiting is not None:
@@ -181,6 +221,14 @@ class Reserver:
             waiting[1](message)
         elif isinstance(message, Granted):
             self._say(framed(Settle(message.call_id, 0)))  # nobody wants it any more
+
+    def _watched(self, message: Passed | Stopped) -> None:
+        watching = self._watching.pop(message.call_id, None)
+        if watching is not None:
+            watching[2].cancel()
+            watching[1](message)
+        elif isinstance(message, Passed):
+            self._say(framed(Over(message.call_id, was_sent=False)))  # nobody wants it any more
 
     def _say(self, data: bytes) -> None:
         if not self._out:

@@ -25,10 +25,13 @@ from flatfare.config import Settings
 from flatfare.core.budget import Allowance, Budget
 from flatfare.core.errors import StoreFailure
 from flatfare.gateway.folders import is_alive, journal_folder, log_file, log_numbers, node_id, workers
+from flatfare.gateway.guarding.warden import Warden
 from flatfare.gateway.reserving.messages import (
     Frames,
+    Over,
     Reserve,
     Settle,
+    Watch,
     Welcome,
     framed,
     of_worker,
@@ -62,6 +65,7 @@ class Treasurer:
         self.settings = settings
         self.epoch = uuid.uuid4().hex
         self.purses = Purses()
+        self.warden = Warden(settings, self._say)
         self.clients: dict[int, _Client] = {}
         self._next = 0
         self._loop = asyncio.get_running_loop()
@@ -82,6 +86,7 @@ class Treasurer:
     async def serve(self) -> None:
         """Begin to serve the node's workers; the claim must be held."""
         self._node = await self._loop.run_in_executor(None, node_id, self._folder)
+        await self.warden.open(self._node)
         path = socket_path(self._folder)
         path.unlink(missing_ok=True)
         self._server = await self._loop.create_unix_server(lambda: _Client(self), str(path))
@@ -99,6 +104,7 @@ class Treasurer:
         idle = [(name, purse.free_nano) for name, purse in self.purses.purses.items() if purse.free_nano > 0]
         await self._loop.run_in_executor(self._thread, self._give_back_at_end, idle)
         self._thread.shutdown()
+        await self.warden.close()
 
     # from workers
 
@@ -111,6 +117,7 @@ class Treasurer:
     def left(self, client: "_Client") -> None:
         """A worker is gone: what it holds stays held until the book says what became of it."""
         self.clients.pop(client.number, None)
+        self.warden.left(client.number)
         for call_id in self.purses.leave(client.number):
             self._orphans[call_id] = client.worker_id
 
@@ -131,6 +138,8 @@ class Treasurer:
             if self.purses.waiting:
                 self._serve_waiting()
                 self._ask_book()
+        elif isinstance(message, Watch | Over):
+            self.warden.take(client.number, message)
         else:
             client.worker_id = message.worker_id
             client.say(framed(Welcome(self.epoch)))

@@ -7,11 +7,12 @@ from flatfare.core.budget import EACH, LIFETIME, Budget, Whose
 from flatfare.core.moments import iso
 from flatfare.core.money import dollar_text
 from flatfare.gateway.admission import Admitted
-from flatfare.gateway.attribution import labels_of
+from flatfare.gateway.attribution import Attribution, labels_of
 from flatfare.gateway.reserving.messages import Refused, Reserve
 from flatfare.gateway.reserving.reserver import BudgetList, Claim
 from flatfare.gateway.wire import Request
 from flatfare.service.bounding import Bound, Bounds, unbounded
+from flatfare.store.keys import Key
 
 OUTPUT_LIMIT = "output_limit"
 """Named in ``flatfare-changed`` where the gateway set a limit on an answer."""
@@ -55,22 +56,20 @@ class Worth:
         return Reserve(call_id, names, bound.least_nano, bound.most_nano, kind, queue_ms)
 
 
+def whose_is(key: Key | None, whose: Attribution) -> Whose:
+    """What of a call says which budgets and guards it falls under."""
+    return Whose(
+        None if key is None else key.id,
+        None if key is None else key.project,
+        whose.task_id,
+        whose.session,
+        labels_of(whose.labels),
+    )
+
+
 def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: Request, at_us: int) -> Worth:
     """The budgets a call falls under, and its bound."""
-    whose = admitted.attribution
-    claim = None
-    if len(budgets):
-        key = admitted.key
-        claim = budgets.claim(
-            Whose(
-                None if key is None else key.id,
-                None if key is None else key.project,
-                whose.task_id,
-                whose.session,
-                labels_of(whose.labels),
-            ),
-            at_us,
-        )
+    claim = budgets.claim(whose_is(admitted.key, admitted.attribution), at_us) if len(budgets) else None
     place = admitted.place
     if place.route is not None and place.route.free is not None:
         return Worth(Bound(0, 0, "it is free"), None)
