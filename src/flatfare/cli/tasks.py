@@ -13,7 +13,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import time_ordered
 from flatfare.core.money import dollar_text, nano_of, parse_amount
-from flatfare.service import telling
+from flatfare.service import telling, vouching
 from flatfare.service.recording import Teller, mature, record
 from flatfare.service.reporting import listing
 
@@ -55,7 +55,13 @@ def tasks() -> None:
     help="Only these, such as outcome=failed or team=search; values of one key are alternatives.",
 )
 @click.option("--sort", type=click.Choice(sorted(listing.ORDERS)), default=listing.NEWEST, show_default=True)
-@click.option("--limit", type=click.IntRange(1, listing.LIMIT_MAX), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, listing.LIMIT_MAX),
+    default=50,
+    show_default=True,
+    help="At most so many.",
+)
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many first.")
 @period_options
 @format_options
@@ -120,7 +126,11 @@ def show(settings: Settings, task: str, as_json: bool) -> None:
 @click.option("--as", "verifier", metavar="NAME", help="Who judges; you, if not given.")
 @click.option("--version", default="1", show_default=True, help="The version of who judges.")
 @click.option(
-    "--kind", type=click.Choice(["human", "code", "model", "customer"]), default="human", show_default=True
+    "--kind",
+    type=click.Choice(["human", "code", "model", "customer"]),
+    default="human",
+    show_default=True,
+    help="Who judges: a person, a program, a model or the customer.",
 )
 @click.option("--attempt", "attempt_number", type=click.IntRange(1), help="Which attempt was looked at.")
 @pass_settings
@@ -195,6 +205,7 @@ def _tell(settings: Settings, kind: str, task: str, said: dict[str, str]) -> Non
         if done.refused:
             raise BadInput(done.refused[0].reason)
         now = telling.find(book, lake, found.id, now_us=now_us)
+        vouching.sign(book, lake, vouching.heads_of(settings), now_us=now_us)
     dispute = ", disputed" if now.columns["is_disputed"] else ""
     output.say(f"{found.id} is {now.columns['outcome']}{dispute}.")
 

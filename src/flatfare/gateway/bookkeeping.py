@@ -17,7 +17,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, remove_unborn
-from flatfare.service import alerting
+from flatfare.service import alerting, vouching
 from flatfare.service.recording import mature
 from flatfare.service.sending import send
 from flatfare.store import sealing
@@ -31,6 +31,7 @@ RETRY_S = 1.0
 SEAL_EVERY_S = 600
 TELL_EVERY_S = 1.0
 MATURE_EVERY_S = 5.0
+SIGN_EVERY_S = 600
 HOT_US = 3_600_000_000
 """Calls stay in the book for an hour before they are sealed."""
 
@@ -52,6 +53,7 @@ class Pace:
     seal_every_s: float = SEAL_EVERY_S
     tell_every_s: float = TELL_EVERY_S
     mature_every_s: float = MATURE_EVERY_S
+    sign_every_s: float = SIGN_EVERY_S
 
 
 def run_booking(
@@ -73,7 +75,8 @@ def run_booking(
         sealer = threading.Thread(target=_seal_regularly, args=(settings, stop, say, pace), name="sealing")
         teller = threading.Thread(target=_tell_regularly, args=(settings, stop, say, pace), name="alerts")
         keeper = threading.Thread(target=_mature_regularly, args=(settings, stop, say, pace), name="maturing")
-        beside = (sealer, teller, keeper)
+        signer = threading.Thread(target=_sign_regularly, args=(settings, stop, say, pace), name="signing")
+        beside = (sealer, teller, keeper, signer)
         for thread in beside:
             thread.start()
         try:
@@ -199,6 +202,25 @@ def _mature_regularly(settings: Settings, stop: threading.Event, say: Say, pace:
             problem = None
         except FlatfareError as failure:
             problem = f"Tasks whose window has closed wait: {failure}"
+        if problem is not None and problem != said:
+            say(problem)
+        said = problem
+
+
+def _sign_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
+    """The thread that signs the heads of chains that have grown, and once more at the end."""
+    said: str | None = None
+    is_last = False
+    while not is_last:
+        is_last = stop.wait(pace.sign_every_s)
+        try:
+            with open_book(settings.database, create=False) as book:
+                vouching.sign(
+                    book, Lake(settings.lake), vouching.heads_of(settings), now_us=time.time_ns() // 1000
+                )
+            problem = None
+        except FlatfareError as failure:
+            problem = f"Heads of chains are not signed for now: {failure}"
         if problem is not None and problem != said:
             say(problem)
         said = problem

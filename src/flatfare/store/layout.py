@@ -188,6 +188,8 @@ VERDICT_SAYS = (
     "score",
     "evidence_hash",
     "at_us",
+    "cost_nano",
+    "source",
 )
 """The fields that a verdict's hash covers, in order; null reads as empty text."""
 
