@@ -54,7 +54,13 @@ def tasks() -> None:
     metavar="KEY=VALUE",
     help="Only these, such as outcome=failed or team=search; values of one key are alternatives.",
 )
-@click.option("--sort", type=click.Choice(sorted(listing.ORDERS)), default=listing.NEWEST, show_default=True)
+@click.option(
+    "--sort",
+    type=click.Choice(sorted(listing.ORDERS)),
+    default=listing.NEWEST,
+    show_default=True,
+    help="The newest first, or the dearest.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, listing.LIMIT_MAX),
