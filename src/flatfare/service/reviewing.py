@@ -18,12 +18,15 @@ from flatfare.core.identity import derived
 from flatfare.core.moments import MICROSECONDS, iso
 from flatfare.core.money import decimal_text, half_even
 from flatfare.core.outcome import Judgement
+from flatfare.service.recording import Teller, record
 from flatfare.service.secret_box import SecretBox
 from flatfare.store import chains, reviews
 from flatfare.store.book import Book
+from flatfare.store.lake import Lake
 from flatfare.store.reviews import Answer, Review
 
 VERIFIER = "human-review"
+SOURCE = "review"
 QUESTION = "Was the task done as it was asked for?"
 RULE = "blind, then one more"
 """How answers add up; part of the verifier's version."""
@@ -57,6 +60,17 @@ class Wanted:
     due_at_us: int | None = None
     keep_us: int = KEEP_US
     id: str | None = None  # made from what is asked where not given: asking twice asks once
+
+
+def teller(book: Book, lake: Lake, name: str, *, now_us: int) -> Tell:
+    """Tells the book of verdicts, in the name of whoever gave the last answer."""
+
+    def tell(events: Sequence[Mapping[str, object]]) -> None:
+        done = record(book, lake, events, Teller(name, source=SOURCE), now_us=now_us)
+        if done.refused:
+            raise Conflict(f"The verdict of a review was refused: {done.refused[0].reason}")
+
+    return tell
 
 
 # --- asking

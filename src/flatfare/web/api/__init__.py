@@ -1,6 +1,6 @@
 """The API: one module a noun, each a list of endpoints."""
 
-from flatfare.web.api import budgets, calls, keys, reports, tasks
+from flatfare.web.api import budgets, calls, keys, reports, reviews, tasks
 
 ENDPOINTS = (
     *reports.ENDPOINTS,
@@ -8,4 +8,5 @@ ENDPOINTS = (
     *calls.ENDPOINTS,
     *keys.ENDPOINTS,
     *budgets.ENDPOINTS,
+    *reviews.ENDPOINTS,
 )

@@ -1,0 +1,282 @@
+"""Human review over HTTP: work is put in, taken out blind, judged; and how far reviewers agree.
+
+Who reviews is who is signed in; the user of this machine may name the person who sits there.
+"""
+
+import os
+from typing import Any
+
+import msgspec
+
+from flatfare.core.checks.submission import Submission
+from flatfare.core.errors import BadInput, NotAuthorised
+from flatfare.core.identity import task_id
+from flatfare.core.moments import MICROSECONDS
+from flatfare.core.money import nano_of, parse_amount
+from flatfare.core.outcome import Judgement
+from flatfare.service import review_reports, reviewing
+from flatfare.service.reviewing import Wanted
+from flatfare.service.secret_box import found_box
+from flatfare.store import reviews
+from flatfare.web.access import Right
+from flatfare.web.api.reports import moment
+from flatfare.web.endpoint import Asked, Endpoint
+
+DAY_US = 86_400 * MICROSECONDS
+LIMIT_MAX = 10_000
+
+
+class ReviewsQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which reviews: open, decided or withdrawn; of one kind of work, or one task."""
+
+    state: str | None = None
+    name: str | None = None
+    task: str | None = None
+    since: str | None = None
+    until: str | None = None
+    limit: int = 1000
+
+
+class AgreementQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Of which kind of work, opened when."""
+
+    name: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+class NewReview(msgspec.Struct, forbid_unknown_fields=True):
+    """What people are to judge: what they are shown, or a link to where they can see it."""
+
+    task: str
+    output: str | None = None
+    input: str = ""
+    expected: Any = None
+    link: str | None = None
+    name: str = "task"
+    question: str = reviewing.QUESTION
+    reviewers: int = reviewing.WANTED
+    verifier: str = reviewing.VERIFIER
+    attempt: int | None = None
+    rate: str | None = None  # dollars an hour of a reviewer's time
+    due: str | None = None
+    keep_days: int = 30
+    id: str | None = None
+
+
+class Next(msgspec.Struct, forbid_unknown_fields=True):
+    """What is taken: anything, or one kind of work."""
+
+    reviewer: str | None = None
+    name: str | None = None
+
+
+class NewAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """What a reviewer says."""
+
+    judgement: Judgement
+    reason: str | None = None
+    minutes: str | None = None
+    reviewer: str | None = None
+
+
+class Back(msgspec.Struct, forbid_unknown_fields=True):
+    """Who gives a place back."""
+
+    reviewer: str | None = None
+
+
+class Reason(msgspec.Struct, forbid_unknown_fields=True):
+    """Why something is changed."""
+
+    reason: str | None = None
+
+
+def _list(asked: Asked) -> object:
+    query: ReviewsQuery = asked.query
+    if query.state not in (None, "open", "decided", "withdrawn"):
+        raise BadInput(f"Found the state {query.state!r}: expected open, decided or withdrawn.")
+    if not 1 <= query.limit <= LIMIT_MAX:
+        raise BadInput(f"Found the limit {query.limit}: expected 1 to {LIMIT_MAX}.")
+    found = review_reports.listed(
+        asked.books.book,
+        state=query.state,
+        name=query.name,
+        task_id=None if query.task is None else str(task_id(None, query.task)),
+        since_us=moment(query.since),
+        until_us=moment(query.until),
+        limit=query.limit,
+    )
+    return {"reviews": found}
+
+
+def _show(asked: Asked) -> object:
+    return review_reports.whole_document_of(asked.books.book, asked.path["review"])
+
+
+def _agreement(asked: Asked) -> object:
+    query: AgreementQuery = asked.query
+    return review_reports.agreement_of(
+        asked.books.book, name=query.name, since_us=moment(query.since), until_us=moment(query.until)
+    )
+
+
+def _enqueue(asked: Asked) -> object:
+    given: NewReview = asked.body
+    books, key = asked.books, asked.visitor.key
+    shown = None if given.output is None else Submission(given.output, given.input, given.expected)
+    wanted = Wanted(
+        task_id=str(task_id(None if key is None else key.project, given.task)),
+        submission=shown,
+        link=given.link,
+        name=given.name,
+        question=given.question,
+        reviewers=given.reviewers,
+        verifier=given.verifier,
+        attempt=given.attempt,
+        rate_nano_per_hour=None if given.rate is None else nano_of(parse_amount(given.rate)[0]),
+        due_at_us=moment(given.due),
+        keep_us=given.keep_days * DAY_US,
+        id=given.id,
+    )
+    review, _ = reviewing.enqueue(
+        books.book, wanted, at_us=books.now_us, asked_by=asked.visitor.name, box=found_box(os.environ)
+    )
+    return review_reports.document_of(review)
+
+
+def _next(asked: Asked) -> object:
+    given: Next = asked.body
+    books, reviewer = asked.books, _reviewer(asked, given.reviewer)
+    tell = reviewing.teller(books.book, books.lake, reviewer, now_us=books.now_us)
+    reviewing.record_decided(books.book, tell, now_us=books.now_us)
+    sheet = reviewing.next_for(
+        books.book, reviewer, now_us=books.now_us, name=given.name, box=found_box(os.environ)
+    )
+    waiting = reviews.count_waiting(books.book, reviewer, given.name)
+    return {"review": None if sheet is None else sheet.document(), "waiting": waiting}
+
+
+def _answer(asked: Asked) -> object:
+    given: NewAnswer = asked.body
+    books, reviewer = asked.books, _reviewer(asked, given.reviewer)
+    taken = reviewing.submit(
+        books.book,
+        reviewing.teller(books.book, books.lake, reviewer, now_us=books.now_us),
+        asked.path["review"],
+        reviewer,
+        given.judgement,
+        now_us=books.now_us,
+        reason=given.reason,
+        minutes=given.minutes,
+    )
+    return {"review": taken.review.id, "state": taken.review.state, "is_new": taken.is_new}
+
+
+def _release(asked: Asked) -> object:
+    given: Back = asked.body
+    reviewing.release(asked.books.book, asked.path["review"], _reviewer(asked, given.reviewer))
+    return {"review": asked.path["review"], "released": True}
+
+
+def _withdraw(asked: Asked) -> object:
+    given: Reason = asked.body
+    books = asked.books
+    review = reviewing.withdraw(
+        books.book,
+        asked.path["review"],
+        at_us=books.now_us,
+        by_whom=asked.visitor.name,
+        reason=given.reason,
+    )
+    return review_reports.document_of(review)
+
+
+def _reviewer(asked: Asked, named: str | None) -> str:
+    """Who reviews; only who manages this machine may say that somebody else sits there."""
+    if named is None or named == asked.visitor.name:
+        return asked.visitor.name
+    if not asked.visitor.may(Right.MANAGE):
+        raise NotAuthorised(f"{asked.visitor.name} cannot review in the name of {named[:80]!r}.")
+    return named
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/reviews",
+        "list_reviews",
+        "What people judge or judged",
+        Right.READ,
+        _list,
+        query=ReviewsQuery,
+    ),
+    Endpoint(
+        "GET",
+        "/api/reviews/agreement",
+        "review_agreement",
+        "How far reviewers agree",
+        Right.READ,
+        _agreement,
+        query=AgreementQuery,
+    ),
+    Endpoint(
+        "GET",
+        "/api/reviews/{review}",
+        "show_review",
+        "One review; who said what, once it is decided",
+        Right.READ,
+        _show,
+    ),
+    Endpoint(
+        "POST",
+        "/api/reviews",
+        "create_review",
+        "Put work before people to judge",
+        Right.RECORD,
+        _enqueue,
+        takes=NewReview,
+        writes=True,
+        status=201,
+    ),
+    Endpoint(
+        "POST",
+        "/api/reviews/next",
+        "next_review",
+        "Take what waits, without sight of any verdict",
+        Right.REVIEW,
+        _next,
+        takes=Next,
+        writes=True,
+    ),
+    Endpoint(
+        "POST",
+        "/api/reviews/{review}/answers",
+        "answer_review",
+        "Say what you found",
+        Right.REVIEW,
+        _answer,
+        takes=NewAnswer,
+        writes=True,
+    ),
+    Endpoint(
+        "POST",
+        "/api/reviews/{review}/release",
+        "release_review",
+        "Give it back without an answer",
+        Right.REVIEW,
+        _release,
+        takes=Back,
+        writes=True,
+    ),
+    Endpoint(
+        "POST",
+        "/api/reviews/{review}/withdraw",
+        "withdraw_review",
+        "Ask nobody any more",
+        Right.MANAGE,
+        _withdraw,
+        takes=Reason,
+        writes=True,
+    ),
+)

@@ -1,0 +1,108 @@
+"""Human review over HTTP: blind, by whoever is signed in, and one verdict of it on the task."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from flatfare.config import Settings
+from flatfare.core.identity import task_id
+from flatfare.service import keys as issuing
+from flatfare.service.keys import Terms
+from flatfare.store.book import open_book
+from flatfare.web.access import Door
+from flatfare.web.application import application
+
+TOKEN = "the-token-of-this-start"
+OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(database=f"sqlite:///{tmp_path}/book.db", lake=f"{tmp_path}/lake")
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    app = application(settings, Door(TOKEN, is_loopback=True))
+    with TestClient(app, base_url="http://localhost:4180", headers=OPERATOR) as client:
+        yield client
+
+
+def post(client: TestClient, path: str, **body: object) -> dict[str, object]:
+    answer = client.post(path, json=body)
+    assert answer.status_code in (200, 201), answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def test_work_goes_in_is_judged_twice_and_verifies_the_task(client: TestClient) -> None:
+    review = post(client, "/api/reviews", task="17", output="Three months.", input="How long?", name="qa")[
+        "id"
+    ]
+    for reviewer in ("ann", "bob"):
+        taken = post(client, "/api/reviews/next", reviewer=reviewer)
+        sheet = taken["review"]
+        assert isinstance(sheet, dict)
+        assert sheet["review"] == review
+        assert sheet["shown"] == {"output": "Three months.", "input": "How long?"}
+        assert "task" not in sheet
+        whole = client.get(f"/api/reviews/{review}").json()
+        assert whole["said"] is None
+        said = post(
+            client, f"/api/reviews/{review}/answers", judgement="pass", reviewer=reviewer, minutes="1.5"
+        )
+    assert said == {"review": review, "state": "decided", "is_new": True}
+    assert post(client, "/api/reviews/next", reviewer="cid") == {"review": None, "waiting": 0}
+    (row,) = client.get("/api/reviews?state=decided").json()["reviews"]
+    assert (row["judgement"], row["answers"], row["task"]) == ("pass", 2, str(task_id(None, "17")))
+    assert [one["reviewer"] for one in client.get(f"/api/reviews/{review}").json()["said"]] == ["ann", "bob"]
+    story = client.get("/api/tasks/17").json()
+    assert "human-review" in str(story)
+    assert "verified" in str(story)
+    assert client.get("/api/reviews/agreement?name=qa").json()["unanimous"]["count"] == 1
+
+
+def test_a_key_puts_work_in_and_judges_nothing(client: TestClient, settings: Settings) -> None:
+    with open_book(settings.database) as book:
+        secret = issuing.create(book, Terms("app", project="shop"), at_us=1, by_whom="test").secret
+    key = {"Authorization": f"Bearer {secret}"}
+    made = client.post("/api/reviews", json={"task": "17", "output": "x"}, headers=key)
+    assert made.status_code == 201
+    assert made.json()["task"] == str(task_id("shop", "17"))
+    assert made.json()["asked_by"] == "the key 'app'"
+    for path in ("/api/reviews/next", f"/api/reviews/{made.json()['id']}/withdraw"):
+        assert client.post(path, json={}, headers=key).status_code == 403
+    assert client.get("/api/reviews", headers=key).status_code == 403
+
+
+def test_what_is_given_back_waits_for_another_and_what_is_withdrawn_for_nobody(client: TestClient) -> None:
+    review = post(client, "/api/reviews", task="17", output="x", reviewers=1)["id"]
+    post(client, "/api/reviews/next", reviewer="ann")
+    assert post(client, "/api/reviews/next", reviewer="bob")["review"] is None
+    post(client, f"/api/reviews/{review}/release", reviewer="ann")
+    assert post(client, "/api/reviews/next", reviewer="bob")["review"] is not None
+    post(client, f"/api/reviews/{review}/withdraw", reason="wrong task")
+    answer = client.post(f"/api/reviews/{review}/answers", json={"judgement": "pass", "reviewer": "bob"})
+    assert answer.status_code == 409
+    assert "withdrawn" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/reviews", {"task": "17"}, 400),
+        ("/api/reviews", {"task": "17", "output": "x", "reviewers": 99}, 400),
+        ("/api/reviews", {"task": "17", "link": "javascript:x"}, 400),
+        ("/api/reviews/none/answers", {"judgement": "pass"}, 404),
+        ("/api/reviews/none/answers", {"judgement": "maybe"}, 400),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_reason(
+    client: TestClient, path: str, body: dict[str, object], status: int
+) -> None:
+    answer = client.post(path, json=body)
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+    assert client.get("/api/reviews?state=lost").status_code == 400
