@@ -12,27 +12,18 @@ from flatfare.cli.options import Moment, format_options, pass_settings
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage, NotFound
 from flatfare.core.moments import iso
-from flatfare.core.pricing import MILLION, Rate, rate_text
+from flatfare.core.pricing import rate_text
 from flatfare.core.units import UNITS
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
-from flatfare.prices.catalogue import Trust
 from flatfare.prices.log import EXCHANGE
-from flatfare.prices.names import provider_of
-from flatfare.prices.schedule import Provenance
-from flatfare.prices.statement import PER_MILLION, Amount, Derived, Statement
 from flatfare.service import price_updates
+from flatfare.service.price_telling import listed, rate_row, statement_row, statements
 from flatfare.service.price_updates import Change, NewRates
 from flatfare.service.pricing import open_price_book, price_log_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_LAYERS = {
-    Trust.OWN: "own",
-    Trust.REVIEWED: "reviewed",
-    Trust.IMPORTED: "updated",
-    Trust.SHIPPED: "shipped",
-}
 _LIST = (
     output.Field("provider", "provider", "left"),
     output.Field("model", "model", "left", is_strong=True),
@@ -111,7 +102,7 @@ def condition_options(command: Callable[P, R]) -> Callable[P, R]:
 def list_(settings: Settings, provider: str | None, at: int | None, like: str | None, shape: str) -> None:
     """Every model with a price: its standard rates, per million tokens."""
     book = open_price_book(settings)
-    rows = list(_listed(book, [provider] if provider else book.providers(), like, at or _now_us()))
+    rows = list(listed(book, [provider] if provider else book.providers(), like, at or _now_us()))
     if not rows:
         raise NotFound(
             f"No model like {like or '*'!r} has a price at {provider or 'any provider'}. "
@@ -150,8 +141,8 @@ def show(
     found = book.find(provider, name, moment, circumstances, counts)
     if isinstance(found, Missing):
         raise NotFound(found.reason)
-    rows = [_rate_row(found, unit) for unit in UNITS if unit in found.rates]
-    history = [_statement_row(*item) for item in _statements(book, provider, name)] if has_history else []
+    rows = [rate_row(found, unit) for unit in UNITS if unit in found.rates]
+    history = [statement_row(*item) for item in statements(book, provider, name)] if has_history else []
     said = price_updates.disagreements(book, provider, name, moment, circumstances, counts)
     disagreeing: list[dict[str, object]] = [
         {
@@ -348,56 +339,6 @@ def update(
     output.note(f"Appended {lines:,} lines with {len(changes):,} rates to {log.path}.")
 
 
-def _listed(
-    book: PriceBook, providers: Iterable[str], like: str | None, at_us: int
-) -> Iterable[Mapping[str, object]]:
-    for provider in providers:
-        for name in _first_names(book, provider):
-            if like and like.lower() not in name.lower():
-                continue
-            found = book.find(provider, name, at_us)
-            if isinstance(found, Found):
-                yield _list_row(provider, name, found)
-
-
-def _first_names(book: PriceBook, provider: str) -> list[str]:
-    names = {name for catalogue in book.catalogues(provider) for name in catalogue.models}
-    return sorted(name for name in names if "*" not in name and "?" not in name)
-
-
-def _list_row(provider: str, name: str, found: Found) -> Mapping[str, object]:
-    leading = next((unit for unit in ("input", "output", *found.rates) if unit in found.provenance), None)
-    provenance = found.provenance[leading] if leading else Provenance(None, "", None)
-    return {
-        "provider": provider,
-        "model": name,
-        **{
-            unit: rate_text(found.rates[unit]) if unit in found.rates else None
-            for unit in ("input", "cache_read", "output")
-        },
-        "currency": found.currency,
-        "since": _day(provenance.since_us),
-        "source": provenance.source,
-        "checked": provenance.checked,
-    }
-
-
-def _rate_row(found: Found, unit: str) -> dict[str, object]:
-    rate, provenance = found.rates[unit], found.provenance[unit]
-    return {
-        "unit": unit,
-        "rate": rate_text(rate),
-        "per": rate.per,
-        "quantum": UNITS[unit].quantum,
-        "since": _day(provenance.since_us),
-        "layer": _LAYERS[Trust(provenance.trust)],
-        "source": provenance.source,
-        "checked": provenance.checked,
-        "note": "; ".join(filter(None, (provenance.note, *provenance.multipliers))) or None,
-        "conditions": list(provenance.conditions),
-    }
-
-
 def _document(
     found: Found,
     at_us: int,
@@ -419,38 +360,6 @@ def _document(
         "minimums": {unit: str(count) for unit, count in found.minimums.items()},
         "disagreements": disagreeing,
     }
-
-
-def _statements(book: PriceBook, provider: str, model: str) -> Iterable[tuple[Trust, Statement]]:
-    """All that the layers say of a model at any time, and of every model of its provider."""
-    for trust, _, listed in book.listings(provider, model):
-        yield from ((trust, statement) for statement in listed.statements)
-    for catalogue in book.catalogues(provider_of(provider)):
-        yield from ((catalogue.trust, statement) for statement in catalogue.always)
-
-
-def _statement_row(trust: Trust, statement: Statement) -> dict[str, object]:
-    says = [f"{unit} {_amount_text(unit, amount)}" for unit, amount in statement.rates.items()]
-    if statement.times is not None:
-        says.append(f"{statement.times}x")
-    says += [f"at least {count} {unit}" for unit, count in (statement.minimum or {}).items()]
-    return {
-        "from": _day(statement.from_us),
-        "until": _day(statement.until_us),
-        "when": statement.when.text or None,
-        "says": ", ".join(says),
-        "layer": _LAYERS[trust],
-        "source": statement.source,
-        "checked": statement.checked,
-        "note": statement.note,
-    }
-
-
-def _amount_text(unit: str, amount: Amount) -> str:
-    if isinstance(amount, Rate):
-        plain = UNITS[unit].quantum in PER_MILLION and amount.per == MILLION
-        return rate_text(amount) if plain else f"{rate_text(amount)} per {amount.per}"
-    return f"{amount.factor}x {amount.unit}" if isinstance(amount, Derived) else "none"
 
 
 def _change_row(change: Change) -> dict[str, object]:
@@ -504,10 +413,6 @@ def _pairs(texts: Iterable[str]) -> dict[str, str]:
 
 def _since(line: Mapping[str, object]) -> str:
     return f"from {line['from']}" if "from" in line else "for all time"
-
-
-def _day(at_us: int | None) -> str | None:
-    return None if at_us is None else iso(at_us)[:10]
 
 
 def _now_us() -> int:
