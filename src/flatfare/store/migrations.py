@@ -324,6 +324,21 @@ def _actions() -> Iterator[str]:
         PRIMARY KEY (run_id, number)){strict}"""
 
 
+def _records_and_tickets() -> Iterator[str]:
+    """What imported records say they were judged by; statements of vendors line by line, and tickets."""
+    yield """CREATE TABLE carried_definitions (
+        task_id TEXT PRIMARY KEY, action TEXT NOT NULL, version {bigint} NOT NULL){strict}"""
+    for column in ("source TEXT NOT NULL DEFAULT ''", "reported_as TEXT", "quantity TEXT"):
+        yield f"ALTER TABLE bought_outcomes ADD COLUMN {column}"
+    yield "CREATE INDEX bought_by_vendor ON bought_outcomes (vendor, billed_at_us)"
+    yield "CREATE INDEX bought_by_task ON bought_outcomes (task_id)"
+    yield """CREATE TABLE tickets (
+        task_id TEXT PRIMARY KEY, source TEXT NOT NULL, conversation TEXT NOT NULL, ticket TEXT,
+        opened_at_us {bigint}, closed_at_us {bigint}, reopened_at_us {bigint}, is_reopened {bigint},
+        is_handed_off {bigint}, csat TEXT, import_id TEXT){strict}"""
+    yield "CREATE INDEX tickets_by_source ON tickets (source)"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -341,5 +356,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _users,
     _sales,
     _actions,
+    _records_and_tickets,
 )
 """Step 1 is the first; the book counts how many it has taken."""
