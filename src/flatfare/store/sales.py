@@ -7,8 +7,9 @@ written in the same transaction as the entry, and can be told anew from them.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from flatfare.core.action_price import parse_price, price_document
+from flatfare.core.action_price import ActionPrice, parse_price, price_document
 from flatfare.core.customer import Customer, Terms
 from flatfare.core.grant import Category, Grant
 from flatfare.core.ledger import canonical
@@ -316,7 +317,7 @@ def _quote(row: Row) -> Quote:
         str(customer),
         str(action),
         str(version),
-        parse_price(json.loads(str(price))),
+        _price(str(price)),
         _number(size),
         int(str(attempts)),
         int(str(amount)),
@@ -324,6 +325,12 @@ def _quote(row: Row) -> Quote:
         int(str(at_us)),
         int(str(expires)),
     )
+
+
+@lru_cache(maxsize=1000)
+def _price(text: str) -> ActionPrice:
+    """The price that a quote keeps; most quotes keep one of few."""
+    return parse_price(json.loads(text))
 
 
 def write_sale(book: Book, sale: Sale) -> None:

@@ -279,7 +279,7 @@ def test_on_invoice_what_is_held_is_pending_and_what_is_settled_accrues(tmp_path
     customer(book, "acme", terms="invoice", credit_limit_nano=8 * USD)
     held(book, "acme", "one")
     assert standing(book, "acme") == {"pending": -5 * USD, "hold": 5 * USD}
-    with pytest.raises(NotEnoughCredit, match="acme has 3.00 USD"):
+    with pytest.raises(NotEnoughCredit, match=r"acme has 3\.00 USD"):
         held(book, "acme", "two")
     judge(book, "one")
     selling.settle(book, task_id=id_of("one"), at_us=NOW_US)
