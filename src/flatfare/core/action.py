@@ -51,6 +51,7 @@ class Ending(StrEnum):
     TIMEOUT = "timeout"
     ERROR = "error"  # the provider, the gateway or the command failed
     LIMITED = "limited"  # a limit or budget stood in the way: nothing dearer is tried
+    AWAITED = "awaited"  # somebody else has yet to speak: a person, a customer, a signal
     INTERRUPTED = "interrupted"  # the process that carried it out ended
 
 
@@ -109,10 +110,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A verifier that judges every attempt: a kind of check with its parameters, by a name."""
+    """A verifier that judges every attempt: a kind of check with its parameters, by a name.
+
+    Or one that is awaited: who it is speaks later, when the work is handed in.
+    """
 
     name: str
     kind: str
+    is_awaited: bool = False
     parameters: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
     line: int = 0
 

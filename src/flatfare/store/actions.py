@@ -45,6 +45,15 @@ def find(book: Book, name: str, version: int | None = None) -> ActionRow | None:
     return _read(rows[0]) if rows else None
 
 
+def identified(book: Book, name: str, version: int | None = None) -> str | None:
+    """The hash of a version's content, the newest unless one is named."""
+    where, given = ("AND version = ?", (name, version)) if version is not None else ("", (name,))
+    found = book.value(
+        f"SELECT hash FROM actions WHERE name = ? {where} ORDER BY version DESC LIMIT 1", given
+    )
+    return None if found is None else str(found)
+
+
 def all_of(book: Book) -> list[ActionRow]:
     """Every version of every action, by name and version."""
     return [_read(row) for row in book.rows(f"SELECT {_COLUMNS} FROM actions ORDER BY name, version")]

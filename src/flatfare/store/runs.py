@@ -122,11 +122,12 @@ def keep_alive(book: Book, owner: str, until_us: int) -> int:
 
 
 def left_behind(book: Book, limit: int = 1000) -> list[Run]:
-    """Runs that are under way or were interrupted, the oldest first."""
+    """Runs that are under way, were interrupted, or were not handed over, the oldest first."""
     states = (*UNDER_WAY, State.INTERRUPTED)
     rows = book.rows(
-        f"SELECT {', '.join(_RUN)} FROM runs WHERE state IN ({_in(states)}) ORDER BY started_at_us LIMIT ?",
-        (*map(str, states), limit),
+        f"SELECT {', '.join(_RUN)} FROM runs WHERE state IN ({_in(states)}) OR (state = ? AND "
+        "is_delivered = 0) ORDER BY started_at_us LIMIT ?",
+        (*map(str, states), str(State.DONE), limit),
     )
     return [_run(row) for row in rows]
 
@@ -173,6 +174,23 @@ def forget(book: Book, now_us: int) -> int:
         "WHERE forget_at_us IS NOT NULL AND forget_at_us <= ?",
         (now_us,),
     )
+
+
+def booked_calls(book: Book, task_id: str) -> dict[str, tuple[str, int | None, str | None]]:
+    """Purpose, nano-dollars, and why those are not known, of each call of a task that is not sealed yet."""
+    rows = book.rows(
+        "SELECT id, MAX(purpose), SUM(cost_nano), MAX(cost_reason), SUM(CASE WHEN cost_nano IS NULL "
+        "THEN n ELSE 0 END) FROM calls WHERE task_id = ? GROUP BY id",
+        (task_id,),
+    )
+    return {
+        str(call): (
+            str(purpose),
+            None if cost is None else int(str(cost)),
+            None if not unknown else str(reason or "its cost is not known"),
+        )
+        for call, purpose, cost, reason, unknown in rows
+    }
 
 
 def write_attempt(book: Book, attempt: Attempt) -> None:

@@ -27,7 +27,9 @@ def document_of(action: Action) -> dict[str, object]:
         "path": action.path.name,
         "ladder": [_rung(rung) for rung in action.ladder],
         "verifiers": [
-            {"name": check.name, "kind": check.kind, "parameters": plain(check.parameters)}
+            {"name": check.name, "awaits": check.kind}
+            if check.is_awaited
+            else {"name": check.name, "kind": check.kind, "parameters": plain(check.parameters)}
             for check in action.checks
         ],
         "definition": {

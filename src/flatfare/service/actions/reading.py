@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 
 from flatfare.core import labels
@@ -41,6 +42,14 @@ OUTPUT_SCHEMA = "output-schema"
 BUNDLE_BYTES_MAX, FILES_MAX = 4_000_000, 1000
 """What goes with an action: commands, suites of tests."""
 
+
+class Awaited(StrEnum):
+    """Who may be awaited."""
+
+    HUMAN = "human"
+    CUSTOMER = "customer"
+
+
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -73,7 +82,8 @@ def read(
     ladder = tuple(_rung(section) for section in top.sections("ladder", _RUNG))
     input_schema, output_schema = top.schema("input") or {}, top.schema("output")
     checks = tuple(
-        _check(section) for section in top.sections("verifiers", ("name", "kind", "parameters", "weight"))
+        _check(section)
+        for section in top.sections("verifiers", ("name", "kind", "awaits", "parameters", "weight"))
     )
     steps = tuple(_step(section) for section in top.sections("steps", _STEP))
     made = Action(
@@ -171,12 +181,19 @@ def _step(section: Section) -> Step:
 
 
 def _check(section: Section) -> Check:
-    kind = section.text("kind")
     section.fraction("weight", None, least="0.000001")
-    name = section.text("name", kind)
+    awaits = section.held.get("awaits")
+    if awaits is not None:
+        section.word(None, "awaits", Awaited)
+        for key in ("kind", "parameters"):
+            if key in section.held:
+                section.say(key, f"Found {key!r} beside 'awaits': who is awaited judges by themselves.")
+    kind = str(awaits) if awaits is not None else section.text("kind")
+    name = section.text("name", kind if awaits is None else None)
     if name == OUTPUT_SCHEMA or name.startswith("signal:"):
         section.say("name", f"Found the name {name!r}: Flatfare uses it itself. Choose another.")
-    return Check(name, kind, section.below("parameters"), section.lines.line(section.place))
+    line = section.lines.line(section.place)
+    return Check(name, kind, awaits is not None, section.below("parameters"), line)
 
 
 def _definition(top: Section, name: str, checks: tuple[Check, ...], is_structured: bool) -> Definition:

@@ -1,0 +1,154 @@
+"""Entering a run in the book: known by its id, held before its work, taken up where it was cut short."""
+
+import json
+from dataclasses import dataclass
+
+from flatfare.core import identity
+from flatfare.core.action import Ending
+from flatfare.core.errors import Conflict, FlatfareError, NotFound
+from flatfare.runner import moving, telling
+from flatfare.runner.books import Shelf
+from flatfare.runner.inputs import Prepared
+from flatfare.runner.judging import cut_short, finish, give_back
+from flatfare.runner.ownership import LEASE_US, is_gone
+from flatfare.service import defining
+from flatfare.service.actions import publishing
+from flatfare.service.actions.publishing import Published
+from flatfare.store import actions, runs
+from flatfare.store.home import KeyTaken
+from flatfare.store.runs import Run, State
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A run in the book, and whether its work is to start now."""
+
+    run: Run
+    is_to_start: bool
+
+
+class Shop:
+    """Published actions, each read once."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, Published] = {}
+
+    def published(self, shelf: Shelf, name: str, version: int | None) -> Published:
+        """The version, the newest unless one is named; ``NotFound`` where there is none."""
+        found = actions.identified(shelf.book, name, version)
+        if found is None:
+            return publishing.published(shelf.book, name, version)
+        if found not in self._read:
+            self._read[found] = publishing.published(shelf.book, name, version)
+        return self._read[found]
+
+
+def standing(shelf: Shelf, run_id: str) -> Run:
+    """The run as it stands."""
+    found = runs.one(shelf.book, run_id)
+    if found is None:
+        raise NotFound(f"There is no run {run_id[:60]!r}.")
+    return found
+
+
+def spent_nano(shelf: Shelf, run: Run) -> int:
+    """What a run's attempts have cost so far, as far as it is known."""
+    return moving.costs_of(runs.attempts_of(shelf.book, run.id), run.take).total_nano
+
+
+def enter(shelf: Shelf, run: Run, version: Published, given: Prepared, now_us: int) -> Entered:
+    """Enter a run, or find what became of it before.
+
+    ``Conflict`` where its id was used with another input or customer, or where outcomes of this
+    action are judged by another version's definition by now.
+    """
+    _check_definition(shelf, version, now_us)
+    found = runs.one(shelf.book, run.id)
+    if found is None:
+        try:
+            runs.insert(shelf.book, run)
+            return Entered(begin(shelf, run, version, now_us), True)
+        except KeyTaken:
+            found = standing(shelf, run.id)
+    if (found.input_hash, found.customer) != (run.input_hash, run.customer):
+        raise Conflict(
+            f"The id {run.request_key!r} was used for another input or customer of {run.action}: "
+            "each run has an id of its own."
+        )
+    return _again(shelf, found, run, version, now_us)
+
+
+def begin(shelf: Shelf, run: Run, version: Published, now_us: int) -> Run:
+    """Open the run's task and hold its price; where that cannot be, the run waits to be asked for again."""
+    opened = telling.opened(run, version.action, json.loads(run.labels), run.started_at_us)
+    telling.tell(shelf, run, [opened], now_us)
+    try:
+        moving.hold(shelf, run, version.action, now_us)
+    except FlatfareError as problem:
+        runs.update(shelf.book, run, state=State.INTERRUPTED, owner=None, reasons=json.dumps([str(problem)]))
+        raise
+    return runs.update(shelf.book, run, state=State.HELD)
+
+
+def _again(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int) -> Entered:
+    """What is done about a run that is asked for a second time."""
+    if found.state is State.DONE:
+        if not found.is_delivered and is_gone(found.owner, found.alive_until_us, now_us):
+            found = give_back(shelf, found, now_us)
+        if found.ending != Ending.INTERRUPTED:
+            return Entered(found, False)
+        return _anew(shelf, found, asked, version, now_us)
+    if found.state is not State.INTERRUPTED and not is_gone(found.owner, found.alive_until_us, now_us):
+        return Entered(found, False)
+    if found.ending == Ending.AWAITED:
+        return Entered(found, False)
+    if not runs.claim(shelf.book, found, str(asked.owner), now_us + LEASE_US, now_us):
+        return Entered(standing(shelf, found.id), False)
+    if found.state is State.JUDGED:
+        done = finish(shelf, standing(shelf, found.id), now_us, is_lost=found.output is None)
+        if done.ending != Ending.INTERRUPTED:
+            return Entered(done, False)
+        return _anew(shelf, done, asked, version, now_us)
+    cut_short(shelf, found, now_us)
+    taken = runs.update(shelf.book, standing(shelf, found.id), started_at_us=now_us, reasons="[]")
+    return Entered(begin(shelf, taken, version, now_us), True)
+
+
+def _anew(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int) -> Entered:
+    """Begin a run again that was given back: the same run, another task."""
+    take = found.take + 1
+    changed = shelf.book.execute(
+        "UPDATE runs SET take = ? WHERE id = ? AND take = ? AND state = ?",
+        (take, found.id, found.take, str(State.DONE)),
+    )
+    if not changed:
+        return Entered(standing(shelf, found.id), False)
+    fresh = runs.update(
+        shelf.book,
+        standing(shelf, found.id),
+        task_id=str(identity.task_id(found.project, telling.task_name(found.id, take))),
+        state=State.ACCEPTED,
+        started_at_us=now_us,
+        ended_at_us=None,
+        ending=None,
+        reasons="[]",
+        verdicts="[]",
+        is_delivered=0,
+        is_cost_final=0,
+        owner=asked.owner,
+        alive_until_us=now_us + LEASE_US,
+        input=asked.input,
+        action_version=version.action.version,
+    )
+    return Entered(begin(shelf, fresh, version, now_us), True)
+
+
+def _check_definition(shelf: Shelf, version: Published, now_us: int) -> None:
+    action = version.action
+    in_force = defining.in_force(shelf.book, action.name, now_us)
+    if in_force.version != version.definition_version:
+        raise Conflict(
+            f"Version {action.version} of {action.name!r} was published with definition "
+            f"{version.definition_version} of its outcome, and definition {in_force.version} is in force. "
+            "Run the newest version, or publish this file again under the next number."
+        )

@@ -1,0 +1,97 @@
+"""Where an action's model calls go: the gateway that runs, or one of its own while the runner lives.
+
+Either way every call is metered, kept and bound by budgets: there is no way around the gateway.
+"""
+
+import asyncio
+import http.client
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from flatfare.config import Settings
+from flatfare.gateway.first_run import with_usual_providers
+from flatfare.gateway.server import is_loopback, serving
+from flatfare.service import keys
+from flatfare.service.credentials import with_sealed_credentials
+from flatfare.service.keys import Terms
+from flatfare.store.book import Book, open_book
+
+KEY_VARIABLE = "FLATFARE_KEY"
+KEY_NAME = "action-runner"
+KEY_LIVES_US = 30 * 24 * 3_600_000_000
+_PROBE_S = 0.5
+
+
+@dataclass(slots=True)
+class Gate:
+    """The gateway's address, what lets the runner in, and how ended calls come into the book."""
+
+    url: str
+    settings: Settings  # with every provider and credential that the gateway has
+    book: Callable[[], Awaitable[None]] | None = None  # None: whoever runs the gateway does it
+    key: str | None = None
+    own_key: str | None = None  # the id of a key that was made for this runner
+
+    def ensure_key(self, book: Book, environment: Mapping[str, str] = os.environ) -> bool:
+        """Have a key where the gateway asks for one; whether one was made just now."""
+        if self.key is None:
+            self.key = environment.get(KEY_VARIABLE)
+        if self.key is not None or not keys.listed(book, at_us=_now_us()):
+            return False
+        terms = Terms(KEY_NAME, expires_at_us=_now_us() + KEY_LIVES_US)
+        made = keys.create(
+            book, terms, at_us=_now_us(), by_whom=KEY_NAME, reason="actions call models with it"
+        )
+        self.key, self.own_key = made.secret, made.key.id
+        return True
+
+    def give_up_key(self) -> None:
+        """Revoke the key that was made for this runner."""
+        if self.own_key is not None:
+            with open_book(self.settings.database) as book:
+                keys.revoke(book, self.own_key, at_us=_now_us(), by_whom=KEY_NAME, reason="the runner ended")
+            self.key = self.own_key = None
+
+
+@asynccontextmanager
+async def gate(settings: Settings, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Gate]:
+    """The gateway of these settings: the one that listens, or one in this process as long as it is needed."""
+    with open_book(settings.database) as book:
+        complete = with_sealed_credentials(with_usual_providers(settings, environment), book, environment)
+    if await asyncio.to_thread(_answers, settings.listen):
+        own = Gate(f"http://{settings.listen}", complete)
+        try:
+            yield own
+        finally:
+            await asyncio.to_thread(own.give_up_key)
+        return
+    async with serving(replace(complete, listen="127.0.0.1:0")) as running:
+        own = Gate(running.url, complete, running.book)
+        try:
+            yield own
+            await running.book()
+        finally:
+            await asyncio.to_thread(own.give_up_key)
+
+
+def _answers(listen: str) -> bool:
+    """A gateway of this machine listens there."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not is_loopback(host) or not port.isdigit() or port == "0":
+        return False
+    connection = http.client.HTTPConnection(host, int(port), timeout=_PROBE_S)
+    try:
+        connection.request("GET", "/readyz")
+        return b'"status"' in connection.getresponse().read(100_000)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,180 @@
+"""What attempts come to, kept before anything follows from it: verdicts, the task's end, the money."""
+
+import json
+from dataclasses import dataclass, replace
+
+from flatfare.core.action import Ending
+from flatfare.core.checks.submission import Json
+from flatfare.runner import moving, telling
+from flatfare.runner.books import Shelf
+from flatfare.runner.models import Made
+from flatfare.runner.proving import Proof
+from flatfare.runner.working import Work
+from flatfare.service.actions.publishing import Published
+from flatfare.service.selling import Costs
+from flatfare.store import runs
+from flatfare.store.runs import Attempt, Run, State
+
+NOT_TOLD = "what a call has cost is known once it is booked"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that has ended; ``reasons`` may quote the output, ``told`` may not."""
+
+    attempt: Attempt
+    ending: Ending
+    reasons: tuple[str, ...]
+    told: tuple[str, ...]
+    verdicts: tuple[dict[str, object], ...]
+    output: str | None
+    versions: dict[str, str]
+
+
+def begin(shelf: Shelf, run: Run, rung: str, path: str, now_us: int) -> tuple[Run, Attempt]:
+    """Begin the next attempt."""
+    attempt = Attempt(run.id, run.attempts + 1, run.take, rung, path, now_us)
+    with shelf.book.writing():
+        run = runs.update(shelf.book, run, attempts=attempt.number, state=State.WORKING)
+        runs.write_attempt(shelf.book, attempt)
+    telling.tell(shelf, run, [telling.attempt_started(run, attempt.number, rung, now_us)], now_us)
+    return run, attempt
+
+
+def ended(
+    attempt: Attempt,
+    work: Work,
+    proof: Proof,
+    reasons: tuple[str, ...],
+    output: str | None,
+    versions: dict[str, str],
+    now_us: int,
+) -> Ended:
+    """The attempt with what it made and what was found of it."""
+    findings = proof.findings
+    told = tuple(f"{found.verifier}: {found.judgement}" for found in findings) or reasons
+    is_whole = all(made.cost_nano is not None for made in work.made)
+    finished = replace(
+        attempt,
+        ended_at_us=now_us,
+        ending=str(proof.ending),
+        reasons=json.dumps(told),
+        calls=json.dumps([[made.id, made.purpose, made.cost_nano] for made in work.made]),
+        cost_nano=known_nano(work.made) + work.own_cost_nano,
+        cost_reason=None if is_whole else NOT_TOLD,
+    )
+    said = tuple(telling.verdict(found, attempt.number, now_us) for found in findings)
+    return Ended(finished, proof.ending, reasons, told, said, output, versions)
+
+
+def known_nano(made: list[Made]) -> int:
+    """The known part of what calls have cost."""
+    return sum(call.cost_nano or 0 for call in made)
+
+
+def end(shelf: Shelf, run: Run, one: Ended, now_us: int) -> None:
+    """Keep an attempt that is not the last."""
+    runs.write_attempt(shelf.book, one.attempt)
+    events = [telling.judged(run, said) for said in one.verdicts]
+    ending = telling.attempt_ended(run, one.attempt.number, one.ending, now_us)
+    telling.tell(shelf, run, [*events, ending], now_us)
+
+
+def decide(shelf: Shelf, run: Run, version: Published, one: Ended, output: str | None, now_us: int) -> Run:
+    """Keep what a run has come to; from here on it is not done again."""
+    keep_us = version.action.keep_us
+    verdicts = list(one.verdicts)
+    if one.ending not in (Ending.VERIFIED, Ending.AWAITED):
+        number = one.attempt.number
+        spoken = {said["verifier"] for said in verdicts if said["judgement"] != "abstain"}
+        verdicts += [
+            telling.nothing_to_judge(name, one.versions.get(name, "1"), one.ending, number, now_us)
+            for name in version.action.definition.required
+            if name not in spoken
+        ]
+    with shelf.book.writing():
+        runs.write_attempt(shelf.book, one.attempt)
+        return runs.update(
+            shelf.book,
+            run,
+            state=State.JUDGED,
+            ending=str(one.ending),
+            reasons=json.dumps(one.reasons if keep_us else one.told),
+            verdicts=json.dumps(verdicts),
+            output=output if keep_us else None,
+            forget_at_us=now_us + keep_us if keep_us else None,
+        )
+
+
+def finish(shelf: Shelf, run: Run, now_us: int, *, is_lost: bool = False) -> Run:
+    """Tell of a run that is decided, move its money, and end it; whatever of that was done is not done again.
+
+    ``is_lost``: the process that had the result is gone. What is verified then and was not kept
+    is given back.
+    """
+    verdicts: list[dict[str, Json]] = json.loads(run.verdicts)
+    attempts = [one for one in runs.attempts_of(shelf.book, run.id) if one.take == run.take]
+    last = attempts[-1]
+    events = [telling.judged(run, said) for said in verdicts]
+    at_us = last.ended_at_us or now_us
+    events.append(telling.attempt_ended(run, last.number, Ending(str(last.ending)), at_us))
+    telling.tell(shelf, run, [*events, telling.closed(run, at_us)], now_us)
+    ending = Ending(str(run.ending))
+    if ending is Ending.AWAITED and not is_lost:
+        return runs.update(shelf.book, run, owner=None)
+    if is_lost and ending in (Ending.VERIFIED, Ending.AWAITED):
+        return give_back(shelf, run, now_us)
+    moving.settle(shelf, run, now_us, f"the work ended as {ending}")
+    is_kept = run.output is not None or ending is not Ending.VERIFIED
+    return _done(shelf, run, now_us, is_delivered=int(is_kept))
+
+
+def give_back(shelf: Shelf, run: Run, now_us: int) -> Run:
+    """Give back a run whose result was lost before it was handed over."""
+    moving.give_back(shelf, run, now_us)
+    return _done(shelf, run, now_us, ending=str(Ending.INTERRUPTED), is_delivered=1)
+
+
+def cut_short(shelf: Shelf, run: Run, now_us: int) -> None:
+    """End the attempt that a process left open when it ended."""
+    for attempt in runs.attempts_of(shelf.book, run.id):
+        if attempt.take == run.take and attempt.ending is None:
+            reason = "the process that made it ended: what its calls have cost is known once they are booked"
+            runs.write_attempt(
+                shelf.book,
+                replace(attempt, ended_at_us=now_us, ending=str(Ending.INTERRUPTED), cost_reason=reason),
+            )
+            ending = telling.attempt_ended(run, attempt.number, Ending.INTERRUPTED, now_us)
+            telling.tell(shelf, run, [ending], now_us)
+
+
+def _done(shelf: Shelf, run: Run, now_us: int, **changes: str | int) -> Run:
+    owner = None if changes["is_delivered"] else run.owner
+    ended_at_us = run.ended_at_us or now_us
+    return runs.update(shelf.book, run, state=State.DONE, ended_at_us=ended_at_us, owner=owner, **changes)
+
+
+def book_open_costs(shelf: Shelf, now_us: int) -> int:
+    """Bring the cost of runs that are done up to what their calls were booked with; how many became final."""
+    return sum(_book_cost(shelf, run, now_us) for run in runs.with_open_cost(shelf.book))
+
+
+def _book_cost(shelf: Shelf, run: Run, now_us: int) -> bool:
+    attempts = [one for one in runs.attempts_of(shelf.book, run.id) if one.take == run.take]
+    wanted = {call for one in attempts for call, _, _ in json.loads(one.calls) if call}
+    booked = runs.booked_calls(shelf.book, run.task_id)
+    if not wanted <= booked.keys():
+        return False
+    reasons = [reason for _, _, reason in booked.values() if reason]
+    parts = {"work": 0, "verification": 0}
+    for purpose, cost_nano, _ in booked.values():
+        parts["verification" if purpose == "verification" else "work"] += cost_nano or 0
+    own_nano = sum((one.cost_nano or 0) - _called_nano(one) for one in attempts)
+    costs = Costs(parts["work"] + own_nano, parts["verification"], 0, reasons[0] if reasons else None)
+    moving.book_costs(shelf, run, costs, now_us)
+    runs.update(shelf.book, run, is_cost_final=1)
+    return True
+
+
+def _called_nano(attempt: Attempt) -> int:
+    return sum(cost or 0 for _, _, cost in json.loads(attempt.calls))

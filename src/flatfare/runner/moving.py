@@ -1,0 +1,97 @@
+"""The money of a run: held before its work, settled or voided after it, each once whatever happens."""
+
+import json
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from flatfare.core.action import Action, Size
+from flatfare.core.errors import NotFound
+from flatfare.core.identity import derived
+from flatfare.core.outcome import Settlement
+from flatfare.runner.books import Shelf
+from flatfare.service import selling
+from flatfare.service.selling import Costs, Sale
+from flatfare.store import runs
+from flatfare.store.book import Book
+from flatfare.store.runs import Attempt, Run
+
+_LOST = "the process that did the work ended before the result was handed over"
+
+
+def hold(shelf: Shelf, run: Run, action: Action, now_us: int) -> None:
+    """Quote the run and hold the most that it can come to. A run without a customer moves no money."""
+    if run.customer is None:
+        return
+    size = Size(*json.loads(run.size)).by(action.price.size)
+    quote = selling.quote(
+        shelf.book,
+        quote_id=derived("quote", run.id, str(run.take)),
+        customer=run.customer,
+        action=action.name,
+        action_version=str(action.version),
+        price=action.price,
+        size=size,
+        attempts_max=action.limits.attempts,
+        at_us=now_us,
+        valid_us=max(action.limits.deadline_us, 3_600_000_000),
+    )
+    selling.hold(shelf.book, task_id=run.task_id, quote_id=UUID(quote.id), at_us=now_us)
+
+
+def settle(shelf: Shelf, run: Run, now_us: int, reason: str) -> Sale | None:
+    """Bill what is due for a run that is decided, or give everything back."""
+    sale = sale_of(shelf.book, run)
+    if sale is None or sale.settlement is not Settlement.HELD:
+        return sale
+    made = runs.attempts_of(shelf.book, run.id)
+    costs, attempts = costs_of(made, run.take), billable(made, run.take)
+    if selling.due_of(shelf.book, run.task_id, attempts=attempts).amount_nano:
+        return selling.settle(shelf.book, task_id=run.task_id, at_us=now_us, attempts=attempts, costs=costs)
+    return selling.void(shelf.book, task_id=run.task_id, at_us=now_us, reason=reason, costs=costs)
+
+
+def give_back(shelf: Shelf, run: Run, now_us: int, reason: str = _LOST) -> Sale | None:
+    """Give everything back, also what was settled: the result was never handed over."""
+    sale = sale_of(shelf.book, run)
+    if sale is None:
+        return None
+    costs = costs_of(runs.attempts_of(shelf.book, run.id), run.take)
+    if sale.settlement is Settlement.HELD:
+        return selling.void(shelf.book, task_id=run.task_id, at_us=now_us, reason=reason, costs=costs)
+    if sale.settlement is Settlement.SETTLED:
+        return selling.reverse(shelf.book, task_id=run.task_id, at_us=now_us, reason=reason)
+    return sale
+
+
+def book_costs(shelf: Shelf, run: Run, costs: Costs, now_us: int) -> None:
+    """Say what the run's task has cost in all by now."""
+    if sale_of(shelf.book, run) is not None:
+        selling.book_costs(shelf.book, task_id=run.task_id, costs=costs, at_us=now_us)
+
+
+def sale_of(book: Book, run: Run) -> Sale | None:
+    """The run's sale; None where none was begun."""
+    if run.customer is None:
+        return None
+    try:
+        return selling.sale_of(book, run.task_id)
+    except NotFound:
+        return None
+
+
+def billable(attempts: Iterable[Attempt], take: int) -> int:
+    """Attempts that may be billed where the price says so: those that came to an end of their own."""
+    return sum(one.take == take and one.ending not in (None, "interrupted") for one in attempts)
+
+
+def costs_of(attempts: Sequence[Attempt], take: int) -> Costs:
+    """What the attempts have cost, as far as it is known."""
+    own = [one for one in attempts if one.take == take]
+    work = verification = 0
+    reasons = [one.cost_reason for one in own if one.cost_reason]
+    for attempt in own:
+        calls = [(purpose, cost or 0) for _, purpose, cost in json.loads(attempt.calls)]
+        verified = sum(cost for purpose, cost in calls if purpose == "verification")
+        verification += verified
+        work += (attempt.cost_nano or 0) - verified
+    return Costs(work_nano=work, verification_nano=verification, reason=reasons[0] if reasons else None)

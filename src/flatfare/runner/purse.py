@@ -1,0 +1,78 @@
+"""What one run may still spend: a call is made only if the most it can cost is left.
+
+The bound is never below the true cost, so a run's limit holds whatever its models answer.
+"""
+
+import json
+from collections.abc import Mapping
+
+from flatfare.config import Provider
+from flatfare.core.action import Ending, Rung
+from flatfare.core.checks.submission import canonical
+from flatfare.core.money import dollar_text
+from flatfare.dialects.reading import Asked
+from flatfare.gateway.routes import upstream_of
+from flatfare.runner.models import Made, Prompt, Unanswered
+from flatfare.service.bounding import Bounds
+
+_FRAME_BYTES = 4096  # what a request's JSON adds to its texts: names of fields, instructions for tools
+
+
+class Purse:
+    """The money of one run; several of its calls may be under way."""
+
+    def __init__(self, limit_nano: int | None, bounds: Bounds, providers: Mapping[str, Provider]) -> None:
+        self._limit_nano = limit_nano
+        self._bounds = bounds
+        self._providers = providers
+        self._spent_nano = 0
+        self._held_nano = 0
+
+    @property
+    def left_nano(self) -> int | None:
+        """What is neither spent nor held; None where there is no limit."""
+        return None if self._limit_nano is None else self._limit_nano - self._spent_nano - self._held_nano
+
+    def hold(self, rung: Rung, prompt: Prompt, at_us: int) -> int:
+        """Hold the most that a call can cost; ``Unanswered`` where that is not left, or cannot be told."""
+        if self._limit_nano is None:
+            return 0
+        most_nano, reason = self._most(rung, prompt, at_us)
+        if most_nano is None:
+            raise Unanswered(
+                Ending.LIMITED,
+                f"What {rung.name} can cost is not known ({reason}), and the run has a limit of "
+                f"{dollar_text(self._limit_nano)}.",
+            )
+        left_nano = self._limit_nano - self._spent_nano - self._held_nano
+        if most_nano > left_nano:
+            raise Unanswered(
+                Ending.LIMITED,
+                f"A call to {rung.name} can cost {dollar_text(most_nano)}, and {dollar_text(left_nano)} of "
+                f"{dollar_text(self._limit_nano)} is left.",
+            )
+        self._held_nano += most_nano
+        return most_nano
+
+    def book(self, held_nano: int, made: list[Made]) -> None:
+        """Book what was held as what the calls cost; one whose cost is not told keeps all of it."""
+        self._held_nano -= held_nano
+        costs = [call.cost_nano for call in made]
+        known_nano = sum(cost for cost in costs if cost is not None)
+        self._spent_nano += max(known_nano, held_nano) if None in costs else known_nano
+
+    def spend(self, cost_nano: int) -> None:
+        """Book what something else cost."""
+        if self._limit_nano is not None and cost_nano > (self.left_nano or 0):
+            raise Unanswered(Ending.LIMITED, f"A step costs {dollar_text(cost_nano)}, and less is left.")
+        self._spent_nano += cost_nano
+
+    def _most(self, rung: Rung, prompt: Prompt, at_us: int) -> tuple[int | None, str | None]:
+        upstream = upstream_of(self._providers[str(rung.model.provider)])
+        marks = '"image_url",' * len(prompt.images)
+        told = [prompt.system, prompt.text, "" if prompt.schema is None else canonical(prompt.schema)]
+        body = json.dumps(told, ensure_ascii=False).encode() + marks.encode() + b" " * _FRAME_BYTES
+        endpoint = "messages" if upstream.dialect.provider == "anthropic" else "chat.completions"
+        asked = Asked(model=rung.model.model, output_limit=prompt.output_tokens)
+        bound = self._bounds.of(upstream.priced_as, endpoint, asked, body, at_us)
+        return bound.most_nano, bound.reason

@@ -1,0 +1,354 @@
+"""Carrying out an action: quote, hold, attempts up the ladder, each verified, settle or void.
+
+What a run has come to is written before the money moves, and money moves once: a run that is
+cut short is taken up where it stood, or given back. Work that failed is never billed unless
+the price says so; its cost is in the books all the same.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from flatfare.config import Settings
+from flatfare.core import identity, labels
+from flatfare.core.action import Action, Ending, climbed
+from flatfare.core.checks.submission import Json
+from flatfare.core.errors import BadInput, FlatfareError
+from flatfare.core.identity import derived, time_ordered
+from flatfare.runner import entering, judging, telling
+from flatfare.runner.books import Books, Shelf
+from flatfare.runner.gate import Gate, gate
+from flatfare.runner.inputs import File, Prepared, prepared
+from flatfare.runner.models import Made, Models, Unanswered, Whose, check_provider, models
+from flatfare.runner.ownership import LEASE_US, own_name
+from flatfare.runner.progress import Progress
+from flatfare.runner.proving import Proof, Prover
+from flatfare.runner.purse import Purse
+from flatfare.runner.questions import asker
+from flatfare.runner.working import Work, Workshop, carried_out
+from flatfare.service.actions.publishing import Published
+from flatfare.service.bounding import Bounds
+from flatfare.service.pricing import open_price_book
+from flatfare.store import runs
+from flatfare.store.runs import Attempt, Run, State
+
+KEY_LENGTH_MAX = 512
+FINISHED_MAX = 1000
+"""Results that are held until they are handed over."""
+
+_POLL_S = 0.1
+_KEY_TAKES_S = 0.7  # until every worker of a gateway knows a key that was made
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody wants done."""
+
+    action: str
+    input: Mapping[str, Json]
+    files: Mapping[str, File] = field(default_factory=lambda: MappingProxyType({}))
+    customer: str | None = None
+    key: str | None = None  # the client's own id of this run: the same again is the same run
+    version: int | None = None
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    project: str | None = None
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run, and its output where it is at hand."""
+
+    run: Run
+    output: str | None = None
+    reasons: tuple[str, ...] = ()  # why it was not verified; may quote the output
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A run that may be worked at: its action, its input, and where the clock stands."""
+
+    run: Run
+    version: Published
+    given: Prepared
+    prover: Prover
+
+
+class Runner:
+    """Carries out runs in this event loop, any number at a time. Made by ``running``."""
+
+    def __init__(
+        self, settings: Settings, own_gate: Gate, asked: Models, books: Books, now: Callable[[], int]
+    ) -> None:
+        self.settings = settings
+        self.gate = own_gate
+        self.books = books
+        self.progress = Progress()
+        self.owner = own_name()
+        self.now = now
+        self._models = asked
+        self._bounds = Bounds(open_price_book(settings))
+        self._provers: dict[str, Prover] = {}
+        self._shop = entering.Shop()
+        self._finished: OrderedDict[str, Result] = OrderedDict()  # not handed over yet
+        self._under_way: dict[str, asyncio.Task[Result]] = {}
+
+    async def run(self, order: Order) -> Result:
+        """Carry an order out and give its result; the same key again gives the same run.
+
+        Raises what is wrong with the order (``BadInput``, ``NotFound``, ``Conflict``) and
+        ``NotEnoughCredit`` before anything is done. A run that fails is a result.
+        """
+        return await self.result(await self.begin(order))
+
+    async def begin(self, order: Order) -> Run:
+        """Accept an order and hold its price; its work goes on by itself."""
+        ready = await self._accepted(order)
+        if isinstance(ready, Run):
+            return ready
+        return self._start(ready)
+
+    async def result(self, run: Run) -> Result:
+        """The run when it is done, whoever carries it out."""
+        task = self._under_way.get(run.id)
+        if task is not None:
+            return await asyncio.shield(task)
+        if run.id in self._finished:
+            return self._finished[run.id]
+        while True:
+            found = await self.books.do(entering.standing, run.id)
+            if found.state in (State.DONE, State.INTERRUPTED) or found.ending == Ending.AWAITED:
+                return Result(found, found.output, tuple(json.loads(found.reasons)))
+            await asyncio.sleep(_POLL_S)
+
+    async def resume(self, run: Run) -> Run:
+        """Take up a run that was cut short and whose input was kept."""
+        version = await self.books.do(self._shop.published, run.action, run.action_version)
+        assert run.input is not None
+        ready = Ready(run, version, Prepared.from_json(run.input), self._prover(version))
+        return self._start(ready)
+
+    async def handed_over(self, run: Run) -> None:
+        """The result reached whoever asked for it: from now on it is theirs."""
+        self._finished.pop(run.id, None)
+        if not run.is_delivered and run.state is State.DONE:
+            await self.books.do(_delivered, run)
+
+    @property
+    def under_way(self) -> int:
+        """How many runs are worked at in this process."""
+        return len(self._under_way)
+
+    # --- accepting
+
+    async def _accepted(self, order: Order) -> Ready | Run:
+        version = await self.books.do(self._shop.published, order.action, order.version)
+        action = version.action
+        for rung in action.ladder:
+            check_provider(self.gate.settings.providers, str(rung.model.provider))
+        own_labels = labels.checked(dict(order.labels))
+        if order.key is not None and not 0 < len(order.key) <= KEY_LENGTH_MAX:
+            raise BadInput(f"Found a key of {len(order.key)} characters: expected 1 to {KEY_LENGTH_MAX}.")
+        given = await asyncio.to_thread(prepared, action, order.input, order.files)
+        prover = self._prover(version)
+        if await self.books.do(_ensure_key, self.gate):
+            await asyncio.sleep(_KEY_TAKES_S)
+        run = self._new_run(order, version, given, own_labels)
+        entered = await self.books.do(entering.enter, run, version, given, self.now())
+        if not entered.is_to_start:
+            return entered.run
+        self.progress.tell(entered.run.id, "held" if order.customer else "accepted", self.now())
+        return Ready(entered.run, version, given, prover)
+
+    def _new_run(
+        self, order: Order, version: Published, given: Prepared, own_labels: Mapping[str, str]
+    ) -> Run:
+        at_us = self.now()
+        own = time_ordered(at_us, secrets.token_bytes(10))
+        if order.key is not None:
+            own = derived("run", order.project or "", order.action, order.key.replace("\x1f", " "))
+        size = given.size
+        carried = dict(own_labels) | {"action": order.action}
+        return Run(
+            id=str(own),
+            action=order.action,
+            action_version=version.action.version,
+            task_id=str(identity.task_id(order.project, str(own))),
+            state=State.ACCEPTED,
+            input_hash=given.hash,
+            started_at_us=at_us,
+            project=order.project,
+            request_key=order.key,
+            customer=order.customer,
+            labels=labels.canonical(carried | ({"customer": order.customer} if order.customer else {})),
+            size=json.dumps([size.bytes, size.characters, size.words, size.pages]),
+            input=given.to_json() if version.action.keep_us else None,
+            owner=self.owner,
+            alive_until_us=at_us + LEASE_US,
+            webhook=order.webhook,
+        )
+
+    def _prover(self, version: Published) -> Prover:
+        held = self._provers.get(version.hash)
+        if held is None:
+            held = self._provers[version.hash] = Prover(version.action)
+        return held
+
+    def _start(self, ready: Ready) -> Run:
+        task = asyncio.get_running_loop().create_task(self._carry(ready), name=f"run {ready.run.id}")
+        self._under_way[ready.run.id] = task
+        task.add_done_callback(lambda _: self._under_way.pop(ready.run.id, None))
+        task.add_done_callback(_looked_at)
+        return ready.run
+
+    # --- carrying out
+
+    async def _carry(self, ready: Ready) -> Result:
+        """Attempt after attempt, until one is verified or none is left."""
+        run, action = ready.run, ready.version.action
+        loop = asyncio.get_running_loop()
+        left_us = run.started_at_us + action.limits.deadline_us - self.now()
+        ends_at = loop.time() + left_us / 1e6
+        spent = await self.books.do(entering.spent_nano, run)
+        limit_nano = None if action.limits.cost_nano is None else action.limits.cost_nano - spent
+        purse = Purse(limit_nano, self._bounds, self.gate.settings.providers)
+        shop = Workshop(action, ready.given, self._models, purse, self.gate)
+        rung, tried = 0, 0
+        while True:
+            run, attempt = await self.books.do(
+                judging.begin, run, _rung_name(action, rung), action.path.name, self.now()
+            )
+            self._progress(run, "attempt_started", number=attempt.number, rung=attempt.rung)
+            tried += 1
+            ended = await self._attempt(ready, shop, attempt, rung, ends_at)
+            following = None
+            if run.attempts < action.limits.attempts and loop.time() < ends_at:
+                following = _following(action, rung, tried, ended.ending)
+            self._progress(run, "attempt_ended", number=attempt.number, ending=str(ended.ending))
+            if following is None:
+                return await self._decided(ready, run, ended)
+            await self.books.do(judging.end, run, ended, self.now())
+            rung, tried = (following, tried) if following == rung else (following, 0)
+
+    async def _attempt(
+        self, ready: Ready, shop: Workshop, attempt: Attempt, number: int, ends_at: float
+    ) -> judging.Ended:
+        """One attempt on a rung: its ending, what it made, and what the verifiers found."""
+        action, run = ready.version.action, ready.run
+        rung = action.ladder[number] if action.ladder else None
+        whose = Whose(
+            run.task_id, telling.attempt_id(run, attempt.number), dict(json.loads(ready.run.labels))
+        )
+        work = Work(rung, whose, ends_at, self.now())
+        output: str | None = None
+        reasons: tuple[str, ...] = ()
+        try:
+            output = await carried_out(shop, work)
+            proof = await self._judged(ready, output, attempt.number, work)
+            reasons = proof.reasons
+        except Unanswered as problem:
+            proof, reasons = Proof((), problem.ending), (problem.reason,)
+        except FlatfareError as problem:  # a template or a verifier that cannot be used with this input
+            proof, reasons = Proof((), Ending.ERROR), (str(problem),)
+        return judging.ended(attempt, work, proof, reasons, output, ready.prover.versions, self.now())
+
+    async def _judged(self, ready: Ready, output: str, number: int, work: Work) -> Proof:
+        asked: list[Made] = []
+        means = asker(self.gate, work, asked, asyncio.get_running_loop(), self._models)
+        try:
+            return await ready.prover.judge(output, ready.given, number, means)
+        finally:
+            work.made += asked
+
+    async def _decided(self, ready: Ready, run: Run, ended: judging.Ended) -> Result:
+        """Write what the run has come to, move the money, and give the result."""
+        output = ended.output if ended.ending in (Ending.VERIFIED, Ending.AWAITED) else None
+        run = await self.books.do(judging.decide, run, ready.version, ended, output, self.now())
+        self._progress(run, "judged", ending=str(ended.ending))
+        run = await self.books.do(judging.finish, run, self.now())
+        self._progress(run, "awaited" if run.state is State.JUDGED else "done")
+        result = Result(run, output, ended.reasons if ended.ending is not Ending.VERIFIED else ())
+        self._finished[run.id] = result
+        while len(self._finished) > FINISHED_MAX:
+            self._finished.popitem(last=False)
+        return result
+
+    def _progress(self, run: Run, kind: str, **said: object) -> None:
+        self.progress.tell(run.id, kind, self.now(), **said)
+
+    async def close(self) -> None:
+        """Let runs that are under way come to their end, and clear away."""
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        for prover in self._provers.values():
+            prover.close()
+
+
+def _following(action: Action, rung: int, tried: int, ending: Ending) -> int | None:
+    return climbed(action.ladder, rung, tried, ending) if action.ladder else None
+
+
+def _rung_name(action: Action, number: int) -> str:
+    return action.ladder[number].name if action.ladder else "command"
+
+
+def _delivered(shelf: Shelf, run: Run) -> Run:
+    return runs.update(shelf.book, run, is_delivered=1, owner=None)
+
+
+def _ensure_key(shelf: Shelf, own_gate: Gate) -> bool:
+    return own_gate.ensure_key(shelf.book)
+
+
+def _looked_at(task: "asyncio.Task[Result]") -> None:
+    """A failure that nobody waits for is not lost: recovery finds the run by its state."""
+    if not task.cancelled():
+        task.exception()
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, *, at: Gate | None = None, now: Callable[[], int] | None = None
+) -> AsyncIterator[Runner]:
+    """A runner behind the gateway of these settings, as long as the context lasts."""
+    async with gate(settings) if at is None else _given(at) as own_gate, models(own_gate) as asked:
+        books = Books(settings)
+        runner = Runner(settings, own_gate, asked, books, now or _now_us)
+        beats = asyncio.get_running_loop().create_task(_beat(runner))
+        try:
+            yield runner
+        finally:
+            await runner.close()
+            beats.cancel()
+            with suppress(asyncio.CancelledError):
+                await beats
+            if own_gate.book is not None:
+                await own_gate.book()
+                await books.do(judging.book_open_costs, _now_us())
+            await books.close()
+
+
+@asynccontextmanager
+async def _given(at: Gate) -> AsyncIterator[Gate]:
+    yield at
+
+
+async def _beat(runner: Runner) -> None:
+    """Say again and again that this process still works at its runs."""
+    while True:
+        await asyncio.sleep(LEASE_US / 3e6)
+        if runner.under_way:
+            await runner.books.do(_keep_alive, runner.owner, _now_us() + LEASE_US)
+
+
+def _keep_alive(shelf: Shelf, owner: str, until_us: int) -> int:
+    return runs.keep_alive(shelf.book, owner, until_us)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

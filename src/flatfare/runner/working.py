@@ -1,0 +1,222 @@
+"""One attempt's work: the steps of an action in their order, on one rung, to an output or an ending."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from flatfare.core.action import Action, Command, Ending, Rung, Step
+from flatfare.core.checks.submission import Json, NotJson, read_json
+from flatfare.core.errors import BadInput
+from flatfare.runner.gate import Gate
+from flatfare.runner.inputs import Prepared
+from flatfare.runner.models import Made, Models, Prompt, Unanswered, Whose
+from flatfare.runner.purse import Purse
+from flatfare.service.actions import templates
+from flatfare.service.actions.documents import plain
+from flatfare.verifiers.sandbox import containing, uncontained
+from flatfare.verifiers.sandbox.order import Ended, Limits, Order, Refused
+
+TOGETHER = 4
+"""Parts of one text that are worked on at the same time."""
+
+INPUT_FILE, OUTPUT_FILE = "input.json", "output.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What attempts of one run are made with."""
+
+    action: Action
+    given: Prepared
+    models: Models
+    purse: Purse
+    gate: Gate
+
+
+@dataclass(slots=True)
+class Work:
+    """One attempt under way: whose it is, when it must end, and the calls it has made."""
+
+    rung: Rung | None
+    whose: Whose
+    ends_at: float  # by the loop's clock
+    at_us: int
+    made: list[Made] = field(default_factory=list)
+    own_cost_nano: int = 0  # of commands
+
+
+async def carried_out(shop: Workshop, work: Work) -> str:
+    """The output of an attempt, JSON where there is a schema of it; ``Unanswered`` where there is none."""
+    done: dict[str, Json] = {}
+    output = ""
+    for step in shop.action.steps:
+        is_last = step is shop.action.steps[-1]
+        if step.command is not None:
+            output = await _run(shop, work, step, step.command, done)
+        elif step.each is not None:
+            parts = await _each(shop, work, step, done)
+            done[step.name], output = parts, "\n\n".join(parts)
+            continue
+        else:
+            given = _given(shop, work, done)
+            output = await _ask(shop, work, step, given, is_structured=is_last)
+        done[step.name] = _value(output)
+    return output
+
+
+async def _each(shop: Workshop, work: Work, step: Step, done: Mapping[str, Json]) -> list[str]:
+    """A step's answers to each part of a text, in their order; the first that fails ends the others."""
+    whole = done.get(str(step.each), shop.given.values.get(str(step.each), ""))
+    text = whole if isinstance(whole, str) else json.dumps(plain(whole), ensure_ascii=False)
+    parts = list(parted(text, step.characters))
+    turn = asyncio.Semaphore(TOGETHER)
+
+    async def answer(number: int, part: str) -> str:
+        given = _given(shop, work, done)
+        given |= {"part": part, "part_number": number, "parts": len(parts)}
+        async with turn:
+            return await _ask(shop, work, step, given, is_structured=False)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(answer(number, part)) for number, part in enumerate(parts, 1)]
+    except* Unanswered as problems:
+        raise problems.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def parted(text: str, characters: int) -> Iterator[str]:
+    """A text in parts of at most so many characters, cut between paragraphs, else sentences, else anywhere.
+
+    >>> list(parted("One. Two.", 6)), "".join(parted("a b c", 2))
+    (['One. ', 'Two.'], 'a b c')
+    """
+    start = 0
+    while len(text) - start > characters:
+        window = text[start : start + characters]
+        cuts = (list(re.finditer(pattern, window)) for pattern in (r"\n\s*\n", r"[.!?]\s", r"\s"))
+        found = next((cut for cut in cuts if cut and cut[-1].end() > characters // 4), None)
+        end = start + (found[-1].end() if found else characters)
+        yield text[start:end]
+        start = end
+    if text[start:].strip() or not start:
+        yield text[start:]
+
+
+async def _ask(
+    shop: Workshop, work: Work, step: Step, given: Mapping[str, Json], *, is_structured: bool
+) -> str:
+    rung = work.rung
+    assert rung is not None, "a prompt has a ladder: the reader of action files sees to it"
+    prompt = Prompt(
+        text=templates.render(step.prompt, given),
+        system=templates.render(step.system, given),
+        schema=shop.action.output_schema if is_structured else None,
+        images=shop.given.images,
+        output_tokens=min(step.output_tokens or rung.output_tokens, rung.output_tokens),
+    )
+    seconds = min(rung.seconds, work.ends_at - asyncio.get_running_loop().time())
+    if seconds <= 0:
+        raise Unanswered(Ending.LIMITED, "The deadline has passed.")
+    held_nano, made = shop.purse.hold(rung, prompt, work.at_us), list[Made]()
+    try:
+        return await shop.models.ask(rung, prompt, work.whose, made, seconds)
+    finally:
+        shop.purse.book(held_nano, made)
+        work.made += made
+
+
+def _given(shop: Workshop, work: Work, done: Mapping[str, Json]) -> dict[str, Json]:
+    """What a prompt sees."""
+    today = datetime.fromtimestamp(work.at_us / 1e6, UTC).date().isoformat()
+    return {"input": shop.given.values, "steps": dict(done), "today": today}
+
+
+def _value(output: str) -> Json:
+    try:
+        return read_json(output)
+    except NotJson:
+        return output
+
+
+async def _run(shop: Workshop, work: Work, step: Step, command: Command, done: Mapping[str, Json]) -> str:
+    """What a command leaves as its output."""
+    seconds = min(command.seconds, work.ends_at - asyncio.get_running_loop().time())
+    if seconds <= 0:
+        raise Unanswered(Ending.LIMITED, "The deadline has passed.")
+    shop.purse.spend(command.cost_nano)
+    work.own_cost_nano += command.cost_nano
+    order = Order(
+        argv=command.argv,
+        files={**_bundled(shop.action, command), **input_files(shop.given, done)},
+        environment={} if command.is_contained else _environment(shop.gate, work.whose),
+        readable=command.readable,
+        kept=(OUTPUT_FILE,),
+        limits=Limits(seconds=seconds),
+    )
+    answer = await asyncio.to_thread(_started, order, command.is_contained)
+    if isinstance(answer, Refused):
+        raise Unanswered(Ending.ERROR, f"The command of {step.name!r} was not run: {answer.reason}.")
+    if answer.stopped:
+        ending = Ending.TIMEOUT if answer.stopped == "time" else Ending.ERROR
+        raise Unanswered(ending, f"The command of {step.name!r} reached its limit of {answer.stopped}.")
+    if answer.exit_code != 0:
+        raise Unanswered(Ending.ERROR, f"The command of {step.name!r} ended with {answer.exit_code}.")
+    content = answer.kept.get(OUTPUT_FILE, answer.output)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unanswered(Ending.MALFORMED, f"The command of {step.name!r} left no text.") from None
+
+
+def _started(order: Order, is_contained: bool) -> Ended | Refused:
+    if is_contained:
+        return containing.run(order)
+    freed = replace(order, environment={**containing.environment(), **order.environment})
+    return uncontained.run(freed, "the action asks for it")
+
+
+def _bundled(action: Action, command: Command) -> dict[str, bytes]:
+    """The files of a step: those it names, and all that stand in folders it names."""
+    named = [path.removeprefix("./").rstrip("/") for path in command.files]
+    return {
+        path: content
+        for path, content in action.bundle.items()
+        if any(path == name or path.startswith(f"{name}/") for name in named)
+    }
+
+
+def input_files(given: Prepared, done: Mapping[str, Json]) -> dict[str, bytes]:
+    """The input as files: what was given as JSON, images as they are, and what former steps left."""
+    files = {INPUT_FILE: json.dumps(plain(given.values), ensure_ascii=False).encode()}
+    files |= {f"images/{name}": file.content for name, file in given.images.items()}
+    if done:
+        files["steps.json"] = json.dumps(plain(done), ensure_ascii=False).encode()
+    return files
+
+
+def _environment(gate: Gate, whose: Whose) -> dict[str, str]:
+    """Where a command that may use the network finds the gateway, and what it says there."""
+    found = {
+        "FLATFARE_URL": gate.url,
+        "FLATFARE_TASK": whose.task_id,
+        "FLATFARE_ATTEMPT": whose.attempt_id,
+        "OPENAI_BASE_URL": f"{gate.url}/v1",
+        "OPENAI_API_KEY": gate.key or "none",
+        "ANTHROPIC_BASE_URL": f"{gate.url}/anthropic",
+        "ANTHROPIC_API_KEY": gate.key or "none",
+    }
+    return found | ({"FLATFARE_KEY": gate.key} if gate.key else {})
+
+
+def checked_output(action: Action, output: str) -> str:
+    """The output as it is handed over; ``BadInput`` where the schema asks for JSON and it is none."""
+    if action.output_schema is None:
+        return output
+    try:
+        return json.dumps(plain(read_json(output)), ensure_ascii=False)
+    except NotJson as problem:
+        raise BadInput(f"The output is no JSON: {problem}.") from None
