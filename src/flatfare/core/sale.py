@@ -117,6 +117,7 @@ class Sale:
     attempts: int = 0
     lines: tuple[tuple[str, int], ...] = ()  # of what was due
     costs: Costs = Costs()
+    costs_at_us: int = 0  # when these were all that was known
     held_at_us: int = 0
     settled_at_us: int | None = None
     voided_at_us: int | None = None
@@ -226,7 +227,7 @@ def applied(sale: Sale | None, entry: Entry, quote: Quote) -> Sale:
         held_nano = sum(one.amount_nano for one in draws)
         return Sale(str(entry.task_id), quote, Settlement.HELD, draws, held_nano, held_at_us=entry.at_us)
     if "costs" in decided:
-        sale = replace(sale, costs=_costs(decided["costs"]))
+        sale = replace(sale, costs=_costs(decided["costs"]), costs_at_us=entry.at_us)
     if verb is Verb.COST:
         return sale
     check_move(sale, _LEADS_TO[verb])
@@ -262,6 +263,7 @@ def sale_content(sale: Sale) -> str:
             "attempts": sale.attempts,
             "lines": [list(line) for line in sale.lines],
             "costs": sale.costs.document,
+            "costs_at": sale.costs_at_us,
             "held_at": sale.held_at_us,
             "settled_at": sale.settled_at_us,
             "voided_at": sale.voided_at_us,
@@ -284,6 +286,7 @@ def sale_from(task_id: str, settlement: str, content: str, quote: Quote) -> Sale
         given["attempts"],
         tuple((str(text), int(nano)) for text, nano in given["lines"]),
         _costs(given["costs"]),
+        given["costs_at"],
         given["held_at"],
         given.get("settled_at"),
         given.get("voided_at"),

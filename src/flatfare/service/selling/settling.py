@@ -94,13 +94,14 @@ def void(
 def book_costs(book: Book, *, task_id: UUID | str, costs: Costs, at_us: int) -> Sale:
     """Say what a sold task has cost in all by now: only the difference to what is booked is posted.
 
-    May be said as often as there is news: late calls, rework, a correction downwards.
+    May be said as often as there is news: late calls, rework, a correction downwards. What
+    was known later stands: what is told late, or again, changes nothing.
     """
     task = str(task_id)
     _check_costs(costs)
     with book.writing_of(lock_of(_customer(book, task))):
         sale = _standing(book, task).sale
-        if sale.costs == costs:
+        if sale.costs == costs or at_us < sale.costs_at_us:
             return sale
         number = len(ledger.entries(book, "task_id = ? AND verb = ?", (task, str(Verb.COST))))
         entry = entry_of(
@@ -157,7 +158,7 @@ def _move(
 ) -> Sale:
     """Write the entry, the lots that it makes, and where the sale stands after it."""
     further, lots = returned(book, back, own_id, at_us)
-    if costs is not None:
+    if costs is not None and at_us >= sale.costs_at_us:
         _check_costs(costs)
         further = [*further, *of_costs(sale.customer, sale.costs, costs)]
         decided = {**decided, "costs": costs.document}
