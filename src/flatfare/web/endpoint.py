@@ -18,6 +18,8 @@ from flatfare.web.access import Door, Right, Visitor
 from flatfare.web.desk import Books, Desk
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
+SIGNED_BYTES_MAX = 1024 * 1024
+SENDER = Visitor("the sender of a message", Right.NOTHING)
 
 
 class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,6 +38,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """A message as it came."""
+
+    headers: Mapping[str, str]  # by lower-case name
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One thing that can be done."""
 
@@ -50,6 +60,7 @@ class Endpoint:
     gives: type = dict
     writes: bool = False
     status: int = 200
+    is_signed: bool = False  # no visitor: a message is believed for its signature; ``body`` is ``Signed``
     narrows: bool = False  # heeds the visitor's scope; where it does not, only who sees everything may ask
 
 
@@ -57,12 +68,13 @@ def route(endpoint: Endpoint, desk: Desk, door: Door) -> Route:
     """The endpoint as Starlette serves it."""
 
     async def serve(request: Request) -> Response:
-        door.check_origin(request)
+        if not endpoint.is_signed:
+            door.check_origin(request)
         query = _query(endpoint, request)
-        body = await _body(endpoint, request)
+        body = await (_signed(request) if endpoint.is_signed else _body(endpoint, request))
 
         def answered(books: Books) -> object:
-            visitor = door.visitor(request, books)
+            visitor = SENDER if endpoint.is_signed else door.visitor(request, books)
             visitor.require(endpoint.right)
             if not endpoint.narrows:
                 visitor.require_whole("This")
@@ -97,6 +109,17 @@ def _query(endpoint: Endpoint, request: Request) -> msgspec.Struct:
 
 def _is_list(kind: object) -> bool:
     return getattr(kind, "__origin__", None) in (list, tuple)
+
+
+async def _signed(request: Request) -> Signed:
+    """A message of somebody who has proven nothing yet: read no further than one may be long."""
+    parts, length = [], 0
+    async for part in request.stream():
+        length += len(part)
+        if length > SIGNED_BYTES_MAX:
+            raise BadInput(f"Found a message of more than {SIGNED_BYTES_MAX} bytes.")
+        parts.append(part)
+    return Signed(dict(request.headers), b"".join(parts))
 
 
 async def _body(endpoint: Endpoint, request: Request) -> object:

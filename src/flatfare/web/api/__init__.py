@@ -1,6 +1,6 @@
 """The API: one module a noun, each a list of endpoints."""
 
-from flatfare.web.api import budgets, calls, keys, reports, reviews, tasks
+from flatfare.web.api import budgets, calls, keys, reports, reviews, signals, tasks
 
 ENDPOINTS = (
     *reports.ENDPOINTS,
@@ -9,4 +9,5 @@ ENDPOINTS = (
     *keys.ENDPOINTS,
     *budgets.ENDPOINTS,
     *reviews.ENDPOINTS,
+    *signals.ENDPOINTS,
 )
