@@ -130,6 +130,8 @@ class Settings:
     listen: str = "127.0.0.1:4180"
     database: str = "sqlite:///flatfare.db"
     lake: str = "./lake"
+    heads: str | None = None  # the folder of signed heads; else beside the book
+    heads_key: str | None = None  # the file of the key that signs them; else in the user's folder
     journal: str | None = None  # a folder of this node's own; else beside the book
     currency: str = "USD"
     cost_that_counts: str = "reported"  # reported, else computed; or computed
@@ -164,7 +166,7 @@ def load_settings(
     found = _find(file, environment)
     values = _read(found, environment) if found else {}
     chosen: dict[str, object] = {}
-    for name in ("listen", "database", "lake", "journal", "currency", "time_zone", "prices"):
+    for name in _PLAIN:
         value = flags.get(name) or environment.get(f"FLATFARE_{name.upper()}") or values.get(name)
         if value is not None:
             chosen[name] = str(value)
@@ -191,6 +193,9 @@ def load_settings(
     )
 
 
+_PLAIN = (
+    *("listen", "database", "lake", "heads", "heads_key", "journal", "currency", "time_zone", "prices"),
+)
 _CHOICES = {
     "cost_that_counts": ("reported", "computed"),
     "on_journal_failure": ("refuse", "forward"),
@@ -236,10 +241,14 @@ def _find(file: Path | None, environment: Mapping[str, str]) -> Path | None:
         if not file.is_file():
             raise BadInput(f"There is no configuration file {file}.")
         return file
+    places = (Path(FILE_NAME), user_folder(environment) / FILE_NAME)
+    return next((place for place in places if place.is_file()), None)
+
+
+def user_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The user's configuration folder of Flatfare; it need not be there."""
     home = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~")) / ".config")
-    return next(
-        (place for place in (Path(FILE_NAME), home / "flatfare" / FILE_NAME) if place.is_file()), None
-    )
+    return home / "flatfare"
 
 
 def _read(file: Path, environment: Mapping[str, str]) -> dict[str, object]:

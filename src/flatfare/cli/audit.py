@@ -8,9 +8,10 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
 from flatfare.config import Settings
-from flatfare.service import auditing
+from flatfare.service import auditing, vouching
 from flatfare.service.auditing import Suspicion
 from flatfare.service.pricing import open_price_book
+from flatfare.service.vouching import Verified
 
 _FIELDS = (
     output.Field("check", "check", "left", is_strong=True),
@@ -23,7 +24,64 @@ _FIELDS = (
 
 @click.group()
 def audit() -> None:
-    """Look for records that cannot be right."""
+    """Find what was changed, and records that cannot be right."""
+
+
+@audit.command()
+@click.option(
+    "--digest", metavar="HEX", help="A statement's digest that you wrote down: it must still stand."
+)
+@click.option("--no-sign", "signs", flag_value=False, default=True, help="Sign nothing, only look.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def verify(settings: Settings, digest: str | None, signs: bool, as_json: bool) -> None:
+    """Find any change to what is chained: verdicts, entries of the ledger, keys, budgets, definitions.
+
+    Holds each chain against itself and against heads that were signed outside the book; where all
+    holds, signs what is new. Ends with 1 if anything was changed.
+    """
+    with book_of(settings) as book:
+        found = vouching.verify(
+            book,
+            lake_of(settings),
+            vouching.heads_of(settings),
+            now_us=time.time_ns() // 1000,
+            signs=signs,
+            digest=digest,
+        )
+    if as_json:
+        output.print_json(
+            {
+                "holds": found.holds,
+                "problems": [problem.as_json() for problem in found.problems],
+                "verdicts": found.verdicts,
+                "records": found.records,
+                "heads": found.heads,
+                "statements": found.statements,
+                "signed": found.signed,
+                "digest": found.digest,
+            }
+        )
+    else:
+        _print_verified(found)
+    sys.exit(0 if found.holds else 1)
+
+
+def _print_verified(found: Verified) -> None:
+    for problem in found.problems:
+        at = "" if problem.position is None else f" at {problem.position}"
+        output.say(f"{problem.chain}{at}: {problem.what}")
+    looked = f"{found.verdicts:,} verdicts, {found.records:,} other records, {found.heads:,} signed heads"
+    if found.problems:
+        output.say(f"{len(found.problems):,} problems in {looked}. Compare the book with a copy from before.")
+        return
+    output.say(f"Nothing was changed: {looked}.")
+    if found.digest is None:
+        output.say("No head was ever signed, so a cut end would go unnoticed: leave out --no-sign.")
+    else:
+        output.say(
+            f"The last statement's digest is {found.digest}: written down elsewhere, it vouches for all."
+        )
 
 
 @audit.command()

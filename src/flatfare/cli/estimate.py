@@ -2,12 +2,11 @@
 
 import sys
 import time
-from pathlib import Path
 
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, pass_settings
+from flatfare.cli.options import book_of, bytes_of, pass_settings
 from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.service.estimating import Estimate
@@ -35,7 +34,7 @@ def estimate(
     FILE holds its body, as an SDK would send it; - reads stdin. The most it can cost is what
     a budget holds for it. Ends with exit code 1 where that cannot be told.
     """
-    body = sys.stdin.buffer.read() if request == "-" else Path(request).read_bytes()
+    body = bytes_of(request)
     prices = open_price_book(settings)
     wanted = {"provider": provider, "endpoint": endpoint, "model": model}
     now_us = time.time_ns() // 1000

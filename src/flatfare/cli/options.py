@@ -2,6 +2,7 @@
 
 import functools
 import getpass
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 
 from flatfare.config import Settings, load_settings
-from flatfare.core.errors import BadInput
+from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import is_span, parse_moment, parse_span
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.store.book import Book, open_book
@@ -157,3 +158,29 @@ def user_name() -> str:
         return getpass.getuser()
     except OSError:
         return "unknown"
+
+
+def filter_of(text: str) -> tuple[str, str]:
+    """Key and value of ``--filter key=value``; ``BadUsage`` for anything else."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise BadUsage(f"Found --filter {text!r}: write it like --filter domain=retail.")
+    return key.strip(), value
+
+
+def bytes_of(name: str) -> bytes:
+    """What a file holds, or standard input for ``-``; ``BadInput`` where it cannot be read."""
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as problem:
+        raise BadInput(
+            f"{name} cannot be read: {problem.strerror or problem}. Give the name of a file that is there."
+        ) from None
+
+
+def text_of(name: str) -> str:
+    """What a file of text holds, or standard input for ``-``; ``BadInput`` where it is none."""
+    try:
+        return bytes_of(name).decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise BadInput(f"{name} is no text in UTF-8: {problem}.") from None

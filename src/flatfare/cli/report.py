@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import click
 
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings, period_options
+from flatfare.cli.options import book_of, filter_of, format_options, lake_of, pass_settings, period_options
 from flatfare.cli.output import MISSING, Field, note, print_csv, print_json, print_table, say
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
@@ -16,6 +16,7 @@ from flatfare.core.money import dollar_text, nano_of, parse_amount
 from flatfare.core.statistics import MIN_SUCCESSES
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting import report as reported
+from flatfare.service.reporting.comparing import compared
 from flatfare.service.reporting.document import (
     csv_columns,
     document_of,
@@ -77,6 +78,11 @@ _KEY_WIDTH_MIN, _KEY_WIDTH_MAX = 10, 60
     help="What each failure costs on top when a person must finish the work, such as 5.00.",
 )
 @click.option("--time-zone", metavar="ZONE", help="Where days and months begin, such as Europe/Berlin.")
+@click.option(
+    "--against",
+    metavar="ROW",
+    help="Say by how much each row is cheaper than this one; true at every look.",
+)
 @format_options
 @pass_settings
 def report(
@@ -90,6 +96,7 @@ def report(
     which: str | None,
     handoff_cost: str | None,
     time_zone: str | None,
+    against: str | None,
     shape: str,
 ) -> None:
     """Show what tasks cost, how many were verified, and the cost per verified outcome.
@@ -99,7 +106,7 @@ def report(
     """
     keys = tuple(asked(by)) or ("path",)
     shown = _rows_to_show(limit, shape)
-    chosen = [_filter(text) for text in filters]
+    chosen = [filter_of(text) for text in filters]
     zone = time_zone or settings.time_zone
     now_us = time.time_ns() // 1000
     with book_of(settings) as book:
@@ -130,22 +137,15 @@ def report(
             cost=which or COUNTS,
             time_zone=zone,
             sort=sort,
-            limit=shown,
+            limit=None if against else shown,
         )
-    show(answer, shape, settings.currency)
+    show(answer, shape, settings.currency, against=against)
 
 
 def _rows_to_show(limit: int | None, shape: str) -> int | None:
     if limit is None:
         return ROWS_ON_A_PAGE if shape == "table" else None
     return limit or None
-
-
-def _filter(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise BadUsage(f"Found --filter {text!r}: write it like --filter domain=retail.")
-    return key.strip(), value
 
 
 def handoff_of(text: str | None) -> int:
@@ -158,16 +158,28 @@ def handoff_of(text: str | None) -> int:
     return nano_of(amount)
 
 
-def show(answer: Report, shape: str, currency: str) -> None:
-    """Print a report as a table, as JSON or as CSV."""
+def show(answer: Report, shape: str, currency: str, *, against: str | None = None) -> None:
+    """Print a report as a table, as JSON or as CSV; each row held ``against`` one of them."""
+    held = [] if against is None else compared(answer, against)
     if shape == "json":
-        print_json(document_of(answer, currency))
+        document = document_of(answer, currency)
+        if against is not None:
+            document["against"] = [one.as_json() for one in held]
+        print_json(document)
     elif shape == "csv":
         print_csv(rows_of(answer), csv_columns(answer))
     elif answer.is_empty:
         note("The book holds no task and no call yet. Import some: flatfare import tasks FILE")
     else:
         _show_table(answer)
+        if held:
+            say()
+        for one in held:
+            if one.interval is not None:
+                say(one.sentence)
+        few = sum(one.interval is None for one in held)
+        if few:
+            say(f"Of {few} rows too little is known to hold them against it; --json names them.")
 
 
 @dataclass(frozen=True, slots=True)

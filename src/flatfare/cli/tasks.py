@@ -7,7 +7,15 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings, period_options, user_name
+from flatfare.cli.options import (
+    book_of,
+    filter_of,
+    format_options,
+    lake_of,
+    pass_settings,
+    period_options,
+    user_name,
+)
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
@@ -89,7 +97,7 @@ def list_tasks(
             book,
             lake_of(settings),
             now_us=_now_us(),
-            filters=[_filter(text) for text in filters],
+            filters=[filter_of(text) for text in filters],
             since_us=since,
             until_us=until,
             sort=sort,
@@ -214,13 +222,6 @@ def _tell(settings: Settings, kind: str, task: str, said: dict[str, str]) -> Non
         vouching.sign(book, lake, vouching.heads_of(settings), now_us=now_us)
     dispute = ", disputed" if now.columns["is_disputed"] else ""
     output.say(f"{found.id} is {now.columns['outcome']}{dispute}.")
-
-
-def _filter(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise BadInput(f"Found the filter {text[:60]!r}: write KEY=VALUE, such as outcome=failed.")
-    return name, value
 
 
 def _row(task: listing.Listed) -> dict[str, object]:

@@ -10,7 +10,7 @@ import click
 import yaml
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
+from flatfare.cli.options import book_of, bytes_of, format_options, lake_of, pass_settings, text_of
 from flatfare.config import Secret, Settings
 from flatfare.core.checks.submission import Json, NotJson, Submission, read_json
 from flatfare.core.errors import BadInput
@@ -84,12 +84,12 @@ def check(
     A kind that asks a model asks it through the gateway (FLATFARE_URL, else where flatfare serve
     listens; FLATFARE_KEY), so that its calls are metered as verification.
     """
-    text = sys.stdin.read() if output_file == "-" else _text(output_file)
+    text = text_of(output_file)
     submission = Submission(
         text,
-        "" if input_file is None else _text(input_file),
-        None if expected_file is None else _json_or_text(_text(expected_file)),
-        {Path(name).name: Path(name).read_bytes() for name in files},
+        "" if input_file is None else text_of(input_file),
+        None if expected_file is None else _json_or_text(text_of(expected_file)),
+        {Path(name).name: bytes_of(name) for name in files},
     )
     means = Means(asker_of(settings, Whose(task), direct=direct), producers)
     found = kinds.verifier(kind, _parameters(params), means=means).judge(submission)
@@ -120,13 +120,6 @@ def asker_of(settings: Settings, whose: Whose, *, direct: bool) -> Asker:
     return Asker(settings, gateway_of(settings, os.environ), whose=whose, key=Secret(key) if key else None)
 
 
-def _text(name: str) -> str:
-    try:
-        return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{name} cannot be read as text: {problem}.") from None
-
-
 def _json_or_text(text: str) -> Json:
     try:
         return read_json(text)
@@ -137,7 +130,7 @@ def _json_or_text(text: str) -> Json:
 def _parameters(given: str | None) -> Mapping[str, object]:
     if given is None:
         return {}
-    text = _text(given) if not given.lstrip().startswith("{") else given
+    text = text_of(given) if not given.lstrip().startswith("{") else given
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as problem:

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flatfare.core.chain import GENESIS
-from flatfare.store import chains, reading, segments
+from flatfare.store import chains, reading, segments, verdict_chains
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted
 from flatfare.store.folding import FIGURES, folding
 from flatfare.store.lake import Lake, checksum
-from flatfare.store.layout import KINDS, VERDICT_SAYS
+from flatfare.store.layout import KINDS
 from flatfare.store.segments import Segment
 
 if TYPE_CHECKING:
@@ -226,19 +225,7 @@ def _repeat_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
 
 def _verdict_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
     """Each chain of verdicts holds, and no task is verified without one that passed."""
-    said = " || ".join(
-        f"CAST(LENGTH({field}) AS VARCHAR) || ':' || {field}"
-        for field in (f"COALESCE(CAST({name} AS VARCHAR), '')" for name in VERDICT_SAYS)
-    )
-    broken = _count(
-        engine,
-        f"""SELECT COUNT(*) FROM (
-            SELECT position, previous_hash, hash, sha256(previous_hash || {said}) AS true_hash,
-                   LAG(hash, 1, '{GENESIS}') OVER chain AS true_previous,
-                   ROW_NUMBER() OVER chain - 1 AS true_position
-            FROM verdicts WINDOW chain AS (PARTITION BY task_id ORDER BY position))
-        WHERE hash <> true_hash OR previous_hash <> true_previous OR position <> true_position""",
-    )
+    broken = _count(engine, f"SELECT COUNT(*) FROM ({verdict_chains.breaks()})")
     if broken:
         yield Finding(
             "error",
@@ -246,11 +233,7 @@ def _verdict_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
             f"{broken} verdicts break their task's chain: edited, dropped or inserted",
             "See flatfare audit verify.",
         )
-    unfounded = _count(
-        engine,
-        "SELECT COUNT(*) FROM tasks WHERE outcome = 'verified' AND NOT EXISTS "
-        "(SELECT 1 FROM verdicts WHERE verdicts.task_id = tasks.id AND judgement = 'pass')",
-    )
+    unfounded = _count(engine, f"SELECT COUNT(*) FROM ({verdict_chains.UNFOUNDED})")
     if unfounded:
         yield Finding(
             "error",

@@ -150,4 +150,7 @@ def _schema_number(book: Book) -> int:
 
 
 def _absent(place: str) -> StoreFailure:
-    return StoreFailure(f"There is no book at {place}. Import something first: flatfare import calls FILE.")
+    return StoreFailure(
+        f"There is no book at {place}. One is made by flatfare import, flatfare keys create, "
+        "flatfare budgets create or flatfare serve; or name another with --database."
+    )

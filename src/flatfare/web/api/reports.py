@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import msgspec
 
+from flatfare.core.attribution import Rule
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import parse_moment
 from flatfare.core.money import nano_of, parse_amount
+from flatfare.service.reporting.attributing import attributed, weights_of
+from flatfare.service.reporting.comparing import compared
 from flatfare.service.reporting.document import document_of
+from flatfare.service.reporting.funnel import funnel
 from flatfare.service.reporting.report import Report, report
 from flatfare.web.access import Right, Visitor
 from flatfare.web.endpoint import Asked, Endpoint
@@ -25,6 +29,7 @@ class ReportQuery(msgspec.Struct, forbid_unknown_fields=True):
     time_zone: str | None = None
     sort: str | None = None
     limit: int | None = None
+    against: str | None = None
 
 
 def _report(asked: Asked) -> object:
@@ -42,9 +47,12 @@ def _report(asked: Asked) -> object:
         cost=query.cost,
         time_zone=query.time_zone or books.settings.time_zone,
         sort=query.sort,
-        limit=query.limit,
+        limit=None if query.against else query.limit,
     )
-    return document_of(seen_by(asked.visitor, found), books.settings.currency)
+    document = document_of(seen_by(asked.visitor, found), books.settings.currency)
+    if query.against is not None:
+        document["against"] = [one.as_json() for one in compared(found, query.against)]
+    return document
 
 
 def seen_by(visitor: Visitor, found: Report) -> Report:
@@ -72,7 +80,81 @@ def filter_of(text: str) -> tuple[str, str]:
     return name, value
 
 
+class AttributionQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """By which rule, and what tells parts apart; see ``flatfare outcomes attribution --help``."""
+
+    rule: Rule = Rule.RESOLVER
+    by: str = "part"
+    share: list[str] = []  # PART=WEIGHT
+    filter: list[str] = []
+    since: str | None = None
+    until: str | None = None
+
+
+def _attribution(asked: Asked) -> object:
+    query: AttributionQuery = asked.query
+    books = asked.books
+    found = attributed(
+        books.book,
+        books.lake,
+        now_us=books.now_us,
+        rule=query.rule,
+        by=query.by,
+        shares=weights_of(query.share),
+        filters=asked.visitor.scope.narrowed(filter_of(text) for text in query.filter),
+        since_us=moment(query.since),
+        until_us=moment(query.until),
+    )
+    rows = [one.as_json(query.by) for one in found]
+    return {"rule": query.rule, "by": query.by, "shares": query.share, "rows": rows}
+
+
+class FunnelQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which tasks, and by which key of theirs."""
+
+    by: str = "action"
+    filter: list[str] = []
+    since: str | None = None
+    until: str | None = None
+
+
+def _funnel(asked: Asked) -> object:
+    query: FunnelQuery = asked.query
+    books = asked.books
+    groups, total = funnel(
+        books.book,
+        books.lake,
+        now_us=books.now_us,
+        by=query.by,
+        filters=asked.visitor.scope.narrowed(filter_of(text) for text in query.filter),
+        since_us=moment(query.since),
+        until_us=moment(query.until),
+    )
+    rows = [one.as_json(query.by) for one in groups]
+    return {"by": query.by, "rows": rows, "total": total.as_json(query.by)}
+
+
 ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/attribution",
+        "attribution",
+        "Whose the verified outcomes are that several parts touched, by a rule that is named",
+        Right.READ,
+        _attribution,
+        query=AttributionQuery,
+        narrows=True,
+    ),
+    Endpoint(
+        "GET",
+        "/api/funnel",
+        "funnel",
+        "How many tasks were attempted, verified, settled and reversed",
+        Right.READ,
+        _funnel,
+        query=FunnelQuery,
+        narrows=True,
+    ),
     Endpoint(
         "GET",
         "/api/report",
