@@ -26,7 +26,7 @@ LIFETIME = "lifetime"
 ROLLING_SLOTS = 60
 """A rolling window is counted in so many slots; what was spent leaves it with its slot, never sooner."""
 
-ACTIONS = ("alert", "stop", "disable")
+ACTIONS = ("alert", "throttle", "stop", "disable")
 DEFAULT_THRESHOLDS = ((50, "alert"), (75, "alert"), (90, "alert"), (100, "alert"))
 _ROLLING = re.compile(r"rolling (\d{1,5})\s*(m|h|d)")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
@@ -175,7 +175,7 @@ class Threshold:
     """What happens when a share of the budget is spent."""
 
     percent: int
-    action: str  # alert, stop (as a hard limit there), disable (the key that crossed it)
+    action: str  # alert, throttle (calls go slowly), stop (a hard limit there), disable (the key)
 
     @classmethod
     def of(cls, text: str) -> "Threshold":

@@ -17,7 +17,8 @@ from flatfare.core.money import decimal_text
 from flatfare.dialects.compression import opened
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.delivery import Delivery
-from flatfare.gateway.guarding.watching import AWAY, GuardList, over_of, status_of, told
+from flatfare.gateway.guarding.shares import Shares
+from flatfare.gateway.guarding.watching import AWAY, GuardList, over_of, status_of, told, told_of_budget
 from flatfare.gateway.journal import Journal, OnKept
 from flatfare.gateway.listener import ClientConnection
 from flatfare.gateway.metrics import Metrics
@@ -60,6 +61,7 @@ class Home(Protocol):
     is_ending: bool
     reserver: Reserver
     guards: GuardList
+    shares: Shares
 
     def worth_of(self, admitted: Admitted, request: Request, at_us: int) -> Worth:
         """The budgets that a call falls under, and what it costs at most."""
@@ -211,8 +213,12 @@ class Call:
 
     def _ask_guards(self) -> None:
         """Ask those that concern it whether it may go."""
-        guards = self._worker.guards
-        watch = guards.question(self.call_id, self._admitted, self._request) if len(guards) else None
+        guards, shares = self._worker.guards, self._worker.shares
+        slow = shares.slow(self._worth.claim) if shares.is_slow_anywhere else []
+        if not slow and not len(guards):
+            self._reserve()
+            return
+        watch = guards.question(self.call_id, self._admitted, self._request, slow)
         if watch is None:
             self._reserve()
             return
@@ -245,7 +251,8 @@ class Call:
         self._worker.metrics.guard_refusals += 1
         guard = self._worker.guards.of(stopped.guard_id)
         if guard is None:
-            self._refuse(429, "A guard does not allow this call.", stopped.retry_s)
+            reason = told_of_budget(stopped.guard_id, self._worth.claim, stopped.retry_s)
+            self._refuse(429, reason, stopped.retry_s)
             return
         reason, fields = told(guard, stopped, self._admitted.asked.model)
         again = stopped.retry_s is not None

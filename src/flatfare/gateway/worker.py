@@ -25,6 +25,8 @@ from flatfare.gateway.credentials import dress_of
 from flatfare.gateway.egress import proxy_of
 from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.forwarding import Call
+from flatfare.gateway.guarding.shaping import shape
+from flatfare.gateway.guarding.shares import Shares
 from flatfare.gateway.guarding.watching import GuardList
 from flatfare.gateway.journal import Journal
 from flatfare.gateway.keyring import REFRESH_S, KeyRing
@@ -37,7 +39,7 @@ from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.reserving.reserver import BudgetList, Reserver
 from flatfare.gateway.reserving.treasurer import socket_path
-from flatfare.gateway.reserving.worth import Worth, worth_of
+from flatfare.gateway.reserving.worth import Worth, whose_is, worth_of
 from flatfare.gateway.routes import Routes, Upstream
 from flatfare.gateway.sessions import Session
 from flatfare.gateway.tap import Metered, nothing
@@ -119,6 +121,8 @@ class Worker:
         self.journal = Journal(journal_folder(self.settings), sync=self.settings.journal_sync)
         self.budgets = await self.loop.run_in_executor(self._book_thread, BudgetList, self._book)
         self.guards = await self.loop.run_in_executor(self._book_thread, GuardList, self._book)
+        self.shares = Shares(self._book)
+        await self.loop.run_in_executor(self._book_thread, self._refresh_shares)
         treasurer = socket_path(journal_folder(self.settings))
         self.reserver = Reserver(treasurer, self.journal.worker_id)
         self._tasks = [self.loop.create_task(self._watch_keys()), self.loop.create_task(self._sweep())]
@@ -156,6 +160,9 @@ class Worker:
         if isinstance(admitted, Denied):
             self._deny(admitted, request, client)
             return None
+        if self.guards.shaping and (denied := self._shape(admitted, request)) is not None:
+            self._deny(denied, request, client)
+            return None
         kind = Session if admitted.is_session else Call
         call = kind(self, client, request, admitted)
         self.calls.add(call)
@@ -167,6 +174,29 @@ class Worker:
                 self.limiter.ended(admitted.key, 0)
             raise
         return call
+
+    def _shape(self, admitted: Admitted, request: Request) -> Denied | None:
+        """Have guards look at what a request asks for; why it is refused, where they cannot."""
+        whose = whose_is(admitted.key, admitted.attribution)
+        claim = self.budgets.claim(whose, time.time_ns() // 1000) if len(self.budgets) else None
+        reason = shape(self.guards.shaping, admitted, request, whose, self.shares, claim)
+        if reason is None:
+            return None
+        if admitted.key is not None:
+            self.limiter.ended(admitted.key, 0)
+        place, upstream = admitted.place, admitted.place.upstream
+        return Denied(
+            400,
+            reason,
+            upstream.dialect.provider,
+            None,
+            upstream,
+            place.endpoint,
+            admitted.key,
+            admitted.asked,
+            admitted.attribution,
+            True,
+        )
 
     def _serve_own(self, request: Request, client: ClientConnection) -> Served | None:
         path = request.target.partition(b"?")[0]
@@ -371,9 +401,13 @@ class Worker:
                 await self.loop.run_in_executor(self._book_thread, self.keyring.refresh)
                 await self.loop.run_in_executor(self._book_thread, self.budgets.refresh)
                 await self.loop.run_in_executor(self._book_thread, self.guards.refresh)
+                await self.loop.run_in_executor(self._book_thread, self._refresh_shares)
                 self.keyring_failure = None
             except StoreFailure as problem:
                 self.keyring_failure = problem
+
+    def _refresh_shares(self) -> None:
+        self.shares.refresh(self.budgets.held, self.guards.held, time.time_ns() // 1000)
 
     async def _sweep(self) -> None:
         rounds = 0

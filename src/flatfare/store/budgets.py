@@ -16,6 +16,9 @@ _BUDGET = (
     "id, name, scope, amount_nano, every, zone, is_hard, thresholds, queue_ms, unpriced, fail, output_limit, "
     "contact, created_at_us, removed_at_us"
 )
+LAST_US = 2**63 - 1
+"""No window begins later."""
+
 _TOP_UP = "budget_id, amount_nano, from_us, until_us, by_whom, reason, replaces, subject"
 
 
@@ -121,21 +124,31 @@ def change_number(book: Book) -> Value:
 def standing(book: Book, budget: Budget, subject: str, at_us: int) -> Standing:
     """What counts against a budget at a moment: of a rolling window, all its slots together."""
     begins = budget.window.span(at_us)[0]
-    since = budget.window.counted_since(begins)
+    since, until = _counted(budget.window, begins)
     rows = book.rows(
         "SELECT COALESCE(SUM(spent_nano), 0) FROM allowances "
         "WHERE budget_id = ? AND subject = ? AND begins_us >= ? AND begins_us <= ?",
-        (budget.id, subject, since, begins),
+        (budget.id, subject, since, until),
     )
     leased = book.rows(
         "SELECT COALESCE(SUM(CASE WHEN granted_nano > booked_nano THEN granted_nano - booked_nano "
         "ELSE 0 END), 0) FROM leases JOIN allowances ON allowances.id = leases.allowance_id "
         "WHERE allowances.budget_id = ? AND allowances.subject = ? AND begins_us >= ? AND begins_us <= ?",
-        (budget.id, subject, since, begins),
+        (budget.id, subject, since, until),
     )
     return Standing(
         Allowance(budget.id, subject, begins), int(str(rows[0][0] or 0)), int(str(leased[0][0] or 0))
     )
+
+
+def _counted(window: Window, begins_us: int) -> tuple[int, int]:
+    """The first and the last beginning of what counts together with the slot that begins then.
+
+    Of a rolling window slots that are still to come count too: a clock that has since been set back
+    showed them, and what was spent then was spent.
+    """
+    is_rolling = window.kind == "rolling"
+    return window.counted_since(begins_us), LAST_US if is_rolling else begins_us
 
 
 def lease(book: Book, allowance: Allowance, ends_us: int | None, epoch: str, node: str, nano: int) -> None:
@@ -201,16 +214,28 @@ def end_epoch(book: Book, epoch: str) -> int:
 def standings(book: Book, budget: Budget, at_us: int) -> list[Standing]:
     """Where every subject of a budget stands in the window that holds a moment, the dearest first."""
     begins = budget.window.span(at_us)[0]
-    since = budget.window.counted_since(begins)
+    since, until = _counted(budget.window, begins)
     subjects = book.rows(
         "SELECT DISTINCT subject FROM allowances WHERE budget_id = ? AND begins_us >= ? AND begins_us <= ?",
-        (budget.id, since, begins),
+        (budget.id, since, until),
     )
     names = {str(subject) for (subject,) in subjects}
     if budget.scope.value != EACH:
         names.add(budget.scope.value or budget.scope.key)  # it stands somewhere before anything is spent
     found = [standing(book, budget, name, at_us) for name in names]
     return sorted(found, key=lambda one: (-one.spent_nano - one.leased_nano, one.allowance.subject))
+
+
+def spent_beyond(book: Book, budget: Budget, at_us: int, least_nano: int) -> list[tuple[str, int]]:
+    """The subjects that have spent so much in the window that holds a moment, and how much each."""
+    begins = budget.window.span(at_us)[0]
+    since = budget.window.counted_since(begins)
+    rows = book.rows(
+        "SELECT subject, SUM(spent_nano) FROM allowances WHERE budget_id = ? AND begins_us >= ? "
+        "AND begins_us <= ? GROUP BY subject HAVING SUM(spent_nano) >= ?",
+        (budget.id, since, begins, least_nano),
+    )
+    return [(str(subject), int(spent or 0)) for subject, spent in rows]
 
 
 # charges that may still change

@@ -9,8 +9,11 @@ from flatfare.core.guard import STOP, Guard, amount_text, sentence
 from flatfare.core.units import INPUT_TOKENS, OUTPUT_TOKENS
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.guarding.conversation import marks_of, steps_of
+from flatfare.gateway.guarding.shares import slow_from
+from flatfare.gateway.guarding.tallies import BUDGET_PACE_S
 from flatfare.gateway.records import Figures
 from flatfare.gateway.reserving.messages import Over, Stopped, Watch
+from flatfare.gateway.reserving.reserver import Claim
 from flatfare.gateway.reserving.worth import whose_is
 from flatfare.gateway.wire import Request
 from flatfare.store import guards
@@ -30,6 +33,7 @@ class GuardList:
         self._book = book
         self._number: object = None
         self.held: tuple[Guard, ...] = ()
+        self.shaping: tuple[Guard, ...] = ()
         self._by_id: Mapping[str, Guard] = {}
         self.refresh()
 
@@ -41,14 +45,18 @@ class GuardList:
         number = guards.change_number(self._book)
         if number != self._number:
             self.held, self._number = tuple(guards.all_of(self._book)), number
+            self.shaping = tuple(guard for guard in self.held if guard.kind in SHAPING)
             self._by_id = {guard.id: guard for guard in self.held}
 
     def of(self, guard_id: str) -> Guard | None:
         """The guard of an id."""
         return self._by_id.get(guard_id)
 
-    def question(self, call_id: str, admitted: Admitted, request: Request) -> Watch | None:
-        """What is asked of the treasurer for a call; None where no guard concerns it."""
+    def question(self, call_id: str, admitted: Admitted, request: Request, slow: list[str]) -> Watch | None:
+        """What is asked of the treasurer for a call; None where no guard concerns it.
+
+        ``slow`` names the budgets of the call that are to be spent slowly.
+        """
         if admitted.place.route is not None and admitted.place.route.free is not None:
             return None
         whose = whose_is(admitted.key, admitted.attribution)
@@ -62,10 +70,10 @@ class GuardList:
             if found is not None:
                 on.append((guard.id, subject, found))
                 has_repeats = has_repeats or guard.kind == "repeat"
-        if not on:
+        if not on and not slow:
             return None
         marks = marks_of(request.target, request.body) if has_repeats else []
-        return Watch(call_id, on, len(request.body), marks, admitted.key_id, admitted.asked.model)
+        return Watch(call_id, on, len(request.body), marks, admitted.key_id, admitted.asked.model, slow)
 
     def stops(self, ask: Watch) -> bool:
         """Whether any of the guards that were asked may stop a call."""
@@ -127,6 +135,19 @@ def told(guard: Guard, stopped: Stopped, model: str | None) -> tuple[str, Mappin
         "value": amount_text(guard, stopped.value),
         "limit": amount_text(guard, guard.limit),
     }
+
+
+def told_of_budget(name: str, claim: Claim | None, wait_s: int | None) -> str:
+    """The sentence for a person whose call is one too many of a budget that is to be spent slowly."""
+    found = () if claim is None else claim.found
+    budget = next((one for one, _ in found if name.startswith(f"{one.id} ")), None)
+    if budget is None:
+        return "A budget is nearly spent, and is to be spent slowly: try again in a while."
+    said = (
+        f"The budget {budget.name!r} is {slow_from(budget)} % spent, and is to be spent slowly: a call every "
+        f"{BUDGET_PACE_S} s. It may be tried again in {wait_s} s."
+    )
+    return f"{said} Ask {budget.contact}." if budget.contact else said
 
 
 def status_of(guard: Guard) -> int:

@@ -71,7 +71,7 @@ class BudgetList:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._number: object = None
-        self._held: tuple[Budget, ...] = ()
+        self.held: tuple[Budget, ...] = ()
         self._spans: dict[str, tuple[int, int | None]] = {}  # the window of each that held last
         self.refresh()
 
@@ -79,13 +79,13 @@ class BudgetList:
         """Take in what has changed; ``StoreFailure`` where the book is away, and the budgets known stay."""
         number = budgets.change_number(self._book)
         if number != self._number:
-            self._held, self._number = tuple(budgets.all_of(self._book)), number
+            self.held, self._number = tuple(budgets.all_of(self._book)), number
             self._spans = {}
 
     def claim(self, whose: Whose, at_us: int) -> Claim | None:
         """What a call falls under; None where no budget concerns it."""
         found = []
-        for budget in self._held:
+        for budget in self.held:
             subject = budget.subject(whose)
             if subject is not None:
                 found.append((budget, f"{budget.id} {self._begins(budget, at_us)} {subject}"))
@@ -99,7 +99,7 @@ class BudgetList:
         return held[0]
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self.held)
 
 
 class Reserver:
