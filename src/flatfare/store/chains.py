@@ -3,8 +3,10 @@
 A record is appended in the transaction that makes the change, so that neither stands without the other.
 """
 
+from dataclasses import dataclass
+
 from flatfare.core.chain import GENESIS, first_break, link
-from flatfare.store.book import Book
+from flatfare.store.book import Book, Value
 
 ORGANISATION = "organisation"
 """The chain of settings changes: keys, budgets, prices."""
@@ -45,6 +47,52 @@ def append(
             link(previous, chain, *says),
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a chain."""
+
+    position: int
+    at_us: int
+    kind: str
+    subject: str
+    by_whom: str
+    reason: str | None
+    content: str  # JSON
+    hash: str
+
+
+def latest(
+    book: Book, chain: str, limit: int, *, before: int | None = None, kind: str | None = None
+) -> list[Record]:
+    """The last records of a chain, the newest first; ``kind`` is a beginning such as ``key.``."""
+    conditions: list[str] = ["chain = ?"]
+    values: list[Value] = [chain]
+    if before is not None:
+        conditions.append("position < ?")
+        values.append(before)
+    if kind is not None:
+        conditions.append("kind LIKE ?")
+        values.append(f"{kind}%")
+    rows = book.rows(
+        f"SELECT {_SAYS}, hash FROM chained_records WHERE {' AND '.join(conditions)} "
+        "ORDER BY position DESC LIMIT ?",
+        (*values, limit),
+    )
+    return [
+        Record(
+            int(position or 0),
+            int(at_us or 0),
+            str(kind),
+            str(subject),
+            str(by_whom),
+            None if reason is None else str(reason),
+            str(content),
+            str(own),
+        )
+        for position, at_us, kind, subject, by_whom, reason, content, own in rows
+    ]
 
 
 def broken_at(book: Book, chain: str) -> int | None:

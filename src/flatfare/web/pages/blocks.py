@@ -5,7 +5,7 @@ stands in these values is escaped wherever it is shown.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from flatfare.web.pages.frames import Colours, Frame, Spec
@@ -31,6 +31,7 @@ class Figure:
     change: Change | None = None
     href: str | None = None
     why: str | None = None  # where it says why the figure is not known
+    tone: str = ""  # lead, good, bad
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ class Chart:
     table: Table
     keys: tuple[Key, ...] = ()
     note: str = ""
+    has_table_below: bool = False  # the page shows the same table by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,38 @@ class Funnel:
     title: str
     steps: tuple[Step, ...]
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Something that began at a share of a timeline and lasted for one; a length of 0 is a mark."""
+
+    label: str
+    begins: float
+    length: float
+    tone: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What happened when, one line each."""
+
+    kind: ClassVar[str] = "timeline"
+    title: str
+    spans: tuple[Span, ...]
+    length: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A form that looks something up: name, label, value and a hint of each field."""
+
+    kind: ClassVar[str] = "search"
+    to: str
+    fields: tuple[tuple[str, str, str, str], ...]
+    button: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +301,9 @@ class FirstRun:
     ways: tuple[Way, ...]
 
 
-Block: TypeAlias = Figures | Table | Chart | Funnel | Concerns | Notes | Facts | Form | Secret | FirstRun
+Block: TypeAlias = (
+    Figures | Table | Chart | Funnel | Timeline | Search | Concerns | Notes | Facts | Form | Secret | FirstRun
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +316,8 @@ class View:
     eyebrow: tuple[str, str] | None = None  # where one comes from: a text and an address
     lede: str = ""
     has_period: bool = True  # the page is about a period and takes filters
+    compares: bool = False  # figures stand against those of the period before
     is_live: bool = False  # shows itself anew when calls arrive
-    hidden: Mapping[str, str] = field(default_factory=dict)
 
     def chart(self, name: str) -> Chart | None:
         """The chart of that name."""

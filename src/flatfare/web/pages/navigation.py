@@ -1,10 +1,33 @@
 """Every page there is, in the order of the navigation."""
 
 from flatfare.web.access import Visitor
-from flatfare.web.pages import overview
+from flatfare.web.pages import (
+    audit,
+    budgets,
+    outcomes,
+    overview,
+    prices,
+    settings,
+    spend,
+    task,
+    tasks,
+    unknown,
+)
 from flatfare.web.pages.page import Page
 
-PAGES: tuple[Page, ...] = (overview.PAGE,)
+PAGES: tuple[Page, ...] = (
+    overview.PAGE,
+    outcomes.PAGE,
+    tasks.PAGE,
+    spend.PAGE,
+    budgets.PAGE,
+    prices.PAGE,
+    audit.PAGE,
+    settings.PAGE,
+    unknown.PAGE,
+    task.PAGE,
+    prices.OF_MODEL,
+)
 
 
 def shown_to(visitor: Visitor) -> tuple[Page, ...]:

@@ -18,10 +18,15 @@ from flatfare.web.pages.blocks import (
     View,
     Way,
 )
+from flatfare.web.pages.outcomes import frontier
 from flatfare.web.pages.over_time import prices_over_time
 from flatfare.web.pages.page import Page, Visit
 from flatfare.web.pages.ranked import WHY, key_tabs, other_keys, ranked
 
+VERIFIED_A_DAY, DAYS_MIN = 20, 15
+"""Below so many a day a chart tells time by weeks, where there are days enough."""
+
+ROWS = 12
 TABS = ("path", "model", "action", "team", "customer")
 _PLACES = {
     "flatfare doctor": "/unknown",
@@ -40,10 +45,14 @@ def view(visit: Visit) -> View:
     key = asking.by or "path"
     grain = asking.period.grain(visit.extent.first_at_us, visit.books.now_us)
     by_time = visit.report(grain)
-    by_key = visit.report(key, sort=asking.sort, limit=visit.limit)
+    if grain == "day" and _is_sparse(by_time):
+        grain, by_time = "week", visit.report("week")
+    by_key = visit.report(key, sort=asking.sort, limit=_limit(visit))
     before = visit.report(before=True).total if asking.compares else None
     blocks: list[Block] = [Figures(_figures(by_time.total, before, visit))]
     chart = prices_over_time(by_time, visit, grain)
+    if chart is None:
+        chart = frontier(visit.report(key) if by_key.groups > len(by_key.rows) else by_key, visit, key)
     if chart is not None:
         blocks.append(chart)
     blocks.append(
@@ -65,7 +74,16 @@ def view(visit: Visit) -> View:
         "before": figures_of(before) if before is not None else None,
         "over_time": document_of(by_time, visit.books.settings.currency)["rows"],
     }
-    return View("Overview", tuple(blocks), document, is_live=True)
+    return View("Overview", tuple(blocks), document, compares=True, is_live=True)
+
+
+def _limit(visit: Visit) -> int | None:
+    return ROWS if visit.asking.limit is None and visit.rows_max else visit.limit
+
+
+def _is_sparse(found: Report) -> bool:
+    """So few are verified a day that a figure a day would be noise."""
+    return len(found.rows) >= DAYS_MIN and found.total.verified < VERIFIED_A_DAY * len(found.rows)
 
 
 def _figures(total: Row, before: Row | None, visit: Visit) -> tuple[Figure, ...]:
@@ -81,6 +99,7 @@ def _figures(total: Row, before: Row | None, visit: Visit) -> tuple[Figure, ...]
             f"95 %: {interval}" if interval != "—" else (total.note or "no task has matured"),
             movement.of_outcome_cost(total, before) if before else None,
             why=WHY,
+            tone="lead",
         ),
         Figure(
             "Verified",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from flatfare.service.reporting.extent import Extent
 from flatfare.service.reporting.report import Report, report
+from flatfare.store import keys
 from flatfare.web.access import Right, Visitor
 from flatfare.web.api.reports import seen_by
 from flatfare.web.desk import Books
@@ -54,6 +55,10 @@ class Visit:
             limit=limit,
         )
         return seen_by(self.visitor, found)
+
+    def names_of_keys(self) -> Mapping[str, str]:
+        """What the keys are called, by their ids."""
+        return {key.id: key.name for key in keys.all_of(self.books.book)}
 
     @property
     def limit(self) -> int | None:

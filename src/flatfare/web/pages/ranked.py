@@ -190,13 +190,14 @@ def other_keys(visit: Visit, shown: Iterable[str]) -> list[str]:
 
 def _key_cell(row: Row, visit: Visit, key: str, most: int, drill: str | None) -> Cell:
     value = row.keys[0]
+    names = visit.names_of_keys() if key == "key" and value is not None else {}
     bar = row.figures.spend_nano / most if most and not row.is_published else None
     badge = "published" if row.is_published else ""
     if value is None:
         return Cell("not given", tone="quiet", bar=bar, badge=badge)
     if key in PERIODS:
         return Cell(value, bar=bar)
-    return Cell(value, href=visit.asking.filtered(key, value, drill), bar=bar, badge=badge)
+    return Cell(names.get(value, value), href=visit.asking.filtered(key, value, drill), bar=bar, badge=badge)
 
 
 def _column(one: _Measure, visit: Visit) -> Column:

@@ -4,11 +4,10 @@ Who asks is settled before anything is looked up; what fails is told on a page o
 the sentences that the command line has.
 """
 
-import http
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
@@ -16,18 +15,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flatfare.config import Settings
-from flatfare.core.errors import BadUsage, FlatfareError, NotFound
+from flatfare.core.errors import FlatfareError, NotFound
 from flatfare.web.access import COOKIE, Door, NotKnown, Visitor
 from flatfare.web.desk import Books, Desk
-from flatfare.web.pages import drawing, live, rendering
+from flatfare.web.pages import drawing, live, rendering, signing_in
 from flatfare.web.pages.asking import Asking, asked
 from flatfare.web.pages.blocks import View
 from flatfare.web.pages.csv_text import csv_text
 from flatfare.web.pages.extents import Extents
+from flatfare.web.pages.forms import form_fields
+from flatfare.web.pages.held import Views
 from flatfare.web.pages.navigation import PAGES, shown_to
 from flatfare.web.pages.page import Deed, Page, Sent, Visit
+from flatfare.web.pages.problem import FAULT, Fault, html_answer, problem_page
 
-FORM_BYTES_MAX = 64 * 1024
 COOKIE_S = 30 * 86_400
 _FOR_EVER = "public, max-age=31536000, immutable"
 _log = logging.getLogger("flatfare.web")
@@ -42,6 +43,7 @@ def routes(settings: Settings, desk: Desk, door: Door) -> list[BaseRoute]:
         Route("/assets/{name}", _asset, methods=["GET"]),
         Route("/overview", _to_overview, methods=["GET"]),
         live.route(desk, door),
+        *signing_in.routes(desk, door),
     ]
     for page in PAGES:
         base = "/overview" if page.path == "/" else page.path
@@ -81,6 +83,7 @@ class _Doorway:
         self._desk = desk
         self._door = door
         self._extents = Extents()
+        self._views = Views()
 
     def html(self, page: Page) -> Serve:
         async def serve(request: Request) -> Response:
@@ -92,7 +95,7 @@ class _Doorway:
                 return self._problem(request, problem)
             except Exception as bug:  # noqa: BLE001 - the outermost door of a page: the log has where it stands
                 _log.error("%s failed.", request.url.path, exc_info=bug)
-                return self._problem(request, _Bug(_FAULT))
+                return self._problem(request, Fault(FAULT))
 
         return serve
 
@@ -113,7 +116,7 @@ class _Doorway:
                 return self._problem(request, problem)
             except Exception as bug:  # noqa: BLE001 - the outermost door of a form
                 _log.error("%s failed.", request.url.path, exc_info=bug)
-                return self._problem(request, _Bug(_FAULT))
+                return self._problem(request, Fault(FAULT))
 
         return serve
 
@@ -136,7 +139,8 @@ class _Doorway:
             visit = self._visit(request, page, visitor, books)
             if show in (_json, _csv):
                 visit = replace(visit, rows_max=None)
-            return show(request, visit, page, page.view(visit))
+            held = self._views.of(visit, page, is_picture=show is _picture)
+            return show(request, visit, page, held)
 
         return await self._desk.ask(answered, writes=False)
 
@@ -150,7 +154,8 @@ class _Doorway:
             extent=extent,
             takes=page.takes,
         )
-        return Visit(visitor, books, asking, extent, request.path_params)
+        path = {name: value for name, value in request.path_params.items() if name not in ("chart", "ending")}
+        return Visit(visitor, books, asking, extent, path)
 
     async def _do(self, request: Request, page: Page, deed: Deed) -> Response:
         self._door.check_origin(request)
@@ -171,6 +176,7 @@ class _Doorway:
 
         answer = await self._desk.ask(done, writes=True)
         self._extents.forget()
+        self._views.forget()
         return answer
 
     def _let_in(self, request: Request) -> Response:
@@ -201,43 +207,6 @@ def _filled(path: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         path = path.replace(f"{{{name}:path}}", quote(value)).replace(f"{{{name}}}", quote(value, safe=""))
     return path
-
-
-_FAULT = "This failed through a fault of Flatfare; its log says where."
-
-
-class _Bug(FlatfareError):
-    http_status = 500
-
-
-def problem_page(problem: FlatfareError) -> Response:
-    """What went wrong, on a page."""
-    values = {
-        "title": http.HTTPStatus(problem.http_status).phrase,
-        "status": problem.http_status,
-        "said": str(problem),
-        "signs_in": isinstance(problem, NotKnown),
-    }
-    return html_answer(rendering.page_of("problem.html", values), problem.http_status)
-
-
-def html_answer(text: str, status: int = 200) -> Response:
-    """A page as an answer."""
-    return Response(text, status, {"content-security-policy": rendering.POLICY}, "text/html; charset=utf-8")
-
-
-async def form_fields(request: Request) -> dict[str, str]:
-    """What a form sent; of a field that stands twice the values joined by commas."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise BadUsage(f"Found a body of type {kind or 'unsaid'!r}: a form of these pages was expected.")
-    raw = await request.body()
-    if len(raw) > FORM_BYTES_MAX:
-        raise BadUsage(f"Found a form of {len(raw)} bytes: at most {FORM_BYTES_MAX}.")
-    fields: dict[str, str] = {}
-    for name, value in parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True):
-        fields[name] = f"{fields[name]},{value}" if name in fields else value
-    return fields
 
 
 def _html(request: Request, visit: Visit, page: Page, view: View) -> Response:

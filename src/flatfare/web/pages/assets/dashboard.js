@@ -88,6 +88,7 @@ async function enliven(figure) {
 // The plot as wide as the picture it takes the place of.
 function fitted(spec, width) {
   const frame = (part) => (spec.padding?.left ?? 0) + (spec.padding?.right ?? 0) + (part.usermeta?.beside ?? 0);
+  delete spec.$schema; // the script here may be of another version than the picture
   for (const part of spec.vconcat ?? [spec]) part.width = Math.max(120, width - frame(spec));
   return spec;
 }

@@ -1,0 +1,66 @@
+"""Costs that are not known, by the reason given: unknown is counted, never zero."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flatfare.service.reporting.anatomy import calls_in
+from flatfare.service.reporting.question import COUNTS, Question
+from flatfare.service.reporting.report import question_of
+from flatfare.store import reading
+from flatfare.store.book import Book
+from flatfare.store.engine import quoted, translated
+from flatfare.store.lake import Lake
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """One reason, of what, and how often."""
+
+    reason: str
+    of_what: str  # calls, or tasks that have none
+    count: int
+    example: str | None  # a model, or the name of a kind of task
+
+    def as_json(self) -> dict[str, object]:
+        """The reason as a document."""
+        return {"reason": self.reason, "of_what": self.of_what, "count": self.count, "example": self.example}
+
+
+def unknowns(
+    book: Book,
+    lake: Lake,
+    *,
+    now_us: int,
+    since_us: int | None = None,
+    until_us: int | None = None,
+    filters: Iterable[tuple[str, str]] = (),
+) -> list[Unknown]:
+    """The reasons of a period, the most frequent first; the filters are those of a report."""
+    with reading.opened(book, lake, "calls", "folded", "tasks") as engine, translated("Looking for unknowns"):
+        question = question_of(engine, book, (), [*filters], now_us, since_us, until_us, COUNTS, "UTC")
+        calls = calls_in(question, "c.n", "c.cost_state", "c.cost_reason", "c.model", "c.model_asked")
+        rows = engine.execute(
+            "SELECT COALESCE(cost_reason, 'no reason was given'), 'calls', SUM(n), "
+            f"MAX(COALESCE(model, model_asked)) FROM ({calls}) WHERE cost_state = 'unknown' "
+            "GROUP BY 1 HAVING SUM(n) > 0 UNION ALL "
+            "SELECT given_reason, 'tasks', COUNT(*), MAX(name) FROM tasks AS t "
+            "WHERE given_nano IS NULL AND given_reason IS NOT NULL "
+            f"AND {question.within('opened_at_us')} AND {_of_task(question)} GROUP BY 1 ORDER BY 3 DESC, 1"
+        ).fetchall()
+    return [
+        Unknown(str(reason), str(of_what), int(count), None if example is None else str(example))
+        for reason, of_what, count, example in rows
+    ]
+
+
+def _of_task(question: Question) -> str:
+    """SQL: a task of its own is among those asked for; what only calls have, it has not."""
+    values = {}
+    for key, _ in question.filters:
+        place = quoted(f'$."{key.label}"')
+        values[key] = (
+            f"json_extract_string(t.labels, {place})"
+            if key.label is not None
+            else (key.of_task if key.of_task != "NULL" else "t.outcome" if key.name == "outcome" else "NULL")
+        )
+    return f"({question.passes(values)})"

@@ -1,0 +1,228 @@
+"""Prices: what each model costs by the book, who says so since when, and all that was ever said of it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from flatfare.core.errors import NotFound
+from flatfare.core.units import UNITS
+from flatfare.prices.book import Found, Missing, PriceBook
+from flatfare.service.price_telling import first_names, listed, rate_row, statement_row, statements
+from flatfare.service.pricing import open_price_book
+from flatfare.service.reporting.wording import money
+from flatfare.web.access import Right
+from flatfare.web.pages.blocks import Block, Cell, Column, Csv, Fact, Facts, Notes, Search, Table, View
+from flatfare.web.pages.page import Page, Visit
+
+_COLUMNS = (
+    Column("model", "left"),
+    Column("Provider", "left"),
+    Column("Input"),
+    Column("Cached"),
+    Column("Output"),
+    Column("Since", "left", gives_way=True),
+    Column("Who says so", "left", gives_way=True),
+)
+_CSV = ("provider", "model", "input", "cache_read", "output", "currency", "since", "source", "checked")
+PROVIDERS_SHOWN = 15
+_PER = "In dollars per million tokens, the standard rates. Pick a model for every dated and conditional rate."
+
+
+def view(visit: Visit) -> View:
+    """The book; of all models where nothing is searched for, those that were used."""
+    book = open_price_book(visit.books.settings)
+    asked = visit.asking.more
+    provider, like = asked.get("provider"), asked.get("like")
+    blocks: list[Block] = [
+        Search(
+            "/prices",
+            (
+                ("like", "Model", like or "", "such as gpt-5"),
+                ("provider", "Provider", provider or "", "such as openai"),
+            ),
+            "Search",
+        )
+    ]
+    if provider or like or visit.rows_max is None:
+        rows = list(listed(book, [provider] if provider else book.providers(), like, visit.books.now_us))
+        blocks.append(_table(rows, visit, f"{len(rows):,} models with a price"))
+        document: object = {"models": rows}
+    else:
+        used = _used(visit, book)
+        blocks += [_used_table(used, visit), _providers(book, visit)]
+        document = {"models": [row for row, _, _ in used if row]}
+    blocks.append(Notes((_PER,)))
+    return View("Prices", tuple(blocks), document, has_period=not (provider or like))
+
+
+def _table(rows: list[Mapping[str, object]], visit: Visit, title: str) -> Table:
+    shown = rows[: visit.limit]
+    more = None
+    if len(rows) > len(shown):
+        more = (f"Show all {len(rows):,}", visit.asking.url(limit="0"))
+    cells = tuple(_cells(row, f"/prices/{_path(str(row['provider']), str(row['model']))}") for row in shown)
+    return Table(
+        "models", title, _COLUMNS, cells, Csv(_CSV, rows), empty="No model like that has a price.", more=more
+    )
+
+
+def _cells(row: Mapping[str, object], href: str) -> tuple[Cell, ...]:
+    sign = "" if row["currency"] == "USD" else f" {row['currency']}"
+    return (
+        Cell(str(row["model"]), href=href),
+        Cell(str(row["provider"]), tone="quiet"),
+        *(Cell(f"{row[unit]}{sign}" if row[unit] else "") for unit in ("input", "cache_read", "output")),
+        Cell(str(row["since"] or "always")),
+        Cell(str(row["source"] or ""), tone="quiet"),
+    )
+
+
+def _used(visit: Visit, book: PriceBook) -> list[tuple[Mapping[str, object], tuple[str, str], str]]:
+    """Each model that calls of the period used, with its rates; empty where the book has none."""
+    found = visit.report("provider", "model", limit=visit.limit)
+    rows: list[tuple[Mapping[str, object], tuple[str, str], str]] = []
+    for row in found.rows:
+        provider, model = row.keys
+        if not provider or not model or row.is_published:
+            continue
+        priced = [one for one in listed(book, [provider], model, visit.books.now_us) if one["model"] == model]
+        known = priced[0] if priced else _found_row(book, provider, model, visit.books.now_us)
+        rows.append((known, (provider, model), money(row.figures.spend_nano) or ""))
+    return rows
+
+
+def _found_row(book: PriceBook, provider: str, model: str, at_us: int) -> Mapping[str, object]:
+    """The rates of a model that the book knows by another name."""
+    found = book.find(provider, model, at_us)
+    if isinstance(found, Missing):
+        return {}
+    close = [one for one in listed(book, [found.provider], found.model, at_us) if one["model"] == found.model]
+    return close[0] if close else {}
+
+
+def _used_table(used: list[tuple[Mapping[str, object], tuple[str, str], str]], visit: Visit) -> Table:
+    rows = []
+    for row, (provider, model), spend in used:
+        cells = (
+            _cells(
+                {**row, "model": model, "provider": provider}, f"/prices/{_path(provider, str(row['model']))}"
+            )
+            if row
+            else (
+                Cell(model, "no price in the book", "/unknown"),
+                Cell(provider, tone="quiet"),
+                *(Cell(None, why="/unknown") for _ in range(3)),
+                Cell(""),
+                Cell("flatfare prices add", tone="code"),
+            )
+        )
+        rows.append((*cells, Cell(spend)))
+    columns = (*_COLUMNS, Column("Spend"))
+    csv = Csv(_CSV, [row for row, _, _ in used if row])
+    return Table(
+        "used", "Models in use", columns, tuple(rows), csv, empty="No call of this period names a model."
+    )
+
+
+def _providers(book: PriceBook, visit: Visit) -> Table:
+    counts = Counter({name: len(first_names(book, name)) for name in book.providers()})
+    most = max(counts.values(), default=1)
+    rows = tuple(
+        (Cell(name, href=f"/prices?provider={quote(name)}", bar=count / most), Cell(f"{count:,}"))
+        for name, count in counts.most_common()
+        if count
+    )
+    csv = Csv(("provider", "models"), [{"provider": name, "models": count} for name, count in counts.items()])
+    columns = (Column("provider", "left"), Column("Models"))
+    shown = rows[: PROVIDERS_SHOWN if visit.asking.limit is None else visit.limit]
+    more = (f"Show all {len(rows):,}", visit.asking.url(limit="0")) if len(rows) > len(shown) else None
+    return Table("providers", "Providers in the book", columns, shown, csv, more=more)
+
+
+def of_model(visit: Visit) -> View:
+    """One model: the rates that apply now, and every statement."""
+    provider, model = visit.path["provider"], visit.path["model"]
+    book = open_price_book(visit.books.settings)
+    found = book.find(provider, model, visit.books.now_us)
+    history = [statement_row(*item) for item in statements(book, provider, model)]
+    if isinstance(found, Missing) and not history:
+        raise NotFound(found.reason)
+    rates = (
+        [rate_row(found, unit) for unit in UNITS if unit in found.rates] if isinstance(found, Found) else []
+    )
+    blocks: list[Block] = []
+    if isinstance(found, Found):
+        facts = (
+            Fact("Provider", Cell(found.provider, href=f"/prices?provider={quote(found.provider)}")),
+            Fact("Listed as", Cell(found.model)),
+            Fact("Currency", Cell(found.currency)),
+        )
+        blocks.append(Facts("", facts))
+    blocks += [_rates(rates), _history(history)]
+    document = {"provider": provider, "model": model, "rates": rates, "history": history}
+    return View(model, tuple(blocks), document, eyebrow=("Prices", "/prices"), has_period=False)
+
+
+def _rates(rates: list[dict[str, object]]) -> Table:
+    rows = tuple(
+        (
+            Cell(str(row["unit"]).replace("_", " ")),
+            Cell(str(row["rate"]), f"per {int(str(row['per'])):,} {row['quantum']}s", tone="strong"),
+            Cell(str(row["since"] or "always")),
+            Cell(str(row["layer"]), tone="quiet"),
+            Cell(str(row["source"] or ""), str(row["note"] or "")),
+            Cell(str(row["checked"] or ""), tone="quiet"),
+        )
+        for row in rates
+    )
+    columns = (
+        Column("unit", "left"),
+        Column("Rate"),
+        Column("Since", "left"),
+        Column("Layer", "left", gives_way=True),
+        Column("Who says so", "left"),
+        Column("Checked", "left", gives_way=True),
+    )
+    names = ("unit", "rate", "per", "quantum", "since", "layer", "source", "checked", "note")
+    return Table(
+        "rates", "Rates that apply now", columns, rows, Csv(names, rates), empty="No rate applies now."
+    )
+
+
+def _history(history: list[dict[str, object]]) -> Table:
+    rows = tuple(
+        (
+            Cell(f"{row['from'] or 'always'}" + (f" to {row['until']}" if row["until"] else "")),
+            Cell(str(row["says"])),
+            Cell(str(row["when"] or ""), tone="quiet"),
+            Cell(str(row["layer"]), tone="quiet"),
+            Cell(str(row["source"] or ""), str(row["note"] or "")),
+        )
+        for row in history
+    )
+    columns = (
+        Column("From", "left"),
+        Column("Says", "left"),
+        Column("When", "left"),
+        Column("Layer", "left", gives_way=True),
+        Column("Who says so", "left"),
+    )
+    names = ("from", "until", "when", "says", "layer", "source", "checked", "note")
+    title = "Every statement, the most trusted first"
+    return Table("history", title, columns, rows, Csv(names, history), empty="Nothing was said of it.")
+
+
+def _path(provider: str, model: str) -> str:
+    return f"{quote(provider, safe='')}/{quote(model, safe='/:@')}"
+
+
+PAGE = Page("/prices", "prices", "Prices", Right.READ, view, takes=("provider", "like"), narrows=True)
+OF_MODEL = Page(
+    "/prices/{provider}/{model:path}",
+    "price",
+    "Price",
+    Right.READ,
+    of_model,
+    narrows=True,
+    in_navigation=False,
+)

@@ -1,0 +1,378 @@
+"""One task's whole story: what was tried, called, judged, mended and paid, and why it costs what it costs."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from flatfare.core.errors import NotFound
+from flatfare.core.moments import parse_moment
+from flatfare.core.money import dollar_text, nano_of, parse_amount
+from flatfare.service import telling
+from flatfare.service.reporting.listing import Listed
+from flatfare.service.reporting.report import report
+from flatfare.web.access import Right
+from flatfare.web.pages.blocks import (
+    Block,
+    Cell,
+    Column,
+    Csv,
+    Fact,
+    Facts,
+    Figure,
+    Figures,
+    Notes,
+    Span,
+    Table,
+    Timeline,
+    View,
+)
+from flatfare.web.pages.page import Page, Visit
+from flatfare.web.pages.ranked import WHY
+from flatfare.web.pages.rendering import moment_text
+from flatfare.web.pages.tasks import TONES, cost_text
+
+SPANS_MAX = 80
+"""Calls that a timeline has room for; the table below has all."""
+
+Records = Sequence[Mapping[str, object]]
+
+
+def view(visit: Visit) -> View:
+    """The story."""
+    books = visit.books
+    name = visit.path["task"]
+    task = telling.find(books.book, books.lake, name, now_us=books.now_us)
+    if not visit.visitor.scope.sees(task.labels):
+        raise NotFound(f"There is no task {name[:80]!r} that you may see.")
+    told = telling.story(books.book, books.lake, task, now_us=books.now_us, currency=books.settings.currency)
+    calls = _records(told, "calls")
+    blocks: list[Block] = [Figures(_figures(task, visit)), _facts(task, told, visit)]
+    if calls:
+        blocks += [_timeline(calls, _records(told, "verdicts")), _calls(calls, visit)]
+    for title, key, make in (
+        ("Attempts", "attempts", _attempts),
+        ("Verdicts", "verdicts", _verdicts),
+        ("How the outcome came about", "moves", _moves),
+        ("Rework", "rework", _rework),
+        ("Signals", "signals", _signals),
+    ):
+        rows = _records(told, key)
+        if rows:
+            blocks.append(_table(key, title, rows, make(rows, visit)))
+    if told["verdicts"]:
+        blocks.append(
+            Notes(
+                (
+                    "The chain of verdicts holds: none was changed, dropped or put in."
+                    if told["chain_holds"]
+                    else "THE CHAIN OF VERDICTS IS BROKEN: see flatfare audit verify.",
+                )
+            )
+        )
+    title = str(task.columns["external_id"] or task.id)
+    return View(
+        title, tuple(blocks), told, eyebrow=("Tasks", visit.asking.elsewhere("/tasks")), has_period=False
+    )
+
+
+def _figures(task: Listed, visit: Visit) -> tuple[Figure, ...]:
+    usual, calls = _neighbours(task, visit)
+    cost = task.cost
+    known = cost.known_nano
+    beside = ""
+    if usual:
+        factor = known / usual
+        beside = f"its neighbours' median is {dollar_text(usual)}: {factor:.1f} times that"
+    number = "" if calls is None else f"its neighbours make {calls:.1f} on average"
+    lacks = f"not all known: {', '.join(cost.lacks)}" if cost.lacks else beside
+    return (
+        Figure("Cost", cost_text(task), lacks, why=WHY, tone="lead"),
+        Figure("Outcome", task.state, _cause(task), tone=TONES.get(task.state, "")),
+        Figure("Calls", f"{task.calls:,}" if task.calls is not None else None, number),
+        Figure("Attempts", f"{task.attempts:,}", ""),
+    )
+
+
+def _cause(task: Listed) -> str:
+    return "the sale: " + str(task.columns["settlement"]) if task.columns["settlement"] != "none" else ""
+
+
+def _neighbours(task: Listed, visit: Visit) -> tuple[int | None, float | None]:
+    """The median cost and the mean number of calls of tasks of the same kind on the same path."""
+    filters = [("action", str(task.columns["name"]))]
+    if task.columns["path"]:
+        filters.append(("path", str(task.columns["path"])))
+    found = report(
+        visit.books.book,
+        visit.books.lake,
+        now_us=visit.books.now_us,
+        by=("action",),
+        filters=visit.visitor.scope.narrowed(filters),
+    )
+    own = [row for row in found.rows if not row.is_published]
+    return (own[0].percentiles.p50_nano, own[0].calls_per_task) if own and own[0].n > 1 else (None, None)
+
+
+def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
+    row, zone = task.columns, visit.asking.zone
+
+    def time(name: str) -> Cell:
+        at = row[name]
+        return Cell("" if at is None else moment_text(int(str(at)), zone))
+
+    cost = task.cost
+    parts = (
+        ("Inference", "inference", cost.work_nano),
+        ("Verification", "verification", cost.verification_nano),
+        ("Rework", "rework", cost.rework_nano),
+    )
+    facts = [
+        Fact("Action", Cell(str(row["name"]), href=f"/tasks?filter=action%3D{_quoted(str(row['name']))}")),
+        Fact("Path", Cell(str(row["path"]) if row["path"] else "")),
+        Fact("Opened", time("opened_at_us")),
+        Fact("Closed", time("closed_at_us")),
+        Fact("Matures", time("matures_at_us")),
+        Fact("Outcome", Cell(task.state, tone=TONES.get(task.state, ""))),
+        *(
+            Fact(title, Cell(None if nano is None else dollar_text(nano), why=WHY))
+            for title, name, nano in parts
+            if nano is not None or name in cost.lacks
+        ),
+        Fact("Source", Cell(str(row["source"]))),
+        *(
+            Fact(key, Cell(value, href=f"/tasks?filter={_quoted(f'{key}={value}')}"))
+            for key, value in task.labels.items()
+        ),
+        Fact("Id", Cell(task.id, tone="code")),
+    ]
+    return Facts("", tuple(fact for fact in facts if fact.value.text != ""))
+
+
+def _timeline(calls: Records, verdicts: Records) -> Timeline:
+    """Calls as bars from when they began for as long as they took, verdicts as marks."""
+    begins = [parse_moment(str(one["time"]))[0] for one in calls]
+    ends = [at + 1000 * _number(one["duration_ms"]) for at, one in zip(begins, calls, strict=True)]
+    first, last = min(begins), max(ends)
+    judged = [(parse_moment(str(one["at"]))[0], one) for one in verdicts if one["at"]]
+    marks = [(at, one) for at, one in judged if first <= at <= last + (last - first)]
+    last = max([last, *(at for at, _ in marks)])
+    length = max(1, last - first)
+    spans = [
+        Span(
+            str(one["model"] or one["provider"] or "call"),
+            (at - first) / length,
+            max(0.004, (end - at) / length),
+            "bad" if one["status"] != "ok" else ("quiet" if one["purpose"] == "verification" else ""),
+            f"{one['model'] or 'call'}, {one['status']}, {_number(one['duration_ms']) / 1000:.1f} s, "
+            f"{_money(one['cost']) or 'cost not known'}",
+        )
+        for at, end, one in zip(begins, ends, calls, strict=True)
+    ]
+    shown = [
+        *spans[:SPANS_MAX],
+        *(
+            Span(
+                f"{one['verifier']}: {one['judgement']}",
+                (at - first) / length,
+                0.0,
+                "bad" if one["judgement"] == "fail" else "good",
+                f"{one['verifier']} said {one['judgement']}",
+            )
+            for at, one in marks[:20]
+        ),
+    ]
+    more = len(spans) - SPANS_MAX
+    note = f"The first {SPANS_MAX} of {len(spans):,} calls." if more > 0 else ""
+    return Timeline("On a timeline", tuple(shown), f"{length / 1_000_000:,.1f} s in all", note)
+
+
+def _calls(calls: Records, visit: Visit) -> Table:
+    costs = [_nano(one["cost"]) for one in calls]
+    most = max((cost or 0 for cost in costs), default=0)
+    rows = tuple(
+        (
+            Cell(
+                str(one["model"] or "model not known"),
+                str(one["provider"] or ""),
+                bar=(cost or 0) / most if most else None,
+            ),
+            Cell(_time(one["time"], visit, seconds=True), tone="quiet"),
+            Cell(str(one["purpose"])),
+            Cell(str(one["status"]), tone="bad" if one["status"] not in ("ok", "cached") else ""),
+            Cell(f"{_number(one['input_tokens']):,}"),
+            Cell(f"{_number(one['output_tokens']):,}"),
+            Cell("" if one["duration_ms"] is None else f"{_number(one['duration_ms']) / 1000:.1f} s"),
+            Cell(_money(one["cost"]), _reason(one["cost"]), why=WHY),
+        )
+        for one, cost in zip(calls, costs, strict=True)
+    )
+    columns = (
+        Column("Call", "left"),
+        Column("Time", "left", gives_way=True),
+        Column("For", "left", gives_way=True),
+        Column("Ended", "left"),
+        Column("Tokens in", gives_way=True),
+        Column("Tokens out", gives_way=True),
+        Column("Took"),
+        Column("Cost"),
+    )
+    names = (
+        "call",
+        "time",
+        "purpose",
+        "status",
+        "provider",
+        "model",
+        "input_tokens",
+        "output_tokens",
+        "duration_ms",
+        "cost",
+    )
+    flat = [{**{name: one[name] for name in names}, "cost": _amount(one["cost"])} for one in calls]
+    return Table("calls", "Calls", columns, rows[: visit.limit], Csv(names, flat))
+
+
+def _attempts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
+    columns = (
+        Column("Attempt", "left"),
+        Column("Rung", "left"),
+        Column("Ended", "left"),
+        Column("Began", "left"),
+    )
+    return columns, [
+        (
+            Cell(f"{one['number'] or ''}".strip() or str(one["attempt"])),
+            Cell(str(one["rung"] or "")),
+            Cell(str(one["status"] or "under way"), tone="bad" if one["status"] == "failed" else ""),
+            Cell(_time(one["started_at"], visit)),
+        )
+        for one in rows
+    ]
+
+
+def _verdicts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
+    columns = (
+        Column("Verifier", "left"),
+        Column("Said", "left"),
+        Column("When", "left"),
+        Column("Score"),
+        Column("Evidence (SHA-256)", "left"),
+        Column("Cost"),
+    )
+    tones = {"pass": "good", "fail": "bad"}
+    return columns, [
+        (
+            Cell(str(one["verifier"]), f"{one['kind']}, version {one['version']}"),
+            Cell(str(one["judgement"]), tone=tones.get(str(one["judgement"]), "quiet")),
+            Cell(_time(one["at"], visit)),
+            Cell(str(one["score"] or "")),
+            Cell(str(one["evidence_hash"] or "")[:16], tone="code"),
+            Cell(_dollars(one["cost"])),
+        )
+        for one in rows
+    ]
+
+
+def _moves(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
+    columns = (
+        Column("Became", "left"),
+        Column("Was", "left"),
+        Column("When", "left"),
+        Column("Because", "left"),
+    )
+    return columns, [
+        (
+            Cell(str(one["to"]), tone=TONES.get(str(one["to"]), "")),
+            Cell(str(one["from"]), tone="quiet"),
+            Cell(_time(one["at"], visit)),
+            Cell(str(one["because"])),
+        )
+        for one in rows
+    ]
+
+
+def _rework(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
+    columns = (Column("By", "left"), Column("When", "left"), Column("Minutes"), Column("Cost"))
+    return columns, [
+        (
+            Cell(str(one["by_whom"] or "not given")),
+            Cell(_time(one["at"], visit)),
+            Cell(str(one["minutes"])),
+            Cell(_dollars(one["cost"]) or None),
+        )
+        for one in rows
+    ]
+
+
+def _signals(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
+    columns = (
+        Column("Signal", "left"),
+        Column("Value", "left"),
+        Column("When", "left"),
+        Column("From", "left"),
+    )
+    return columns, [
+        (
+            Cell(str(one["name"])),
+            Cell(str(one["value"] or "")),
+            Cell(_time(one["at"], visit)),
+            Cell(str(one["source"] or "")),
+        )
+        for one in rows
+    ]
+
+
+def _table(
+    name: str, title: str, rows: Records, made: tuple[tuple[Column, ...], list[tuple[Cell, ...]]]
+) -> Table:
+    columns, cells = made
+    return Table(name, title, columns, tuple(cells), Csv(tuple(rows[0]), rows))
+
+
+def _records(told: Mapping[str, object], key: str) -> Records:
+    found = told[key]
+    assert isinstance(found, list)
+    return found
+
+
+def _number(value: object) -> int:
+    return int(str(value or 0))
+
+
+def _nano(cost: object) -> int | None:
+    amount = _amount(cost)
+    return None if amount is None else nano_of(parse_amount(amount)[0])
+
+
+def _amount(cost: object) -> str | None:
+    assert isinstance(cost, dict)
+    amount = cost["amount"]
+    return None if amount is None else str(amount)
+
+
+def _money(cost: object) -> str | None:
+    nano = _nano(cost)
+    return None if nano is None else dollar_text(nano)
+
+
+def _reason(cost: object) -> str:
+    assert isinstance(cost, dict)
+    return str(cost["reason"] or "") if cost["amount"] is None else ""
+
+
+def _dollars(amount: object) -> str:
+    return "" if amount is None else dollar_text(nano_of(parse_amount(str(amount))[0]))
+
+
+def _time(text: object, visit: Visit, *, seconds: bool = False) -> str:
+    if not text:
+        return ""
+    at_us = parse_moment(str(text))[0]
+    return moment_text(at_us, visit.asking.zone) + (f":{at_us // 1_000_000 % 60:02d}" if seconds else "")
+
+
+def _quoted(text: str) -> str:
+
+    return quote(text, safe="")
+
+
+PAGE = Page("/tasks/{task}", "task", "Task", Right.READ, view, narrows=True, in_navigation=False)
