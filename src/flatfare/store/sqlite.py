@@ -71,11 +71,11 @@ class SqliteHome:
     def _ended(self) -> Iterator[None]:
         try:
             yield
+            self.execute("COMMIT", ())
         except BaseException:
-            if self._connection.in_transaction:
+            if self._connection.in_transaction:  # also where the disk failed at the commit itself
                 self._connection.execute("ROLLBACK")
             raise
-        self.execute("COMMIT", ())
 
     @contextmanager
     def alone(self, purpose: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:

@@ -51,21 +51,26 @@ def open_task(book: Book, name: str) -> str:
 
 def judge(book: Book, name: str, outcome: str = "verified", *, evidence: bool = True) -> None:
     """Let a task come to an outcome; a verified one has a verdict with its evidence."""
-    book.execute("UPDATE tasks SET outcome = ? WHERE id = ?", (outcome, id_of(name)))
-    if outcome == "verified" and evidence:
-        found = tasks.verdicts_of(book, [id_of(name)]).get(id_of(name), [])
-        verdict = {
-            "id": id_of(f"verdict {name} {len(found)}"),
-            "task_id": id_of(name),
-            "verifier": "tests",
-            "verifier_version": "1",
-            "kind": "code",
-            "judgement": "pass",
-            "evidence_hash": EVIDENCE,
-            "at_us": OPENED_US,
-            "source": "test",
-        }
-        tasks.insert_verdicts(book, [tasks.chained(verdict, found[-1] if found else None)])
+    with book.writing():
+        book.execute("UPDATE tasks SET outcome = ? WHERE id = ?", (outcome, id_of(name)))
+        if outcome == "verified" and evidence:
+            tasks.insert_verdicts(book, [_verdict(book, name)])
+
+
+def _verdict(book: Book, name: str) -> dict:
+    found = tasks.verdicts_of(book, [id_of(name)]).get(id_of(name), [])
+    verdict = {
+        "id": id_of(f"verdict {name} {len(found)}"),
+        "task_id": id_of(name),
+        "verifier": "tests",
+        "verifier_version": "1",
+        "kind": "code",
+        "judgement": "pass",
+        "evidence_hash": EVIDENCE,
+        "at_us": OPENED_US,
+        "source": "test",
+    }
+    return tasks.chained(verdict, found[-1] if found else None)
 
 
 def signal(book: Book, name: str, what: str, value: str | None, at_us: int = OPENED_US) -> None:
