@@ -35,13 +35,20 @@ def fresh() -> None:
     guarding._said.clear()
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_behind(tmp_path: Path) -> Iterator[None]:
+    """After each test this process records for nobody."""
+    yield
+    if process._recorder is not None:
+        process._recorder.close(1.0)
+    process.record_by(settings({"FLATFARE_OFF": "1"}, spool=str(tmp_path / "off")))
+
+
 @pytest.fixture
-def recording(receiver: Receiver, spool: Path, fresh: None) -> Iterator[Receiver]:
-    """This process records for the receiver; afterwards for nobody."""
+def recording(receiver: Receiver, spool: Path, fresh: None) -> Receiver:
+    """This process records for the receiver."""
     process.record_by(settings({}, url=receiver.url, spool=str(spool)))
-    yield receiver
-    process.recorder().close(5.0)
-    process.record_by(settings({"FLATFARE_OFF": "1"}, spool=str(spool)))
+    return receiver
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """A server of our own that takes events as the real one does: read by the same code, known by their ids."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -86,6 +87,20 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, *args: Any) -> None:
+        self.open: list[Any] = []
+        super().__init__(*args)
+
+    def process_request(self, request: Any, address: Any) -> None:
+        self.open.append(request)
+        super().process_request(request, address)
+
+    def hang_up(self) -> None:
+        """End what is still open, as a server that ends does."""
+        for request in self.open:
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, *_: object) -> None:
         """Clients are killed here."""
 
@@ -104,6 +119,7 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
     finally:
         server.shutdown()
         server.server_close()
+        server.hang_up()
         thread.join()
 
 

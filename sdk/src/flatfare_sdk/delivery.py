@@ -113,37 +113,34 @@ class Delivery:
                 self._connection.close()
 
     def _run(self) -> None:
-        while True:
-            try:
-                is_done = self._turn()
-            except Exception as problem:  # noqa: BLE001 - the outermost door: the next turn may do better
-                warn_once("delivery", f"flatfare: sending events failed: {problem_text(problem)}")
-                self._fail(0.0)
-                is_done = False
-            if self._is_stopping and (is_done or not self._ready):
-                break
+        while self._ready or not self._is_stopping:
+            self._turn_safely()
+        self._lose_held()
         if self._connection is not None:
             self._connection.close()
 
-    def _turn(self) -> bool:
-        """Do what is to be done now, or wait for it; true where nothing was."""
+    def _turn_safely(self) -> None:
+        try:
+            self._turn()
+        except Exception as problem:  # noqa: BLE001 - the outermost door: the next turn may do better
+            warn_once("delivery", f"flatfare: sending events failed: {problem_text(problem)}")
+            self._fail(0.0)
+
+    def _turn(self) -> None:
+        """Do what is to be done now, or wait for it."""
+        now = time.monotonic()
+        due = self._next_look if self._backoff.is_up and not self._held else self._backoff.next_try
         if self._ready:
             self._deliver_next()
-            return False
-        if self._is_stopping:
-            self._lose_held()
-            return True
-        now = time.monotonic()
-        if now >= self._backoff.next_try and now >= self._next_look:
-            return not self._catch_up(now)
-        due = max(self._backoff.next_try, self._next_look)
-        is_anything_due = not self._backoff.is_up or self._held or self._spool.has_files()
-        self._is_waiting = True
-        if self._backoff.is_up:
-            self._on_waiting()
-        self._bell.acquire(timeout=min(due - now, 3600.0) if is_anything_due else -1)
-        self._is_waiting = False
-        return True
+        elif now >= due:
+            self._catch_up(now)
+        else:
+            is_anything_due = not self._backoff.is_up or self._held or self._spool.has_files()
+            self._is_waiting = True
+            if self._backoff.is_up:
+                self._on_waiting()
+            self._bell.acquire(timeout=due - now if is_anything_due else -1)
+            self._is_waiting = False
 
     def _deliver_next(self) -> None:
         one = self._ready.popleft()
@@ -190,13 +187,9 @@ class Delivery:
                 refused = self._connected().send(batch)
                 self._set_aside(refused)
                 self.sent += len(batch) - len(refused)
-        except Unsent as problem:
-            where = f"they are kept in {self._settings.folder}" if segment.path else "they wait in memory"
-            warn_once(
-                f"unsent {problem}",
-                f"flatfare: events are not taken by {self._settings.url} ({problem}); {where}",
-            )
-            self._fail(problem.after_s)
+        except Exception as problem:  # noqa: BLE001 - an outermost door: not sent for whatever reason is not sent
+            self._say_why(problem, segment)
+            self._fail(problem.after_s if isinstance(problem, Unsent) else 0.0)
             return False
         self._current = None
         self._backoff.succeeded()
@@ -204,6 +197,11 @@ class Delivery:
         if segment.path is not None:
             self._left.discard(segment.path)
         return True
+
+    def _say_why(self, problem: Exception, segment: Segment) -> None:
+        why = str(problem) if isinstance(problem, Unsent) else problem_text(problem)
+        where = f"they are kept in {self._settings.folder}" if segment.path else "they wait in memory"
+        warn_once(f"unsent {why}", f"flatfare: events are not taken by {self._settings.url} ({why}); {where}")
 
     def _connected(self) -> "Connection":
         if self._connection is None:

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import TypeVar
 
 from flatfare_sdk.guarding import problem_text, warn_once
@@ -19,6 +20,9 @@ LINE_BYTES_MAX = 64 * 1024
 TEXT_MAX = 512
 LABELS_MAX = 64
 KEY_MAX = 64
+DECIMAL_MAX = 40  # signs
+AMOUNT_MAX = 8_999_999_999  # what the server's 64 bits of nano-dollars hold
+MOMENT_MIN, MOMENT_MAX = 946_684_800_000_000, 7_258_118_400_000_000  # the years 2000 to 2199
 
 KINDS = ("code", "model", "human", "customer", "signal")
 STATUSES = ("ok", "failed", "cancelled")
@@ -94,21 +98,35 @@ def decimal(value: object) -> str:
         from decimal import Decimal
 
         written = format(Decimal(written), "f")
-    if not re.fullmatch(r"-?\d+(\.\d+)?", written) or len(written) > 40:
-        raise Misuse(f"found {written[:40]!r}, expected a decimal number such as 12.50")
+    if not re.fullmatch(r"-?\d+(\.\d+)?", written, re.ASCII) or len(written) > DECIMAL_MAX:
+        raise Misuse(f"found {written[:DECIMAL_MAX]!r}, expected a decimal number such as 12.50")
+    if abs(float(written)) > AMOUNT_MAX:
+        raise Misuse(f"found {written}, expected at most {AMOUNT_MAX}")
     return written
 
 
-def moment(value: object) -> int | str:
-    """A moment: ISO 8601 text, or microseconds from a datetime (one without a zone is local time)."""
+def _not_negative(value: object) -> str:
+    written = decimal(value)
+    if written.startswith("-"):
+        raise Misuse(f"found {written}, expected 0 or more")
+    return written
+
+
+def moment(value: object) -> int:
+    """Microseconds since 1970 UTC, from a datetime (one without a zone is local time, as everywhere in
+    Python), from ISO 8601 text (one without a zone is UTC, as everywhere in Flatfare), or from themselves.
+
+    >>> moment("2026-01-01T00:00:00Z")
+    1767225600000000
+    """
     if isinstance(value, str):
-        return text(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    stamp = getattr(value, "timestamp", None)
-    if stamp is None:
-        raise Misuse(f"found a {type(value).__name__}, expected a datetime or ISO 8601 text")
-    return round(float(stamp()) * 1_000_000)
+        value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+        value = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    if isinstance(value, datetime):
+        value = round(value.timestamp() * 1_000_000)
+    if not isinstance(value, int) or not MOMENT_MIN <= value <= MOMENT_MAX:
+        raise Misuse("expected a datetime, or text like 2026-08-01T12:30:00Z")
+    return value
 
 
 def labels(value: object) -> dict[str, str]:
@@ -207,7 +225,7 @@ def judged(
         "judged",
         task,
         verifier=name,
-        version=text(version),
+        version=known("version", text, version) or "1",
         kind=one_of(KINDS)(kind),
         judgement=judgement(passed),
         evidence_hash=evidence_hash(evidence),
@@ -236,7 +254,7 @@ def reworked(task: str, minutes: object, rate: object = None, by_whom: object = 
     return event(
         "reworked",
         task,
-        minutes=decimal(minutes),
-        rate=known("rate", decimal, rate),
+        minutes=_not_negative(minutes),
+        rate=known("rate", _not_negative, rate),
         by_whom=known("by_whom", text, by_whom),
     )

@@ -54,6 +54,7 @@ class Recorder:
         self._is_idle = True
         self._is_running = False
         self._is_closed = False
+        self._next_commit = 0.0  # by the monotonic clock
         self._segment: Segment | None = None
         self._delivery = Delivery(self.settings, self._spool, on_waiting=self._ring)
         self._thread: threading.Thread | None = None
@@ -99,23 +100,29 @@ class Recorder:
             self._seal()
 
     def _run(self) -> None:
-        next_commit = 0.0
         while not self._is_closed:
-            try:
-                self._is_idle = not self._queue
-                pause = next_commit - time.monotonic()
-                if self._is_idle and not self._queue:
-                    self._bell.acquire(timeout=self._rest())
-                elif pause > 0 and not self._marks:
-                    self._bell.acquire(timeout=pause)
-                self._is_idle = False
-                if self._queue or self._marks:
-                    next_commit = time.monotonic() + COMMIT_S
-                self._commit()
-                self._seal_if_due()
-            except Exception as problem:  # noqa: BLE001 - the outermost door: the next turn may do better
-                warn_once("recorder", f"flatfare: keeping events failed: {problem_text(problem)}")
-                time.sleep(COMMIT_S)
+            self._turn_safely()
+
+    def _turn_safely(self) -> None:
+        try:
+            self._turn()
+        except Exception as problem:  # noqa: BLE001 - the outermost door: the next turn may do better
+            warn_once("recorder", f"flatfare: keeping events failed: {problem_text(problem)}")
+            time.sleep(COMMIT_S)
+
+    def _turn(self) -> None:
+        """Wait for something to do, and do it: the first event at once, then group after group."""
+        self._is_idle = not self._queue
+        pause = self._next_commit - time.monotonic()
+        if self._is_idle and not self._queue:
+            self._bell.acquire(timeout=self._rest())
+        elif pause > 0 and not self._marks:
+            self._bell.acquire(timeout=pause)
+        self._is_idle = False
+        if self._queue or self._marks:
+            self._next_commit = time.monotonic() + COMMIT_S
+        self._commit()
+        self._seal_if_due()
 
     def _rest(self) -> float:
         """How long there is nothing to do unless something comes, in seconds; -1 is for ever."""

@@ -15,6 +15,10 @@ from flatfare_sdk.task import Attempt, Silent, Task
 F = TypeVar("F", bound=Callable[..., object])
 
 
+def _silent() -> object:
+    return Silent()
+
+
 @overload
 def task(name: F, /) -> F: ...
 
@@ -35,6 +39,7 @@ def task(
 ) -> Task: ...
 
 
+@harmless(_silent)
 def task(name: object = "task", /, **given: object) -> object:
     """A piece of work by the name of its kind: ``with task("contract-review", customer="acme") as t:``.
 
@@ -44,16 +49,11 @@ def task(name: object = "task", /, **given: object) -> object:
     and so does every further keyword; ``deadline`` is a datetime or ISO 8601 text, ``value`` what the
     work is worth, in dollars; ``path`` is how it is done, ``version`` the action's.
     """
-    if callable(name):
+    if callable(name) and not given:
         return _task(getattr(name, "__name__", "task"))(name)
     return _task(name, **given)
 
 
-def _silent() -> Task:
-    return Silent()
-
-
-@harmless(_silent)
 def _task(
     name: object,
     *,
@@ -67,6 +67,8 @@ def _task(
     **more_labels: object,
 ) -> Task:
     both = {**(known("labels", events.labels, labels) or {}), **events.labels(more_labels)}
+    if len(both) > events.LABELS_MAX:
+        both = events.labels(both)
     return Task(
         known("name", events.text, name) or "task",
         known("id", events.text, id),

@@ -4,7 +4,6 @@ They go to the gateway only: a client that talks to a provider directly sends no
 since labels name customers.
 """
 
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeVar
@@ -145,7 +144,7 @@ def _hook(client: Any, is_ours: Callable[[object], bool]) -> bool:
     async def async_hook(request: Any) -> None:
         _add(request.headers, request.url, is_ours)
 
-    chosen: Any = async_hook if inspect.iscoroutinefunction(client.send) else hook
+    chosen: Any = async_hook if hasattr(client, "aclose") else hook
     chosen.flatfare = True
     client.event_hooks = {**hooks, "request": [*asked, chosen]}
     return True
