@@ -176,7 +176,7 @@ def _run(
             except FlatfareError as problem:
                 output.complain(str(problem))
                 failures += 1
-    _print(results, is_json=bool(given["is_json"]))
+    tell(results, is_json=bool(given["is_json"]))
     if failures or any(result.rejected for result in results):
         raise click.exceptions.Exit(1)
 
@@ -200,7 +200,7 @@ def _run_results(settings: Settings, names: list[str], order: Order, given: _Giv
             except FlatfareError as problem:
                 output.complain(str(problem))
                 failures += 1
-    _print(results, is_json=bool(given["is_json"]))
+    tell(results, is_json=bool(given["is_json"]))
     if failures or any(result.rejected for result in results):
         raise click.exceptions.Exit(1)
 
@@ -264,7 +264,8 @@ def _import_one(stores: Stores, name: str, order: Order, given: _Given) -> Impor
         )
 
 
-def _print(results: list[Imported], *, is_json: bool) -> None:
+def tell(results: list[Imported], *, is_json: bool) -> None:
+    """Say what came of each file: counts on stdout, notes and reasons on stderr."""
     for result in results:
         for text in result.notes:
             output.note(f"{result.file}: {text}")

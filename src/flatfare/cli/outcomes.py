@@ -1,10 +1,17 @@
-"""``flatfare outcomes``: what makes a task of each kind verified, what silence and signals mean."""
+"""``flatfare outcomes``: what makes a task of each kind verified; tasks out and in as open records."""
 
+import json
+import os
+import tempfile
 import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 import yaml
 
+from flatfare.cli import import_ as imported
 from flatfare.cli import output
 from flatfare.cli.options import (
     book_of,
@@ -18,9 +25,16 @@ from flatfare.cli.options import (
 )
 from flatfare.cli.output import Field
 from flatfare.config import Settings
+from flatfare.core import labels as label_rules
 from flatfare.core.attribution import Rule
-from flatfare.core.errors import BadInput, NotFound
+from flatfare.core.errors import BadInput, FlatfareError, NotFound, StoreFailure
+from flatfare.core.outcome import Outcome
 from flatfare.service import defining
+from flatfare.service.importing.run import Stores
+from flatfare.service.importing.sources import named_files, opened_whole
+from flatfare.service.outcomes import importing
+from flatfare.service.outcomes.exporting import Wanted, exported
+from flatfare.service.outcomes.schema import Problem
 from flatfare.service.recording import mature
 from flatfare.service.reporting.attributing import attributed, weights_of
 from flatfare.service.reporting.funnel import funnel as counted
