@@ -1,4 +1,4 @@
-"""A provider on a real dialect that works well, and misbehaves with a stated chance; and a shop with actions."""
+"""A provider on a real dialect that works well, and misbehaves with a stated chance; a shop with actions."""
 
 import asyncio
 import json
@@ -70,7 +70,9 @@ class Model:
         if how == "timeout":
             await asyncio.sleep(30)
         if how == "error":
-            writer.write(whole(b'{"error":{"message":"boom","type":"server_error"}}', "500 Internal Server Error"))
+            writer.write(
+                whole(b'{"error":{"message":"boom","type":"server_error"}}', "500 Internal Server Error")
+            )
             return
         content = self._completion(body, how)
         answer = whole(json.dumps(content).encode())
@@ -112,7 +114,11 @@ class Model:
         elif isinstance(tools, list):
             schema = tools[0]["function"]["parameters"]
             arguments = json.dumps(worked(set(schema["properties"]), prompt, how))
-            call = {"id": "call_1", "type": "function", "function": {"name": "answer", "arguments": arguments}}
+            call = {
+                "id": "call_1",
+                "type": "function",
+                "function": {"name": "answer", "arguments": arguments},
+            }
             message["tool_calls"], reason = [call], "tool_calls"
         else:
             message["content"] = f'Noted: "{_sentence(prompt, how)}"'
@@ -221,7 +227,9 @@ def identity_of(name: str):  # type: ignore[no-untyped-def]
 
 
 @asynccontextmanager
-async def shop(folder: Path, model: Model | None = None, *texts: str, **stocked: object) -> AsyncIterator[Shop]:
+async def shop(
+    folder: Path, model: Model | None = None, *texts: str, **stocked: object
+) -> AsyncIterator[Shop]:
     """A shop that is open as long as the context lasts."""
     own = model or Model()
     async with upstream() as provider:

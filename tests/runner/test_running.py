@@ -4,12 +4,9 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
-
 from flatfare.runner.running import Order
 from flatfare.service import selling
-from flatfare.store import runs
-from tests.runner.rig import CONTRACT, DOLLAR, Model, shop
+from tests.runner.rig import CONTRACT, DOLLAR, shop
 
 
 def test_a_verified_run_is_billed_its_price(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from flatfare.runner.ownership import LEASE_US, is_gone
 from flatfare.service import defining
 from flatfare.service.actions import publishing
 from flatfare.service.actions.publishing import Published
-from flatfare.store import actions, runs
+from flatfare.store import actions, runs, tasks
 from flatfare.store.home import KeyTaken
 from flatfare.store.runs import Run, State
 
@@ -80,8 +80,9 @@ def enter(shelf: Shelf, run: Run, version: Published, given: Prepared, now_us: i
 
 def begin(shelf: Shelf, run: Run, version: Published, now_us: int) -> Run:
     """Open the run's task and hold its price; where that cannot be, the run waits to be asked for again."""
-    opened = telling.opened(run, version.action, json.loads(run.labels), run.started_at_us)
-    telling.tell(shelf, run, [opened], now_us)
+    if not tasks.rows_of(shelf.book, [run.task_id]):
+        opened = telling.opened(run, version.action, json.loads(run.labels), run.started_at_us)
+        telling.tell(shelf, run, [opened], now_us)
     try:
         moving.hold(shelf, run, version.action, now_us)
     except FlatfareError as problem:
@@ -100,7 +101,7 @@ def _again(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int
         return _anew(shelf, found, asked, version, now_us)
     if found.state is not State.INTERRUPTED and not is_gone(found.owner, found.alive_until_us, now_us):
         return Entered(found, False)
-    if found.ending == Ending.AWAITED:
+    if found.ending == Ending.AWAITED and found.owner is None:
         return Entered(found, False)
     if not runs.claim(shelf.book, found, str(asked.owner), now_us + LEASE_US, now_us):
         return Entered(standing(shelf, found.id), False)

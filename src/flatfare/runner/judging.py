@@ -137,15 +137,16 @@ def give_back(shelf: Shelf, run: Run, now_us: int) -> Run:
 
 def cut_short(shelf: Shelf, run: Run, now_us: int) -> None:
     """End the attempt that a process left open when it ended."""
+    cut = str(Ending.INTERRUPTED)
     for attempt in runs.attempts_of(shelf.book, run.id):
-        if attempt.take == run.take and attempt.ending is None:
-            reason = "the process that made it ended: what its calls have cost is known once they are booked"
-            runs.write_attempt(
-                shelf.book,
-                replace(attempt, ended_at_us=now_us, ending=str(Ending.INTERRUPTED), cost_reason=reason),
-            )
-            ending = telling.attempt_ended(run, attempt.number, Ending.INTERRUPTED, now_us)
-            telling.tell(shelf, run, [ending], now_us)
+        if attempt.take != run.take or attempt.ending not in (None, cut):
+            continue
+        at_us = attempt.ended_at_us or now_us  # once written it is told of with this moment, however often
+        if attempt.ending is None:
+            ended_so = replace(attempt, ended_at_us=at_us, ending=cut, cost_reason=NOT_TOLD)
+            runs.write_attempt(shelf.book, ended_so)
+        ending = telling.attempt_ended(run, attempt.number, Ending.INTERRUPTED, at_us)
+        telling.tell(shelf, run, [ending], now_us)
 
 
 def _done(shelf: Shelf, run: Run, now_us: int, **changes: str | int) -> Run:

@@ -131,8 +131,9 @@ class Runner:
         """Take up a run that was cut short and whose input was kept."""
         version = await self.books.do(self._shop.published, run.action, run.action_version)
         assert run.input is not None
-        ready = Ready(run, version, Prepared.from_json(run.input), self._prover(version))
-        return self._start(ready)
+        given = Prepared.from_json(run.input)
+        run = await self.books.do(entering.begin, run, version, self.now())
+        return self._start(Ready(run, version, given, self._prover(version)))
 
     async def handed_over(self, run: Run) -> None:
         """The result reached whoever asked for it: from now on it is theirs."""
@@ -329,7 +330,7 @@ async def running(
                 await beats
             if own_gate.book is not None:
                 await own_gate.book()
-                await books.do(judging.book_open_costs, _now_us())
+            await books.do(judging.book_open_costs, _now_us())
             await books.close()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -21,6 +22,9 @@ from flatfare.verifiers.sandbox.order import Ended, Limits, Order, Refused
 
 TOGETHER = 4
 """Parts of one text that are worked on at the same time."""
+
+PART_TRIES = 2
+"""How often a part is asked about: one provider's hiccup does not throw the work on all others away."""
 
 INPUT_FILE, OUTPUT_FILE = "input.json", "output.json"
 
@@ -78,6 +82,9 @@ async def _each(shop: Workshop, work: Work, step: Step, done: Mapping[str, Json]
         given = _given(shop, work, done)
         given |= {"part": part, "part_number": number, "parts": len(parts)}
         async with turn:
+            for _ in range(PART_TRIES - 1):
+                with _passing_suppressed():
+                    return await _ask(shop, work, step, given, is_structured=False)
             return await _ask(shop, work, step, given, is_structured=False)
 
     try:
@@ -86,6 +93,16 @@ async def _each(shop: Workshop, work: Work, step: Step, done: Mapping[str, Json]
     except* Unanswered as problems:
         raise problems.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+@contextmanager
+def _passing_suppressed() -> Iterator[None]:
+    """Let what may be otherwise the next time pass: a provider's error, an answer of no use."""
+    try:
+        yield
+    except Unanswered as problem:
+        if problem.ending not in (Ending.ERROR, Ending.MALFORMED):
+            raise
 
 
 def parted(text: str, characters: int) -> Iterator[str]:

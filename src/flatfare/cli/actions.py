@@ -1,0 +1,406 @@
+"""``flatfare actions``: work sold at a fixed price, carried out, verified, and paid when it is."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import book_of, format_options, pass_settings, user_name
+from flatfare.config import Settings
+from flatfare.core.action import Action
+from flatfare.core.checks.submission import Json, NotJson, read_json
+from flatfare.core.errors import BadInput, BadUsage
+from flatfare.core.moments import iso
+from flatfare.runner import bulk as bulk_work
+from flatfare.runner import judging, recovering
+from flatfare.runner.books import Shelf
+from flatfare.runner.checking import check as checked
+from flatfare.runner.inputs import File
+from flatfare.runner.running import Order, running
+from flatfare.service.actions import documents, publishing, receipts
+from flatfare.service.actions.reading import read_file
+from flatfare.store import runs as kept_runs
+
+
+@click.group()
+def actions() -> None:
+    """Actions: kinds of work with a fixed price, paid only when they are verified."""
+
+
+@actions.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def check(settings: Settings, files: tuple[Path, ...], is_json: bool) -> None:
+    """Say everything that is wrong with action files, with file and line. Ends with 1 if anything is."""
+    problems: list[str] = []
+    warnings: list[str] = []
+    for file in files:
+        try:
+            found = checked(read_file(file), settings, str(file))
+        except BadInput as problem:
+            problems += str(problem).split("\n")
+        else:
+            problems += found.problems
+            warnings += found.warnings
+    if is_json:
+        output.print_json({"problems": problems, "warnings": warnings})
+    else:
+        for text in problems:
+            output.say(text)
+        for text in warnings:
+            output.note(f"{text} (a warning)")
+        if not problems:
+            output.note(f"{len(files)} {'file' if len(files) == 1 else 'files'} can be published.")
+    sys.exit(1 if problems else 0)
+
+
+@actions.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--reason", help="Why, for the record.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def publish(settings: Settings, file: Path, reason: str | None, is_json: bool) -> None:
+    """Publish an action: from now on it can be run, and this version never changes."""
+    action = read_file(file)
+    found = checked(action, settings, str(file))
+    for text in found.warnings:
+        output.note(f"{text} (a warning)")
+    if found.problems:
+        raise BadInput("\n".join(found.problems))
+    with book_of(settings, create=True) as book:
+        made = publishing.publish(book, action, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    if is_json:
+        output.print_json(documents.published_document(made))
+    else:
+        output.say(
+            f"{action.name} version {action.version} is published: {documents.price_words(action.price)}."
+        )
+
+
+@actions.command("list")
+@format_options
+@pass_settings
+def list_(settings: Settings, shape: str) -> None:
+    """List the actions that are published."""
+    with book_of(settings, create=True) as book:
+        rows = documents.catalogue(publishing.listed(book))
+    keys = ("name", "version", "price", "path", "description")
+    if shape == "json":
+        output.print_json_lines(rows)
+    elif shape == "csv":
+        output.print_csv(rows, keys)
+    elif not rows:
+        output.note("No action is published yet: flatfare actions publish FILE")
+    else:
+        fields = [output.Field(key, key, "left", is_strong=key == "name") for key in keys]
+        output.print_table(rows, fields)
+
+
+@actions.command()
+@click.argument("name")
+@click.option("--version", type=int, help="Which version; the newest if not said.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON, with what was left at its usual.")
+@pass_settings
+def show(settings: Settings, name: str, version: int | None, is_json: bool) -> None:
+    """Show a published action: its file, as it was published."""
+    with book_of(settings) as book:
+        found = publishing.published(book, name, version)
+    if is_json:
+        output.print_json(documents.published_document(found))
+        return
+    output.say(found.action.source.rstrip("\n"))
+    output.note(f"Published by {found.by_whom} at {iso(found.at_us)}, hash {found.hash[:16]}.")
+
+
+@actions.command()
+@click.argument("former")
+@click.argument("new")
+@pass_settings
+def diff(settings: Settings, former: str, new: str) -> None:
+    """Say what changed between two actions: each a file, NAME, or NAME:VERSION."""
+    lines = documents.differences(_named(settings, former), _named(settings, new))
+    for line in lines:
+        output.say(line)
+    if not lines:
+        output.note("Nothing that decides anything differs.")
+
+
+def _named(settings: Settings, text: str) -> Action:
+    if Path(text).is_file():
+        return read_file(Path(text))
+    name, _, version = text.partition(":")
+    if version and not version.isdigit():
+        raise BadUsage(f"Found {text!r}: write a file, NAME or NAME:VERSION.")
+    with book_of(settings) as book:
+        return publishing.published(book, name, int(version) if version else None).action
+
+
+@actions.command()
+@click.argument("name")
+@click.option(
+    "--input", "given", metavar="FILE|JSON", help="The input: JSON, a file of JSON, or the one file it takes."
+)
+@click.option("--file", "files", multiple=True, metavar="PROPERTY=FILE", help="A file of the input.")
+@click.option("--customer", help="Who pays; without one no money moves.")
+@click.option("--id", "key", help="Your own id of this run: the same again is the same run.")
+@click.option("--version", type=int, help="Which version; the newest if not said.")
+@click.option(
+    "--bulk", type=click.Path(exists=True, path_type=Path), help="A CSV, lines of JSON, or a folder."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where results of --bulk go, a line of JSON each."
+)
+@click.option("--rejects", type=click.Path(path_type=Path), help="Where rows go that are no input.")
+@click.option("--parallel", type=click.IntRange(1, 200), default=8, show_default=True, help="Rows at a time.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON: the run with its receipt.")
+@pass_settings
+def run(
+    settings: Settings,
+    name: str,
+    given: str | None,
+    files: tuple[str, ...],
+    customer: str | None,
+    key: str | None,
+    version: int | None,
+    bulk: Path | None,
+    out: Path | None,
+    rejects: Path | None,
+    parallel: int,
+    is_json: bool,
+) -> None:
+    """Carry out an action. Ends with 0 where it is verified and 1 where it is not.
+
+    Its model calls go through the gateway that runs, or through one of its own while it lasts.
+    """
+    with book_of(settings, create=True) as book:
+        action = publishing.published(book, name, version).action
+    if bulk is not None:
+        _run_bulk(settings, action, bulk, out, rejects, customer, key, parallel, is_json)
+        return
+    values, found = _input(action, given, files)
+    order = Order(name, values, found, customer, key, version)
+    document = asyncio.run(_run_one(settings, order))
+    if is_json:
+        output.print_json(document)
+    else:
+        _print_run(document)
+    sys.exit(0 if document["ending"] == "verified" else 1)
+
+
+async def _run_one(settings: Settings, order: Order) -> dict[str, object]:
+    async with running(settings) as runner:
+        result = await runner.run(order)
+        await runner.handed_over(result.run)
+        if runner.gate.book is not None:
+            await runner.gate.book()
+            await runner.books.do(_book_costs)
+        return await runner.books.do(_document, result.run.id, result.output, result.reasons)
+
+
+def _book_costs(shelf: Shelf) -> None:
+    judging.book_open_costs(shelf, _now_us())
+
+
+def _document(shelf: Shelf, run_id: str, text: str | None, reasons: tuple[str, ...]) -> dict[str, object]:
+    found = receipts.run_of(shelf.book, run_id)
+    return receipts.document_of(shelf.book, found, for_operator=True, output=text, reasons=reasons)
+
+
+def _print_run(document: Mapping[str, object]) -> None:
+    """The output on stdout, how it went on stderr."""
+    found = document["output"]
+    if found is not None:
+        output.say(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, indent=2))
+    receipt = document["receipt"]
+    output.note(
+        f"{document['action']} version {document['version']}: {document['ending']}, run {document['id']}"
+    )
+    reasons = document["reasons"]
+    for reason in reasons if isinstance(reasons, list) else []:
+        if document["ending"] != "verified":
+            output.note(f"  {reason}")
+    if isinstance(receipt, dict):
+        for line in _receipt_lines(receipt):
+            output.note(line)
+
+
+def _receipt_lines(receipt: Mapping[str, object]) -> list[str]:
+    billed, operator = receipt["billed"], receipt.get("operator")
+    assert isinstance(billed, dict)
+    lines = [f"  billed {billed['amount']} {billed['currency']} ({receipt['settlement']})"]
+    verdicts = receipt["verdicts"]
+    lines += [
+        f"  attempt {said['attempt']}: {said['verifier']} {said['version']} said {said['judgement']}, "
+        f"evidence {said['evidence_hash'][:16]}"
+        for said in (verdicts if isinstance(verdicts, list) else [])
+    ]
+    if isinstance(operator, dict):
+        cost = operator["cost"]
+        unsure = f" ({cost['reason']})" if cost["reason"] else ""
+        lines.append(f"  cost {cost['amount']} USD{unsure}, margin {operator['margin'] or output.MISSING}")
+    return lines
+
+
+def _run_bulk(
+    settings: Settings,
+    action: Action,
+    source: Path,
+    out: Path | None,
+    rejects: Path | None,
+    customer: str | None,
+    key: str | None,
+    parallel: int,
+    is_json: bool,
+) -> None:
+    if out is None:
+        raise BadUsage("Say where the results go: --out results.jsonl")
+    beside = rejects or out.with_name(f"{out.stem}.rejects.jsonl")
+    job = bulk_work.Job(action, key or str(out.resolve()), customer, out, beside, parallel)
+    told = bulk_work.Told()
+
+    async def work() -> None:
+        async with running(settings) as runner:
+            with output.progress(action.name) as advance:
+                watched = asyncio.get_running_loop().create_task(_watched(told, advance))
+                try:
+                    await bulk_work.carry_out(runner, job, bulk_work.rows_of(source, action), told)
+                finally:
+                    watched.cancel()
+
+    asyncio.run(work())
+    if is_json:
+        output.print_json({"counts": dict(told.counts), "stopped": told.stopped})
+    else:
+        output.say(", ".join(f"{count} {word}" for word, count in told.counts.most_common()) or "no rows")
+    if told.stopped is not None:
+        output.complain(f"{told.stopped} Start it again to go on where it stopped.")
+        sys.exit(3)
+
+
+async def _watched(told: bulk_work.Told, advance: output.Advance) -> None:
+    while True:
+        advance(told.done)
+        await asyncio.sleep(0.2)
+
+
+def _input(
+    action: Action, given: str | None, files: tuple[str, ...]
+) -> tuple[Mapping[str, Json], dict[str, File]]:
+    found = {}
+    for text in files:
+        name, sign, path = text.partition("=")
+        if not sign:
+            raise BadUsage(f"Found --file {text!r}: write PROPERTY=FILE.")
+        found[name] = _file(Path(path))
+    if given is None:
+        return {}, found
+    if given.lstrip().startswith("{"):
+        return _object(given, "--input"), found
+    if given == "-":
+        return _object(sys.stdin.read(), "stdin"), found
+    place = Path(given)
+    if place.suffix == ".json" or not action.files:
+        return _object(_file(place).content.decode("utf-8", "replace"), given), found
+    required = action.input_schema.get("required", [])
+    names = [name for name in action.files if isinstance(required, list) and name in required] or [
+        *action.files
+    ]
+    return {}, found | {names[0]: _file(place)}
+
+
+def _file(place: Path) -> File:
+    try:
+        return File(place.name, place.read_bytes())
+    except OSError as problem:
+        raise BadInput(f"{place} cannot be read: {problem.strerror}.") from None
+
+
+def _object(text: str, what: str) -> Mapping[str, Json]:
+    try:
+        found = read_json(text)
+    except NotJson as problem:
+        raise BadInput(f"{what} is no JSON: {problem}.") from None
+    if not isinstance(found, Mapping):
+        raise BadInput(f"{what} is JSON, and no object: an input has names and values.")
+    return found
+
+
+@actions.command("runs")
+@click.option("--action", help="Only of this action.")
+@click.option("--customer", help="Only of this customer.")
+@click.option("--state", help="Only in this state.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many.")
+@format_options
+@pass_settings
+def runs_(
+    settings: Settings, action: str | None, customer: str | None, state: str | None, limit: int, shape: str
+) -> None:
+    """List runs, the newest first."""
+    with book_of(settings) as book:
+        rows = [
+            {
+                "id": one.id,
+                "started_at": iso(one.started_at_us),
+                "action": f"{one.action} {one.action_version}",
+                "customer": one.customer,
+                "state": str(one.state),
+                "ending": one.ending,
+                "attempts": one.attempts,
+            }
+            for one in kept_runs.listed(book, action=action, customer=customer, state=state, limit=limit)
+        ]
+    keys = ("id", "started_at", "action", "customer", "state", "ending", "attempts")
+    if shape == "json":
+        output.print_json_lines(rows)
+    elif shape == "csv":
+        output.print_csv(rows, keys)
+    else:
+        output.print_table(rows, [output.Field(key, key.replace("_", " "), "left") for key in keys])
+
+
+@actions.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def receipt(settings: Settings, run_id: str, is_json: bool) -> None:
+    """Show a run's receipt: price, verdicts with their evidence, and what it cost."""
+    with book_of(settings) as book:
+        found = receipts.run_of(book, run_id)
+        document = receipts.receipt_of(book, found, for_operator=True)
+    if is_json:
+        output.print_json(document)
+        return
+    output.say(f"{document['action']} version {document['version']}: {document['outcome']}")
+    for line in _receipt_lines(document):
+        output.say(line)
+
+
+@actions.command()
+@click.option("--give-up", is_flag=True, help="Give back what could be taken up again, too.")
+@pass_settings
+def recover(settings: Settings, give_up: bool) -> None:
+    """Look after runs whose process is gone: finish what was decided, resume or give back the rest."""
+
+    async def work() -> recovering.Left:
+        async with running(settings) as runner:
+            left = await runner.books.do(recovering.recover, runner.owner, _now_us(), give_up=give_up)
+            for one in left.to_resume:
+                await runner.result(await runner.resume(one))
+            await runner.books.do(recovering.follow_awaited, _now_us())
+            return left
+
+    left = asyncio.run(work())
+    output.say(
+        f"{len(left.finished)} finished, {len(left.given_back)} given back, {len(left.to_resume)} taken up "
+        f"again, {len(left.waiting)} waiting to be asked for again"
+    )
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,113 @@
+"""Runs whose process is gone: taken up where they stood, or given back; none is done twice."""
+
+import json
+from dataclasses import dataclass
+
+from flatfare.core.action import Ending
+from flatfare.core.errors import FlatfareError
+from flatfare.core.outcome import Outcome
+from flatfare.runner import judging, moving, telling
+from flatfare.runner.books import Shelf
+from flatfare.runner.ownership import LEASE_US, is_gone
+from flatfare.service.actions import publishing
+from flatfare.store import runs, tasks
+from flatfare.store.runs import Run, State
+
+_GIVEN_UP = "its process ended before the work was decided, and nobody asked for it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What became of runs that were left behind."""
+
+    finished: tuple[Run, ...] = ()  # decided before: told of, and their money moved
+    given_back: tuple[Run, ...] = ()
+    to_resume: tuple[Run, ...] = ()  # their input was kept
+    waiting: tuple[Run, ...] = ()  # until they are asked for again, or their deadline has passed
+
+
+def recover(shelf: Shelf, owner: str, now_us: int, *, give_up: bool = False) -> Left:
+    """Look after every run whose process is gone. ``give_up``: do not wait to be asked for one again."""
+    found: dict[str, list[Run]] = {"finished": [], "given_back": [], "to_resume": [], "waiting": []}
+    for run in runs.left_behind(shelf.book):
+        is_left = run.state is State.INTERRUPTED or is_gone(run.owner, run.alive_until_us, now_us)
+        if not is_left or run.owner == owner:
+            continue
+        if run.ending == Ending.AWAITED and run.owner is None:
+            continue
+        if not runs.claim(shelf.book, run, owner, now_us + LEASE_US, now_us):
+            continue
+        what, after = _looked_after(shelf, run, now_us, give_up)
+        found[what].append(after)
+    return Left(**{name: tuple(held) for name, held in found.items()})
+
+
+def _looked_after(shelf: Shelf, run: Run, now_us: int, give_up: bool) -> tuple[str, Run]:
+    if run.state is State.DONE:
+        return "given_back", judging.give_back(shelf, run, now_us)
+    if run.state is State.JUDGED:
+        done = judging.finish(shelf, run, now_us, is_lost=run.output is None)
+        return ("given_back" if done.ending == Ending.INTERRUPTED else "finished"), done
+    judging.cut_short(shelf, run, now_us)
+    if run.input is not None and not give_up and not _is_late(shelf, run, now_us):
+        return "to_resume", runs.update(shelf.book, run, state=State.HELD)
+    if give_up or _is_late(shelf, run, now_us):
+        return "given_back", _given_up(shelf, run, now_us)
+    return "waiting", runs.update(shelf.book, run, state=State.INTERRUPTED, owner=None)
+
+
+def _is_late(shelf: Shelf, run: Run, now_us: int) -> bool:
+    action = publishing.published(shelf.book, run.action, run.action_version).action
+    return now_us >= run.started_at_us + action.limits.deadline_us
+
+
+def _given_up(shelf: Shelf, run: Run, now_us: int) -> Run:
+    """End a run that nobody takes up: its task has failed, and its money goes back."""
+    definition = publishing.published(shelf.book, run.action, run.action_version).action.definition
+    at_us, number = run.ended_at_us or now_us, max(1, run.attempts)
+    run = runs.update(shelf.book, run, ended_at_us=at_us)  # told of with this moment, also if told again
+    if tasks.rows_of(shelf.book, [run.task_id]):
+        said = [
+            telling.judged(run, telling.nothing_to_judge(name, "1", Ending.INTERRUPTED, number, at_us))
+            for name in definition.required
+        ]
+        telling.tell(shelf, run, [*said, telling.closed(run, at_us)], now_us)
+    moving.give_back(shelf, run, now_us, _GIVEN_UP)
+    return runs.update(
+        shelf.book,
+        run,
+        state=State.DONE,
+        ending=str(Ending.INTERRUPTED),
+        reasons=json.dumps([_GIVEN_UP]),
+        is_delivered=1,
+        owner=None,
+    )
+
+
+def follow_awaited(shelf: Shelf, now_us: int) -> list[Run]:
+    """Move the money of runs that waited for a person's, a customer's or a signal's word, and have it."""
+    moved = []
+    for run in runs.left_behind(shelf.book):
+        if run.state is not State.JUDGED or run.ending != Ending.AWAITED:
+            continue
+        row = tasks.rows_of(shelf.book, [run.task_id]).get(run.task_id)
+        outcome = Outcome(str(row["outcome"])) if row else Outcome.OPEN
+        if outcome is Outcome.OPEN:
+            continue
+        try:
+            moving.settle(shelf, run, now_us, f"the task is {outcome}")
+        except FlatfareError:
+            continue  # what stands in the way is looked at again with the next round
+        ending = Ending.VERIFIED if outcome is Outcome.VERIFIED else Ending.FAILED
+        moved.append(
+            runs.update(
+                shelf.book,
+                run,
+                state=State.DONE,
+                ending=str(ending),
+                ended_at_us=now_us,
+                is_delivered=1,
+                owner=None,
+            )
+        )
+    return moved

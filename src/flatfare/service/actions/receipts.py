@@ -1,0 +1,199 @@
+"""Runs and their receipts: what was sold, what it was verified by, and, for the operator, what it cost.
+
+A receipt is read from the book each time: from the sale's entries, the task's verdicts and the
+calls it made. It says nothing that they do not.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from flatfare.core.errors import NotFound
+from flatfare.core.moments import iso
+from flatfare.core.money import decimal_text
+from flatfare.core.outcome import Outcome, Settlement
+from flatfare.service import selling
+from flatfare.service.actions.publishing import Published, published
+from flatfare.service.selling import Sale
+from flatfare.store import runs, tasks
+from flatfare.store.book import Book, Value
+from flatfare.store.runs import Attempt, Run
+
+_OF_VERDICTS = (
+    "verifier",
+    "verifier_version",
+    "kind",
+    "judgement",
+    "evidence_hash",
+    "at_us",
+    "attempt_number",
+)
+
+
+def document_of(
+    book: Book, run: Run, *, for_operator: bool, output: str | None = None, reasons: Sequence[str] = ()
+) -> dict[str, object]:
+    """A run as command line and API show it; ``output`` where it is at hand and not kept."""
+    task = _task(book, run)
+    held = output if output is not None else run.output
+    return {
+        "id": run.id,
+        "key": run.request_key,
+        "action": run.action,
+        "version": run.action_version,
+        "customer": run.customer,
+        "task": run.task_id,
+        "state": str(run.state),
+        "ending": run.ending,
+        "outcome": str(task.get("outcome") or Outcome.OPEN),
+        "settlement": str(task.get("settlement") or Settlement.NONE),
+        "started_at": iso(run.started_at_us),
+        "ended_at": None if run.ended_at_us is None else iso(run.ended_at_us),
+        "attempts": run.attempts,
+        "output": _output(held),
+        "output_kept": run.output is not None,
+        "reasons": list(reasons) or json.loads(run.reasons),
+        "receipt": receipt_of(book, run, for_operator=for_operator) if run.ended_at_us is not None else None,
+    }
+
+
+def run_of(book: Book, run_id: str) -> Run:
+    """The run of this id; ``NotFound`` where there is none."""
+    found = runs.one(book, run_id)
+    if found is None:
+        raise NotFound(f"There is no run {run_id[:60]!r}: flatfare actions runs")
+    return found
+
+
+def receipt_of(book: Book, run: Run, *, for_operator: bool) -> dict[str, object]:
+    """The receipt of a run that is done."""
+    version = published(book, run.action, run.action_version)
+    sale, task = _sale(book, run), _task(book, run)
+    matures = task.get("matures_at_us")
+    document: dict[str, object] = {
+        "run": run.id,
+        "action": run.action,
+        "version": run.action_version,
+        "action_hash": version.hash,
+        "definition_version": version.definition_version,
+        "customer": run.customer,
+        "task": run.task_id,
+        "outcome": str(task.get("outcome") or Outcome.OPEN),
+        "settlement": str(task.get("settlement") or Settlement.NONE),
+        "price": _price(sale, version),
+        "billed": _billed(sale, version),
+        "verdicts": [_verdict(said) for said in _verdicts(book, run)],
+        "window_closes_at": None if matures is None else iso(int(str(matures))),
+        "settled_at": None if sale is None or sale.settled_at_us is None else iso(sale.settled_at_us),
+        "entries": [] if sale is None else _entries(book, run),
+    }
+    if for_operator:
+        document["operator"] = _operators(book, run, sale)
+    return document
+
+
+def _price(sale: Sale | None, version: Published) -> dict[str, object]:
+    """What the run was quoted, or, where nobody was to pay, what the action's price is."""
+    price = version.action.price
+    if sale is None:
+        return {"amount": decimal_text(price.per_verified_nano), "currency": price.currency}
+    return {
+        "amount": decimal_text(sale.quote.amount_nano),
+        "at_most": decimal_text(sale.quote.most_nano),
+        "currency": sale.currency,
+    }
+
+
+def _billed(sale: Sale | None, version: Published) -> dict[str, object]:
+    currency = version.action.price.currency if sale is None else sale.currency
+    settled = 0 if sale is None else sale.settled_nano
+    given_back = 0 if sale is None else sale.reversed_nano
+    return {
+        "amount": decimal_text(settled - given_back),
+        "settled": decimal_text(settled),
+        "reversed": decimal_text(given_back),
+        "currency": currency,
+    }
+
+
+def _entries(book: Book, run: Run) -> list[dict[str, object]]:
+    found = selling.entries(book, task_id=run.task_id)
+    return [
+        {"id": entry.id, "verb": str(entry.verb), "at": iso(entry.at_us)}
+        for entry in found
+        if str(entry.verb) != "cost"
+    ]
+
+
+def _verdicts(book: Book, run: Run) -> list[Mapping[str, Value]]:
+    return list(tasks.verdicts_of(book, [run.task_id]).get(run.task_id, []))
+
+
+def _verdict(said: Mapping[str, Value]) -> dict[str, object]:
+    names = ("verifier", "version", "kind", "judgement", "evidence_hash", "at", "attempt")
+    values = [said[name] for name in _OF_VERDICTS]
+    values[5] = iso(int(str(values[5])))
+    return dict(zip(names, values, strict=True))
+
+
+def _operators(book: Book, run: Run, sale: Sale | None) -> dict[str, object]:
+    """What the work cost, call by call as it was booked, and what is left of the price."""
+    attempts = [one for one in runs.attempts_of(book, run.id) if one.take == run.take]
+    cost_nano, reason = _cost(attempts, sale)
+    net_nano = 0 if sale is None else sale.settled_nano - sale.reversed_nano
+    is_dollars = sale is None or sale.currency == "USD"
+    return {
+        "cost": {
+            "amount": decimal_text(cost_nano),
+            "currency": "USD",
+            "state": "measured" if reason is None else "estimated",
+            "reason": reason,
+            "is_final": bool(run.is_cost_final),
+        },
+        "margin": decimal_text(net_nano - cost_nano) if is_dollars and reason is None else None,
+        "path": [_attempt(one) for one in attempts],
+    }
+
+
+def _cost(attempts: Sequence[Attempt], sale: Sale | None) -> tuple[int, str | None]:
+    if sale is not None and sale.settlement is not Settlement.HELD:
+        return sale.costs.total_nano, sale.costs.reason
+    reasons = [one.cost_reason for one in attempts if one.cost_reason]
+    return sum(one.cost_nano or 0 for one in attempts), reasons[0] if reasons else None
+
+
+def _attempt(one: Attempt) -> dict[str, object]:
+    return {
+        "attempt": one.number,
+        "rung": one.rung,
+        "path": one.path,
+        "ending": one.ending,
+        "reasons": json.loads(one.reasons),
+        "cost": None if one.cost_nano is None else decimal_text(one.cost_nano),
+        "cost_reason": one.cost_reason,
+        "calls": [call for call, _, _ in json.loads(one.calls) if call],
+        "started_at": iso(one.started_at_us),
+        "ended_at": None if one.ended_at_us is None else iso(one.ended_at_us),
+    }
+
+
+def _output(text: str | None) -> object:
+    """The output as JSON where it is JSON, else its text."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _task(book: Book, run: Run) -> Mapping[str, Value]:
+    return tasks.rows_of(book, [run.task_id]).get(run.task_id, {})
+
+
+def _sale(book: Book, run: Run) -> Sale | None:
+    if run.customer is None:
+        return None
+    try:
+        return selling.sale_of(book, run.task_id)
+    except NotFound:
+        return None
