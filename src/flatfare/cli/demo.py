@@ -2,6 +2,11 @@
 
 import contextlib
 import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import textwrap
@@ -13,19 +18,16 @@ from pathlib import Path
 
 import click
 
-from flatfare import __version__
 from flatfare.cli.options import book_of, lake_of, pass_settings
 from flatfare.cli.output import Field, note, print_table, progress, say
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
-from flatfare.core.moments import datetime_of
 from flatfare.core.money import NANO, half_even
 from flatfare.prices.book import PriceBook
 from flatfare.service.demo import Story, System, dollars_per_million, load, told
 from flatfare.service.importing.run import Stores
-from flatfare.service.leaderboard.gathering import boards_of
 from flatfare.service.leaderboard.ranking import Standing
-from flatfare.service.leaderboard.reading import showings_in, sources_in
+from flatfare.service.leaderboard.reading import showings_in
 from flatfare.service.leaderboard.wording import attempt_text, cost_text, interval_text
 
 _WIDTH = 98
@@ -42,12 +44,12 @@ _SYSTEMS = (
 
 
 @click.command()
-@click.option("--open", "opens", is_flag=True, help="Also write the leaderboards as pages, and open them.")
+@click.option("--open", "opens", is_flag=True, help="Then serve the dashboard on this book, and open it.")
 @click.option(
     "--keep",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Keep the book (and the pages) in DIR instead of throwing the book away.",
+    help="Keep the book in DIR instead of throwing it away.",
 )
 @pass_settings
 def demo(settings: Settings, opens: bool, keep: Path | None) -> None:
@@ -63,18 +65,10 @@ def demo(settings: Settings, opens: bool, keep: Path | None) -> None:
             load(Stores(book, lake_of(own), own), now_us, advance)
         with book_of(own) as book:
             showings = showings_in(book, lake_of(own), now_us)
-            boards = boards_of(showings, pool=True)
-            sources = sources_in(book, boards)
         tell(told(showings, PriceBook.standard()))
-        site = None
+        _say_next(keep, is_open=opens)
         if opens:
-            from flatfare.web.site.build import build_site
-
-            site = (keep or Path(tempfile.mkdtemp(prefix="flatfare-"))) / "site"
-            build_site(
-                boards, sources, site, as_of=datetime_of(now_us).date().isoformat(), version=__version__
-            )
-        _say_next(keep, site)
+            _serve(replace(own, listen=_address(own.listen)), is_kept=keep is not None)
 
 
 def tell(story: Story) -> None:
@@ -150,22 +144,62 @@ def _percent(standing: Standing) -> str:
     return f"{100 * (standing.success_rate or 0):.0f} %"
 
 
-def _say_next(keep: Path | None, site: Path | None) -> None:
+def _say_next(keep: Path | None, *, is_open: bool) -> None:
     say()
-    if site is not None:
-        say(f"The leaderboards as pages, with charts, intervals, sources and method: {site / 'index.html'}")
-        say("They are files: no server runs. The dashboard comes with a later version.")
-        if _has_display() and not webbrowser.open(site.joinpath("index.html").absolute().as_uri()):
-            note("No browser could be opened here; open that file yourself.")
     say(click.style("Next", bold=True))
     where = f" --database {keep / 'flatfare.db'} --lake {keep / 'lake'}" if keep else ""
     if where:
         say(f"  flatfare leaderboard --benchmark 'OpenHands Index'{where}")
-    elif site is None:
-        say("  make demo OPEN=1             the same as pages with charts (flatfare demo --open)")
+    elif not is_open:
+        say("  make demo OPEN=1             the same in a browser (flatfare demo --open)")
     if not where:
         say("  flatfare demo --keep DIR     keep this book, for flatfare leaderboard and report")
     say("  flatfare import tasks FILE   your own tasks; then flatfare report --by path")
+
+
+def _serve(settings: Settings, *, is_kept: bool) -> None:
+    """Serve gateway and dashboard on the demo's book, in processes of their own, until Ctrl-C."""
+    from flatfare.app import TOKEN_VARIABLE
+
+    token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
+    command = [sys.executable, "-m", "flatfare", "serve", "--listen", settings.listen]
+    command += ["--database", settings.database, "--lake", settings.lake]
+    environment = {**os.environ, TOKEN_VARIABLE: token}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server too: it ends, and then this
+        signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        assert server.stderr is not None
+        first = server.stderr.readline()
+        found = re.match(r"Flatfare serves at (\S+)", first)
+        if found is None:
+            note(first.rstrip())
+        else:
+            _announce(f"{found[1]}/?token={token}", is_kept=is_kept)
+        for line in server.stderr:
+            note(line.rstrip())
+    if server.returncode:
+        sys.exit(1)
+
+
+def _announce(address: str, *, is_kept: bool) -> None:
+    say()
+    say(f"The dashboard: {address}")
+    say("Ctrl-C ends it." if is_kept else "Ctrl-C ends it and throws the book away.")
+    sys.stdout.flush()
+    if _has_display() and not webbrowser.open(address):
+        note("No browser could be opened here; open that address yourself.")
+
+
+def _address(wanted: str) -> str:
+    """Where to serve: the usual place, or one that is free where something else serves there."""
+    host, _, port = wanted.rpartition(":")
+    with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as tried:
+        try:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((host.strip("[]") or "127.0.0.1", int(port)))
+        except OSError:
+            return "127.0.0.1:0"
+    return wanted
 
 
 def _has_display() -> bool:
