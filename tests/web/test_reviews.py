@@ -1,6 +1,7 @@
 """Human review over HTTP: blind, by whoever is signed in, and one verdict of it on the task."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from starlette.testclient import TestClient
 from flatfare.config import Settings
 from flatfare.core.identity import task_id
 from flatfare.service import keys as issuing
+from flatfare.service import sampling
 from flatfare.service.keys import Terms
 from flatfare.store.book import open_book
+from flatfare.store.sampling import HUMAN, Plan
 from flatfare.web.access import Door
 from flatfare.web.application import application
 
@@ -106,3 +109,25 @@ def test_what_cannot_be_is_refused_with_a_reason(
     assert answer.status_code == status
     assert answer.json()["detail"]
     assert client.get("/api/reviews?state=lost").status_code == 400
+
+
+def test_who_has_done_a_task_asks_which_plan_draws_it_and_shows_it_to_people(
+    client: TestClient, settings: Settings
+) -> None:
+    half = Plan("half", Decimal("0.5"), HUMAN, 1, "qa", None, {"question": "Right?", "reviewers": 1})
+    with open_book(settings.database) as book:
+        sampling.create(book, half, by_whom="test")
+        secret = issuing.create(book, Terms("app"), at_us=1, by_whom="test").secret
+    key = {"Authorization": f"Bearer {secret}"}
+    asked = 0
+    for number in range(20):
+        path = f"/api/reviews/plans?task=T-{number}&action=qa"
+        plans = client.get(path, headers=key).json()["plans"]
+        body = {"task": f"T-{number}", "output": "x", "name": "qa", "plan": "half"}
+        answer = client.post("/api/reviews", json=body, headers=key)
+        assert answer.status_code == (201 if plans else 409)
+        asked += bool(plans)
+        if plans:
+            assert (answer.json()["question"], answer.json()["reviewers"]) == ("Right?", 1)
+    assert 0 < asked < 20
+    assert client.get("/api/reviews/plans?task=T-1&action=other", headers=key).json()["plans"] == []

@@ -4,7 +4,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
@@ -18,11 +17,11 @@ from flatfare.cli.options import (
     lake_of,
     pass_settings,
     period_options,
+    text_of,
     user_name,
 )
 from flatfare.config import Settings
 from flatfare.core.checks.submission import Submission
-from flatfare.core.errors import BadInput
 from flatfare.core.identity import task_id
 from flatfare.core.moments import iso
 from flatfare.core.outcome import Judgement
@@ -62,7 +61,7 @@ _CSV = (
 @click.option("--state", type=click.Choice(["open", "decided", "withdrawn"]), help="Only these.")
 @click.option("--name", help="Only this kind of work.")
 @click.option("--task", help="Only of this task.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 @period_options
 @format_options
 @pass_settings
@@ -122,7 +121,13 @@ def show(settings: Settings, review: str, is_json: bool) -> None:
 @click.option("--link", metavar="URL", help="Where the work can be seen, instead of or beside the output.")
 @click.option("--name", default="task", show_default=True, help="The kind of work.")
 @click.option("--question", default=reviewing.QUESTION, show_default=True, help="What reviewers are asked.")
-@click.option("--reviewers", type=click.IntRange(1, reviewing.WANTED_MAX), default=2, show_default=True)
+@click.option(
+    "--reviewers",
+    type=click.IntRange(1, reviewing.WANTED_MAX),
+    default=2,
+    show_default=True,
+    help="How many people judge it.",
+)
 @click.option("--attempt", type=click.IntRange(1), help="Which attempt at the task.")
 @click.option("--rate", type=Amount(), metavar="60.00", help="What an hour of a reviewer costs, in dollars.")
 @click.option("--due", type=Moment(), metavar="TIME", help="By when; what is due first is shown first.")
@@ -147,10 +152,10 @@ def add(
     is_json: bool,
 ) -> None:
     """Put the work on TASK before people to judge."""
-    given = "" if input_file is None else _text(input_file)
+    given = "" if input_file is None else text_of(input_file)
     wanted = Wanted(
         task_id=str(task_id(None, task)),
-        submission=None if output_file is None else Submission(_text(output_file), given),
+        submission=None if output_file is None else Submission(text_of(output_file), given),
         link=link,
         name=name,
         question=question,
@@ -326,12 +331,3 @@ def _pair(row: Mapping[str, object]) -> dict[str, object]:
 def _share(share: object) -> str:
     assert isinstance(share, dict)
     return f"{share['count']} of {share['n']}"
-
-
-def _text(name: str) -> str:
-    if name == "-":
-        return sys.stdin.read()
-    try:
-        return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{name} cannot be read as text: {problem}.") from None

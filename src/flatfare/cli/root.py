@@ -12,7 +12,7 @@ from flatfare import __version__
 from flatfare.cli.options import place_options
 
 _FOLDER = Path(__file__).parent
-_NOT_COMMANDS = {"root", "output", "options"}
+_NOT_COMMANDS = {"root", "output", "options", "sampling"}
 
 
 class Nouns(click.Group):

@@ -3,12 +3,11 @@
 import os
 import sys
 import time
-from pathlib import Path
 
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Span, book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Span, book_of, bytes_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso
@@ -66,7 +65,15 @@ def create_source(
 
 @signals.command()
 @click.argument("name")
-@click.option("--overlap", "overlap_us", type=Span(), default="1h", show_default=True, metavar="1h")
+@click.option(
+    "--overlap",
+    "overlap_us",
+    type=Span(),
+    default="1h",
+    show_default=True,
+    metavar="1h",
+    help="How long the former secret is still taken.",
+)
 @_SECRET
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @pass_settings
@@ -134,7 +141,7 @@ _MESSAGES = (
 
 @signals.command()
 @click.argument("name")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @format_options
 @pass_settings
 def messages(settings: Settings, name: str, limit: int, shape: str) -> None:
@@ -166,7 +173,7 @@ def map_(settings: Settings, name: str, file: str) -> None:
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 def try_(mapping: str, message: str, is_json: bool) -> None:
     """Say what a message means by the mapping in the file MAPPING, recording nothing."""
-    body = sys.stdin.buffer.read() if message == "-" else _bytes(message)
+    body = bytes_of(message)
     found = [
         {
             "task": one.task,
@@ -204,13 +211,6 @@ def _document(name: str) -> object:
     import yaml
 
     try:
-        return yaml.safe_load(_bytes(name))
+        return yaml.safe_load(bytes_of(name))
     except yaml.YAMLError as problem:
         raise BadInput(f"The mapping {name} is no YAML: {problem}") from None
-
-
-def _bytes(name: str) -> bytes:
-    try:
-        return Path(name).read_bytes()
-    except OSError as problem:
-        raise BadInput(f"{name} cannot be read: {problem.strerror}.") from None

@@ -1,22 +1,21 @@
 """``flatfare verifiers``: the kinds of checks there are, one tried on files, and a judge that is judged."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
-import yaml
 
 from flatfare.cli import output
 from flatfare.cli.options import book_of, bytes_of, format_options, lake_of, pass_settings, text_of
-from flatfare.config import Secret, Settings
+from flatfare.cli.sampling import asker_of, parameters_of, sample
+from flatfare.config import Settings
 from flatfare.core.checks.submission import Json, NotJson, Submission, read_json
-from flatfare.core.errors import BadInput
+from flatfare.core.errors import BadUsage
 from flatfare.core.outcome import Judgement
-from flatfare.service import calibrating
-from flatfare.service.asking import KEY_VARIABLE, Asker, Whose, gateway_of
+from flatfare.service import calibrating, sampling
+from flatfare.service.asking import Whose
 from flatfare.verifiers import kinds
 from flatfare.verifiers.kinds import Means
 
@@ -24,6 +23,9 @@ from flatfare.verifiers.kinds import Means
 @click.group()
 def verifiers() -> None:
     """Verifiers: who says whether work was done, how sure it is, and how often it errs."""
+
+
+verifiers.add_command(sample)
 
 
 @verifiers.command("list")
@@ -92,7 +94,7 @@ def check(
         {Path(name).name: bytes_of(name) for name in files},
     )
     means = Means(asker_of(settings, Whose(task), direct=direct), producers)
-    found = kinds.verifier(kind, _parameters(params), means=means).judge(submission)
+    found = kinds.verifier(kind, parameters_of(params), means=means).judge(submission)
     if is_json:
         output.print_json(
             {
@@ -112,14 +114,6 @@ def check(
     sys.exit(0 if found.judgement is Judgement.PASS else 1)
 
 
-def asker_of(settings: Settings, whose: Whose, *, direct: bool) -> Asker:
-    """Who puts questions to models, by way of the gateway unless ``direct``."""
-    if direct:
-        return Asker(settings, None, whose=whose)
-    key = os.environ.get(KEY_VARIABLE)
-    return Asker(settings, gateway_of(settings, os.environ), whose=whose, key=Secret(key) if key else None)
-
-
 def _json_or_text(text: str) -> Json:
     try:
         return read_json(text)
@@ -127,22 +121,10 @@ def _json_or_text(text: str) -> Json:
         return text.rstrip("\n")
 
 
-def _parameters(given: str | None) -> Mapping[str, object]:
-    if given is None:
-        return {}
-    text = text_of(given) if not given.lstrip().startswith("{") else given
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        raise BadInput(f"The parameters are no YAML: {problem}") from None
-    if not isinstance(found, dict):
-        raise BadInput("The parameters are names and values, such as {at: /total}.")
-    return found
-
-
 @verifiers.command()
-@click.option("--judge", required=True, metavar="VERIFIER", help="Whose error is measured.")
-@click.option("--truth", required=True, metavar="VERIFIER", help="The better verifier it is held against.")
+@click.option("--judge", metavar="VERIFIER", help="Whose error is measured.")
+@click.option("--truth", metavar="VERIFIER", help="The better verifier it is held against.")
+@click.option("--plan", metavar="NAME", help="The sampling plan whose draw the labels are.")
 @click.option("--by", default="domain", show_default=True, metavar="KEY", help="What parts the domains.")
 @click.option("--judge-model", metavar="MODEL", help="The model that judges, if its name does not say so.")
 @click.option(
@@ -152,8 +134,9 @@ def _parameters(given: str | None) -> Mapping[str, object]:
 @pass_settings
 def calibrate(
     settings: Settings,
-    judge: str,
-    truth: str,
+    judge: str | None,
+    truth: str | None,
+    plan: str | None,
     by: str,
     judge_model: str | None,
     confidence: float,
@@ -161,10 +144,19 @@ def calibrate(
 ) -> None:
     """Measure how a judge errs, domain by domain, and correct its figures by it, or refuse to.
 
-    Both are names of verifiers whose verdicts are in the book. Tasks that only the judge saw
-    are corrected by those of the same domain that both saw.
+    Both are names of verifiers whose verdicts are in the book, and those of --plan if not
+    stated. Tasks that only the judge saw are corrected by those of the same domain that both
+    saw, which must be a draw at random: with --plan, labels that it did not draw are left out,
+    and so are tasks that it does not cover.
     """
     with book_of(settings) as book:
+        drawn = None if plan is None else sampling.found(book, plan, with_ended=True)
+        judge = judge or (None if drawn is None else drawn.judge)
+        truth = truth or (None if drawn is None else drawn.verifier)
+        if judge is None or truth is None:
+            raise BadUsage(
+                "Say who is measured and against whom: --judge and --truth, or a --plan with both."
+            )
         found = calibrating.of_book(
             book,
             lake_of(settings),
@@ -173,6 +165,7 @@ def calibrate(
             by=by,
             confidence=confidence,
             judge_model=judge_model,
+            plan=drawn,
         )
     document = calibrating.document_of(found)
     if is_json:
@@ -249,6 +242,8 @@ def _remarks(found: calibrating.Calibration, document: Mapping[str, object]) -> 
         )
     if found.has_drifted:
         said.append("The judge errs otherwise from month to month: it has changed, or the work has.")
+    if found.not_drawn:
+        said.append(f"{found.not_drawn} labels were left out: the plan did not draw their tasks.")
     gap = found.self_preference
     if gap is not None and gap.low > 0:
         high = 1.0 if gap.high is None else gap.high

@@ -27,10 +27,12 @@ from flatfare.core.money import decimal_text
 from flatfare.core.outcome import Judgement
 from flatfare.core.statistics import Interval
 from flatfare.service.reporting import holdings, keys
+from flatfare.service.sampling import covered_sql, drawn_sql
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
 from flatfare.store.lake import Lake
+from flatfare.store.sampling import Plan
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -80,6 +82,7 @@ class Calibration:
     own: Errors | None  # on work of its own family
     others: Errors | None  # on work of other families
     self_preference: Interval | None  # how much more often it passes failures of its own family
+    not_drawn: int = 0  # labels left out, since the plan did not draw their tasks
 
     @property
     def has_drifted(self) -> bool:
@@ -179,11 +182,13 @@ def of_book(
     by: str = "domain",
     confidence: float = 0.95,
     judge_model: str | None = None,
+    plan: Plan | None = None,
 ) -> Calibration:
     """Hold the judge's verdicts in a book against those of ``truth``; ``by`` names the key of a domain.
 
-    Each verifier's latest word on a task counts. Raises ``NotFound`` for a verifier that
-    never spoke, naming those that did.
+    Each verifier's latest word on a task counts. With a plan, only tasks that it covers, and as
+    labels only those of tasks that it drew: others were not chosen at random. Raises ``NotFound``
+    for a verifier that never spoke, naming those that did.
     """
     if judge == truth:
         raise BadUsage(f"Found {judge!r} as both judge and truth: a judge is held against another verifier.")
@@ -195,12 +200,24 @@ def of_book(
             raise BadUsage(
                 f"Tasks cannot be parted by {by!r}: name a label such as domain, or path or action."
             )
-        rows = engine.execute(_sql(judge, truth, key.of_task)).fetchall()
+        rows = engine.execute(_sql(judge, truth, key.of_task, plan)).fetchall()
+        not_drawn = 0 if plan is None else _not_drawn(engine, judge, truth, plan)
     seen = [
         Seen(domain, month, producer, Judgement(word), label, Cell(count, cost, squares), unknown)
         for domain, month, producer, word, label, count, cost, squares, unknown in rows
     ]
-    return calibrated(seen, judge, truth, confidence, judge_model=judge_model)
+    found = calibrated(seen, judge, truth, confidence, judge_model=judge_model)
+    return replace(found, not_drawn=not_drawn)
+
+
+def _not_drawn(engine: "DuckDBPyConnection", judge: str, truth: str, plan: Plan) -> int:
+    """Tasks that both spoke of, that the plan covers, and that it did not draw."""
+    rows = engine.execute(
+        f"SELECT COUNT(*) FROM tasks WHERE {covered_sql(plan, 'tasks')} AND NOT {drawn_sql(plan, 'id')} "
+        f"AND id IN (SELECT task_id FROM verdicts WHERE verifier = {quoted(judge)}) "
+        f"AND id IN (SELECT task_id FROM verdicts WHERE verifier = {quoted(truth)})"
+    ).fetchall()
+    return int(rows[0][0])
 
 
 def _check_spoke(engine: "DuckDBPyConnection", verifier: str) -> None:
@@ -210,8 +227,10 @@ def _check_spoke(engine: "DuckDBPyConnection", verifier: str) -> None:
         raise NotFound(f"There is no verdict of {verifier!r}. Verifiers that spoke: {known}.")
 
 
-def _sql(judge: str, truth: str, domain: str) -> str:
+def _sql(judge: str, truth: str, domain: str, plan: Plan | None = None) -> str:
     """Counts and costs by domain, month, producer and the two words."""
+    covered = "TRUE" if plan is None else covered_sql(plan, "tasks")
+    drawn = "TRUE" if plan is None else drawn_sql(plan, "told.id")
     return f"""
     WITH said AS (
         SELECT task_id, verifier, judgement FROM verdicts WHERE verifier IN ({quoted(judge)}, {quoted(truth)})
@@ -226,9 +245,10 @@ def _sql(judge: str, truth: str, domain: str) -> str:
                CASE WHEN spent.n > 0 AND spent.unknown = 0 THEN spent.nano
                     ELSE given_nano + coalesce(given_verification_nano, 0) END
                + coalesce(rework_nano, 0) AS nano
-        FROM tasks LEFT JOIN spent ON spent.task_id = tasks.id)
+        FROM tasks LEFT JOIN spent ON spent.task_id = tasks.id WHERE {covered})
     SELECT domain, month, producer, judge.judgement,
-           CASE truth.judgement WHEN 'pass' THEN true WHEN 'fail' THEN false END AS label,
+           CASE WHEN {drawn} THEN CASE truth.judgement WHEN 'pass' THEN true WHEN 'fail' THEN false END END
+               AS label,
            COUNT(*), COALESCE(SUM(nano), 0)::DOUBLE, COALESCE(SUM(nano::DOUBLE * nano), 0),
            COUNT(*) - COUNT(nano)
     FROM told
@@ -247,6 +267,7 @@ def document_of(found: Calibration) -> dict[str, object]:
         "error_rates_transfer": None if len(found.parts) < 2 else found.transfer >= DRIFT,
         "transfer_chance": found.transfer,
         "has_drifted": found.has_drifted,
+        "labels_not_drawn": found.not_drawn,
         "self_preference": _self_preference(found),
         "domains": [
             {

@@ -3,6 +3,7 @@
 Who reviews is who is signed in; the user of this machine may name the person who sits there.
 """
 
+import json
 import os
 from typing import Any
 
@@ -14,10 +15,13 @@ from flatfare.core.identity import task_id
 from flatfare.core.moments import MICROSECONDS
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.core.outcome import Judgement
-from flatfare.service import review_reports, reviewing
+from flatfare.service import review_reports, reviewing, sampling
 from flatfare.service.reviewing import Wanted
+from flatfare.service.sampling import Drawn
 from flatfare.service.secret_box import found_box
 from flatfare.store import reviews
+from flatfare.store.reviews import Review
+from flatfare.store.tasks import rows_of
 from flatfare.web.access import Right
 from flatfare.web.api.reports import moment
 from flatfare.web.endpoint import Asked, Endpoint
@@ -62,6 +66,14 @@ class NewReview(msgspec.Struct, forbid_unknown_fields=True):
     due: str | None = None
     keep_days: int = 30
     id: str | None = None
+    plan: str | None = None  # the sampling plan that drew the task; it says what is asked, and of how many
+
+
+class PlansQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """A task that was just done, and what kind of task it is."""
+
+    task: str
+    action: str = "task"
 
 
 class Next(msgspec.Struct, forbid_unknown_fields=True):
@@ -125,6 +137,8 @@ def _enqueue(asked: Asked) -> object:
     given: NewReview = asked.body
     books, key = asked.books, asked.visitor.key
     shown = None if given.output is None else Submission(given.output, given.input, given.expected)
+    if given.plan is not None:
+        return review_reports.document_of(_of_plan(asked, given, given.plan, shown))
     wanted = Wanted(
         task_id=str(task_id(None if key is None else key.project, given.task)),
         submission=shown,
@@ -143,6 +157,38 @@ def _enqueue(asked: Asked) -> object:
         books.book, wanted, at_us=books.now_us, asked_by=asked.visitor.name, box=found_box(os.environ)
     )
     return review_reports.document_of(review)
+
+
+def _of_plan(asked: Asked, given: NewReview, name: str, shown: Submission | None) -> Review:
+    """A task that a sampling plan drew, put before people as the plan says."""
+    books = asked.books
+    return sampling.ask_people(
+        books.book,
+        sampling.found(books.book, name),
+        _drawn(asked, given.task, given.name),
+        shown,
+        at_us=books.now_us,
+        asked_by=asked.visitor.name,
+        box=found_box(os.environ),
+    )
+
+
+def _plans(asked: Asked) -> object:
+    query: PlansQuery = asked.query
+    one = _drawn(asked, query.task, query.action)
+    plans = sampling.that_draw(asked.books.book, one.action, one.task_id, one.opened_at_us)
+    return {"task": one.task_id, "plans": [sampling.document_of(plan) for plan in plans]}
+
+
+def _drawn(asked: Asked, task: str, action: str) -> Drawn:
+    """A task as it is known here, or as one that is opened now."""
+    key = asked.visitor.key
+    own = str(task_id(None if key is None else key.project, task))
+    row = rows_of(asked.books.book, [own]).get(own)
+    if row is None:
+        return Drawn(own, action, task, {}, asked.books.now_us)
+    labels: dict[str, str] = json.loads(str(row["labels"]))
+    return Drawn(own, str(row["name"]), task, labels, int(str(row["opened_at_us"])))
 
 
 def _next(asked: Asked) -> object:
@@ -219,6 +265,15 @@ ENDPOINTS = (
         Right.READ,
         _agreement,
         query=AgreementQuery,
+    ),
+    Endpoint(
+        "GET",
+        "/api/reviews/plans",
+        "plans_that_draw",
+        "The sampling plans that draw a task: who is drawn is put before people with what it says",
+        Right.RECORD,
+        _plans,
+        query=PlansQuery,
     ),
     Endpoint(
         "GET",
