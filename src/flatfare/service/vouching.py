@@ -15,6 +15,7 @@ from flatfare.config import Settings, user_folder
 from flatfare.core.errors import FlatfareError
 from flatfare.service.defining import Register
 from flatfare.service.recording import known_of
+from flatfare.service.selling import verify as verify_ledger
 from flatfare.service.task_folding import Known, folded
 from flatfare.store import chains, reading, segments, verdict_chains
 from flatfare.store.book import Book
@@ -107,6 +108,7 @@ def verify(
             *_file_problems(book, lake),
             *_verdict_problems(engine),
             *_record_problems(book),
+            *(Problem("ledger", None, what) for what in verify_ledger(book)),
             *_head_problems(engine),
             *_outcome_problems(book, lake, now_us),
         ]

@@ -339,6 +339,31 @@ def _records_and_tickets() -> Iterator[str]:
     yield "CREATE INDEX tickets_by_source ON tickets (source)"
 
 
+def _invoices() -> Iterator[str]:
+    yield """CREATE TABLE invoices (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, number TEXT NOT NULL UNIQUE, customer TEXT NOT NULL,
+        period TEXT NOT NULL, status TEXT NOT NULL, currency TEXT NOT NULL, total_nano {bigint} NOT NULL,
+        document TEXT NOT NULL, hash TEXT NOT NULL, entry_id TEXT NOT NULL, refers TEXT,
+        tokens_nano {bigint} NOT NULL, issued_at_us {bigint} NOT NULL, paid_nano {bigint} NOT NULL,
+        paid_at_us {bigint}, voided_at_us {bigint}){strict}"""
+    yield "CREATE INDEX invoices_by_customer ON invoices (customer, period)"
+    yield """CREATE TABLE invoiced_postings (
+        account_id TEXT NOT NULL, position {bigint} NOT NULL, invoice_id TEXT NOT NULL,
+        PRIMARY KEY (account_id, position)){strict}"""
+    yield "CREATE INDEX invoiced_postings_by_invoice ON invoiced_postings (invoice_id)"
+    yield """CREATE TABLE plans (
+        name TEXT NOT NULL, version {bigint} NOT NULL, content TEXT NOT NULL, from_us {bigint} NOT NULL,
+        by_whom TEXT NOT NULL, PRIMARY KEY (name, version)){strict}"""
+    yield """CREATE TABLE subscriptions (
+        customer TEXT NOT NULL, plan TEXT NOT NULL, from_us {bigint} NOT NULL, until_us {bigint},
+        PRIMARY KEY (customer, from_us)){strict}"""
+    yield """CREATE TABLE disputes (
+        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, customer TEXT, reason TEXT NOT NULL, state TEXT NOT NULL,
+        opened_at_us {bigint} NOT NULL, opened_by TEXT NOT NULL, decided_at_us {bigint}, decided_by TEXT,
+        decision TEXT, evidence TEXT){strict}"""
+    yield "CREATE INDEX disputes_by_task ON disputes (task_id)"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -357,5 +382,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _sales,
     _actions,
     _records_and_tickets,
+    _invoices,
 )
 """Step 1 is the first; the book counts how many it has taken."""

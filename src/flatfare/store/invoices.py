@@ -1,0 +1,228 @@
+"""Invoices as the book keeps them: each document once, what it covers of the ledger, what was paid of it.
+
+A document never changes after it is issued; where it stands (issued, paid, void) is kept beside it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flatfare.core.invoice import DocumentKind, Status
+from flatfare.store.book import Book, Row, Value
+
+_COLUMNS = (
+    "id, kind, number, customer, period, status, currency, total_nano, document, hash, entry_id, refers, "
+    "tokens_nano, issued_at_us, paid_nano, paid_at_us, voided_at_us"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A document that was issued, and where it stands."""
+
+    id: str
+    kind: DocumentKind
+    number: str
+    customer: str
+    period: str
+    status: Status
+    currency: str
+    total_nano: int
+    document: str  # as it was written, byte for byte
+    hash: str
+    entry_id: str
+    refers: str | None
+    tokens_nano: int  # cost of calls that it billed by the token
+    issued_at_us: int
+    paid_nano: int = 0
+    paid_at_us: int | None = None
+    voided_at_us: int | None = None
+
+    @property
+    def says(self) -> Mapping[str, object]:
+        """The document, read."""
+        read: dict[str, object] = json.loads(self.document)
+        return read
+
+
+def insert(book: Book, kept: Kept) -> None:
+    """Keep a document that is issued."""
+    book.execute(
+        f"INSERT INTO invoices ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",
+        (
+            kept.id,
+            str(kept.kind),
+            kept.number,
+            kept.customer,
+            kept.period,
+            str(kept.status),
+            kept.currency,
+            kept.total_nano,
+            kept.document,
+            kept.hash,
+            kept.entry_id,
+            kept.refers,
+            kept.tokens_nano,
+            kept.issued_at_us,
+            kept.paid_nano,
+            kept.paid_at_us,
+            kept.voided_at_us,
+        ),
+    )
+
+
+def set_status(
+    book: Book,
+    invoice_id: str,
+    status: Status,
+    *,
+    paid_nano: int,
+    paid_at_us: int | None = None,
+    voided_at_us: int | None = None,
+) -> None:
+    """Say where a document stands now."""
+    book.execute(
+        "UPDATE invoices SET status = ?, paid_nano = ?, paid_at_us = ?, voided_at_us = ? WHERE id = ?",
+        (str(status), paid_nano, paid_at_us, voided_at_us, invoice_id),
+    )
+
+
+def by_number(book: Book, number: str) -> Kept | None:
+    """The document of that number."""
+    return next(iter(_kept(book, "number = ?", (number,))), None)
+
+
+def by_id(book: Book, invoice_id: str) -> Kept | None:
+    """The document of that id."""
+    return next(iter(_kept(book, "id = ?", (invoice_id,))), None)
+
+
+def of_period(book: Book, customer: str, period: str) -> Kept | None:
+    """What was issued to a customer for a period, and stands."""
+    where = "customer = ? AND period = ? AND refers IS NULL AND status <> 'void'"
+    return next(iter(_kept(book, where, (customer, period))), None)
+
+
+def listed(book: Book, customer: str | None = None, status: str | None = None) -> list[Kept]:
+    """Documents, the newest first."""
+    where, given = ["1 = 1"], []
+    for column, value in (("customer", customer), ("status", status)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            given.append(value)
+    return list(_kept(book, " AND ".join(where), given, newest=True))
+
+
+def crediting(book: Book, number: str) -> list[Kept]:
+    """Credit notes that refer to an invoice and stand."""
+    return list(_kept(book, "refers = ? AND status <> 'void'", (number,)))
+
+
+def next_number(book: Book, mark: str, year: int) -> str:
+    """The number after the last one of its kind and year; ask inside ``writing()``."""
+    last = book.value("SELECT MAX(number) FROM invoices WHERE number LIKE ?", (f"{mark}-{year}-%",))
+    count = int(str(last).rpartition("-")[2]) if last else 0
+    return f"{mark}-{year}-{count + 1:06}"
+
+
+def cover(book: Book, account: str, positions: Iterable[int], invoice_id: str) -> None:
+    """Say that these lines of an account are invoiced; ``KeyTaken`` where one was before."""
+    book.execute_many(
+        "INSERT INTO invoiced_postings (account_id, position, invoice_id) VALUES (?, ?, ?)",
+        ((account, position, invoice_id) for position in positions),
+    )
+
+
+def uncover(book: Book, invoice_id: str) -> None:
+    """Give the lines of a voided invoice free."""
+    book.execute("DELETE FROM invoiced_postings WHERE invoice_id = ?", (invoice_id,))
+
+
+def covered(book: Book, account: str) -> dict[int, str]:
+    """The lines of an account that are invoiced, and the number of the document."""
+    rows = book.rows(
+        "SELECT position, number FROM invoiced_postings JOIN invoices ON invoices.id = invoice_id "
+        "WHERE account_id = ?",
+        (account,),
+    )
+    return {int(str(position)): str(number) for position, number in rows}
+
+
+def billed_tokens_nano(book: Book, customer: str) -> int:
+    """The cost of calls that stands on documents already."""
+    found = book.value(
+        "SELECT COALESCE(SUM(tokens_nano), 0) FROM invoices WHERE customer = ? AND status <> 'void'",
+        (customer,),
+    )
+    return int(str(found))
+
+
+def insert_plan(book: Book, name: str, version: int, content: str, from_us: int, by_whom: str) -> None:
+    """Keep a version of a plan."""
+    book.execute(
+        "INSERT INTO plans (name, version, content, from_us, by_whom) VALUES (?, ?, ?, ?, ?)",
+        (name, version, content, from_us, by_whom),
+    )
+
+
+def plans(book: Book, name: str | None = None) -> list[Row]:
+    """Name, version, content, from, by whom of every version, the oldest first."""
+    where, given = ("WHERE name = ?", (name,)) if name is not None else ("", ())
+    return book.rows(
+        f"SELECT name, version, content, from_us, by_whom FROM plans {where} ORDER BY name, version", given
+    )
+
+
+def subscribe(book: Book, customer: str, plan: str, from_us: int) -> None:
+    """Put a customer on a plan; the one before ends there."""
+    book.execute(
+        "UPDATE subscriptions SET until_us = ? WHERE customer = ? AND until_us IS NULL", (from_us, customer)
+    )
+    book.execute(
+        "INSERT INTO subscriptions (customer, plan, from_us, until_us) VALUES (?, ?, ?, NULL)",
+        (customer, plan, from_us),
+    )
+
+
+def unsubscribe(book: Book, customer: str, until_us: int) -> int:
+    """End a customer's plan; returns how many there were."""
+    return book.execute(
+        "UPDATE subscriptions SET until_us = ? WHERE customer = ? AND until_us IS NULL", (until_us, customer)
+    )
+
+
+def subscriptions(book: Book, customer: str) -> list[tuple[str, int, int | None]]:
+    """Plan, from, until of a customer, the oldest first."""
+    rows = book.rows(
+        "SELECT plan, from_us, until_us FROM subscriptions WHERE customer = ? ORDER BY from_us", (customer,)
+    )
+    return [
+        (str(plan), int(str(since)), None if until is None else int(str(until)))
+        for plan, since, until in rows
+    ]
+
+
+def _kept(book: Book, where: str, given: Sequence[Value], *, newest: bool = False) -> Iterable[Kept]:
+    order = "issued_at_us DESC, number DESC" if newest else "issued_at_us, number"
+    for row in book.rows(f"SELECT {_COLUMNS} FROM invoices WHERE {where} ORDER BY {order}", given):
+        one, kind, number, customer, period, status, currency, total, *rest = row
+        document, own_hash, entry, refers, tokens, issued, paid, paid_at, voided_at = rest
+        yield Kept(
+            str(one),
+            DocumentKind(str(kind)),
+            str(number),
+            str(customer),
+            str(period),
+            Status(str(status)),
+            str(currency),
+            int(str(total)),
+            str(document),
+            str(own_hash),
+            str(entry),
+            None if refers is None else str(refers),
+            int(str(tokens)),
+            int(str(issued)),
+            int(str(paid)),
+            None if paid_at is None else int(str(paid_at)),
+            None if voided_at is None else int(str(voided_at)),
+        )
