@@ -118,7 +118,7 @@ def test_the_judge_s_calls_are_the_task_s_cost_of_verification(tmp_path: Path, t
     assert row["verified"] == 1
     assert row["cost"] == "0.010500000"  # with $0.003 for the work
     assert row["verification_cost"] == "0.007500000"
-    assert row["cost_per_verified_outcome"] == "0.010500000"
+    assert row["cost_per_attempt"] == "0.010500000"  # the same per verified outcome, of five and more
 
 
 def test_a_key_of_a_project_pays_for_judging_its_own_tasks(tmp_path: Path) -> None:
