@@ -43,6 +43,9 @@ LAST_WORD_S = 0.25
 """Where calls are cancelled when clients leave, a stream has this long to end without another word: then its
 client had heard all of it."""
 
+RETRY_S_MAX = 60
+"""Where a guard stops a call for longer, SDKs are told not to try again by themselves."""
+
 BEGINNING_BYTES = 64 * 1024
 DRAINED_BYTES_MAX = 64 << 20
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"application/x-ndjson")
@@ -255,7 +258,7 @@ class Call:
             self._refuse(429, reason, stopped.retry_s)
             return
         reason, fields = told(guard, stopped, self._admitted.asked.model)
-        again = stopped.retry_s is not None
+        again = stopped.retry_s is not None and stopped.retry_s <= RETRY_S_MAX
         self._refuse(status_of(guard), reason, stopped.retry_s, again=again, guard=fields)
 
     def _tell_guards(self, result: Result) -> None:
