@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
@@ -39,7 +40,10 @@ def serve(load: Callable[[], Settings], *, workers: int, say: Callable[[str], No
         keys = len(KeyRing(book))
     log_to_stderr()
 
+    addresses: list[str] = []
+
     def announce(address: str) -> None:
+        addresses.append(address.removeprefix("http://"))
         for line in welcome(
             settings, address, keys=keys, is_loopback=_is_local(settings.listen), token=token
         ):
@@ -51,7 +55,7 @@ def serve(load: Callable[[], Settings], *, workers: int, say: Callable[[str], No
         from flatfare.web.serving import run
 
         door = Door(token, _is_local(settings.listen))
-        run(application(settings, door), sock, life)
+        run(application(replace(settings, listen=addresses[-1]), door), sock, life)
 
     return Supervisor(settings, complete, workers=workers, say=say, pages=pages).run(announce)
 

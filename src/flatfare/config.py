@@ -35,6 +35,7 @@ _KNOWN = {
     "alerts",
     "metrics",
     "metrics_token",
+    "private_webhooks",
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -150,6 +151,7 @@ class Settings:
     retries: Retries = Retries()
     policies: Policies = Policies()
     alerts: Mapping[str, Channel] = field(default_factory=dict)
+    private_webhooks: bool = False  # customers' webhooks may reach addresses inside the own network
     file: Path | None = None  # where this was read from
 
 
@@ -182,8 +184,9 @@ def load_settings(
             chosen[name] = _group(group, name, _mapping(values, name, found), found)
     if token := environment.get("FLATFARE_METRICS_TOKEN") or values.get("metrics_token"):
         chosen["metrics_token"] = Secret(token)
-    if "journal_sync" in values:
-        chosen["journal_sync"] = _typed(bool, "journal_sync", values["journal_sync"], found)
+    for name in ("journal_sync", "private_webhooks"):
+        if name in values:
+            chosen[name] = _typed(bool, name, values[name], found)
     return Settings(
         **chosen,  # type: ignore[arg-type]
         providers=_providers(values.get("providers"), found),

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 from flatfare.config import Settings
 from flatfare.gateway.first_run import with_usual_providers
-from flatfare.gateway.server import is_loopback, serving
+from flatfare.gateway.folders import journal_folder
+from flatfare.gateway.reserving.treasurer import claimed
+from flatfare.gateway.server import serving
 from flatfare.service import keys
 from flatfare.service.credentials import with_sealed_credentials
 from flatfare.service.keys import Terms
@@ -61,8 +63,9 @@ async def gate(settings: Settings, environment: Mapping[str, str] = os.environ) 
     """The gateway of these settings: the one that listens, or one in this process as long as it is needed."""
     with open_book(settings.database) as book:
         complete = with_sealed_credentials(with_usual_providers(settings, environment), book, environment)
-    if await asyncio.to_thread(_answers, settings.listen):
-        own = Gate(f"http://{settings.listen}", complete)
+    address = _reached(settings.listen)
+    if await asyncio.to_thread(_serves, settings, address):
+        own = Gate(f"http://{address}", complete)
         try:
             yield own
         finally:
@@ -77,13 +80,22 @@ async def gate(settings: Settings, environment: Mapping[str, str] = os.environ) 
             await asyncio.to_thread(own.give_up_key)
 
 
-def _answers(listen: str) -> bool:
-    """A gateway of this machine listens there."""
+def _reached(listen: str) -> str:
+    """The address at which this machine reaches its gateway, where that listens at every one it has."""
     host, _, port = listen.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
-    if not is_loopback(host) or not port.isdigit() or port == "0":
+    return f"127.0.0.1:{port}" if host in ("", "0.0.0.0", "[::]", "*") else listen
+
+
+def _serves(settings: Settings, address: str) -> bool:
+    """A gateway of this very book listens there: of another's, the calls would be in another's books."""
+    claim = claimed(journal_folder(settings))
+    if claim is not None:  # nobody serves this book here
+        os.close(claim)
         return False
-    connection = http.client.HTTPConnection(host, int(port), timeout=_PROBE_S)
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or port == "0":
+        return False
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=_PROBE_S)
     try:
         connection.request("GET", "/readyz")
         return b'"status"' in connection.getresponse().read(100_000)

@@ -17,7 +17,7 @@ import msgspec
 from flatfare import __version__
 from flatfare.config import Channel
 from flatfare.core import webhook
-from flatfare.core.errors import BadUsage, FlatfareError, NotAuthorised
+from flatfare.core.errors import BadInput, BadUsage, FlatfareError, NotAuthorised
 from flatfare.core.identity import derived
 from flatfare.core.moments import iso
 from flatfare.store.alerts import Alert
@@ -67,6 +67,17 @@ def _send_webhook(channel: Channel, alerts: Sequence[Alert]) -> None:
     status = post(channel.url, body, headers, allow_private=channel.allow_private)
     if not 200 <= status < 300:
         raise NotTaken(f"The channel {channel.name!r} answered {status}: expected 200 to 299.")
+
+
+def check_reachable(url: str, *, allow_private: bool) -> None:
+    """``BadInput`` for what is no address of a webhook, ``NotAuthorised`` for one inside the own network."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(f"Found the webhook {url[:80]!r}: write an address like https://example.com/hook.")
+    try:
+        _address(parts.hostname, parts.port or 443, allow_private=allow_private)
+    except NotTaken as problem:
+        raise BadInput(str(problem)) from None
 
 
 def post(url: str, body: bytes, headers: dict[str, str], *, allow_private: bool) -> int:

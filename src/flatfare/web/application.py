@@ -19,6 +19,7 @@ from flatfare.web.api import ENDPOINTS
 from flatfare.web.desk import Desk
 from flatfare.web.endpoint import route
 from flatfare.web.pages.routes import routes as dashboard
+from flatfare.web.workshop import Workshop
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -30,7 +31,7 @@ HEADERS = (
 
 def application(settings: Settings, door: Door) -> Starlette:
     """The application; its desk is closed when it ends."""
-    desk = Desk(settings)
+    desk, workshop = Desk(settings), Workshop(settings)
     described = msgspec.json.encode(openapi.document(ENDPOINTS))
 
     async def describe(request: Request) -> Response:
@@ -38,7 +39,9 @@ def application(settings: Settings, door: Door) -> Starlette:
 
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
+        app.state.workshop = workshop
         yield
+        await workshop.close()
         desk.close()
 
     routes: list[BaseRoute] = [Route("/openapi.json", describe, methods=["GET"])]

@@ -5,7 +5,7 @@ say what the other does not.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ class Asked:
     path: Mapping[str, str]
     query: Any  # of the endpoint's type
     body: Any  # of the endpoint's type, or None
+    headers: Mapping[str, str] = field(default_factory=dict)  # by lower-case name
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ def route(endpoint: Endpoint, desk: Desk, door: Door) -> Route:
             visitor.require(endpoint.right)
             if not endpoint.narrows:
                 visitor.require_whole("This")
-            return endpoint.answer(Asked(visitor, books, request.path_params, query, body))
+            given = dict(request.headers)
+            return endpoint.answer(Asked(visitor, books, request.path_params, query, body, given))
 
         answer = await desk.ask(answered, writes=endpoint.writes)
         if isinstance(answer, Response):

@@ -1,9 +1,10 @@
 """The API: one module a noun, each a list of endpoints."""
 
-from flatfare.web.api import budgets, calls, keys, reports, reviews, signals, tasks
+from flatfare.web.api import actions, budgets, calls, keys, reports, reviews, signals, tasks
 
 ENDPOINTS = (
     *reports.ENDPOINTS,
+    *actions.ENDPOINTS,
     *tasks.ENDPOINTS,
     *calls.ENDPOINTS,
     *keys.ENDPOINTS,

@@ -1,0 +1,143 @@
+"""Where the process of pages carries actions out: one runner in its loop, begun with the first run.
+
+What a former process left behind is looked after before anything new is begun.
+"""
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import msgspec
+
+from flatfare import __version__
+from flatfare.config import Settings
+from flatfare.core import webhook
+from flatfare.core.errors import FlatfareError
+from flatfare.core.moments import iso
+from flatfare.runner import judging, recovering
+from flatfare.runner.books import Shelf
+from flatfare.runner.running import Order, Result, Runner, running
+from flatfare.service import sending
+from flatfare.service.actions.receipts import document_of
+from flatfare.store import runs
+from flatfare.store.runs import Run
+
+LOOK_AFTER_S = 5.0
+WEBHOOK_DELAYS_S = (0.0, 1.0, 5.0, 30.0)
+_log = logging.getLogger("flatfare.actions")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where the end of a run is told, and what signs it."""
+
+    url: str
+    secret: str
+
+
+class Workshop:
+    """The runner of this process. Close it at the end: runs under way come to their end first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._runner: Runner | None = None
+        self._making = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def runner(self) -> Runner:
+        """The runner, made when it is first asked for."""
+        async with self._making:
+            if self._runner is None:
+                self._runner = await self._stack.enter_async_context(running(self._settings))
+                await self._look_after(self._runner)
+                self._keep(self._look_after_again(self._runner))
+        return self._runner
+
+    async def begin(self, order: Order, hook: Hook | None) -> Run:
+        """Begin a run that goes on by itself, and tell its end where that is wanted."""
+        runner = await self.runner()
+        run = await runner.begin(order)
+        self._keep(self._ended(runner, run, hook))
+        return run
+
+    async def carry_out(self, order: Order) -> Result:
+        """Carry an order out."""
+        runner = await self.runner()
+        return await runner.run(order)
+
+    async def close(self) -> None:
+        """Let what is under way end."""
+        for task in list(self._tasks):
+            task.cancel()
+        await self._stack.aclose()
+
+    def _keep(self, work: "asyncio.Future[None] | object") -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ended(self, runner: Runner, run: Run, hook: Hook | None) -> None:
+        try:
+            result = await runner.result(run)
+            await runner.handed_over(result.run)
+            if hook is not None:
+                await _told(runner, result, hook)
+        except FlatfareError as problem:
+            _log.warning("Run %s: %s", run.id, problem)
+
+    async def _look_after(self, runner: Runner) -> None:
+        """Runs that a former process left, runs that waited for somebody's word, costs that came late."""
+        left = await runner.books.do(recovering.recover, runner.owner, _now_us())
+        for run in left.to_resume:
+            self._keep(self._ended(runner, await runner.resume(run), None))
+        await runner.books.do(recovering.follow_awaited, _now_us())
+        await runner.books.do(judging.book_open_costs, _now_us())
+        await runner.books.do(_forget, _now_us())
+
+    async def _look_after_again(self, runner: Runner) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AFTER_S)
+            try:
+                await self._look_after(runner)
+            except FlatfareError as problem:
+                _log.warning("Looking after runs: %s", problem)
+
+
+async def _told(runner: Runner, result: Result, hook: Hook) -> None:
+    """Tell the end of a run, a few times if need be."""
+    data = await runner.books.do(_document, result)
+    body = msgspec.json.encode({"type": "run.done", "timestamp": iso(_now_us()), "data": data})
+    for delay_s in WEBHOOK_DELAYS_S:
+        await asyncio.sleep(delay_s)
+        headers = {"Content-Type": "application/json", "User-Agent": f"flatfare/{__version__}"}
+        headers |= webhook.signed(result.run.id, int(time.time()), body, [hook.secret])
+        try:
+            status = await asyncio.to_thread(
+                sending.post,
+                hook.url,
+                body,
+                headers,
+                allow_private=runner.settings.private_webhooks,
+            )
+        except sending.NotTaken as problem:
+            _log.warning("The webhook of run %s was not taken: %s", result.run.id, problem)
+            continue
+        if 200 <= status < 300:
+            return
+        _log.warning("The webhook of run %s answered %s.", result.run.id, status)
+
+
+def _document(shelf: Shelf, result: Result) -> dict[str, object]:
+    run = runs.one(shelf.book, result.run.id) or result.run
+    return document_of(shelf.book, run, for_operator=False, output=result.output, reasons=result.reasons)
+
+
+def _forget(shelf: Shelf, now_us: int) -> int:
+    return runs.forget(shelf.book, now_us)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

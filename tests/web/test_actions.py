@@ -1,0 +1,229 @@
+"""Actions over HTTP: published and run, waited for or followed, each for whom it is meant."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from flatfare.config import Settings
+from flatfare.core import webhook
+from flatfare.service import keys as issuing
+from flatfare.service.keys import Terms
+from flatfare.store.book import open_book
+from flatfare.web.access import Door
+from flatfare.web.application import application
+from tests.gateway.upstreams import upstream
+from tests.runner.rig import EMAIL, EXAMPLES, Model, settings_for, stock
+
+TOKEN = "the-token-of-this-start"
+LOCAL = "http://localhost:4180"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+KEPT = (EXAMPLES / "names-and-dates.yaml").read_text().replace("names-and-dates", "kept-names") + (
+    "privacy: {keep: 24h}\n"
+)
+MANAGES = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@contextmanager
+def provided(model: Model) -> Iterator[int]:
+    """A provider in a thread of its own; its port."""
+    ready, port, loop = threading.Event(), [0], asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def work() -> None:
+        async with upstream() as provider:
+            provider.script = model.answer
+            port[0] = provider.port
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(work(),))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield port[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        loop.close()
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, model: Model) -> Iterator[Settings]:
+    with provided(model) as port:
+        found = settings_for(tmp_path, port)
+        stock(found, KEPT)
+        yield found
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    app = application(settings, Door(TOKEN, is_loopback=True))
+    with TestClient(app, base_url=LOCAL, headers=MANAGES) as client:
+        yield client
+
+
+def ask(client: TestClient, body: dict[str, Any], action: str = "names-and-dates", **headers: str) -> Any:
+    return client.post(f"/api/actions/{action}/runs", json=body, headers=headers)
+
+
+def test_the_operator_sees_what_is_published_and_all_of_it(client: TestClient) -> None:
+    listed = client.get("/api/actions").json()["actions"]
+    assert [one["name"] for one in listed][:2] == ["contract-review", "invoice-extraction"]
+    shown = client.get("/api/actions/contract-review").json()
+    assert shown["price"]["per_verified"] == "5.00"
+    assert shown["ladder"][0]["model"] == "openai/gpt-5-mini"
+
+
+def test_a_run_that_is_waited_for_comes_with_its_receipt(client: TestClient) -> None:
+    answer = ask(client, {"input": {"email": EMAIL}, "customer": "acme"})
+    assert answer.status_code == 200
+    run = answer.json()
+    assert (run["outcome"], run["settlement"]) == ("verified", "settled")
+    assert "Ann Smith" in run["output"]["people"]
+    receipt = run["receipt"]
+    assert receipt["billed"]["amount"] == "1.000000000"
+    assert {said["verifier"] for said in receipt["verdicts"]} == {"output-schema", "stand-in-the-email"}
+    assert receipt["operator"]["path"][0]["rung"] == "low"
+    assert client.get(f"/api/runs/{run['id']}").json()["receipt"]["billed"] == receipt["billed"]
+
+
+def test_the_same_key_is_the_same_run_and_another_input_a_conflict(client: TestClient, model: Model) -> None:
+    first = ask(client, {"input": {"email": EMAIL}, "customer": "acme"}, **{"Idempotency-Key": "k1"}).json()
+    again = ask(client, {"input": {"email": EMAIL}, "customer": "acme", "id": "k1"}).json()
+    assert again["id"] == first["id"]
+    assert len(model.asked) == 1
+    other = ask(client, {"input": {"email": "Ann Smith"}, "customer": "acme", "id": "k1"})
+    assert other.status_code == 409
+
+
+def test_what_cannot_be_run_is_a_problem_and_moves_no_money(client: TestClient, model: Model) -> None:
+    for body, status in (
+        ({"input": {"mail": EMAIL}, "customer": "acme"}, 400),
+        ({"input": {"email": EMAIL}, "customer": "nobody"}, 404),
+        ({"input": {"email": "x" * 200_000}, "customer": "acme"}, 429),
+        ({"input": {"email": EMAIL}, "wait": False}, 400),
+        ({"input": {"email": EMAIL}, "webhook": {"url": "https://example.com", "secret": SECRET}}, 400),
+    ):
+        answer = ask(client, body)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert ask(client, {"input": {}}, "no-such-action").status_code == 404
+    assert model.asked == []
+
+
+def test_who_has_no_credit_left_is_told_before_anything_is_done(client: TestClient, model: Model) -> None:
+    from flatfare.service import selling
+
+    settings = client.app.state.workshop._settings  # type: ignore[attr-defined]
+    with open_book(settings.database) as book:
+        selling.customers.create(book, name="broke", at_us=time.time_ns() // 1000, by_whom="test")
+    answer = ask(client, {"input": {"email": EMAIL}, "customer": "broke", "id": "k"})
+    assert answer.status_code == 402
+    assert "Top it up" in answer.json()["detail"]
+    assert model.asked == []
+
+
+def test_a_run_that_is_not_waited_for_is_followed_to_its_end(client: TestClient) -> None:
+    answer = ask(
+        client, {"input": {"email": EMAIL}, "customer": "acme"}, "kept-names", Prefer="respond-async"
+    )
+    assert answer.status_code == 202
+    place = answer.headers["location"]
+    events = client.get(f"{place}/events").text
+    assert [line[7:] for line in events.splitlines() if line.startswith("event: ")] == [
+        *("held", "attempt_started", "attempt_ended", "judged", "done")
+    ]
+    run = client.get(place).json()
+    assert (run["state"], run["outcome"], run["output_kept"]) == ("done", "verified", True)
+    assert run["output"]["people"]
+
+
+def test_the_end_of_a_run_is_told_by_a_signed_webhook(settings: Settings) -> None:
+    got: list[tuple[dict[str, str], bytes]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    hook = {"url": f"http://127.0.0.1:{server.server_port}/hook", "secret": SECRET}
+    body = {"input": {"email": EMAIL}, "customer": "acme", "wait": False, "webhook": hook}
+    app = application(settings, Door(TOKEN, is_loopback=True))
+    with TestClient(app, base_url=LOCAL, headers=MANAGES) as client:
+        refused = ask(client, body, "kept-names")
+        assert refused.status_code == 403
+        assert "inside the own network" in refused.json()["detail"]
+    app = application(replace(settings, private_webhooks=True), Door(TOKEN, is_loopback=True))
+    with TestClient(app, base_url=LOCAL, headers=MANAGES) as client:
+        run = ask(client, body, "kept-names").json()
+        waited = time.monotonic()
+        while not got and time.monotonic() - waited < 10:
+            time.sleep(0.05)
+    server.shutdown()
+    server.server_close()
+    headers, raw = got[0]
+    assert webhook.check(headers, raw, [SECRET], now_s=int(time.time())) == run["id"]
+    told = json.loads(raw)
+    assert (told["type"], told["data"]["outcome"]) == ("run.done", "verified")
+    assert "operator" not in told["data"]["receipt"]
+
+
+def test_a_customers_key_runs_for_that_customer_and_sees_no_cost(
+    client: TestClient, settings: Settings
+) -> None:
+    now = time.time_ns() // 1000
+    with open_book(settings.database) as book:
+        own = Terms("acme-key", project="acme", labels={"customer": "acme", "team": "legal"})
+        secret = issuing.create(book, own, at_us=now, by_whom="test").secret
+        other = issuing.create(book, Terms("other", project="other"), at_us=now, by_whom="test").secret
+    mine, theirs = ({"Authorization": f"Bearer {one}"} for one in (secret, other))
+    assert ask(client, {"input": {"email": EMAIL}, "customer": "umbrella"}, **mine).status_code == 403
+    run = ask(client, {"input": {"email": EMAIL}}, **mine).json()
+    assert (run["customer"], run["settlement"]) == ("acme", "settled")
+    assert "operator" not in run["receipt"]
+    shown = client.get("/api/actions/names-and-dates", headers=mine).json()
+    assert "ladder" not in shown
+    assert "steps" not in shown
+    assert client.get(f"/api/runs/{run['id']}", headers=mine).status_code == 200
+    assert client.get(f"/api/runs/{run['id']}", headers=theirs).status_code == 404
+    assert client.get("/api/runs", headers=theirs).json()["runs"] == []
+    assert len(client.get("/api/runs", headers=mine).json()["runs"]) == 1
+
+
+def test_an_action_is_published_over_http_or_told_what_is_wrong(client: TestClient) -> None:
+    text = (
+        (EXAMPLES / "names-and-dates.yaml")
+        .read_text()
+        .replace("action: names-and-dates", "action: more-names")
+    )
+    wrong = text.replace("effort: minimal", "effort: huge")
+    found = client.post("/api/actions/check", json={"text": wrong, "file": "n.yaml"}).json()
+    assert found["problems"][0].startswith("n.yaml:34: Found 'huge' as 'effort'")
+    assert client.post("/api/actions", json={"text": wrong}).status_code == 400
+    assert client.post("/api/actions", json={"text": text}).status_code == 201
+    assert client.post("/api/actions", json={"text": text}).status_code == 201
+    changed = client.post("/api/actions", json={"text": text.replace('"1.00"', '"2.00"')})
+    assert changed.status_code == 409
+    assert "a published version never changes" in changed.json()["detail"]
