@@ -89,6 +89,11 @@ class Register:
         self._book = book
         self._versions: dict[str, list[InForce]] = {}
 
+    @property
+    def has_any(self) -> bool:
+        """Any kind of task has one."""
+        return self._book.value("SELECT 1 FROM definitions LIMIT 1") is not None
+
     def of(self, action: str, at_us: int) -> Definition:
         """The definition that was in force for a kind of task at a moment."""
         if action not in self._versions:

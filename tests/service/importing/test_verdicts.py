@@ -2,6 +2,7 @@
 
 from flatfare.core.chain import GENESIS
 from flatfare.core.identity import derived
+from flatfare.service import defining
 from tests.service.importing.bringing import Place
 
 HEAD = "task_id,verifier,result,at\n"
@@ -94,3 +95,22 @@ def test_the_id_of_a_verdict_is_its_sources(place: Place) -> None:
         str(derived("verdict", "s", "v9")),
         "model",
     )
+
+
+def test_imported_tasks_are_judged_by_the_definition_in_force(place: Place) -> None:
+    rule = {"action": "resolve", "verifiers": ["tests", "source:success"]}
+    defining.define(place.book, defining.of_document(rule), by_whom="ann", at_us=1_767_000_000_000_000)
+    text = "task_id,action,success,created_at\nt1,resolve,true,2026-01-01\nt2,other,true,2026-01-01\n"
+    place.text("tasks", text, "tasks.csv")
+    states = "SELECT external_id, outcome FROM tasks ORDER BY 1"
+    assert place.rows(states) == [("t1", "open"), ("t2", "verified")]
+    place.text("verdicts", HEAD + "t1,tests,pass,2026-01-02T00:00:00Z\n")
+    assert place.rows(states) == [("t1", "verified"), ("t2", "verified")]
+    assert place.is_sound()
+
+
+def test_tasks_opened_before_a_definition_are_judged_without_it(place: Place) -> None:
+    rule = {"action": "resolve", "verifiers": ["tests"]}
+    defining.define(place.book, defining.of_document(rule), by_whom="ann", at_us=1_780_000_000_000_000)
+    place.text("tasks", "task_id,action,success,created_at\nt1,resolve,true,2026-01-01\n", "tasks.csv")
+    assert task(place) == ("verified", 0)

@@ -8,8 +8,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from flatfare.core.chain import GENESIS
-from flatfare.core.definition import standing_of
+from flatfare.core.definition import UNDECLARED, standing_of
 from flatfare.core.outcome import Judgement, Outcome, Verdict, VerifierKind
+from flatfare.service.defining import Register
 from flatfare.store.engine import quoted
 from flatfare.store.layout import VERDICTS
 from flatfare.store.verdict_chains import SAID
@@ -65,19 +66,23 @@ def _step_by_step(engine: "DuckDBPyConnection", ranked: str, steps: int) -> str:
     return f"SELECT {_COLUMNS} FROM linked"
 
 
-def fold_outcomes(engine: "DuckDBPyConnection", verdicts: str, assumed: str) -> None:
+def fold_outcomes(engine: "DuckDBPyConnection", verdicts: str, tasks: str, register: Register) -> None:
     """Make the table ``outcomes`` (task_id, outcome, at_us, cause) by the core's own fold.
 
-    ``verdicts`` holds all verdicts of the tasks in question, old and new; ``assumed``
-    the ``task_id`` of those that were closed in silence.
+    ``verdicts`` holds all verdicts of the tasks in question, old and new; ``tasks`` what is known of
+    them (task_id, name, outcome, opened_at_us, closed_at_us). Each is judged by the definition that
+    was in force when it was opened; one that was closed in silence begins as assumed.
     """
     engine.execute(
         "CREATE TEMP TABLE outcomes (task_id UUID, outcome VARCHAR, outcome_at_us BIGINT, cause VARCHAR)"
     )
     engine.execute(
-        "CREATE TEMP TABLE to_fold AS SELECT CAST(task_id AS VARCHAR) AS task_id, CAST(id AS VARCHAR) AS id, "
+        "CREATE TEMP TABLE to_fold AS SELECT CAST(said.task_id AS VARCHAR) AS task_id, "
+        "CAST(said.id AS VARCHAR) AS id, "
         f"verifier, verifier_version, kind, judgement, evidence_hash, at_us, score, "
-        f"task_id IN (SELECT task_id FROM {assumed}) AS assumed FROM ({verdicts})"
+        "coalesce(told.outcome = 'assumed', false) AS assumed, told.name, told.opened_at_us, "
+        f"told.closed_at_us, attempt_number FROM ({verdicts}) AS said "
+        f"LEFT JOIN ({tasks}) AS told ON told.task_id = said.task_id"
     )
     counted = engine.execute("SELECT count(*) FROM to_fold").fetchone()
     pages = int(counted[0] if counted else 0) // _PAGE + 1
@@ -85,14 +90,16 @@ def fold_outcomes(engine: "DuckDBPyConnection", verdicts: str, assumed: str) -> 
         rows = engine.execute(
             f"SELECT * FROM to_fold WHERE hash(task_id) % {pages} = {page} ORDER BY task_id"
         ).fetchall()
-        folded = [_folded(task, list(group)) for task, group in groupby(rows, key=lambda row: str(row[0]))]
+        folded = [
+            _folded(task, list(group), register) for task, group in groupby(rows, key=lambda row: str(row[0]))
+        ]
         if folded:
             with engine.appender("outcomes") as appender:
                 appender.append_rows(folded)
     engine.execute("DROP TABLE to_fold")
 
 
-def _folded(task_id: str, rows: list[tuple[object, ...]]) -> tuple[object, ...]:
+def _folded(task_id: str, rows: list[tuple[object, ...]], register: Register) -> tuple[object, ...]:
     verdicts = [
         Verdict(
             str(verifier),
@@ -101,13 +108,17 @@ def _folded(task_id: str, rows: list[tuple[object, ...]]) -> tuple[object, ...]:
             Judgement(str(judgement)),
             str(evidence_hash),
             int(str(at_us)),
-            id=str(verdict_id),
+            id=str(own),
+            attempt=None if attempt is None else int(str(attempt)),
             score=None if score is None else str(score),
         )
-        for _, verdict_id, verifier, version, kind, judgement, evidence_hash, at_us, score, _ in rows
+        for _, own, verifier, version, kind, judgement, evidence_hash, at_us, score, *_, attempt in rows
     ]
-    begins = Outcome.ASSUMED if rows[0][9] else Outcome.OPEN
-    standing = standing_of(verdicts, begins=begins)
+    assumed, name, opened_at_us, closed_at_us = rows[0][9:13]
+    definition = register.of(str(name), int(str(opened_at_us or 0))) if name is not None else UNDECLARED
+    begins = Outcome.ASSUMED if assumed else Outcome.OPEN
+    closes = None if closed_at_us is None else int(str(closed_at_us))
+    standing = standing_of(verdicts, definition, begins=begins, closes_at_us=closes)
     return task_id, str(standing.outcome), standing.at_us, standing.cause
 
 

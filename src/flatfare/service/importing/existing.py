@@ -127,9 +127,9 @@ def load_known_tasks(
     return True
 
 
-def make_nothing_known(engine: "DuckDBPyConnection", read: str) -> None:
+def make_nothing_known(engine: "DuckDBPyConnection", read: str, task: str) -> None:
     """The same tables, empty: nothing was imported before."""
-    engine.execute(f"CREATE TEMP TABLE spoken_of AS SELECT DISTINCT task_id AS id FROM {read}")
+    engine.execute(f"CREATE TEMP TABLE spoken_of AS SELECT DISTINCT {task} AS id FROM {read}")
     _make_known_verdicts(engine, None)
     engine.execute(
         "CREATE TEMP TABLE known_tasks AS SELECT *, false AS is_stub, '' AS said FROM (SELECT "

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flatfare.service.defining import Register
 from flatfare.service.importing.attempts import land_attempts
 from flatfare.service.importing.chaining import chained, fold_outcomes, verdict_id
 from flatfare.service.importing.landing import Landing
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _COLUMNS = ", ".join(f"CAST({column.name} AS {column.lake_type}) AS {column.name}" for column in TASKS)
+_STATE = "id AS task_id, name, outcome, opened_at_us, closed_at_us"
 _NO_HEADS = "(SELECT CAST(NULL AS UUID) AS task_id, 0 AS next_position, '' AS hash WHERE false)"
 
 
-def land_tasks(file: Readable, landing: Landing, kept: str, *, has_known: bool, now_us: int) -> int:
+def land_tasks(
+    file: Readable, landing: Landing, kept: str, register: Register, *, has_known: bool, now_us: int
+) -> int:
     """Write the tasks of a file, each with the verdict that its outcome is; returns how many verdicts."""
     engine = file.engine
     land_attempts(file, landing, kept)
@@ -36,14 +40,15 @@ def land_tasks(file: Readable, landing: Landing, kept: str, *, has_known: bool, 
         f"{_verdicts_of(file, spoken, 'heads', 'verdict_at_us')}"
     )
     rows = chained(engine, "fresh_verdicts", "heads")
-    fold_outcomes(engine, all_verdicts(), "(SELECT id AS task_id FROM kept_tasks WHERE outcome = 'assumed')")
+    fold_outcomes(engine, all_verdicts(), f"SELECT {_STATE} FROM kept_tasks", register)
     _land_versions(engine, landing, _merged(file), "kept_tasks")
     return landing.take(engine, "verdicts", rows)
 
 
 def all_verdicts() -> str:
     """Old and new verdicts of the tasks in question."""
-    columns = "id, task_id, verifier, verifier_version, kind, judgement, evidence_hash, at_us, score"
+    said = "verifier, verifier_version, kind, judgement, evidence_hash, at_us, score, attempt_number"
+    columns = f"id, task_id, {said}"
     return f"SELECT {columns} FROM known_verdicts UNION ALL SELECT {columns} FROM fresh_verdicts"
 
 
@@ -104,7 +109,7 @@ def _merged(file: Readable) -> str:
     )
 
 
-def land_verdicts(file: Readable, landing: Landing, kept: str, import_id: str) -> int:
+def land_verdicts(file: Readable, landing: Landing, kept: str, import_id: str, register: Register) -> int:
     """Write the verdicts of a file, and a newer version of each task they speak of.
 
     A task that is only known by its calls, or not at all, is made; returns how many were.
@@ -112,7 +117,7 @@ def land_verdicts(file: Readable, landing: Landing, kept: str, import_id: str) -
     engine = file.engine
     engine.execute(f"CREATE TEMP TABLE fresh_verdicts AS SELECT * FROM {kept}")
     rows = chained(engine, "fresh_verdicts", "heads")
-    fold_outcomes(engine, all_verdicts(), "(SELECT id AS task_id FROM known_tasks WHERE outcome = 'assumed')")
+    fold_outcomes(engine, all_verdicts(), f"SELECT {_STATE} FROM known_tasks", register)
     engine.execute(f"CREATE TEMP TABLE judged_tasks AS {_judged(import_id, file.order.source)}")
     made = engine.execute("SELECT count(*) FROM judged_tasks WHERE version = 0").fetchone()
     count = int(made[0]) if made else 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import time_ordered
+from flatfare.service.defining import Register
 from flatfare.service.importing import calls, judged, leaderboard, tasks, verdicts
 from flatfare.service.importing import landing as land
 from flatfare.service.importing.columns import FileMapping, recognised
@@ -171,7 +172,11 @@ def _tasks(
     rows = _open(file, read, "task")
     verifier = tasks.verifier_of(file)
     has_known = load_known_tasks(stores.book, stores.lake, engine, read, "id", verifier)
-    if has_known:
+    register = Register(stores.book)
+    if not has_known and register.has_any:  # an outcome that a source gives is one verdict among those needed
+        make_nothing_known(engine, read, "id")
+        has_known = True
+    elif has_known:
         taken = "true" if file.order.update else "theirs.is_stub"
         changed = f"theirs.is_stub OR {tasks.differs(file)}"
         mark_known(engine, read, "known_tasks", changed, taken, "task")
@@ -179,7 +184,7 @@ def _tasks(
     said = 0
     if counts.new or counts.updated:
         kept = unmarked(engine, read)
-        said = judged.land_tasks(file, landing, kept, has_known=has_known, now_us=now_us)
+        said = judged.land_tasks(file, landing, kept, register, has_known=has_known, now_us=now_us)
     return counts, {"verdicts": said}
 
 
@@ -190,13 +195,15 @@ def _verdicts(
     read = verdicts.read_verdicts(file, landing.import_id, version)
     rows = _open(file, read, "id")
     if not load_known_tasks(stores.book, stores.lake, engine, read, "task_id", None, landing.placed):
-        make_nothing_known(engine, read)
+        make_nothing_known(engine, read, "task_id")
     mark_known(engine, read, "known_verdicts", verdicts.differs(file), "false", "verdict")
     counts = tally(engine, rows, len(file.raw.rejected))
     made = 0
     if counts.new:
         load_known_calls(stores.book, stores.lake, engine)
-        made = judged.land_verdicts(file, landing, unmarked(engine, read), landing.import_id)
+        made = judged.land_verdicts(
+            file, landing, unmarked(engine, read), landing.import_id, Register(stores.book)
+        )
     return counts, {"tasks_made": made}
 
 
