@@ -157,6 +157,16 @@ def billed_tokens_nano(book: Book, customer: str) -> int:
     return int(str(found))
 
 
+def sold(book: Book, customer: str) -> dict[str, tuple[str, str]]:
+    """Action and version of each task that was sold to a customer."""
+    rows = book.rows(
+        "SELECT task_id, action, action_version FROM sales JOIN quotes ON quotes.id = sales.quote_id "
+        "WHERE sales.customer = ?",
+        (customer,),
+    )
+    return {str(task): (str(action), str(version)) for task, action, version in rows}
+
+
 def insert_plan(book: Book, name: str, version: int, content: str, from_us: int, by_whom: str) -> None:
     """Keep a version of a plan."""
     book.execute(

@@ -1,0 +1,1 @@
+"""Invoices: what customers and teams owe for a month, as documents that never change once issued."""

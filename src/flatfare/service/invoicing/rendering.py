@@ -1,0 +1,127 @@
+"""A document as CSV that recounts to its total, and as a page to print.
+
+Every row of the CSV is a record of the ledger, what rounding its line changed, or the tax:
+their amounts sum to the total, to the last nano unit.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from importlib.resources import files
+
+from flatfare.core.currency import payable_text
+from flatfare.core.errors import BadUsage
+from flatfare.core.money import decimal_text, nano_of
+from flatfare.store.invoices import Kept
+
+COLUMNS = (
+    "document",
+    "line",
+    "kind",
+    "text",
+    "quantity",
+    "task",
+    "entry",
+    "at",
+    "refers",
+    "amount",
+    "currency",
+)
+
+
+def rows(document: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """The document's rows; their amounts sum to its total."""
+    shared = {"document": document["number"] or "draft", "currency": document["currency"]}
+    for number, line in enumerate(_lines(document), start=1):
+        own = {**shared, "line": number, "kind": line["kind"], "text": line["text"]}
+        items = line["items"]
+        assert isinstance(items, list)
+        told_nano = 0
+        for item in items:
+            told_nano += nano_of(Decimal(item["amount"]))
+            yield {
+                **own,
+                "quantity": 1,
+                "task": item["task"],
+                "entry": item["entry"],
+                "at": item["at"],
+                "refers": item["refers"],
+                "amount": item["amount"],
+            }
+        rest_nano = nano_of(Decimal(str(line["amount"]))) - told_nano
+        if not items:
+            yield {**own, "quantity": line["quantity"], "amount": line["amount"]}
+        elif rest_nano:
+            yield {**own, "kind": "rounding", "amount": decimal_text(rest_nano)}
+    tax = document["tax"]
+    assert isinstance(tax, dict)
+    if Decimal(tax["amount"]):
+        yield {
+            **shared,
+            "kind": "tax",
+            "text": f"{tax['name']} {tax['percent']} %",
+            "amount": tax["amount"],
+        }
+
+
+def page(kept: Kept, seller: Mapping[str, str]) -> bytes:
+    """The document as PDF. ``BadUsage`` where the extra that makes it is not installed."""
+    try:
+        import typst
+    except ImportError:
+        raise BadUsage(
+            "Documents are made by typst, which is not installed: pip install 'flatfare[invoices]'"
+        ) from None
+    template = files("flatfare.data").joinpath("invoice.typ").read_bytes()
+    said = json.dumps(_printed(kept, seller), ensure_ascii=False)
+    made = typst.compile(template, sys_inputs={"document": said}, format="pdf")
+    assert isinstance(made, bytes)
+    return made
+
+
+def _printed(kept: Kept, seller: Mapping[str, str]) -> dict[str, object]:
+    """What stands on the page, each amount as it can be paid."""
+    said = kept.says
+    currency = kept.currency
+
+    def amount(text: object) -> str:
+        return payable_text(nano_of(Decimal(str(text))), currency)
+
+    tax = said["tax"]
+    assert isinstance(tax, dict)
+    details = said["details"]
+    assert isinstance(details, dict)
+    return {
+        "title": "Credit note" if str(said["kind"]) == "credit_note" else "Invoice",
+        "number": kept.number,
+        "customer": kept.customer,
+        "details": [f"{details[key]}" for key in sorted(details) if not key.startswith("tax_")],
+        "seller": [f"{value}" for _, value in sorted(seller.items())],
+        "period": said["period"],
+        "issued": str(said["issued_at"])[:10],
+        "due": str(said["due_at"])[:10],
+        "refers": said["refers"],
+        "currency": currency,
+        "status": str(kept.status),
+        "hash": kept.hash,
+        "lines": [
+            {
+                "text": line["text"],
+                "note": line["note"],
+                "quantity": str(line["quantity"]),
+                "unit": "" if line["unit"] is None else amount(line["unit"]),
+                "amount": amount(line["amount"]),
+            }
+            for line in _lines(said)
+        ],
+        "net": amount(said["net"]),
+        "tax": f"{tax['name']} {tax['percent']} %" if Decimal(tax["amount"]) else None,
+        "tax_amount": amount(tax["amount"]),
+        "total": amount(said["total"]),
+    }
+
+
+def _lines(document: Mapping[str, object]) -> list[dict[str, object]]:
+    lines = document["lines"]
+    assert isinstance(lines, list)
+    return lines
