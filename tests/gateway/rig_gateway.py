@@ -50,6 +50,14 @@ def configuration(provider: Provider, hosts: Iterable[str], **more: object) -> d
     return {"providers": providers, **more}
 
 
+def fault_applied() -> str:
+    """The fault that this run of the tests is under, as Python; mostly none. See tests/promises/faults."""
+    name = os.environ.get("FLATFARE_FAULT")
+    if not name:
+        return ""
+    return "\n" + (ROOT / "tests" / "promises" / "faults" / f"{name}.py").read_text()
+
+
 @dataclass
 class Gateway:
     """``flatfare serve`` in a folder of its own."""
@@ -110,11 +118,12 @@ class Gateway:
     def _python_path(self) -> str:
         """The product, and before it what makes each process run the prelude first."""
         path = str(ROOT / "src")
-        if not self.prelude:
+        prelude = self.prelude + fault_applied()
+        if not prelude:
             return path
         site = self.folder / "site"
         site.mkdir(exist_ok=True)
-        (site / "sitecustomize.py").write_text(self.prelude)
+        (site / "sitecustomize.py").write_text(prelude)
         return f"{site}{os.pathsep}{path}"
 
     def wait_ready(self) -> None:

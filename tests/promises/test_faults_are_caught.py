@@ -1,0 +1,102 @@
+"""Each fault patch turns the tests red that it names, and without it they are green.
+
+A promise is as good as the test that shows it, and that test as good as the faults it catches.
+"""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+FAULTS = HERE / "faults"
+TIMEOUT_S = 300.0
+QUICK = ("../", "test_p2_", "test_p3_", "test_p8_", "test_p10_")
+"""Where tests stand that need no gateway: the faults that they catch are applied at every change."""
+
+FAILED, GREEN = 1, 0
+"""pytest's exit codes: some test has failed; all have passed."""
+
+
+def named_by(file: Path) -> tuple[str, ...]:
+    """The tests that a fault turns red, read without applying it."""
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CAUGHT_BY":
+            return tuple(ast.literal_eval(node.value))
+    return ()
+
+
+def faults() -> Iterator[tuple[str, str]]:
+    """Each fault with each test that it names."""
+    for file in sorted(FAULTS.glob("*.py")):
+        for test in named_by(file):
+            yield file.stem, test
+
+
+def is_quick(test: str) -> bool:
+    return test.startswith(QUICK)
+
+
+def applied(fault: str, test: str) -> subprocess.CompletedProcess[str]:
+    """Run one test with a fault; without, where its name is empty."""
+    environment = {**os.environ, "FLATFARE_FAULT": fault}
+    environment.pop("PYTEST_ADDOPTS", None)
+    options = ["-m", "", "-q", "--no-header", "--tb=line"]
+    plugins = ["-p", "tests.promises.applied_fault", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *plugins, os.path.normpath(HERE / test)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+
+
+def check_red(fault: str, test: str) -> None:
+    done = applied(fault, test)
+    said = f"{fault} is not noticed by {test}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    assert done.returncode == FAILED, said
+    assert re.search(r"\d+ failed", done.stdout), said
+    assert not re.search(r"\d+ errors?\b", done.stdout), f"it did not run: {said}"
+
+
+PAIRS = sorted(faults())
+
+
+@pytest.mark.parametrize(("fault", "test"), [pair for pair in PAIRS if is_quick(pair[1])])
+def test_a_fault_turns_its_test_red(fault: str, test: str) -> None:
+    check_red(fault, test)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("fault", "test"), [pair for pair in PAIRS if not is_quick(pair[1])])
+def test_a_fault_in_a_gateway_turns_its_test_red(fault: str, test: str) -> None:
+    check_red(fault, test)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("test", sorted({test for _, test in PAIRS}))
+def test_without_a_fault_each_is_green(test: str) -> None:
+    done = applied("", test)
+    assert done.returncode == GREEN, done.stdout[-3000:] + done.stderr[-2000:]
+
+
+def test_every_fault_is_applied_somewhere() -> None:
+    """A fault names the tests it turns red, or stands in one that applies it as its own control."""
+    tests = "".join(file.read_text() for file in HERE.glob("test_*.py"))
+    idle = [file.stem for file in FAULTS.glob("*.py") if not named_by(file) and file.stem not in tests]
+    assert idle == []
+
+
+def test_every_promise_that_is_shown_here_has_a_fault() -> None:
+    shown = {found[1] for file in HERE.glob("test_p*.py") if (found := re.match(r"test_(p\d+)_", file.name))}
+    broken = {named.split("_")[1] for _, test in PAIRS if (named := Path(test).name).startswith("test_p")}
+    inside = {"p5", "p11"}  # their tests apply the faults themselves
+    assert shown - inside <= broken
