@@ -98,5 +98,5 @@ def test_every_fault_is_applied_somewhere() -> None:
 def test_every_promise_that_is_shown_here_has_a_fault() -> None:
     shown = {found[1] for file in HERE.glob("test_p*.py") if (found := re.match(r"test_(p\d+)_", file.name))}
     broken = {named.split("_")[1] for _, test in PAIRS if (named := Path(test).name).startswith("test_p")}
-    inside = {"p5", "p11"}  # their tests apply the faults themselves
+    inside = {"p5", "p9", "p11"}  # their tests apply the faults themselves
     assert shown - inside <= broken
