@@ -72,6 +72,11 @@ class Visitor:
     scope: Scope = EVERYTHING
     mark: str = ""  # what a form of ours carries, where the browser was let in by a cookie
 
+    @property
+    def is_anybody(self) -> bool:
+        """Nothing said who asks: a program on this machine, let in to record and no more."""
+        return self.key is None and self.rights == Right.RECORD
+
     def may(self, right: Right) -> bool:
         """The visitor has this right."""
         return right in self.rights

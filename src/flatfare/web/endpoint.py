@@ -71,14 +71,16 @@ def route(endpoint: Endpoint, desk: Desk, door: Door) -> Route:
     async def serve(request: Request) -> Response:
         if not endpoint.is_signed:
             door.check_origin(request)
-        query = _query(endpoint, request)
-        body = await (_signed(request) if endpoint.is_signed else _body(endpoint, request))
+        read = await _read(endpoint, request)
 
         def answered(books: Books) -> object:
             visitor = SENDER if endpoint.is_signed else door.visitor(request, books)
             visitor.require(endpoint.right)
             if not endpoint.narrows:
                 visitor.require_whole("This")
+            if isinstance(read, BadInput):  # said only to who may ask at all
+                raise read
+            query, body = read
             given = dict(request.headers)
             return endpoint.answer(Asked(visitor, books, request.path_params, query, body, given))
 
@@ -88,6 +90,16 @@ def route(endpoint: Endpoint, desk: Desk, door: Door) -> Route:
         return Response(msgspec.json.encode(answer), endpoint.status, None, "application/json")
 
     return Route(endpoint.path, serve, methods=[endpoint.method], name=endpoint.name)
+
+
+async def _read(endpoint: Endpoint, request: Request) -> tuple[msgspec.Struct, object] | BadInput:
+    """Parameters and body, or why they cannot be read."""
+    try:
+        query = _query(endpoint, request)
+        body = await (_signed(request) if endpoint.is_signed else _body(endpoint, request))
+    except BadInput as problem:
+        return problem
+    return query, body
 
 
 def _query(endpoint: Endpoint, request: Request) -> msgspec.Struct:

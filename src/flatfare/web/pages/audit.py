@@ -81,7 +81,7 @@ def _row(one: Record, visit: Visit) -> tuple[Cell, ...]:
     says = ", ".join(f"{key}: {_short(value)}" for key, value in content.items()) if content else ""
     return (
         Cell(one.kind.replace(".", " ").replace("_", " "), one.subject),
-        Cell(moment_text(one.at_us, visit.asking.zone)),
+        Cell(moment_text(one.at_us, visit.asking.zone), tone="when"),
         Cell(one.by_whom),
         Cell(says[:300], one.reason or "", tone="quiet"),
         Cell(one.hash[:12], tone="code"),
@@ -93,6 +93,8 @@ def _short(value: object) -> str:
         return f"{_short(value[0])} → {_short(value[1])}"
     if isinstance(value, dict):
         return " ".join(f"{key}={_short(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return " ".join(_short(one) for one in value)
     return "none" if value is None else str(value)
 
 

@@ -223,7 +223,7 @@ def _row(line: _Line, names: Mapping[str, str], now_us: int, zone: str, may: boo
             tone="bad" if is_tight else "",
             beside="over" if is_tight else "",
         ),
-        Cell("" if resets is None else moment_text(resets, zone)),
+        Cell("" if resets is None else moment_text(resets, zone), tone="when"),
         *(
             (
                 Cell(
@@ -285,7 +285,7 @@ def _alerts(visit: Visit) -> Table | None:
         rows.append(
             (
                 Cell(alert.said),
-                Cell(moment_text(alert.at_us, visit.asking.zone)),
+                Cell(moment_text(alert.at_us, visit.asking.zone), tone="when"),
                 Cell(alert.kind, tone="quiet"),
                 Cell(said or "no channel wants it", tone="quiet"),
             )

@@ -43,7 +43,7 @@ def view(visit: Visit) -> View:
             "Search",
         )
     ]
-    if provider or like or visit.rows_max is None:
+    if provider or like:
         rows = list(listed(book, [provider] if provider else book.providers(), like, visit.books.now_us))
         blocks.append(_table(rows, visit, f"{len(rows):,} models with a price"))
         document: object = {"models": rows}
@@ -145,7 +145,7 @@ def of_model(visit: Visit) -> View:
     book = open_price_book(visit.books.settings)
     found = book.find(provider, model, visit.books.now_us)
     history = [statement_row(*item) for item in statements(book, provider, model)]
-    if isinstance(found, Missing) and not history:
+    if isinstance(found, Missing) and not book.listings(provider, model):
         raise NotFound(found.reason)
     rates = (
         [rate_row(found, unit) for unit in UNITS if unit in found.rates] if isinstance(found, Found) else []

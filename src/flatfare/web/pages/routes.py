@@ -133,6 +133,8 @@ class _Doorway:
 
         def answered(books: Books) -> Response:
             visitor = self._door.visitor(request, books)
+            if visitor.is_anybody:
+                raise NotKnown("Sign in, or open the address with the token that flatfare serve prints.")
             visitor.require(page.right)
             if not page.narrows:
                 visitor.require_whole("This page")

@@ -123,7 +123,7 @@ def _key_row(one: dict[str, object], visit: Visit) -> tuple[Cell, ...]:
         Cell(state, tone="good" if state == "active" else "quiet"),
         Cell(_labels_text(one), tone="quiet"),
         Cell(", ".join([*models, *providers]) or "everything", ", ".join(limits), tone="quiet"),
-        Cell(moment_text(made, visit.asking.zone)),
+        Cell(moment_text(made, visit.asking.zone), tone="when"),
         Cell("", act=act),
     )
 

@@ -195,7 +195,7 @@ def _calls(calls: Records, visit: Visit) -> Table:
                 str(one["provider"] or ""),
                 bar=(cost or 0) / most if most else None,
             ),
-            Cell(_time(one["time"], visit, seconds=True), tone="quiet"),
+            Cell(_time(one["time"], visit, seconds=True), tone="when"),
             Cell(str(one["purpose"])),
             Cell(str(one["status"]), tone="bad" if one["status"] not in ("ok", "cached") else ""),
             Cell(f"{_number(one['input_tokens']):,}"),
@@ -243,7 +243,7 @@ def _attempts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tup
             Cell(f"{one['number'] or ''}".strip() or str(one["attempt"])),
             Cell(str(one["rung"] or "")),
             Cell(str(one["status"] or "under way"), tone="bad" if one["status"] == "failed" else ""),
-            Cell(_time(one["started_at"], visit)),
+            Cell(_time(one["started_at"], visit), tone="when"),
         )
         for one in rows
     ]
@@ -263,7 +263,7 @@ def _verdicts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tup
         (
             Cell(str(one["verifier"]), f"{one['kind']}, version {one['version']}"),
             Cell(str(one["judgement"]), tone=tones.get(str(one["judgement"]), "quiet")),
-            Cell(_time(one["at"], visit)),
+            Cell(_time(one["at"], visit), tone="when"),
             Cell(str(one["score"] or "")),
             Cell(str(one["evidence_hash"] or "")[:16], tone="code"),
             Cell(_dollars(one["cost"])),
@@ -283,7 +283,7 @@ def _moves(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[
         (
             Cell(str(one["to"]), tone=TONES.get(str(one["to"]), "")),
             Cell(str(one["from"]), tone="quiet"),
-            Cell(_time(one["at"], visit)),
+            Cell(_time(one["at"], visit), tone="when"),
             Cell(str(one["because"])),
         )
         for one in rows
@@ -295,7 +295,7 @@ def _rework(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple
     return columns, [
         (
             Cell(str(one["by_whom"] or "not given")),
-            Cell(_time(one["at"], visit)),
+            Cell(_time(one["at"], visit), tone="when"),
             Cell(str(one["minutes"])),
             Cell(_dollars(one["cost"]) or None),
         )
@@ -314,7 +314,7 @@ def _signals(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tupl
         (
             Cell(str(one["name"])),
             Cell(str(one["value"] or "")),
-            Cell(_time(one["at"], visit)),
+            Cell(_time(one["at"], visit), tone="when"),
             Cell(str(one["source"] or "")),
         )
         for one in rows

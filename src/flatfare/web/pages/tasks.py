@@ -95,7 +95,7 @@ def _row(task: Listed, visit: Visit, most: int) -> tuple[Cell, ...]:
         ),
         Cell(str(row["name"])),
         Cell(str(row["path"]) if row["path"] else "", tone="quiet"),
-        Cell(moment_text(int(str(row["opened_at_us"])), zone)),
+        Cell(moment_text(int(str(row["opened_at_us"])), zone), tone="when"),
         Cell(task.state, tone=TONES.get(task.state, ""), badge="disputed" if row["is_disputed"] else ""),
         Cell(cost_text(task), tone="strong", why=WHY),
         Cell(f"{task.calls:,}" if task.calls is not None else ""),

@@ -1,0 +1,306 @@
+"""Pages: what each shows, in which shapes, and that its figures are those of the report."""
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from starlette.testclient import TestClient
+
+from flatfare.core.money import dollar_text, nano_of, parse_amount
+from flatfare.web.pages import drawing
+from flatfare.web.pages.navigation import PAGES
+from tests.web.conftest import COOKIE, TOKEN, looking
+from tests.web.lively import HOSTILE, Settings
+
+PLAIN = [page for page in PAGES if "{" not in page.path]
+WEIGHT_MAX = 150_000
+
+
+class Read(HTMLParser):
+    """The tags, attributes and words of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def links_of(text: str) -> list[str]:
+    return [
+        str(attributes["href"]) for tag, attributes in Read(text).tags if tag == "a" and attributes["href"]
+    ]
+
+
+def some_task(client: TestClient) -> str:
+    found = client.get("/tasks.json?limit=1&sort=cost").json()["tasks"]
+    return str(found[0]["task"])
+
+
+@pytest.mark.parametrize("page", PLAIN, ids=lambda page: page.name)
+@pytest.mark.parametrize("book", ["operator", "newcomer"])
+def test_a_page_is_plain_html_that_loads_nothing_from_elsewhere(
+    page: object, book: str, request: pytest.FixtureRequest
+) -> None:
+    client: TestClient = request.getfixturevalue(book)
+    answer = client.get(page.path)  # type: ignore[attr-defined]
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert len(answer.content) < WEIGHT_MAX
+    for tag, attributes in Read(answer.text).tags:
+        assert "style" not in attributes, (tag, attributes)
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+        assert tag != "style"
+        if tag == "script":
+            assert attributes.get("src", "").startswith("/assets/")  # type: ignore[union-attr]
+        for name in ("src", "href", "action", "srcset"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("/", "#", "?")), (tag, value)
+
+
+@pytest.mark.parametrize("page", PLAIN, ids=lambda page: page.name)
+@pytest.mark.parametrize("book", ["operator", "newcomer"])
+def test_every_link_of_a_page_leads_somewhere(
+    page: object, book: str, request: pytest.FixtureRequest
+) -> None:
+    client: TestClient = request.getfixturevalue(book)
+    found = links_of(client.get(page.path).text)  # type: ignore[attr-defined]
+    kinds: dict[str, str] = {}  # one of each kind: a table has fifty of the same
+    for address in sorted(found):
+        if not address.startswith("#"):
+            kinds.setdefault(re.sub(r"[=/][^&/]*", "", address), address)
+    for address in kinds.values():
+        answer = client.get(address)
+        assert answer.status_code in (200, 303), (address, answer.text[:300])
+
+
+@pytest.mark.parametrize("page", PLAIN, ids=lambda page: page.name)
+def test_a_page_is_also_json_and_csv(page: object, operator: TestClient) -> None:
+    base = "/overview" if page.path == "/" else page.path  # type: ignore[attr-defined]
+    document = operator.get(f"{base}.json")
+    assert document.status_code == 200
+    assert isinstance(document.json(), dict)
+    rows = operator.get(f"{base}.csv")
+    assert rows.status_code == 200, rows.text
+    assert rows.headers["content-type"] == "text/csv; charset=utf-8"
+    assert len(list(csv.reader(io.StringIO(rows.text)))) > 1
+
+
+@pytest.mark.parametrize("query", ["", "?period=90d&filter=team%3Dsearch", "?by=customer&period=all"])
+def test_the_overview_s_figures_are_those_of_the_report(operator: TestClient, query: str) -> None:
+    page = operator.get(f"/overview.json{query}").json()
+    asked = f"since={page['since']}" if page["since"] else ""
+    filters = "&filter=team%3Dsearch" if "team" in query else ""
+    by = "customer" if "by=customer" in query else "path"
+    report = operator.get(f"/api/report?by={by}&{asked}{filters}").json()
+    for key in ("rows", "total"):
+        assert page[key] == report[key]
+    shown = Read(operator.get(f"/{query}").text).text
+    total = report["total"]
+    for figure in ("cost_per_verified_outcome", "spend"):
+        assert dollar_text(nano_of(parse_amount(total[figure])[0])) in shown
+    assert f"{total['verified']:,}" in shown
+
+
+def test_spend_adds_up_over_any_key(operator: TestClient) -> None:
+    by_model = operator.get("/spend.json?period=all").json()
+    by_team = operator.get("/spend.json?period=all&by=team").json()
+    assert by_model["total"]["spend"] == by_team["total"]["spend"]
+    assert by_model["anatomy"]["cost"] == by_model["total"]["spend"]
+    nano = sum(nano_of(parse_amount(row["spend"])[0]) for row in by_team["rows"])
+    assert nano == nano_of(parse_amount(by_team["total"]["spend"])[0])
+
+
+def test_spend_tells_what_calls_are_made_of_and_how_they_ended(operator: TestClient) -> None:
+    found = operator.get("/spend.json?period=all").json()["anatomy"]
+    assert set(found["units"]) == {"input", "cache_read", "output", "reasoning", "web_search"}
+    assert sum(one["calls"] for one in found["endings"]) == found["calls"]
+    shown = Read(operator.get("/spend?period=all").text).text
+    assert "Reasoning" in shown
+    assert f"{int(found['units']['reasoning']):,}" in shown
+
+
+def test_outcomes_count_every_task_once(operator: TestClient) -> None:
+    found = operator.get("/outcomes.json?period=all").json()
+    by_state: dict[str, int] = {}
+    for row in found["states"]:
+        by_state[row["outcome"]] = by_state.get(row["outcome"], 0) + row["tasks"] + row["open"]
+    assert sum(by_state.values()) == found["total"]["tasks"] + found["total"]["open"]
+    assert by_state["verified"] == found["total"]["verified"]
+
+
+def test_a_list_of_tasks_adds_up_to_the_report(operator: TestClient) -> None:
+    listed = operator.get("/tasks.json?period=all&filter=outcome%3Dverified").json()["tasks"]
+    report = operator.get("/api/report?by=path").json()["total"]
+    assert len(listed) == report["verified"]
+    rows = list(csv.DictReader(io.StringIO(operator.get("/tasks.csv?period=all").text)))
+    assert len(rows) == report["tasks"] + report["open"]
+
+
+def test_a_task_s_story_says_what_it_cost_and_holds_it_against_its_neighbours(operator: TestClient) -> None:
+    task = some_task(operator)
+    story = operator.get(f"/tasks/{task}.json").json()
+    shown = Read(operator.get(f"/tasks/{task}").text).text
+    assert dollar_text(nano_of(parse_amount(story["cost"]["at_least"])[0])) in shown
+    assert "neighbours' median" in shown
+    assert shown.count("gpt-5") >= story["calls_n"]
+    rows = list(csv.DictReader(io.StringIO(operator.get(f"/tasks/{task}.csv?table=calls").text)))
+    assert len(rows) == story["calls_n"]
+
+
+def test_charts_come_as_picture_and_specification(operator: TestClient) -> None:
+    pytest.importorskip("vl_convert", reason="needs the charts extra")
+    for address in ("/overview/charts/prices", "/spend/charts/spend", "/outcomes/charts/frontier"):
+        light = operator.get(f"{address}.svg")
+        assert light.headers["content-type"] == "image/svg+xml"
+        assert light.text.startswith("<svg")
+        dark = operator.get(f"{address}.svg?theme=dark&frame=narrow").text
+        assert dark.startswith("<svg")
+        assert dark != light.text
+        assert operator.get(f"{address}.png").content.startswith(b"\x89PNG")
+        assert operator.get(f"{address}.json").json()["config"]["font"]
+    assert operator.get("/overview/charts/nothing.svg").status_code == 404
+    assert operator.get("/overview/charts/prices.gif").status_code == 404
+    assert operator.get("/overview/charts/prices.svg?theme=pink").status_code == 400
+
+
+def test_the_charts_script_comes_with_the_drawing_library(operator: TestClient) -> None:
+    pytest.importorskip("vl_convert", reason="needs the charts extra")
+    answer = operator.get("/assets/charts.js")
+    assert answer.status_code == 200
+    assert "vegaEmbed" in answer.text
+    assert "immutable" in answer.headers["cache-control"]
+
+
+def test_without_the_drawing_library_every_figure_still_stands(
+    operator: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "can_draw", lambda: False)
+    shown = operator.get("/").text
+    assert "<picture>" not in shown
+    assert "pip install" in shown
+    assert "Price of tokens against price of outcomes" in shown
+
+
+@pytest.mark.parametrize("page", PLAIN, ids=lambda page: page.name)
+def test_what_somebody_wrote_stays_text(page: object, operator: TestClient) -> None:
+    takes_period = page.narrows and page.name != "settings"  # type: ignore[attr-defined]
+    query = "?period=all" if takes_period else ""
+    shown = operator.get(f"{page.path}{query}").text  # type: ignore[attr-defined]
+    assert HOSTILE not in shown
+    assert "<script>alert" not in shown
+
+
+def test_a_hostile_label_is_shown_and_filtered_by_as_text(operator: TestClient) -> None:
+    query = "?by=customer&period=all"
+    read = Read(operator.get(f"/spend{query}").text)
+    assert HOSTILE in read.text
+    (link,) = [
+        one for one in links_of(operator.get(f"/spend{query}").text) if "script" in one and "filter" in one
+    ]
+    alone = operator.get(str(link))
+    assert alone.status_code == 200
+    assert HOSTILE not in alone.text
+    assert HOSTILE in Read(alone.text).text
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/?period=yesteryear", "no period"),
+        ("/?utm=1", "does not take"),
+        ("/?since=2026-02-30", "2026-02-30"),
+        ("/?since=2026-03-01&until=2026-02-01", "turn them round"),
+        ("/?filter=team", "key=value"),
+        ("/?by=nonsense", "no key"),
+        ("/?zone=Mars/Olympus", "no time zone"),
+        ("/?limit=-1", "number of rows"),
+        ("/?period=7d&period=30d", "more than once"),
+        ("/?sort=beauty", "no order"),
+        ("/tasks?filter=model%3Dgpt-5", "cannot be filtered"),
+        ("/tasks/nobody", "no task"),
+        ("/prices/openai/no-such-model", "no-such-model"),
+    ],
+)
+def test_what_cannot_be_answered_says_why_on_a_page(operator: TestClient, address: str, said: str) -> None:
+    answer = operator.get(address)
+    assert answer.status_code in (400, 404)
+    assert said in Read(answer.text).text
+    assert "content-security-policy" in answer.headers
+
+
+def test_filters_period_and_zone_go_along_from_page_to_page(operator: TestClient) -> None:
+    text = operator.get("/?period=90d&filter=team%3Dsearch&zone=Europe/Berlin&by=model").text
+    spend = next(one for one in links_of(text) if one.startswith("/spend?"))
+    for part in ("period=90d", "filter=team=search", "zone=Europe/Berlin"):
+        assert part in spend
+    assert "by=" not in spend
+    assert "Europe/Berlin" in Read(text).text
+
+
+def test_every_page_says_as_of_when_and_in_which_zone(operator: TestClient) -> None:
+    for page in PLAIN:
+        assert re.search(r"As of \d{4}-\d\d-\d\d \d\d:\d\d UTC", Read(operator.get(page.path).text).text)
+
+
+def test_unknown_reads_as_a_dash_that_leads_to_why(operator: TestClient) -> None:
+    found = operator.get("/unknown.json?period=all").json()["unknown"]
+    assert found[0]["reason"] == "no price"
+    page = Read(operator.get("/unknown?period=all").text).text
+    assert "no price" in page
+    shown = operator.get("/?period=all").text
+    assert 'href="/unknown' in shown
+
+
+def test_an_empty_book_shows_the_three_ways_in(newcomer: TestClient) -> None:
+    read = Read(newcomer.get("/").text)
+    for way in ("Gateway", "SDK", "Import", "Waiting for the first call"):
+        assert way in read.text
+    assert newcomer.get("/overview.json").json() == {"is_empty": True, "ways": ["gateway", "sdk", "import"]}
+
+
+def test_the_token_goes_into_a_cookie_and_out_of_the_address(lively_settings: Settings) -> None:
+    with looking(lively_settings, has_token=False) as client:
+        answer = client.get(f"/?token={TOKEN}&period=7d")
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/?period=7d"
+        cookie = answer.headers["set-cookie"]
+        for part in (f"{COOKIE}={TOKEN}", "HttpOnly", "SameSite=strict", "Path=/"):
+            assert part in cookie
+        assert client.get("/?token=another").status_code == 401
+
+
+def test_prices_show_history_and_who_says_so(operator: TestClient) -> None:
+    shown = Read(operator.get("/prices/openai/gpt-5").text).text
+    assert "Every statement" in shown
+    assert "genai-prices" in shown
+    found = operator.get("/prices.json?like=gpt-5-mini&provider=openai").json()["models"]
+    assert "gpt-5-mini" in [one["model"] for one in found]
+
+
+def test_a_csv_holds_no_formula(operator: TestClient) -> None:
+    text = operator.get("/tasks.csv?period=all&limit=5").text
+    assert not re.search(r"(^|,)[=+@]", text, re.MULTILINE)
+
+
+def test_the_document_of_the_page_is_valid_json(operator: TestClient) -> None:
+    for page in PLAIN:
+        base = "/overview" if page.path == "/" else page.path
+        json.loads(operator.get(f"{base}.json").content)
