@@ -176,10 +176,10 @@ def _wait(driver: Driver, dice: random.Random) -> None:
     """A moment later, or just before, at or after a lot expires, a month ends or clocks change."""
     ends = [lot["until"] for lot in driver.oracle.lots if lot["until"] and lot["until"] > driver.now_us]
     kind = dice.random()
-    if kind < 0.6:
+    if kind < 0.5:
         driver.wait(dice.randrange(0, 60_000_000))
     elif kind < 0.8 and ends:
-        driver.wait(max(0, min(ends) - driver.now_us + dice.randrange(-1, 2)))
+        driver.wait(max(0, min(ends) - driver.now_us + dice.choice([-1, 0, 1, DAY_US])))
     elif kind < 0.9:
         driver.wait(max(0, _month_end(driver.now_us) - driver.now_us + dice.randrange(-1, 2)))
     else:
@@ -198,15 +198,15 @@ def _month_end(at_us: int) -> int:
 
 def _one_step(driver: Driver, dice: random.Random) -> None:
     who, action = dice.choice(sorted(BUYERS)), dice.choice(["review", "blog"])
-    task = f"task {max(1, driver.tasks - dice.randrange(0, 6))}"
+    task = f"task {max(1, driver.tasks - dice.randrange(0, 9))}"
     nano = dice.choice([1, 10**9, dice.randrange(1, 20 * 10**9)])
     # a node's clock is up to two hours off
     skew_us = dice.choice([0, 0, dice.randrange(-7200, 7200) * 1_000_000])
-    kind = dice.randrange(16)
+    kind = dice.randrange(20)
     if kind < 2:
         driver.pay_in(who, nano)
-    elif kind == 2:
-        days = dice.choice([None, 1, 2, 7, 31])
+    elif kind == 2 or kind > 17:
+        days = dice.choice([None, 1, 1, 2, 31])
         driver.grant(who, nano, dice.choice(["cash", "promotion"]), dice.choice([1, 100]), days, None)
     elif kind == 3:
         driver.buy(who, 10**9 + nano, dice.randrange(1, 5), action, dice.choice(["cash", "invoice"]), 2)
@@ -215,9 +215,9 @@ def _one_step(driver: Driver, dice: random.Random) -> None:
     elif kind < 10 and driver.tasks:
         driver.judge(task, dice.choice(["verified", "verified", "failed"]))
         driver.settle(task, dice.randrange(0, 4), skew_us)
-    elif kind == 10 and driver.tasks:
+    elif kind in (10, 16) and driver.tasks:
         driver.void(task, skew_us)
-    elif kind == 11 and driver.tasks:
+    elif kind in (11, 17) and driver.tasks:
         driver.reverse(task, dice.choice([None, nano]), skew_us)
     elif kind == 12 and driver.tasks:
         driver.costs(task, dice.randrange(10**9), dice.randrange(10**6))

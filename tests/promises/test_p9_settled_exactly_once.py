@@ -28,7 +28,7 @@ FAULT = "from tests.promises.faults import p9_acknowledge_before_commit\n"
 
 def program(name: str) -> str:
     """A program that sells, as a script."""
-    return f"from tests.promises import sellers; sellers.{name}()"
+    return f"import tests.promises.applied_fault; from tests.promises import sellers; sellers.{name}()"
 
 
 def acknowledged(file: Path) -> set[tuple[str, int]]:
@@ -290,7 +290,9 @@ class FailingDisk:
 
 
 @pytest.mark.parametrize(
-    ("error", "says"), [("database or disk is full", "is full"), ("disk I/O error", "disk I/O error")]
+    ("error", "says"),
+    [("database or disk is full", "is full"), ("disk I/O error", "disk I/O error")],
+    ids=["full", "I/O"],
 )
 def test_a_disk_that_fails_at_any_statement_leaves_nothing_half_written(
     tmp_path: Path, error: str, says: str

@@ -320,6 +320,15 @@ def test_the_costs_of_a_task_are_booked_as_they_become_known(tmp_path: Path) -> 
     assert selling.verify(book) == []
 
 
+def test_what_was_known_later_of_a_cost_stands(tmp_path: Path) -> None:
+    book = shop_in(tmp_path, "acme", terms="invoice")
+    settled(book, "acme", "one")
+    selling.book_costs(book, task_id=id_of("one"), costs=Costs(150), at_us=NOW_US + 5)
+    late = selling.book_costs(book, task_id=id_of("one"), costs=Costs(100), at_us=NOW_US + 4)
+    assert late.costs == Costs(150)
+    assert standing(book, "acme")["model_cost"] == -150
+
+
 def test_any_other_entry_is_posted_once_and_balances(tmp_path: Path) -> None:
     book = shop_in(tmp_path, "acme", terms="invoice")
     settled(book, "acme", "one")
