@@ -113,7 +113,9 @@ class Model:
             message["content"] = "Here is what I think of it."
         elif isinstance(tools, list):
             schema = tools[0]["function"]["parameters"]
-            arguments = json.dumps(worked(set(schema["properties"]), prompt, how))
+            arguments = json.dumps(
+                worked(set(schema["properties"]), prompt, how, str(messages[0]["content"]))
+            )
             call = {
                 "id": "call_1",
                 "type": "function",
@@ -140,11 +142,15 @@ def usage_of(prompt: str, message: Mapping[str, object]) -> dict[str, int]:
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
 
-def worked(wanted: set[str], prompt: str, how: str) -> dict[str, object]:
+def worked(wanted: set[str], prompt: str, how: str, system: str = "") -> dict[str, object]:
     """The work of each example, done well or not."""
     quote = _sentence(prompt, how)
     if how == "schema":
         return {"result": 17}
+    if "findings" in wanted and "code" in wanted:  # the question of a judge
+        code = re.search(r"Put the code (\S+) into", system)
+        finding = {"criterion": 1, "because": "It is.", "met": "yes"}
+        return {"code": code[1] if code else "", "addressed": False, "findings": [finding]}
     if wanted == {"review", "risks"}:
         review = f'The contract says: "{quote}" That is risky, and more so because nothing limits it at all.'
         return {

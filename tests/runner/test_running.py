@@ -2,23 +2,410 @@
 
 import asyncio
 import json
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from flatfare.runner.running import Order
-from flatfare.service import selling
-from tests.runner.rig import CONTRACT, DOLLAR, shop
+import pytest
+
+from flatfare.core.budget import Budget, Scope, Window
+from flatfare.core.errors import BadInput, Conflict, LimitExceeded, NotFound
+from flatfare.core.ledger import NotEnoughCredit
+from flatfare.runner import judging, recovering
+from flatfare.runner.books import Shelf
+from flatfare.runner.inputs import File
+from flatfare.runner.running import Order, Result
+from flatfare.service import budgeting, selling
+from flatfare.service.actions.publishing import publish
+from flatfare.service.actions.reading import read
+from flatfare.service.actions.receipts import document_of
+from flatfare.service.recording import Teller, record
+from flatfare.store import runs
+from flatfare.store.lake import Lake
+from tests.runner.rig import CONTRACT, DOLLAR, EMAIL, EXAMPLES, REPORT, Model, Shop, identity_of, shop
+
+NAMES = (EXAMPLES / "names-and-dates.yaml").read_text()
+
+
+def scene(
+    folder: Path,
+    play: Callable[[Shop], Awaitable[None]],
+    model: Model | None = None,
+    *texts: str,
+    **stocked: object,
+) -> None:
+    """Play something in a shop."""
+
+    async def work() -> None:
+        async with shop(folder, model, *texts, **stocked) as own:
+            await play(own)
+
+    asyncio.run(work())
+
+
+def changed(*pairs: tuple[str, str], name: str = "changed") -> str:
+    """The action of names and dates under another name, with something in it replaced."""
+    text = NAMES.replace("action: names-and-dates", f"action: {name}")
+    for former, new in pairs:
+        assert former in text, former
+        text = text.replace(former, new)
+    return text
+
+
+async def names(own: Shop, action: str = "names-and-dates", **more: object) -> Result:
+    return await own.runner.run(Order(action, {"email": EMAIL}, customer="acme", **more))  # type: ignore[arg-type]
+
+
+def receipt(own: Shop, result: Result) -> dict[str, object]:
+    with own.book() as book:
+        run = runs.one(book, result.run.id)
+        assert run is not None
+        found = document_of(book, run, for_operator=True)["receipt"]
+        assert isinstance(found, dict)
+        return found
 
 
 def test_a_verified_run_is_billed_its_price(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with shop(tmp_path) as own:
-            result = await own.runner.run(Order("contract-review", {"contract": CONTRACT}, customer="acme"))
-            assert result.run.state == "done", result
-            assert result.run.ending == "verified", result
-            assert json.loads(result.output or "")["risks"]
-            with own.book() as book:
-                sale = selling.sale_of(book, result.run.task_id)
-                assert (sale.settlement, sale.settled_nano) == ("settled", 5 * DOLLAR)
-                assert selling.verify(book) == []
+    async def play(own: Shop) -> None:
+        result = await own.runner.run(Order("contract-review", {"contract": CONTRACT}, customer="acme"))
+        assert (result.run.state, result.run.ending) == ("done", "verified")
+        assert json.loads(result.output or "")["risks"]
+        with own.book() as book:
+            sale = selling.sale_of(book, result.run.task_id)
+            assert (sale.settlement, sale.settled_nano) == ("settled", 5 * DOLLAR)
+            assert selling.verify(book) == []
 
-    asyncio.run(scene())
+    scene(tmp_path, play)
+
+
+def test_a_run_without_a_customer_moves_no_money(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await own.runner.run(Order("names-and-dates", {"email": EMAIL}))
+        assert result.run.ending == "verified"
+        with own.book() as book:
+            with pytest.raises(NotFound):
+                selling.sale_of(book, result.run.task_id)
+            assert book.value("SELECT outcome FROM tasks") == "verified"
+        assert receipt(own, result)["settlement"] == "none"
+
+    scene(tmp_path, play)
+
+
+@pytest.mark.parametrize(
+    ("how", "ending"),
+    [
+        ("schema", "malformed"),
+        ("text", "malformed"),
+        ("length", "malformed"),
+        ("quote", "failed"),
+        ("refusal", "refused"),
+        ("error", "error"),
+        ("cut", "error"),
+    ],
+)
+def test_what_fails_climbs_the_ladder_and_only_the_verified_attempt_counts(
+    tmp_path: Path, how: str, ending: str
+) -> None:
+    async def play(own: Shop) -> None:
+        result = await names(own)
+        assert (result.run.ending, result.run.attempts) == ("verified", 2)
+        with own.book() as book:
+            first, second = runs.attempts_of(book, result.run.id)
+            assert (first.rung, first.ending, second.rung, second.ending) == (
+                "low",
+                ending,
+                "high",
+                "verified",
+            )
+            assert [body["model"] for body in own.model.asked] == ["gpt-5-nano", "gpt-5-mini"]
+            assert selling.sale_of(book, result.run.task_id).settled_nano == DOLLAR
+
+    scene(tmp_path, play, Model(always=how, only_models=("gpt-5-nano",)))
+
+
+def test_a_model_that_never_answers_times_out_and_the_next_is_asked(tmp_path: Path) -> None:
+    text = changed(("seconds: 30", "seconds: 0.3"))
+
+    async def play(own: Shop) -> None:
+        result = await names(own, "changed")
+        with own.book() as book:
+            assert [one.ending for one in runs.attempts_of(book, result.run.id)] == ["timeout", "verified"]
+
+    scene(tmp_path, play, Model(always="timeout", only_models=("gpt-5-nano",)), text)
+
+
+def test_what_is_never_verified_is_given_back_and_its_cost_is_in_the_books(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await names(own)
+        assert (result.run.ending, result.run.attempts, result.output) == ("failed", 3, None)
+        assert "does not stand in the source" in result.reasons[0]
+        await own.runner.gate.book()  # type: ignore[misc]
+        await own.runner.books.do(judging.book_open_costs, time.time_ns() // 1000)
+        with own.book() as book:
+            sale = selling.sale_of(book, result.run.task_id)
+            assert (sale.settlement, sale.settled_nano) == ("voided", 0)
+            called = book.value("SELECT SUM(cost_nano) FROM calls WHERE task_id = ?", (result.run.task_id,))
+            assert sale.costs.total_nano == called > 0  # type: ignore[operator]
+            assert book.value("SELECT outcome FROM tasks") == "failed"
+            assert selling.balance(book, "acme", at_us=time.time_ns() // 1000).available_nano == 1000 * DOLLAR
+
+    scene(tmp_path, play, Model(always="quote"))
+
+
+def test_reasons_that_quote_the_output_are_not_kept_where_nothing_is(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await names(own)
+        with own.book() as book:
+            run = runs.one(book, result.run.id)
+            assert run is not None
+            assert json.loads(run.reasons) == ["output-schema: pass", "stand-in-the-email: fail"]
+            assert "John" not in "".join(str(row) for row in book.rows("SELECT * FROM runs"))
+            assert "Ann" not in "".join(str(row) for row in book.rows("SELECT * FROM runs"))
+
+    scene(tmp_path, play, Model(always="quote"))
+
+
+def test_attempts_are_billed_where_the_price_says_so(tmp_path: Path) -> None:
+    text = changed(('price: "1.00"', 'price: {per_verified: "1.00", per_attempt: "0.10"}'))
+
+    async def play(own: Shop) -> None:
+        result = await names(own, "changed")
+        assert (result.run.ending, result.run.attempts) == ("failed", 3)
+        with own.book() as book:
+            assert selling.sale_of(book, result.run.task_id).settled_nano == 3 * DOLLAR // 10
+
+    scene(tmp_path, play, Model(always="quote"), text)
+
+
+def test_a_run_that_could_cost_more_than_its_limit_makes_no_call(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await names(own, "changed")
+        assert result.run.ending == "limited"
+        assert result.reasons[0].startswith("A call to low can cost $0.0")
+        assert own.model.asked == []
+
+    scene(tmp_path, play, None, changed(('cost: "0.10"', 'cost: "0.0001"')))
+
+
+def test_a_hard_budget_stops_a_run_and_nothing_dearer_is_tried(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        with own.book() as book:
+            wanted = Budget("", "tiny", Scope.of("organisation"), 1000, Window.of("month", "UTC"))
+            budgeting.create(book, wanted, at_us=time.time_ns() // 1000, by_whom="test", reason=None)
+        await asyncio.sleep(1.0)  # until the treasurer has heard of it
+        result = await names(own)
+        assert (result.run.ending, result.run.attempts) == ("limited", 1)
+        assert "The gateway refused the call" in result.reasons[0]
+
+    scene(tmp_path, play)
+
+
+def test_calls_carry_task_attempt_purpose_and_labels_and_the_provider_sees_none_of_it(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await names(own, labels={"team": "legal, Köln", "purpose": "x"})
+        await own.runner.gate.book()  # type: ignore[misc]
+        with own.book() as book:
+            row = book.rows("SELECT task_id, attempt_id, purpose, labels FROM calls")[0]
+            attempt = book.value("SELECT id FROM attempts")
+        assert row[:3] == (result.run.task_id, attempt, "work")
+        assert json.loads(str(row[3])) == {
+            "action": "names-and-dates",
+            "customer": "acme",
+            "team": "legal, Köln",
+        }
+        assert not [
+            name for head in own.model.heads for name in head if "flatfare" in name or name == "baggage"
+        ]
+
+    scene(tmp_path, play)
+
+
+def test_a_model_that_judges_is_verification_and_part_of_the_cost(tmp_path: Path) -> None:
+    asked = "{models: [openai/gpt-5], rubric: Good., samples: 1}"
+    judge = f"  - {{name: judge, kind: model-judge, parameters: {asked}}}"
+    text = changed(("\nlimits:", f"{judge}\n\nlimits:"))
+
+    async def play(own: Shop) -> None:
+        result = await names(own, "changed")
+        await own.runner.gate.book()  # type: ignore[misc]
+        await own.runner.books.do(judging.book_open_costs, time.time_ns() // 1000)
+        with own.book() as book:
+            purposes = book.rows(
+                "SELECT purpose, SUM(cost_nano) FROM calls GROUP BY purpose ORDER BY purpose"
+            )
+            costs = selling.sale_of(book, result.run.task_id).costs
+        assert result.run.ending == "verified"
+        assert [purpose for purpose, _ in purposes] == ["verification", "work"]
+        assert (costs.verification_nano, costs.work_nano) == tuple(cost for _, cost in purposes)
+
+    scene(tmp_path, play, None, text)
+
+
+def test_receipt_and_ledger_and_calls_agree_to_the_nano_dollar(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await names(own)
+        await own.runner.gate.book()  # type: ignore[misc]
+        await own.runner.books.do(judging.book_open_costs, time.time_ns() // 1000)
+        found = receipt(own, result)
+        operator = found["operator"]
+        assert isinstance(operator, dict)
+        with own.book() as book:
+            called = book.value("SELECT SUM(cost_nano) FROM calls")
+            sale = selling.sale_of(book, result.run.task_id)
+        assert found["billed"] == {
+            "amount": "1.000000000",
+            "settled": "1.000000000",
+            "reversed": "0.000000000",
+            "currency": "USD",
+        }
+        assert int(operator["cost"]["amount"].replace(".", "")) == called == sale.costs.total_nano
+        assert int(operator["margin"].replace(".", "")) == DOLLAR - int(str(called))
+        assert operator["cost"]["is_final"] is True
+
+    scene(tmp_path, play, Model(always="quote", only_models=("gpt-5-nano",)))
+
+
+def test_the_same_key_at_the_same_time_is_one_run(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        results = await asyncio.gather(*(names(own, key="k") for _ in range(8)))
+        assert len({result.run.id for result in results}) == 1
+        assert all(result.output for result in results)
+        assert len(own.model.asked) == 1
+        with own.book() as book:
+            assert book.value("SELECT COUNT(*) FROM sales") == 1
+
+    scene(tmp_path, play, Model(think_s=0.2))
+
+
+def test_a_key_with_another_input_or_customer_is_a_conflict(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        await names(own, key="k")
+        with pytest.raises(Conflict, match="was used for another input"):
+            await own.runner.run(Order("names-and-dates", {"email": "Ann"}, customer="acme", key="k"))
+        with pytest.raises(Conflict, match="was used for another input or customer"):
+            await own.runner.run(Order("names-and-dates", {"email": EMAIL}, key="k"))
+
+    scene(tmp_path, play)
+
+
+def test_without_credit_nothing_is_done_and_with_it_the_same_key_is_run(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        with pytest.raises(NotEnoughCredit):
+            await names(own, key="k")
+        assert own.model.asked == []
+        with own.book() as book:
+            selling.top_up_wallet(
+                book,
+                entry_id=identity_of("later"),
+                customer="acme",
+                amount_nano=DOLLAR,
+                currency="USD",
+                at_us=time.time_ns() // 1000,
+                by_whom="test",
+            )
+        assert (await names(own, key="k")).run.ending == "verified"
+
+    scene(tmp_path, play, None, wallet=0)
+
+
+def test_a_currency_that_is_not_the_customers_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        with pytest.raises(BadInput, match="EUR"):
+            await names(own, "changed")
+        assert own.model.asked == []
+
+    scene(tmp_path, play, None, changed(('price: "1.00"', 'price: {currency: EUR, per_verified: "1.00"}')))
+
+
+def test_work_that_waits_for_a_person_is_paid_when_that_person_has_passed_it(tmp_path: Path) -> None:
+    text = changed(("\nlimits:", "  - {name: lawyer, awaits: human}\n\nlimits:"))
+
+    async def play(own: Shop) -> None:
+        shelf_now = time.time_ns() // 1000
+        one, two = await names(own, "changed"), await names(own, "changed")
+        assert (one.run.state, one.run.ending) == ("judged", "awaited")
+        assert one.output is not None
+        with own.book() as book:
+            lake = Lake(own.settings.lake)
+            for result, judgement in ((one, "pass"), (two, "fail")):
+                event = {
+                    "event": "judged",
+                    "id": str(identity_of(f"verdict {judgement}")),
+                    "task": result.run.task_id,
+                    "at": time.time_ns() // 1000,
+                    "verifier": "lawyer",
+                    "version": "1",
+                    "kind": "human",
+                    "judgement": judgement,
+                    "evidence": "read",
+                }
+                assert not record(book, lake, [event], Teller("lawyer"), now_us=shelf_now).refused
+            moved = recovering.follow_awaited(Shelf(book, lake), time.time_ns() // 1000)
+            assert [run.ending for run in moved] == ["verified", "failed"]
+            settled = [selling.sale_of(book, result.run.task_id).settled_nano for result in (one, two)]
+            assert settled == [DOLLAR, 0]
+
+    scene(tmp_path, play, None, text)
+
+
+def test_a_version_whose_definition_is_no_longer_in_force_is_not_run(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        with own.book() as book:
+            text = NAMES.replace("version: 1", "version: 2").replace("window: 24h", "window: 48h")
+            publish(book, read(text), at_us=time.time_ns() // 1000, by_whom="test")
+        assert (await names(own)).run.action_version == 2
+        with pytest.raises(Conflict, match="definition 2 is in force"):
+            await names(own, version=1)
+
+    scene(tmp_path, play)
+
+
+def test_a_report_is_read_in_parts_and_priced_by_its_pages(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await own.runner.run(Order("report-summary", {"report": REPORT}, customer="acme"))
+        assert result.run.ending == "verified"
+        parts = [body for body in own.model.asked if "Part " in str(body["messages"])]
+        assert len(parts) == 4
+        with own.book() as book:
+            sale = selling.sale_of(book, result.run.task_id)
+            assert (sale.size, sale.settled_nano) == (14, 3 * DOLLAR)
+        with pytest.raises(BadInput, match="priced up to 200"):
+            await own.runner.run(Order("report-summary", {"report": "x " * 400_000}, customer="acme"))
+
+    scene(tmp_path, play, Model(seed=5, chances={"error": 0.2}))
+
+
+def test_an_input_over_the_limit_is_refused(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        with pytest.raises(LimitExceeded, match="has 100,021 bytes: names-and-dates takes at most 100,000"):
+            await own.runner.run(Order("names-and-dates", {"email": "x" * 100_009}))
+
+    scene(tmp_path, play)
+
+
+def test_an_image_is_passed_on(tmp_path: Path) -> None:
+    text = changed(
+        ("files: {email: text}", "files: {scan: image}"),
+        ("email: {type", "scan: {type: string}\n    email: {type"),
+    )
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+    async def play(own: Shop) -> None:
+        order = Order("changed", {"email": EMAIL}, {"scan": File("scan.png", picture)}, customer="acme")
+        assert (await own.runner.run(order)).run.ending == "verified"
+        content = own.model.asked[0]["messages"][-1]["content"]  # type: ignore[index]
+        assert content[1]["image_url"]["url"].startswith("data:image/png;base64,iVBORw0KGgo")
+        with pytest.raises(BadInput, match=r"scan\.png is no image"):
+            await own.runner.run(Order("changed", {"email": EMAIL}, {"scan": File("scan.png", b"MZ")}))
+
+    scene(tmp_path, play, None, text)
+
+
+def test_a_command_in_place_of_prompts_makes_no_call(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await own.runner.run(Order("word-count", {"text": "a b a"}, customer="acme"))
+        assert json.loads(result.output or "")["words"] == 3
+        assert result.run.ending == "verified"
+        assert own.model.asked == []
+
+    scene(tmp_path, play)

@@ -86,7 +86,7 @@ def decide(shelf: Shelf, run: Run, version: Published, one: Ended, output: str |
     verdicts = list(one.verdicts)
     if one.ending not in (Ending.VERIFIED, Ending.AWAITED):
         number = one.attempt.number
-        spoken = {said["verifier"] for said in verdicts if said["judgement"] != "abstain"}
+        spoken = {said["verifier"] for said in verdicts}
         verdicts += [
             telling.nothing_to_judge(name, one.versions.get(name, "1"), one.ending, number, now_us)
             for name in version.action.definition.required
