@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from flatfare.cli.root import root
 from flatfare.store import chains
 from flatfare.store.book import open_book
+from tests.builders import book_in, call, task, write_calls, write_tasks
 
 ASKED = '{"model": "gpt-4o", "max_tokens": 1000, "messages": [{"role": "user", "content": "How many legs?"}]}'
 
@@ -152,3 +153,33 @@ def test_a_file_that_cannot_be_applied_changes_nothing(
     assert done.exit_code == 1
     assert said in str(done.exception) + done.output
     assert run("budgets", "list", "--json").stdout == ""
+
+
+def test_a_budget_on_an_action_says_how_many_units_are_left(run: Run, tmp_path: Path) -> None:
+    """Ten reviews at $10, of which eight were verified: $12.50 for each that was."""
+    book, _ = book_in(tmp_path)
+    outcomes = ["verified"] * 8 + ["failed"] * 2
+    write_tasks(book, [{**task(f"r{n}", outcome), "name": "review"} for n, outcome in enumerate(outcomes)])
+    write_calls(book, [call(f"r{n}", f"r{n}", 10 * 10**9) for n in range(10)])
+    run(
+        "budgets",
+        "create",
+        "--name",
+        "reviews",
+        "--amount",
+        "5000",
+        "--per",
+        "quarter",
+        "--scope",
+        "action=review",
+    )
+    run("budgets", "create", "--name", "sorting", "--amount", "5", "--scope", "action=sort")
+    run("budgets", "create", "--name", "search", "--amount", "5", "--scope", "team=search")
+    listed = [json.loads(line) for line in run("budgets", "list", "--json").stdout.splitlines()]
+    found = {one["name"]: one["subjects"][0].get("units_left") for one in listed}
+    said = "about 400 review left, at $12.50 each (an estimate, from 8 verified)"
+    units = {"units": 400, "cost_each": "12.500000000", "n": 8, "said": said}
+    assert found == {"reviews": units, "sorting": None, "search": None}, "unknown is left out"
+    assert said in run("budgets", "show", "reviews").stdout
+    assert "400" in run("budgets", "list").stdout
+    assert "about 400 (n=8)" in run("budgets", "list", "--csv").stdout

@@ -111,3 +111,26 @@ def test_a_file_names_the_guard_that_cannot_be(run: Run, tmp_path: Path) -> None
     file = tmp_path / "limits.yaml"
     file.write_text("guards:\n  loops: {kind: calls, at_most: 50, most: 3}\n")
     assert "The guard 'loops' has 'most'" in str(run("apply", str(file)).exception)
+
+
+def test_a_key_is_made_with_caps_of_its_own(run: Run) -> None:
+    made = run(
+        "keys", "create", "--name", "svc", "--max-output-tokens", "800", "--max-effort", "low", "--json"
+    )
+    key = json.loads(made.stdout)
+    guards = [json.loads(line) for line in run("guards", "list", "--json").stdout.splitlines()]
+    assert [(one["name"], one["at_most"], one["scope"], one["action"]) for one in guards] == [
+        ("svc output", "800", f"key={key['id']}", "cap"),
+        ("svc effort", "low", f"key={key['id']}", "cap"),
+    ]
+    assert (
+        run("guards", "create", "--name", "other effort", "--kind", "effort", "--at-most", "low").exit_code
+        == 0
+    )
+    refused = run("keys", "create", "--name", "other", "--max-effort", "low")
+    assert "There is a guard 'other effort' already" in str(refused.exception)
+    states = {
+        one["name"]: one["state"]
+        for one in map(json.loads, run("keys", "list", "--all", "--json").stdout.splitlines())
+    }
+    assert states == {"svc": "active", "other": "revoked"}, "a key is not to be used without its caps"

@@ -7,11 +7,13 @@ from typing import ParamSpec, TypeVar
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Amount, Expiry, book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Amount, Expiry, book_of, format_options, lake_of, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.budget import ACTIONS, Budget, Scope, Threshold, TopUp, Window
 from flatfare.core.errors import BadUsage
 from flatfare.service import budgeting
+from flatfare.service.units_left import unit_costs
+from flatfare.store import budgets as standing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -219,6 +221,7 @@ _FIELDS = (
     output.Field("share", "spent %"),
     output.Field("resets", "resets", "left"),
 )
+_UNITS = output.Field("units_left", "units left")
 
 
 @budgets.command("list")
@@ -227,7 +230,8 @@ _FIELDS = (
 def list_(settings: Settings, shape: str) -> None:
     """List the budgets, with what is spent, reserved and left of each now."""
     with book_of(settings, create=True) as book:
-        documents = budgeting.listed(book, at_us=_now_us())
+        costs = unit_costs(book, lake_of(settings), standing.all_of(book), _now_us())
+        documents = budgeting.listed(book, at_us=_now_us(), costs=costs)
     _show(documents, shape)
 
 
@@ -239,11 +243,17 @@ def show(settings: Settings, budget: str, shape: str) -> None:
     """Show BUDGET (its id or name): terms, top-ups, and where every subject stands."""
     with book_of(settings) as book:
         found = budgeting.one_of(book, budget)
-        document = budgeting.document_of(book, found, at_us=_now_us(), subjects_max=1000)
+        costs = unit_costs(book, lake_of(settings), [found], _now_us())
+        document = budgeting.document_of(book, found, at_us=_now_us(), subjects_max=1000, costs=costs)
     if shape != "table":
         _show([document], shape)
         return
     _show([document], shape)
+    subjects = document["subjects"]
+    assert isinstance(subjects, list)
+    for one in subjects:
+        if "units_left" in one:
+            output.say(one["units_left"]["said"])
     names = ("thresholds", "queue_ms", "unpriced", "fail", "output_limit", "contact", "top_ups")
     for name in names:
         if document[name]:
@@ -255,12 +265,13 @@ def _show(documents: list[dict[str, object]], shape: str) -> None:
         output.print_json_lines(documents)
         return
     rows = [row for document in documents for row in _rows(document)]
+    fields = (*_FIELDS, _UNITS) if any(row["units_left"] is not None for row in rows) else _FIELDS
     if shape == "csv":
-        output.print_csv(rows, ["id", *(field.key for field in _FIELDS)])
+        output.print_csv(rows, ["id", *(field.key for field in (*_FIELDS, _UNITS))])
     elif not rows:
         output.say("No budgets yet. Create one: flatfare budgets create --name NAME --amount 5.00")
     else:
-        output.print_table(rows, _FIELDS)
+        output.print_table(rows, fields)
 
 
 def _rows(document: dict[str, object]) -> list[dict[str, object]]:
@@ -275,9 +286,14 @@ def _rows(document: dict[str, object]) -> list[dict[str, object]]:
             "kind": "hard" if document["hard"] else "soft",
             **one,
             "share": None if one["share"] is None else f"{one['share']:.0%}",
+            "units_left": _units_text(one.get("units_left")),
         }
         for one in subjects or [untouched]
     ]
+
+
+def _units_text(found: object) -> str | None:
+    return f"about {found['units']:,} (n={found['n']:,})" if isinstance(found, dict) else None
 
 
 def _terms(given: dict[str, object]) -> dict[str, object]:

@@ -13,7 +13,8 @@ from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError
-from flatfare.service import budgeting
+from flatfare.core.guard import EFFORTS, Guard
+from flatfare.service import budgeting, guarding
 from flatfare.service import keys as issuing
 from flatfare.service.keys import Issued, Terms
 from flatfare.store.book import Book
@@ -68,6 +69,10 @@ def changing(command: Callable[P, R]) -> Callable[P, R]:
     metavar="WINDOW",
     help="Of its budget: day, month and the like.",
 )
+@click.option(
+    "--max-output-tokens", type=click.IntRange(1), metavar="N", help="Longer answers are cut down to this."
+)
+@click.option("--max-effort", type=click.Choice(EFFORTS), help="More thinking than this is brought down.")
 @click.option("--reason", metavar="TEXT", help="Why, for the record.")
 @format_options
 @pass_settings
@@ -87,6 +92,8 @@ def create(
     subject: str | None,
     budget: int | None,
     per: str,
+    max_output_tokens: int | None,
+    max_effort: str | None,
     reason: str | None,
     shape: str,
 ) -> None:
@@ -110,19 +117,32 @@ def create(
     )
     with book_of(settings, create=True) as book:
         issued = issuing.create(book, terms, at_us=_now_us(), by_whom=user_name(), reason=reason)
-        if limit is not None:
-            _limit(book, issued.key.id, limit)
+        _limit(book, issued.key.id, limit, _caps(name, issued.key.id, max_output_tokens, max_effort))
     _show_issued(issued, shape)
 
 
-def _limit(book: Book, key_id: str, limit: Budget) -> None:
-    """Give a new key its budget; a key that cannot have it is not to be used."""
-    wanted = replace(limit, scope=Scope("key", key_id))
+def _limit(book: Book, key_id: str, limit: Budget | None, caps: list[Guard]) -> None:
+    """Give a new key its budget and its guards; a key that cannot have them is not to be used."""
     try:
-        budgeting.create(book, wanted, at_us=_now_us(), by_whom=user_name())
+        if limit is not None:
+            wanted = replace(limit, scope=Scope("key", key_id))
+            budgeting.create(book, wanted, at_us=_now_us(), by_whom=user_name())
+        for guard in caps:
+            guarding.create(book, guard, at_us=_now_us(), by_whom=user_name())
     except FlatfareError:
-        issuing.revoke(book, key_id, at_us=_now_us(), by_whom=user_name(), reason="its budget failed")
+        reason = "its budget or its guards could not be made"
+        issuing.revoke(book, key_id, at_us=_now_us(), by_whom=user_name(), reason=reason)
         raise
+
+
+def _caps(name: str, key_id: str, output: int | None, effort: str | None) -> list[Guard]:
+    """The guards that hold a key's answers and its models' thinking within bounds."""
+    wanted = (("output", None if output is None else str(output)), ("effort", effort))
+    return [
+        guarding.guard_of(f"{name} {kind}", {"kind": kind, "at_most": limit, "scope": f"key={key_id}"})
+        for kind, limit in wanted
+        if limit is not None
+    ]
 
 
 @keys.command()

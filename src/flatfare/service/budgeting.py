@@ -4,16 +4,20 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from flatfare.core.budget import Budget, Scope, TopUp
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
+from flatfare.core.unit_cost import ACTION, UnitCost
 from flatfare.service.keys import MARK
 from flatfare.store import budgets, chains, keys
 from flatfare.store.book import Book
+from flatfare.store.budgets import Standing
 
 ID_MARK = "bud_"
+NO_COSTS: Mapping[str, UnitCost] = MappingProxyType({})
 
 
 def create(book: Book, budget: Budget, *, at_us: int, by_whom: str, reason: str | None = None) -> Budget:
@@ -110,15 +114,28 @@ def one_of(book: Book, id_or_name: str) -> Budget:
     raise NotFound(f"There is no budget {id_or_name!r}. {hint}")
 
 
-def listed(book: Book, *, at_us: int, subjects_max: int = 20) -> list[dict[str, object]]:
+def listed(
+    book: Book, *, at_us: int, subjects_max: int = 20, costs: Mapping[str, UnitCost] = NO_COSTS
+) -> list[dict[str, object]]:
     """Every budget that stands, as a document, with where its subjects stand now."""
     return [
-        document_of(book, budget, at_us=at_us, subjects_max=subjects_max) for budget in budgets.all_of(book)
+        document_of(book, budget, at_us=at_us, subjects_max=subjects_max, costs=costs)
+        for budget in budgets.all_of(book)
     ]
 
 
-def document_of(book: Book, budget: Budget, *, at_us: int, subjects_max: int = 20) -> dict[str, object]:
-    """A budget as command line and API show it; money as decimal text."""
+def document_of(
+    book: Book,
+    budget: Budget,
+    *,
+    at_us: int,
+    subjects_max: int = 20,
+    costs: Mapping[str, UnitCost] = NO_COSTS,
+) -> dict[str, object]:
+    """A budget as command line and API show it; money as decimal text.
+
+    With what a unit of each action costs, a budget on an action says how many are left.
+    """
     found = budgets.standings(book, budget, at_us)
     resets_us = budget.window.resets_at(at_us)
     return {
@@ -134,6 +151,7 @@ def document_of(book: Book, budget: Budget, *, at_us: int, subjects_max: int = 2
                 "reserved": decimal_text(one.leased_nano),
                 "left": decimal_text(max(0, limit - one.spent_nano - one.leased_nano)),
                 "share": None if limit == 0 else round(one.spent_nano / limit, 6),
+                **_units(budget, one, limit, costs),
             }
             for one in found[:subjects_max]
             for limit in [budget.limit_nano(at_us, one.allowance.subject)]
@@ -153,6 +171,16 @@ def document_of(book: Book, budget: Budget, *, at_us: int, subjects_max: int = 2
             if one.until_us is None or one.until_us > at_us
         ],
     }
+
+
+def _units(
+    budget: Budget, standing: Standing, limit_nano: int, costs: Mapping[str, UnitCost]
+) -> dict[str, object]:
+    action = standing.allowance.subject
+    if budget.scope.key != ACTION or action not in costs:
+        return {}
+    left_nano = limit_nano - standing.spent_nano - standing.leased_nano
+    return {"units_left": costs[action].left(action, left_nano)}
 
 
 def terms_of(budget: Budget) -> dict[str, object]:

@@ -10,6 +10,8 @@ from flatfare.core.money import nano_of, parse_amount
 from flatfare.service import budgeting
 from flatfare.service.estimating import estimate
 from flatfare.service.pricing import open_price_book
+from flatfare.service.units_left import unit_costs
+from flatfare.store import budgets as standing
 from flatfare.web.access import Right
 from flatfare.web.api.keys import Reason
 from flatfare.web.api.reports import moment
@@ -55,13 +57,16 @@ class ToEstimate(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _list(asked: Asked) -> object:
-    return {"budgets": budgeting.listed(asked.books.book, at_us=asked.books.now_us)}
+    books = asked.books
+    costs = unit_costs(books.book, books.lake, standing.all_of(books.book), books.now_us)
+    return {"budgets": budgeting.listed(books.book, at_us=books.now_us, costs=costs)}
 
 
 def _show(asked: Asked) -> object:
     book, now_us = asked.books.book, asked.books.now_us
     found = budgeting.one_of(book, asked.path["budget"])
-    return budgeting.document_of(book, found, at_us=now_us, subjects_max=1000)
+    costs = unit_costs(book, asked.books.lake, [found], now_us)
+    return budgeting.document_of(book, found, at_us=now_us, subjects_max=1000, costs=costs)
 
 
 def _create(asked: Asked) -> object:
