@@ -152,6 +152,7 @@ class Settings:
     policies: Policies = Policies()
     alerts: Mapping[str, Channel] = field(default_factory=dict)
     private_webhooks: bool = False  # customers' webhooks may reach addresses inside the own network
+    seller: Mapping[str, str] = field(default_factory=dict)  # lines that stand on invoices, by their order
     file: Path | None = None  # where this was read from
 
 
@@ -191,6 +192,7 @@ def load_settings(
         **chosen,  # type: ignore[arg-type]
         providers=_providers(values.get("providers"), found),
         alerts=_channels(values.get("alerts"), found),
+        seller={str(key): str(line) for key, line in _mapping(values, "seller", found).items()},
         deployments={str(key): str(model) for key, model in _mapping(values, "deployments", found).items()},
         file=found,
     )

@@ -49,6 +49,9 @@ class SignalRule:
         return self.says if is_told else Judgement.ABSTAIN
 
 
+DISPUTE_UPHELD = "dispute_upheld"
+"""The signal that a dispute was decided for who opened it: it turns a task at any time, whatever holds."""
+
 USUAL_SIGNALS: Mapping[str, SignalRule] = MappingProxyType(
     {
         "accepted": SignalRule(Judgement.PASS),
@@ -89,6 +92,8 @@ class Definition:
 
     def signal_says(self, name: str, value: str | None) -> Judgement:
         """What a signal of this name and value says of the work."""
+        if name == DISPUTE_UPHELD:
+            return Judgement.FAIL
         if name == "reopened" and self.reopening is Reopening.KEPT:
             return Judgement.ABSTAIN
         rule = self.signals.get(name) or USUAL_SIGNALS.get(name)
@@ -219,7 +224,8 @@ class _Fold:
             return
         matures_at_us = self.matures_at_us
         if (
-            self._definition.window_us is not None
+            name != DISPUTE_UPHELD
+            and self._definition.window_us is not None
             and matures_at_us is not None
             and verdict.at_us > matures_at_us
         ):

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from flatfare.core.moments import iso
 from flatfare.store.book import Book, Row
 
-_COLUMNS = "id, task_id, customer, reason, state, opened_at_us, opened_by, decided_at_us, decided_by, decision, evidence"
+_COLUMNS = (
+    "id, task_id, customer, reason, state, opened_at_us, opened_by, decided_at_us, decided_by, "
+    "decision, evidence"
+)
 
 
 @dataclass(frozen=True, slots=True)

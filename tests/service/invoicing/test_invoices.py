@@ -1,4 +1,4 @@
-"""Invoices: each record of the ledger stands on one, once; what is issued never changes and can be made anew."""
+"""Invoices: each record of the ledger stands on one, once; what is issued never changes."""
 
 import json
 import uuid

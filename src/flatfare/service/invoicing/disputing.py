@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from uuid import UUID
 
+from flatfare.core.definition import DISPUTE_UPHELD
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.identity import derived
 from flatfare.core.moments import iso
@@ -106,7 +107,7 @@ def _check(book: Book, lake: Lake, dispute: Dispute, is_upheld: bool, reverified
     if reverified is None:
         if not is_upheld:
             raise BadInput(
-                "A dispute is rejected on evidence: give the verdict of a verifier that has not spoken before."
+                "A dispute is rejected on evidence: give the verdict of a verifier that has not spoken yet."
             )
         return
     task = telling.find(book, lake, dispute.task_id, now_us=dispute.opened_at_us)
@@ -128,7 +129,7 @@ def _give_back(book: Book, lake: Lake, dispute: Dispute, reason: str, at_us: int
         "id": str(derived("dispute upheld", dispute.id)),
         "task": dispute.task_id,
         "at": at_us,
-        "name": "rejected",
+        "name": DISPUTE_UPHELD,
         "source": f"dispute {dispute.id}",
     }
     recording.record(book, lake, [event], Teller(by_whom, source="dispute"), now_us=at_us)

@@ -1,0 +1,317 @@
+"""``flatfare invoices``: what customers and teams owe for a month, as documents that never change."""
+
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from uuid import UUID
+
+import click
+
+from flatfare.cli import output
+from flatfare.cli.options import Amount, Moment, book_of, format_options, lake_of, pass_settings, user_name
+from flatfare.cli.output import Field
+from flatfare.config import Settings
+from flatfare.core.currency import payable_text
+from flatfare.core.errors import BadUsage
+from flatfare.core.identity import time_ordered
+from flatfare.core.money import decimal_text, dollar_text
+from flatfare.service.invoicing import exporting, issuing, rendering
+from flatfare.service.invoicing.chargeback import statements
+from flatfare.service.invoicing.exporting import Format
+from flatfare.service.invoicing.issuing import Books
+from flatfare.service.invoicing.periods import month_before, month_of
+from flatfare.store import invoices as kept_documents
+from flatfare.store.book import Book
+from flatfare.store.invoices import Kept
+
+SECRET_VARIABLE = "FLATFARE_BILLING_SECRET"
+
+_FIELDS = (
+    Field("number", "Number", align="left", is_strong=True),
+    Field("customer", "Customer", align="left"),
+    Field("period", "Month", align="left"),
+    Field("status", "Status", align="left"),
+    Field("total", "Total"),
+    Field("open", "Open"),
+    Field("currency", "", align="left"),
+    Field("issued_at", "Issued", align="left"),
+)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _books(settings: Settings, book: Book) -> Books:
+    return Books(book, lake_of(settings), settings.time_zone)
+
+
+def _new_id(given: str | None) -> UUID:
+    if given is None:
+        return time_ordered(_now_us(), secrets.token_bytes(10))
+    try:
+        return UUID(given)
+    except ValueError:
+        raise BadUsage(f"Found the id {given[:40]!r}: expected a UUID.") from None
+
+
+@click.group()
+def invoices() -> None:
+    """Invoices: draft, issue, pay, void, credit; what is issued never changes.
+
+    Customers who pay later are invoiced for what was settled; plans add their fees. Teams of one's
+    own are charged back.
+    """
+
+
+@invoices.command()
+@click.argument("customer")
+@click.option("--month", metavar="YYYY-MM", help="The month; this one, if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def draft(settings: Settings, customer: str, month: str | None, as_json: bool) -> None:
+    """Show what CUSTOMER's document would be if it were issued now."""
+    with book_of(settings) as book:
+        name = month or month_of(_now_us(), settings.time_zone)
+        document = issuing.draft(_books(settings, book), customer, name)
+    _show(document, as_json)
+
+
+@invoices.command()
+@click.argument("customer", required=False)
+@click.option("--month", metavar="YYYY-MM", help="The month; the last one, if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each document.")
+@pass_settings
+def issue(settings: Settings, customer: str | None, month: str | None, as_json: bool) -> None:
+    """Issue the documents of a month that has ended, for CUSTOMER or for all. Twice is once."""
+    now_us = _now_us()
+    with book_of(settings) as book:
+        books = _books(settings, book)
+        name = month or month_before(month_of(now_us, settings.time_zone), settings.time_zone)
+        if customer is None:
+            issued = issuing.issue_all(books, name, at_us=now_us, by_whom=user_name())
+        else:
+            one = issuing.issue(books, customer, name, at_us=now_us, by_whom=user_name())
+            issued = [] if one is None else [one]
+        rows = [_row(book, kept) for kept in issued]
+    if as_json:
+        output.print_json_lines(rows)
+    elif rows:
+        output.print_table(rows, _FIELDS)
+    else:
+        output.say(f"Nothing to bill for {name}.")
+
+
+@invoices.command("list")
+@click.option("--customer", metavar="NAME", help="Of this customer alone.")
+@click.option("--status", type=click.Choice(["issued", "paid", "void"]), help="Of this status alone.")
+@format_options
+@pass_settings
+def list_invoices(settings: Settings, shape: str, customer: str | None, status: str | None) -> None:
+    """List documents, the newest first."""
+    with book_of(settings) as book:
+        rows = [_row(book, kept) for kept in kept_documents.listed(book, customer, status)]
+    if shape == "json":
+        output.print_json_lines(rows)
+    elif shape == "csv":
+        output.print_csv(rows, [field.key for field in _FIELDS])
+    elif rows:
+        output.print_table(rows, _FIELDS)
+    else:
+        output.say("No documents yet. See what a month comes to: flatfare invoices draft CUSTOMER")
+
+
+@invoices.command()
+@click.argument("number")
+@click.option("--pdf", metavar="FILE", help="Write the page to print.")
+@click.option("--verify", "is_verified", is_flag=True, help="Make it anew from the ledger and compare.")
+@format_options
+@pass_settings
+def show(settings: Settings, shape: str, number: str, pdf: str | None, is_verified: bool) -> None:
+    """Show a document: as a table, JSON, CSV that recounts to its total, or PDF."""
+    with book_of(settings) as book:
+        kept = issuing.one_of(book, number)
+        if is_verified:
+            is_same = issuing.rebuilt(_books(settings, book), kept) == kept.document
+            output.say(
+                f"{number} is what the ledger says, byte for byte."
+                if is_same
+                else f"{number} is NOT what the ledger says: one of them was changed."
+            )
+            if not is_same:
+                raise SystemExit(1)
+            return
+    if pdf is not None:
+        Path(pdf).write_bytes(rendering.page(kept, dict(settings.seller)))
+        output.note(f"Wrote {pdf}.")
+    elif shape == "csv":
+        output.print_csv(rendering.rows(kept.says), rendering.COLUMNS)
+    else:
+        _show({**kept.says, "status": str(kept.status), "hash": kept.hash}, shape == "json")
+
+
+@invoices.command()
+@click.argument("number")
+@click.option("--amount", type=Amount(), help="What was paid; all that is open, if not given.")
+@click.option("--id", "payment_id", metavar="UUID", help="Of the payment: the same twice is one.")
+@pass_settings
+def pay(settings: Settings, number: str, amount: int | None, payment_id: str | None) -> None:
+    """Book what was paid of a document."""
+    with book_of(settings) as book:
+        kept = issuing.pay(
+            book,
+            number,
+            payment_id=_new_id(payment_id),
+            amount_nano=amount,
+            at_us=_now_us(),
+            by_whom=user_name(),
+        )
+        open_nano = issuing.open_of(book, kept)
+    output.say(
+        f"{number} is {kept.status}; {payable_text(open_nano, kept.currency)} {kept.currency} are open."
+    )
+
+
+@invoices.command()
+@click.argument("number")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for the record.")
+@pass_settings
+def void(settings: Settings, number: str, reason: str) -> None:
+    """Take an unpaid document back: what it billed may be invoiced anew."""
+    with book_of(settings) as book:
+        issuing.void(book, number, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    output.say(f"{number} is void.")
+
+
+@invoices.command()
+@click.argument("number")
+@click.option("--amount", type=Amount(), help="Tax included; all that is left, if not given.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it stands on the document.")
+@click.option("--id", "credit_id", metavar="UUID", help="Of the credit: the same twice is one.")
+@pass_settings
+def credit(settings: Settings, number: str, amount: int | None, reason: str, credit_id: str | None) -> None:
+    """Issue a credit note that refers to a document."""
+    with book_of(settings) as book:
+        note = issuing.credit(
+            book,
+            number,
+            credit_id=_new_id(credit_id),
+            amount_nano=amount,
+            at_us=_now_us(),
+            by_whom=user_name(),
+            reason=reason,
+        )
+    given = payable_text(-note.total_nano, note.currency)
+    output.say(f"{note.number} gives back {given} {note.currency} of {number}.")
+
+
+@invoices.command()
+@click.option("--month", metavar="YYYY-MM", help="The month; this one, if not given.")
+@click.option(
+    "--by", "label", default="team", show_default=True, metavar="LABEL", help="What tells teams apart."
+)
+@format_options
+@pass_settings
+def chargeback(settings: Settings, shape: str, month: str | None, label: str) -> None:
+    """Show what each team used in a month, and what nobody's label claims."""
+    now_us = _now_us()
+    with book_of(settings) as book:
+        name = month or month_of(now_us, settings.time_zone)
+        found = statements(_books(settings, book), name, now_us=now_us, label=label)
+    if shape == "json":
+        output.print_json({"month": name, "by": label, "rows": [one.as_json() for one in found]})
+        return
+    rows = [
+        {
+            "team": one.team or "not attributed",
+            "sales": sum(count for _, count, _ in one.actions),
+            "actions": decimal_text(one.sold_nano) if shape == "csv" else dollar_text(one.sold_nano),
+            "calls": one.calls,
+            "cost": decimal_text(one.calls_nano) if shape == "csv" else dollar_text(one.calls_nano),
+        }
+        for one in found
+    ]
+    fields = (
+        Field("team", label.capitalize(), align="left"),
+        Field("sales", "Actions"),
+        Field("actions", "At internal prices", is_strong=True),
+        Field("calls", "Calls"),
+        Field("cost", "Their cost"),
+    )
+    if shape == "csv":
+        output.print_csv(rows, [field.key for field in fields])
+    else:
+        output.print_table(rows, fields)
+
+
+@invoices.command()
+@click.option(
+    "--format", "form", type=click.Choice([one.value for one in Format]), required=True, help="Whose."
+)
+@click.option("--since", type=Moment(), required=True, metavar="TIME", help="From this time on.")
+@click.option("--until", type=Moment(), metavar="TIME", help="Up to, and without, this time; now.")
+@click.option("--out", metavar="FILE", help="A line of JSON for each event; printed, if not given.")
+@click.option("--to", "url", metavar="URL", help=f"Send them there, with the secret in {SECRET_VARIABLE}.")
+@pass_settings
+def export(
+    settings: Settings, form: str, since: int, until: int | None, out: str | None, url: str | None
+) -> None:
+    """Give settled and reversed sales to Stripe, OpenMeter or Lago."""
+    chosen = Format(form)
+    with book_of(settings) as book:
+        found = list(exporting.events(book, chosen, since_us=since, until_us=until or _now_us()))
+    if url is not None:
+        secret = os.environ.get(SECRET_VARIABLE)
+        if not secret:
+            raise BadUsage(
+                f"Set {SECRET_VARIABLE} to the secret of {url}: it is never given on a command line."
+            )
+        output.say(f"{exporting.send(found, chosen, url, secret)} events were taken.")
+    elif out is not None:
+        lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in found)
+        Path(out).write_text(lines, encoding="utf-8")
+        output.note(f"Wrote {len(found)} events to {out}.")
+    else:
+        output.print_json_lines(found)
+
+
+def _row(book: Book, kept: Kept) -> dict[str, object]:
+    return {
+        "number": kept.number,
+        "kind": str(kept.kind),
+        "customer": kept.customer,
+        "period": kept.period,
+        "status": str(kept.status),
+        "total": payable_text(kept.total_nano, kept.currency),
+        "open": payable_text(issuing.open_of(book, kept), kept.currency),
+        "currency": kept.currency,
+        "issued_at": str(kept.says["issued_at"])[:10],
+        "hash": kept.hash,
+        "refers": kept.refers,
+    }
+
+
+def _show(document: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        output.print_json(document)
+        return
+    lines, tax = document["lines"], document["tax"]
+    assert isinstance(lines, list)
+    assert isinstance(tax, dict)
+    name = document["number"] or "Draft"
+    output.say(f"{name}  {document['customer']}  {document['period']}  {document['status']}")
+    output.print_table(
+        [{**line, "quantity": f"{line['quantity']:,}"} for line in lines],
+        (
+            Field("text", "What", align="left"),
+            Field("quantity", "Quantity"),
+            Field("unit", "Each"),
+            Field("amount", f"{document['currency']}", is_strong=True),
+            Field("note", "", align="left"),
+        ),
+    )
+    output.say(
+        f"Net {document['net']}, {tax['name']} {tax['percent']} % {tax['amount']}, total {document['total']}"
+    )

@@ -1,0 +1,74 @@
+"""``flatfare plans``: what customers pay each month beside single sales."""
+
+import time
+
+import click
+import yaml
+
+from flatfare.cli import output
+from flatfare.cli.options import book_of, pass_settings, text_of, user_name
+from flatfare.cli.output import Field
+from flatfare.config import Settings
+from flatfare.core.errors import BadInput
+from flatfare.core.moments import iso
+from flatfare.core.plan import document_of, plan_of
+from flatfare.service.invoicing import plans as agreeing
+
+
+@click.group()
+def plans() -> None:
+    """Plans: base fee, included actions, a minimum, calls by the token at cost plus."""
+
+
+@plans.command()
+@click.argument("file")
+@click.option("--reason", metavar="TEXT", help="Why, for the record.")
+@pass_settings
+def offer(settings: Settings, file: str, reason: str | None) -> None:
+    """Put the plan in FILE (YAML) in force from now on; the months before stay as they were."""
+    try:
+        document = yaml.safe_load(text_of(file))
+    except yaml.YAMLError as problem:
+        raise BadInput(f"{file} is no YAML: {problem}") from None
+    with book_of(settings, create=True) as book:
+        made = agreeing.offer(book, plan_of(document), at_us=_now_us(), by_whom=user_name(), reason=reason)
+    output.say(f"{made.name} version {made.version} is in force.")
+
+
+@plans.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each version.")
+@pass_settings
+def list_plans(settings: Settings, as_json: bool) -> None:
+    """List plans, every version."""
+    with book_of(settings) as book:
+        found = agreeing.listed(book)
+    rows = [{**document_of(one.plan), "from": iso(one.from_us), "by_whom": one.by_whom} for one in found]
+    if as_json:
+        output.print_json_lines(rows)
+    elif rows:
+        fields = [
+            Field(name, name.replace("_", " ").capitalize(), align="left")
+            for name in ("plan", "version", "currency", "base_fee", "included", "minimum", "from")
+        ]
+        output.print_table(rows, fields)
+    else:
+        output.say("No plans. Make one: flatfare plans offer FILE")
+
+
+@plans.command()
+@click.argument("customer")
+@click.argument("plan", required=False)
+@click.option("--none", "is_none", is_flag=True, help="End the plan they have.")
+@click.option("--reason", metavar="TEXT", help="Why, for the record.")
+@pass_settings
+def assign(settings: Settings, customer: str, plan: str | None, is_none: bool, reason: str | None) -> None:
+    """Put CUSTOMER on PLAN from now on."""
+    if (plan is None) is not is_none:
+        raise click.UsageError("Name a plan, or give --none to end the one they have.")
+    with book_of(settings) as book:
+        agreeing.assign(book, customer, plan, at_us=_now_us(), by_whom=user_name(), reason=reason)
+    output.say(f"{customer} has {'no plan' if plan is None else plan} from now on.")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
