@@ -1,5 +1,6 @@
 """The documents are true: links lead somewhere, and what is generated is up to date."""
 
+import doctest
 import re
 import subprocess
 import sys
@@ -33,3 +34,18 @@ def test_every_decision_is_on_the_list() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = set(_LINK.findall((folder / "README.md").read_text(encoding="utf-8")))
     assert {page.name for page in folder.glob("*.md")} - {"README.md"} == listed
+
+
+def test_the_worked_examples_are_right() -> None:
+    """Every figure is computed; the text around the sums repeats them."""
+    page = ROOT / "docs" / "worked-examples.md"
+    result = doctest.testfile(str(page), module_relative=False, parser=_Fenced(), report=True)
+    assert result.attempted > 20
+    assert result.failed == 0
+
+
+class _Fenced(doctest.DocTestParser):
+    """Reads the examples of a page; a fence that closes is no output."""
+
+    def parse(self, string: str, name: str = "<string>") -> list[str | doctest.Example]:
+        return super().parse(re.sub(r"(?m)^```.*$", "", string), name)
