@@ -41,7 +41,15 @@ class Pause:
     seconds: float
 
 
-Step = bytes | Pause | Ending
+@dataclass(frozen=True)
+class Until:
+    """Nothing comes until it is so, or too many seconds have passed."""
+
+    is_so: Callable[[], bool]
+    within_s: float = 30.0
+
+
+Step = bytes | Pause | Until | Ending
 Answer = tuple[Step, ...]
 """What is written to the socket, in order, each bytes with a write of its own."""
 
@@ -276,6 +284,8 @@ async def _write(answer: Answer, reader: asyncio.StreamReader, writer: asyncio.S
             await writer.drain()
         elif isinstance(step, Pause):
             await _pause(step.seconds, reader)
+        elif isinstance(step, Until):
+            await _pause(step.within_s, reader, step.is_so)
         elif isinstance(step, Stall):
             await _pause(3600, reader)
         elif isinstance(step, Reset):
@@ -288,10 +298,12 @@ async def _write(answer: Answer, reader: asyncio.StreamReader, writer: asyncio.S
     return True
 
 
-async def _pause(seconds: float, reader: asyncio.StreamReader) -> None:
+async def _pause(
+    seconds: float, reader: asyncio.StreamReader, is_over: Callable[[], bool] = lambda: False
+) -> None:
     """Wait, but not longer than the client does."""
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
+    while (left := until - time.monotonic()) > 0 and not is_over():
         if reader.at_eof():
             raise ConnectionResetError("the client left")
         await asyncio.sleep(min(left, 0.01))

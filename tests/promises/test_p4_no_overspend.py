@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from flatfare.service.metering import standard_book
 from flatfare.store import adjustments, budgets
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import open_book
-from tests.gateway.rig import Answer, Pause, Request, Seen, ask, asking, chunked, whole
+from tests.gateway.rig import Answer, Pause, Request, Seen, Until, ask, asking, chunked, whole
 from tests.gateway.rig_load import EVENTS, Load, children, settled_rows
 from tests.gateway.rig_pair import CHAT, Pair, pair, until
 from tests.gateway.rig_recorded import own
@@ -76,16 +76,25 @@ def under(
 
 
 def at_once(
-    both: Pair, count: int, body: bytes = ASKED, timeout_s: float = 20.0, **headers: str
+    both: Pair,
+    count: int,
+    body: bytes = ASKED,
+    timeout_s: float = 40.0,
+    decided: list[Seen] | None = None,
+    **headers: str,
 ) -> list[Seen]:
-    """So many calls at one time."""
+    """So many calls at one time; what came of them, and in ``decided`` too as it comes."""
     seen: list[Seen] = []
     own_headers = [("authorization", f"Bearer {both.secret}"), *headers.items()]
     request = asking("POST", CHAT, body, [(name.replace("_", "-"), value) for name, value in own_headers])
-    threads = [
-        threading.Thread(target=lambda: seen.append(ask(both.gateway.port, request, timeout_s)))
-        for _ in range(count)
-    ]
+
+    def one() -> None:
+        found = ask(both.gateway.port, request, timeout_s)
+        seen.append(found)
+        if decided is not None:
+            decided.append(found)
+
+    threads = [threading.Thread(target=one) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -105,23 +114,34 @@ def statuses(seen: list[Seen]) -> Counter[int]:
     return Counter(one.status for one in seen)
 
 
-def slowly(_: Request) -> Answer:
-    return (Pause(2.5), *whole(BODY))
+def once_refused(decided: list[Seen], count: int) -> Callable[[Request], Answer]:
+    """A provider that answers nobody until so many calls have been refused: until all is decided."""
+    return lambda _: (Until(lambda: len(decided) >= count), *whole(BODY))
+
+
+LONG_TOKENS = 600
+LONG = json.dumps(
+    json.loads(BODY) | {"usage": {"prompt_tokens": 11, "completion_tokens": LONG_TOKENS}}
+).encode()
+LONG_NANO = 11 * 2500 + LONG_TOKENS * 10_000
+CUT_SHORT = LONG.replace(b'"stop"', b'"length"')
 
 
 def heeding_limits(request: Request) -> Answer:
     """Answers in full, or as far as the request's limit lets it, as providers do."""
-    written = json.loads(BODY)["usage"]["completion_tokens"]
-    limit = request.json().get("max_completion_tokens", written)
-    body = BODY if limit >= written else BODY.replace(b'"stop"', b'"length"')
-    return (Pause(0.03), *whole(body))
+    is_short = request.json().get("max_completion_tokens", LONG_TOKENS) < LONG_TOKENS
+    return (Pause(0.03), *whole(CUT_SHORT if is_short else LONG))
 
 
 def test_a_burst_over_four_workers_is_let_in_exactly_as_far_as_it_fits(tmp_path: Path) -> None:
     """(a) 100 at once, the budget fits 10 bounds, the provider answers nobody until all are decided."""
     limit = 10 * bound_nano() + bound_nano() - 1
-    with under(tmp_path, limit, workers=4, queue_ms=0) as both, both.provider.answers(slowly):
-        seen = at_once(both, 100)
+    decided: list[Seen] = []
+    with (
+        under(tmp_path, limit, workers=4, queue_ms=0) as both,
+        both.provider.answers(once_refused(decided, 90)),
+    ):
+        seen = at_once(both, 100, decided=decided)
         assert statuses(seen) == {200: 10, 429: 90}
         assert len(both.provider.log) == 10
         settled_rows(both.gateway)
@@ -162,11 +182,12 @@ def test_what_fits_one_after_the_other_waits_for_its_turn(tmp_path: Path) -> Non
 
 
 def test_what_does_not_fit_in_time_is_refused_and_never_sent(tmp_path: Path) -> None:
+    decided: list[Seen] = []
     with (
         under(tmp_path, 2 * bound_nano(), workers=2, queue_ms=500) as both,
-        both.provider.answers(slowly),
+        both.provider.answers(once_refused(decided, 4)),
     ):
-        assert statuses(at_once(both, 6)) == {200: 2, 429: 4}
+        assert statuses(at_once(both, 6, decided=decided)) == {200: 2, 429: 4}
         assert len(both.provider.log) == 2
 
 
@@ -204,7 +225,7 @@ def test_what_the_dead_held_is_not_free(tmp_path: Path, role: str) -> None:
     limit = 3 * bound_nano() + bound_nano() // 2
     with (
         under(tmp_path, limit, workers=2, prelude=AT_ONCE, queue_ms=0) as both,
-        both.provider.answers(lambda _: (Pause(6), *whole(BODY))),
+        both.provider.answers(lambda _: (Pause(9), *whole(BODY))),
     ):
         first = threading.Thread(target=at_once, args=(both, 3))
         first.start()
@@ -212,7 +233,7 @@ def test_what_the_dead_held_is_not_free(tmp_path: Path, role: str) -> None:
         for process in children(both.gateway)[role]:
             os.kill(process, signal.SIGKILL)
         began = time.monotonic()
-        while time.monotonic() - began < 4:
+        while time.monotonic() - began < 7:  # what nobody uses is looked for every five seconds
             assert not statuses(at_once(both, 2))[200]
             time.sleep(0.2)
         first.join()
@@ -223,16 +244,17 @@ def test_what_the_dead_held_is_not_free(tmp_path: Path, role: str) -> None:
 
 def test_without_a_limit_on_the_answer_nearly_all_that_fit_are_answered_in_full(tmp_path: Path) -> None:
     """(f) Twenty calls without an output limit, a budget that fits twenty real ones."""
-    with under(tmp_path, 20 * cost_nano(), workers=2, queue_ms=15_000) as both:
+    assert CUT_SHORT != LONG
+    with under(tmp_path, 20 * LONG_NANO, workers=2, queue_ms=6000) as both:
         with both.provider.answers(heeding_limits):
             seen = at_once(both, 20, UNLIMITED)
         answered = [one for one in seen if one.status == 200]
         assert len(answered) >= 19
-        assert {one.body for one in answered} == {BODY}
+        assert {one.body for one in answered} == {LONG}
         assert any(one.header("flatfare-changed") == "output_limit" for one in answered)
         assert all(b"max_completion_tokens" in request.body for request in both.provider.log)
         settled_rows(both.gateway)
-        assert standing(both)[0] <= 20 * cost_nano()
+        assert standing(both)[0] <= 20 * LONG_NANO
 
 
 def test_a_setting_refuses_calls_that_name_no_limit(tmp_path: Path) -> None:
@@ -244,14 +266,15 @@ def test_a_setting_refuses_calls_that_name_no_limit(tmp_path: Path) -> None:
 
 def test_parallel_turns_of_one_session_do_not_pass_its_cap(tmp_path: Path) -> None:
     """(g) Each session by itself: 20 turns at once in each of two, of which 3 fit."""
+    decided: list[Seen] = []
+    found: dict[str, Counter[int]] = {}
     with (
         under(tmp_path, 3 * bound_nano(), "session=*", workers=2, queue_ms=0) as both,
-        both.provider.answers(slowly),
+        both.provider.answers(once_refused(decided, 34)),
     ):
-        found: dict[str, Counter[int]] = {}
 
         def turns(session: str) -> None:
-            found[session] = statuses(at_once(both, 20, flatfare_session=session))
+            found[session] = statuses(at_once(both, 20, decided=decided, flatfare_session=session))
 
         threads = [threading.Thread(target=turns, args=(name,)) for name in ("one", "two")]
         for thread in threads:

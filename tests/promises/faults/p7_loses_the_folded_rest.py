@@ -6,5 +6,5 @@ CAUGHT_BY = ("test_p7_sums_agree.py::test_reports_equal_plain_recomputations_sea
 
 _folding = sealing.folding
 sealing.folding = lambda calls, *more: _folding(
-    f"(SELECT * FROM {calls} WHERE purpose <> 'verification')", *more
+    f"(SELECT * FROM {calls} WHERE at_us % 2 = 0)", *more
 )
