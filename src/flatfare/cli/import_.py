@@ -16,6 +16,8 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError
 from flatfare.core.moments import iso, parse_moment
 from flatfare.core.money import nano_of, parse_amount
+from flatfare.service.buying.statements import check_vendor, import_bought
+from flatfare.service.buying.vendors import vendor_of
 from flatfare.service.importing.order import ExchangeRate, Imported, Order
 from flatfare.service.importing.previewing import preview
 from flatfare.service.importing.results import TOOLS, check_fixed, import_results
@@ -145,6 +147,53 @@ def swe_bench(settings: Settings, /, files: tuple[str, ...], **given: object) ->
 def junit(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
     """JUnit reports: each test case a task, or each suite."""
     _run(settings, "junit", files, given, {"each": str(given.pop("each"))})
+
+
+@import_.command()
+@click.option(
+    "--vendor", required=True, metavar="NAME", help="Who billed: intercom-fin, zendesk, salesforce …"
+)
+@click.option(
+    "--tickets", metavar="FILE", help="Your own tickets: conversation, closed, reopened, handed off, csat."
+)
+@click.option(
+    "--ticket-map",
+    "ticket_maps",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="Which column of the tickets is which field.",
+)
+@_options
+@pass_settings
+def bought(settings: Settings, /, files: tuple[str, ...], **given: object) -> None:
+    """A vendor's statement: one row a unit it billed, matched to tickets."""
+    vendor = vendor_of(check_vendor(_text(given.pop("vendor"))))
+    tickets = _text(given.pop("tickets"))
+    ticket_maps = _pairs(given.pop("ticket_maps"), "--ticket-map", "reopened=times_reopened")
+    order = _order("bought", given)
+    check_fixed(order)
+    if given["dry_run"]:
+        raise BadUsage("Found --dry-run: a statement is read whole; import it into a book of its own first.")
+    results: list[Imported] = []
+    with book_of(settings, create=True) as book:
+        stores = Stores(book, lake_of(settings), settings)
+        for name in named_files(files):
+            now_us, rejects = time.time_ns() // 1000, _text(given["rejects"])
+            results.append(
+                import_bought(
+                    stores,
+                    name,
+                    order,
+                    vendor,
+                    now_us,
+                    tickets=tickets,
+                    ticket_maps=ticket_maps,
+                    rejects=rejects,
+                )
+            )
+    tell(results, is_json=bool(given["is_json"]))
+    if any(result.rejected for result in results):
+        raise click.exceptions.Exit(1)
 
 
 def _run(

@@ -56,11 +56,12 @@ def print_csv(rows: Iterable[Mapping[str, object]], keys: Sequence[str]) -> None
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(keys)
     for row in rows:
-        writer.writerow([_csv_cell(row.get(key)) for key in keys])
+        writer.writerow([csv_cell(row.get(key)) for key in keys])
     click.echo(buffer.getvalue(), nl=False)
 
 
-def _csv_cell(value: object) -> object:
+def csv_cell(value: object) -> object:
+    """A cell of CSV: nothing for None, and no formula."""
     if value is None:
         return ""
     if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t", "\r"):

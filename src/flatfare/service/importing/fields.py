@@ -252,11 +252,49 @@ LEADERBOARD = _fields(
     """
 )
 
+_CONVERSATION = (
+    "conversation_id conversation case_id case_number case ticket_id ticket session_id messaging_session_id "
+    "thread_id chat_id interaction_id record_id issue_id sys_id task_id task"
+)
+
+BOUGHT = _fields(
+    f"""
+    conversation key: {_CONVERSATION}
+    line key: line_id outcome_id resolution_id charge_id usage_id invoice_line_id line_item_id event_id
+        id uuid
+    at moment: billed_at billing_date charged_at usage_date resolution_date resolved_at resolution_time
+        outcome_date date_resolved {_TIMES}
+    price text: amount charge billed_amount net_amount line_total total charged billed {_COST}
+    unit_price text: price_per_unit price_per_resolution price_per_outcome rate list_price
+    quantity text: qty units credits assists count
+    currency text: billing_currency
+    unit text: outcome_type resolution_type usage_type type product sku item skill tier
+    reported_as text: resolution_state resolution_status outcome_status outcome resolution result status state
+    name text: action
+    """
+)
+
+TICKETS = _fields(
+    f"""
+    conversation key: {_CONVERSATION} external_id
+    ticket key: ticket_number number reference id
+    opened_at moment: {_TIMES}
+    closed_at moment: solved_at solved_on {_ENDS} resolved_at
+    reopened word: is_reopened was_reopened reopens reopen_count reopened_count times_reopened n_reopens
+    reopened_at moment: last_reopened_at reopened_on
+    handed_off word: is_handed_off handoff handed_over handover escalated is_escalated escalation transferred
+        transferred_to_agent human_handoff handed_to_human agent_involved assigned_to_human
+    csat number: csat_score satisfaction satisfaction_score rating customer_rating csat_rating
+    """
+)
+
 KINDS: dict[str, dict[str, Field]] = {
     "calls": CALLS,
     "tasks": TASKS,
     "verdicts": VERDICTS,
     "leaderboard": LEADERBOARD,
+    "bought": BOUGHT,
+    "tickets": TICKETS,
 }
 """The fields of each kind, by name."""
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flatfare.service.importing.order import Order
+from flatfare.store.book import Book
+from flatfare.store.home import Value
 
 Cells = dict[str, str | None]
 """One row, by the names of our own fields."""
@@ -43,7 +45,9 @@ class Reading:
     name: str  # as it was given
     order: Order
     sha256: Callable[[], str]
+    book: Book  # that this goes into
     notes: Counter[str] = field(default_factory=Counter)  # a sentence with {n}, and how often it held
+    writes: dict[str, list[tuple[Value, ...]]] = field(default_factory=dict)  # rows of the book, by statement
 
     def choice(self, name: str) -> str | None:
         """What the order says of something that only this tool's results ask."""

@@ -29,7 +29,9 @@ from flatfare.service.importing.run import Stores, checked_fixed, engine_in, lan
 from flatfare.service.importing.sources import Raw, Source, opened_whole
 from flatfare.service.importing.textual import TABLE, TextTable
 from flatfare.service.importing.watching import OnProgress, unwatched
+from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
+from flatfare.store.home import Value
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -43,6 +45,7 @@ class Tool:
     pattern: str  # how its files are called
     item: str  # what it calls one piece of work
     is_together: bool = False  # its files are small and many: several come in as one import
+    is_correcting: bool = False  # what it says of a task that is here is newer
 
 
 TOOLS: Mapping[str, Tool] = {
@@ -63,16 +66,19 @@ def import_results(
     now_us: int,
     *,
     rejects: str | None = None,
+    tool: Tool | None = None,
     on_progress: OnProgress = unwatched,
     on_wait: Callable[[str], None] | None = None,
 ) -> Imported:
     """Import the results in these files as one; returns what came of it, counted in pieces of work.
 
+    ``tool`` reads them, the one of the order's kind if none is given.
+
     Raises ``BadInput`` where a file as a whole cannot be read, ``StoreFailure`` where the book or
     the lake cannot be written; then nothing has changed.
     """
     check_fixed(order)
-    tool = TOOLS[order.kind]
+    tool = tool or TOOLS[order.kind]
     with stores.lake.exclusive(on_wait), stores.book.alone("lake", on_wait):
         stores.lake.sweep_staging()
         land.remove_strays(stores.book, stores.lake)
@@ -87,14 +93,14 @@ def import_results(
             with translated(f"Importing {whole.name}"), ExitStack() as engines:
                 part = {kind: _Part(engines, folder / kind) for kind in _PARTS}
                 progress = _Progress(on_progress, files)
-                bringing = _Bringing(stores, order, whole, part, folder, now_us)
-                bringing.fill(tool.read, progress)
+                bringing = _Bringing(stores, order, tool, whole, part, folder, now_us)
+                bringing.fill(progress)
                 return bringing.land(rejects)
 
 
 def check_fixed(order: Order) -> None:
     """Raises ``BadUsage`` where a value given by ``--set`` is one of no field."""
-    known = {name for kind in _PARTS for name in KINDS[kind]}
+    known = {name for kind in {*_PARTS, order.kind} & KINDS.keys() for name in KINDS[kind]}
     for name in order.fixed:
         if name not in known and not name.startswith("label."):
             raise BadUsage(
@@ -175,6 +181,7 @@ class _Bringing:
 
     stores: Stores
     order: Order
+    tool: Tool
     whole: _Whole
     parts: Mapping[str, _Part]
     folder: Path
@@ -182,17 +189,20 @@ class _Bringing:
     unread: list[Unread] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     merged: dict[str, Cells] = field(default_factory=dict)  # tasks by key, where files speak of the same
+    writes: dict[str, list[tuple[Value, ...]]] = field(default_factory=dict)  # rows of the book
     has_times: bool = False
 
-    def fill(self, read: Reader, progress: _Progress) -> None:
+    def fill(self, progress: _Progress) -> None:
         """Have the files rewritten into rows.
 
         Raises ``BadInput`` where there is nothing in them.
         """
         for file in self.whole.files:
-            reading = Reading(file.path, file.name, self.order, file.sha256)
-            self._take(read(reading))
+            reading = Reading(file.path, file.name, self.order, file.sha256, self.stores.book)
+            self._take(self.tool.read(reading))
             self.notes += reading.told()
+            for statement, rows in reading.writes.items():
+                self.writes.setdefault(statement, []).extend(rows)
             progress.passed(file)
         for cells in self.merged.values():
             self.parts["tasks"].add(cells)
@@ -209,7 +219,7 @@ class _Bringing:
             cells: Cells = {name: cell for name, cell in item.task.items() if cell is not None}
             key = str(cells["task"])
             self.has_times |= "opened_at" in cells or "closed_at" in cells
-            if TOOLS[self.order.kind].is_together:  # a report and what it cost may stand in two files
+            if self.tool.is_together:  # a report and what it cost may stand in two files
                 self.merged[key] = cells | self.merged.get(key, {})
             else:
                 self.parts["tasks"].add(cells)
@@ -235,6 +245,7 @@ class _Bringing:
                 tallies[kind], _ = landed(self.stores, files[kind], landing, version, self.now_us)
             _, reasons = write_records(self._rejected(files), path)
             counts = self._counts(tallies)
+            landing.writes.append(self._write)
             row = land.ImportRow(import_id, self.order, self.whole.name, self.whole.sha256(), counts)
             landing.list_all(self.stores.book, row, self.now_us)
         return Imported(
@@ -250,6 +261,11 @@ class _Bringing:
             notes=tuple(self._notes()),
             more={kind: tallies[kind].new for kind in ("calls", "verdicts")},
         )
+
+    def _write(self, book: Book) -> None:
+        """What does not live in the lake, in the landing's own transaction."""
+        for statement, rows in self.writes.items():
+            book.execute_many(statement, rows)
 
     def _order_of(self, kind: str) -> Order:
         """The order for the rows of one kind: what was asked, as far as it is a matter of this kind."""
@@ -270,6 +286,7 @@ class _Bringing:
             choices={},
             at_us=self.order.at_us if kind == "tasks" else self.order.at_us or self.now_us,
             is_at_now=is_at_now,
+            update=self.order.update or self.tool.is_correcting,
         )
 
     def _counts(self, tallies: Mapping[str, Tally]) -> Tally:

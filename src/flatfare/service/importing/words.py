@@ -207,6 +207,22 @@ def read_kind(text: str) -> Words:
     return found, None
 
 
+_DID = "true t yes y 1 x reopened escalated handed_off transferred human agent"
+_DID_NOT = "false f no n 0 never none bot ai automated not_reopened not_escalated"
+_HAPPENED = {**dict.fromkeys(_DID.split(), "true"), **dict.fromkeys(_DID_NOT.split(), "false")}
+
+
+def read_happened(text: str) -> Words:
+    """("true" or "false", problem) of a yes or no, or of how often it happened."""
+    number = _number(text)
+    if number is not None:
+        return ("true" if number > 0 else "false"), None
+    found = _HAPPENED.get(_word(text))
+    if found is None:
+        return None, f"Found {text[:60]!r} where a yes or no, or a count, was expected."
+    return found, None
+
+
 _BY_MODEL = "judge|model|llm|gpt|claude|gemini"
 _BY_PERSON = "human|person|reviewer|rater|annotator"
 
@@ -243,4 +259,6 @@ def reader_of(name: str, pass_at: Decimal | None) -> Callable[[str], Words]:
         "status": read_status,
         "kind": read_kind,
         "verifier_kind": read_kind,
+        "reopened": read_happened,
+        "handed_off": read_happened,
     }[name]
