@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from flatfare.core.errors import BadInput
-from flatfare.core.money import NANO, half_even
+from flatfare.core.money import NANO, half_even, nano_of, parse_amount
 
 # ISO 4217, list one; decimals and codes as in its table read 2026-11-21. All others have two decimals.
 _NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
@@ -116,3 +116,15 @@ def billed(amounts_nano: Iterable[int], code: str, tax_percent: Fraction = Fract
         rest_nano += left_nano
     tax_nano = rounded(Fraction(sum(lines)) * tax_percent / 100, code)[0]
     return Bill(tuple(lines), tax_nano, rest_nano)
+
+
+def parse_in(text: str, code: str) -> int:
+    """An amount as people write it, in nano units of this currency; ``BadInput`` for one in another.
+
+    >>> parse_in("20", "USD"), parse_in("€5.00", "EUR")
+    (20000000000, 5000000000)
+    """
+    amount, named = parse_amount(text)
+    if named not in (None, check_currency(code)):
+        raise BadInput(f"Found {text[:40]!r} where an amount in {code} was expected.")
+    return nano_of(amount)

@@ -89,8 +89,7 @@ def quoted(book: Book, buyer: str, name: str, price: object = "5.00", **terms: o
         action=str(terms.pop("action", "contract-review")),
         action_version="1",
         price=parse_price(price),
-        at_us=OPENED_US,
-        **terms,  # type: ignore[arg-type]
+        **{"at_us": OPENED_US, **terms},  # type: ignore[arg-type]
     )
     return quote_id
 
@@ -99,14 +98,16 @@ def held(book: Book, buyer: str, name: str, price: object = "5.00", **terms: obj
     """An open task that is quoted and held."""
     task_id = open_task(book, name)
     quote_id = quoted(book, buyer, name, price, **terms)
-    return selling.hold(book, task_id=task_id, quote_id=quote_id, at_us=OPENED_US)
+    at_us = int(str(terms.get("at_us", OPENED_US)))
+    return selling.hold(book, task_id=task_id, quote_id=quote_id, at_us=at_us)
 
 
 def settled(book: Book, buyer: str, name: str, price: object = "5.00", **terms: object) -> Sale:
     """A task that was held, verified and settled."""
     held(book, buyer, name, price, **terms)
     judge(book, name)
-    return selling.settle(book, task_id=id_of(name), at_us=OPENED_US + SECOND_US)
+    at_us = int(str(terms.get("at_us", OPENED_US)))
+    return selling.settle(book, task_id=id_of(name), at_us=at_us + SECOND_US)
 
 
 def standing(book: Book, buyer: str) -> dict[str, int]:

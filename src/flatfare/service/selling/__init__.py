@@ -21,7 +21,7 @@ from flatfare.service.selling.reading import (
     sales_of,
     totals,
 )
-from flatfare.service.selling.replaying import rebuilt
+from flatfare.service.selling.replaying import differences, rebuilt
 from flatfare.service.selling.reversing import reverse
 from flatfare.service.selling.settling import book_costs, due_of, settle, void
 from flatfare.service.selling.verifying import heads, verify
@@ -50,6 +50,7 @@ __all__ = [
     "balance",
     "book_costs",
     "customers",
+    "differences",
     "due_of",
     "entries",
     "expire_lots",

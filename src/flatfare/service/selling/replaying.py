@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import zip_longest
 
 from flatfare.core.ledger import Verb
 from flatfare.core.sale import Sale, applied
@@ -24,6 +25,28 @@ def rebuilt(book: Book, fresh: Book) -> int:
             sales.insert_pack(fresh, pack)
         sales.copy_quotes(book, fresh)
     return sum(_replayed(book, fresh, customer) for customer in ledger.customers(book))
+
+
+_TABLES = {
+    "accounts": "id",
+    "entries": "customer, number",
+    "postings": "account_id, position",
+    "grants": "id",
+    "sales": "task_id",
+}
+
+
+def differences(book: Book, fresh: Book) -> list[str]:
+    """Where two ledgers are not the same to the last byte: one sentence a table."""
+    problems = []
+    for table, order in _TABLES.items():
+        ours = (row for batch in book.stream(f"SELECT * FROM {table} ORDER BY {order}") for row in batch)
+        again = (row for batch in fresh.stream(f"SELECT * FROM {table} ORDER BY {order}") for row in batch)
+        for one, other in zip_longest(ours, again):
+            if one != other:
+                problems.append(f"The {table} differ from what the log says: first at {one or other}.")
+                break
+    return problems
 
 
 def _replayed(book: Book, fresh: Book, customer: str) -> int:

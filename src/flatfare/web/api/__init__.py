@@ -1,6 +1,19 @@
 """The API: one module a noun, each a list of endpoints."""
 
-from flatfare.web.api import actions, budgets, calls, invoices, keys, reports, reviews, signals, tasks
+from flatfare.web.api import (
+    actions,
+    budgets,
+    calls,
+    customers,
+    invoices,
+    keys,
+    ledger,
+    packs,
+    reports,
+    reviews,
+    signals,
+    tasks,
+)
 
 ENDPOINTS = (
     *reports.ENDPOINTS,
@@ -12,4 +25,7 @@ ENDPOINTS = (
     *budgets.ENDPOINTS,
     *reviews.ENDPOINTS,
     *signals.ENDPOINTS,
+    *customers.ENDPOINTS,
+    *packs.ENDPOINTS,
+    *ledger.ENDPOINTS,
 )
