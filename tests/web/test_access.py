@@ -20,7 +20,7 @@ from flatfare.web.endpoint import Endpoint
 from flatfare.web.pages.navigation import PAGES
 from flatfare.web.scope import Scope
 from tests.web.conftest import PASSWORD, TOKEN, let_in, looking, signed_in
-from tests.web.lively import lively
+from tests.web.lively import empty, lively
 
 ROLES = tuple(RIGHTS)
 OPEN = ("/openapi.json", "/sign-in", "/assets/{name}", "/overview")
@@ -77,6 +77,17 @@ def clients(firm: Settings) -> dict[str, TestClient]:
     return {name: signed_in(firm, name) for name in (*ROLES, "of search", "of legal")}
 
 
+@pytest.fixture(scope="module")
+def roles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TestClient]:
+    """Somebody of every role, before an empty book."""
+    pytest.importorskip("jinja2", reason="needs the web extra")
+    pytest.importorskip("argon2", reason="needs the web extra")
+    settings = empty(tmp_path_factory.mktemp("roles"))
+    for role in ROLES:
+        let_in(settings, role, role)
+    return {role: signed_in(settings, role) for role in ROLES}
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_may_what_it_may(role: str) -> None:
     held = {str(right.name) for right in Right if right in RIGHTS[role] and right is not Right.NOTHING}
@@ -111,10 +122,10 @@ def _decides_itself(one: Endpoint) -> bool:
 
 @pytest.mark.parametrize(("method", "path", "right"), _table(), ids=str)
 def test_every_route_lets_in_every_role_that_may_and_no_other(
-    method: str, path: str, right: str, clients: dict[str, TestClient]
+    method: str, path: str, right: str, roles: dict[str, TestClient]
 ) -> None:
     for role in ROLES:
-        status = _asked(clients[role], method, path)
+        status = _asked(roles[role], method, path)
         if right in MAY[role]:
             assert status not in (401, 403, 500), (role, status)
         else:

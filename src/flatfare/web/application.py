@@ -18,7 +18,7 @@ from flatfare.web.access import Door
 from flatfare.web.api import ENDPOINTS
 from flatfare.web.desk import Desk
 from flatfare.web.endpoint import route
-from flatfare.web.pages.routes import routes as dashboard
+from flatfare.web.pages.routes import dashboard
 from flatfare.web.workshop import Workshop
 
 HEADERS = (
@@ -32,6 +32,7 @@ HEADERS = (
 def application(settings: Settings, door: Door) -> Starlette:
     """The application; its desk is closed when it ends."""
     desk, workshop = Desk(settings), Workshop(settings)
+    pages = dashboard(settings, desk, door)
     described = msgspec.json.encode(openapi.document(ENDPOINTS))
 
     async def describe(request: Request) -> Response:
@@ -46,7 +47,7 @@ def application(settings: Settings, door: Door) -> Starlette:
 
     routes: list[BaseRoute] = [Route("/openapi.json", describe, methods=["GET"])]
     routes += [route(endpoint, desk, door) for endpoint in ENDPOINTS]
-    routes += dashboard(settings, desk, door)
+    routes += pages.routes
     app = Starlette(
         routes=routes,
         lifespan=living,
@@ -57,6 +58,7 @@ def application(settings: Settings, door: Door) -> Starlette:
         },
     )
     app.add_middleware(_Headed)
+    app.state.end_streams = pages.end
     return app
 
 

@@ -5,7 +5,7 @@ import signal
 import socket
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 STOP_S = 5
 
@@ -17,7 +17,7 @@ class _Server(uvicorn.Server):
         """None of its own."""
 
 
-def run(app: ASGIApp, sock: socket.socket, life: int) -> None:
+def run(app: Starlette, sock: socket.socket, life: int) -> None:
     """Serve until SIGTERM, or until the pipe ``life`` ends because the process over this one is gone."""
     config = uvicorn.Config(
         app,
@@ -37,6 +37,7 @@ def run(app: ASGIApp, sock: socket.socket, life: int) -> None:
 
         def stop() -> None:
             server.should_exit = True
+            app.state.end_streams()  # who only listens must not hold the end up
             loop.remove_reader(life)
 
         loop.add_reader(life, stop)

@@ -29,5 +29,6 @@ def problem_page(problem: FlatfareError) -> Response:
 
 
 def html_answer(text: str, status: int = 200) -> Response:
-    """A page as an answer."""
-    return Response(text, status, {"content-security-policy": rendering.POLICY}, "text/html; charset=utf-8")
+    """A page as an answer. Its forms must say where they come from: other places are told nothing."""
+    headers = {"content-security-policy": rendering.POLICY, "referrer-policy": "same-origin"}
+    return Response(text, status, headers, "text/html; charset=utf-8")

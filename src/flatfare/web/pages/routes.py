@@ -6,7 +6,7 @@ the sentences that the command line has.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import msgspec
@@ -25,6 +25,7 @@ from flatfare.web.pages.csv_text import csv_text
 from flatfare.web.pages.extents import Extents
 from flatfare.web.pages.forms import form_fields
 from flatfare.web.pages.held import Views
+from flatfare.web.pages.live import Arriving
 from flatfare.web.pages.navigation import PAGES, shown_to
 from flatfare.web.pages.page import Deed, Page, Sent, Visit
 from flatfare.web.pages.problem import FAULT, Fault, html_answer, problem_page
@@ -36,13 +37,22 @@ _log = logging.getLogger("flatfare.web")
 Serve = Callable[[Request], Awaitable[Response]]
 
 
-def routes(settings: Settings, desk: Desk, door: Door) -> list[BaseRoute]:
-    """Every address of the dashboard."""
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Every address of the dashboard, and how its streams are ended."""
+
+    routes: list[BaseRoute]
+    end: Callable[[], None]
+
+
+def dashboard(settings: Settings, desk: Desk, door: Door) -> Dashboard:
+    """The dashboard on the books of a desk."""
     doorway = _Doorway(settings, desk, door)
+    arriving = Arriving(desk, doorway.forget)
     found: list[BaseRoute] = [
         Route("/assets/{name}", _asset, methods=["GET"]),
         Route("/overview", _to_overview, methods=["GET"]),
-        live.route(desk, door),
+        live.route(desk, door, arriving),
         *signing_in.routes(desk, door),
     ]
     for page in PAGES:
@@ -58,7 +68,7 @@ def routes(settings: Settings, desk: Desk, door: Door) -> list[BaseRoute]:
         for page in PAGES
         for ending, serve in (("json", doorway.json), ("csv", doorway.csv))
     ]
-    return [*endings, *found]
+    return Dashboard([*endings, *found], arriving.end)
 
 
 async def _to_overview(request: Request) -> Response:
@@ -84,6 +94,11 @@ class _Doorway:
         self._door = door
         self._extents = Extents()
         self._views = Views()
+
+    def forget(self) -> None:
+        """The books have changed: what is held is of before."""
+        self._extents.forget()
+        self._views.forget()
 
     def html(self, page: Page) -> Serve:
         async def serve(request: Request) -> Response:
@@ -177,8 +192,7 @@ class _Doorway:
             return _html(request, Visit(visitor, books, asking, extent), page, came)
 
         answer = await self._desk.ask(done, writes=True)
-        self._extents.forget()
-        self._views.forget()
+        self.forget()
         return answer
 
     def _let_in(self, request: Request) -> Response:

@@ -102,7 +102,7 @@ function prepareCharts() {
 
 // Keys.
 function step(by) {
-  const links = all("tbody tr th a");
+  const links = all("tbody tr th a").filter((link) => link.checkVisibility());
   if (!links.length) return;
   const at = links.indexOf(document.activeElement);
   const next = at < 0 ? (by > 0 ? 0 : links.length - 1) : (at + by + links.length) % links.length;

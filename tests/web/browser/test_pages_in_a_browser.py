@@ -1,0 +1,219 @@
+"""Every page in a real Chromium: light and dark, wide and narrow, by keyboard alone, and for everybody."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flatfare.store.book import open_book
+from flatfare.web.pages.navigation import PAGES
+from tests.builders import call, write_calls
+from tests.web.browser.conftest import Seen, opened, picture, served
+from tests.web.conftest import PASSWORD, let_in
+from tests.web.lively import empty
+
+AXE = "axe-core@4.11.0"
+PLAIN = [page.path for page in PAGES if "{" not in page.path]
+SHAPES = [(theme, width) for theme in ("light", "dark") for width in (1440, 390)]
+DEMO = ["/", "/outcomes", "/spend", "/tasks", "/unknown"]
+
+
+_CONTROLS = """[...document.querySelectorAll('main a, main button')].filter((one) => one.checkVisibility())
+    .map((one) => [one.textContent, one.getBoundingClientRect().left, one.getBoundingClientRect().right])"""
+
+
+def _looks() -> list[tuple[str, str]]:
+    looks = [(book, path) for book in ("lively", "empty") for path in PLAIN]
+    looks += [("demo", path) for path in DEMO]
+    return [*looks, ("lively", "/spend?by=team&period=90d&filter=customer%3Dacme"), ("lively", "a task")]
+
+
+def _address(page: Any, address: str, path: str) -> str:
+    if path != "a task":
+        return address + path
+    found = page.request.get(f"{address}/tasks.json?limit=1&sort=cost&period=all").json()
+    return f"{address}/tasks/{found['tasks'][0]['task']}"
+
+
+@pytest.mark.parametrize(("theme", "width"), SHAPES)
+@pytest.mark.parametrize(("book", "path"), _looks())
+def test_a_page_shows_without_an_error_and_without_a_scroll_bar_below(
+    browser: Any, addresses: dict[str, str], book: str, path: str, theme: str, width: int
+) -> None:
+    address = addresses[book]
+    page = opened(browser, address, width=width, theme=theme)
+    seen = Seen(address)
+    seen.watch(page)
+    answer = page.goto(_address(page, address, path), wait_until="load")
+    assert answer.status == 200
+    page.evaluate("Promise.all([...document.images].map((one) => one.decode()))")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for words, left, right in page.evaluate(_CONTROLS):
+        assert left >= -1, words
+        assert right <= width + 1, words
+    picture(page, f"{book}{path}-{theme}-{width}".replace("/", "-"))
+    seen.check()
+    page.context.close()
+
+
+def test_a_chart_answers_when_it_is_touched(browser: Any, addresses: dict[str, str]) -> None:
+    for path in ("/", "/spend", "/outcomes"):
+        page = opened(browser, addresses["lively"])
+        seen = Seen(addresses["lively"])
+        seen.watch(page)
+        page.goto(addresses["lively"] + path)
+        page.hover("[data-chart] .picture")
+        page.wait_for_selector("[data-alive=yes] .picture svg", state="attached")
+        marks = page.locator("[data-alive=yes] svg .mark-symbol path, [data-alive=yes] svg .mark-rect path")
+        marks.first.hover(force=True)
+        page.wait_for_selector("#vg-tooltip-element.visible")
+        assert "$" in page.inner_text("#vg-tooltip-element")
+        seen.check()
+        page.context.close()
+
+
+def test_filter_and_drill_down_by_keyboard_alone(browser: Any, addresses: dict[str, str]) -> None:
+    page = opened(browser, addresses["lively"])
+    page.goto(addresses["lively"] + "/spend?by=team")
+    page.keyboard.press("f")
+    assert page.evaluate("document.activeElement.matches('[data-filter-key]')")
+    page.select_option("[data-filter-key]", "customer")
+    page.wait_for_selector("datalist option[value=acme]", state="attached")
+    page.keyboard.press("Tab")
+    page.keyboard.type("acme")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**filter=customer*acme*")
+    assert "customer = acme" in page.inner_text(".chips")
+    page.keyboard.press("j")
+    first = page.evaluate("document.activeElement.textContent")
+    assert first in ("search", "support", "legal")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**filter=team*{first}*")
+    page.keyboard.press("p")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.matches('summary')")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]")
+    page.keyboard.press("Escape")
+    page.focus(".chips a")
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "acme" not in url)
+    page.context.close()
+
+
+def test_a_click_anywhere_on_a_row_leads_on(browser: Any, addresses: dict[str, str]) -> None:
+    page = opened(browser, addresses["lively"])
+    page.goto(addresses["lively"] + "/")
+    page.click("section.part tbody tr:first-child td:last-child", position={"x": 4, "y": 4})
+    page.wait_for_url("**filter=path*")
+    page.context.close()
+
+
+def test_without_scripts_every_figure_is_there(browser: Any, addresses: dict[str, str]) -> None:
+    page = opened(browser, addresses["lively"], java_script_enabled=False)
+    page.goto(addresses["lively"] + "/spend")
+    page.click("details.menu summary >> nth=0")
+    page.click("text=Last 90 days")
+    assert "period=90d" in page.url
+    page.click("text=The figures as a table")
+    assert page.locator("figure table tbody tr").count() > 5
+    page.context.close()
+
+
+def test_the_first_call_shows_itself(browser: Any, tmp_path: Path) -> None:
+    settings = empty(tmp_path)
+    with served(settings) as address:
+        page = opened(browser, address)
+        seen = Seen(address)
+        seen.watch(page)
+        page.goto(address)
+        assert "Waiting for the first call" in page.inner_text("main")
+        time.sleep(1.5)
+        with open_book(settings.database) as book:
+            write_calls(
+                book, [call("first", None, 12_345_678, source="gateway", at_us=time.time_ns() // 1000)]
+            )
+        page.wait_for_selector("dl.figures", timeout=15_000)
+        assert "$0.0123" in page.inner_text("dl.figures")
+        seen.check()
+        page.context.close()
+
+
+def test_somebody_signs_in_makes_a_key_and_signs_out(browser: Any, tmp_path: Path) -> None:
+    pytest.importorskip("argon2", reason="needs the web extra")
+    settings = empty(tmp_path)
+    let_in(settings, "ada", "admin")
+    with served(settings) as address:
+        page = browser.new_context().new_page()
+        seen = Seen(address)
+        seen.watch(page)
+        page.goto(f"{address}/settings")
+        picture(page, "sign-in")
+        page.fill("input[name=name]", "ada")
+        page.fill("input[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/settings")
+        page.click("text=New key")
+        page.fill("#new-key input[name=name]", "from a browser")
+        page.click("#new-key button")
+        page.wait_for_selector(".secret")
+        assert page.inner_text(".secret code").startswith("ff_")
+        picture(page, "new-key")
+        page.goto(f"{address}/settings")
+        assert "from a browser" in page.inner_text("main")
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.click("text=Revoke")
+        page.wait_for_load_state()
+        page.goto(f"{address}/settings")
+        assert "from a browser" not in page.inner_text("main")
+        page.click("text=Sign out")
+        page.wait_for_url("**/sign-in")
+        page.goto(f"{address}/spend")
+        assert "/sign-in" in page.url
+        seen.check()
+        page.context.close()
+
+
+def test_a_chosen_theme_has_contrast_and_every_control_a_name(
+    browser: Any, addresses: dict[str, str], axe: str
+) -> None:
+    found = {}
+    for theme in ("light", "dark"):
+        for book, path in _looks():
+            page = opened(browser, addresses[book], theme=theme)
+            page.goto(_address(page, addresses[book], path))
+            page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+            page.evaluate(axe)
+            said = page.evaluate("axe.run({resultTypes: ['violations']})")
+            for one in said["violations"]:
+                if one["impact"] in ("serious", "critical"):
+                    nodes = [node["html"][:160] for node in one["nodes"][:3]]
+                    found[f"{theme} {book} {path} {one['id']}"] = nodes
+            page.context.close()
+    assert found == {}, json.dumps(found, indent=1)
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core, fetched once into a cache; skipped where there is no npm or no network."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flatfare-tests"
+    file = folder / f"{AXE.replace('@', '-')}.js"
+    if not file.is_file():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("axe-core comes by npm, which is not installed here")
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [npm, "pack", AXE, "--pack-destination", str(folder), "--silent"]
+        packed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if packed.returncode:
+            pytest.skip(f"axe-core could not be fetched: {packed.stderr.strip()[-200:]}")
+        archive = folder / packed.stdout.strip().splitlines()[-1]
+        subprocess.run(["tar", "-xzf", archive, "-C", folder, "package/axe.min.js"], check=True)
+        (folder / "package" / "axe.min.js").rename(file)
+        archive.unlink()
+    return file.read_text(encoding="utf-8")
