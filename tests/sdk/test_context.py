@@ -1,10 +1,13 @@
 """Work carries its task along, into threads and asyncio tasks, and never into somebody else's."""
 
 import asyncio
+import contextvars
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 from flatfare_sdk import carried, current, headers, task
+from flatfare_sdk.context import current_scope
 from tests.sdk.conftest import Told
 
 
@@ -54,3 +57,18 @@ def test_a_job_that_outlives_its_task_still_belongs_to_it(told: Told) -> None:
 
     started, found = asyncio.run(run())
     assert started == found
+
+
+def test_tasks_that_are_never_closed_do_not_hold_on_to_each_other_for_ever(
+    told: Told, warnings: Callable[[], list[str]]
+) -> None:
+    def forget() -> int:
+        for _ in range(300):
+            task("forgotten").open()
+        depth, scope = 0, current_scope()
+        while scope is not None:
+            depth, scope = depth + 1, scope.outer
+        return depth
+
+    assert contextvars.copy_context().run(forget) <= 101
+    assert "without end" in warnings()[0]

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import flatfare_sdk
 from flatfare_sdk import task
-from flatfare_sdk.recorder import process
+from flatfare_sdk.recorder import COMMIT_S, process
 from flatfare_sdk.settings import Settings, settings, spool_root
 from flatfare_sdk.spool import Spool, SpoolFull, whole_lines
 from tests.sdk.receiver import receiving, until
@@ -159,3 +160,32 @@ def test_the_state_folder_is_where_such_folders_are() -> None:
 
 def test_settings_never_print_the_key() -> None:
     assert "ff_secret" not in repr(settings({"FLATFARE_KEY": "ff_secret"}))
+
+
+def test_events_are_written_in_groups_and_not_one_by_one(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_by("http://127.0.0.1:1", spool)
+    writes = []
+    write = os.write
+
+    def counted(descriptor: int, data: bytes) -> int:
+        writes.append(len(data))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", counted)
+    started = time.monotonic()
+    while time.monotonic() < started + 0.5:
+        flatfare_sdk.signal("t", "accepted")
+        time.sleep(0.001)
+    assert flatfare_sdk.flush(5.0)
+    assert len(writes) <= 2 + (time.monotonic() - started) / COMMIT_S
+
+
+def test_the_first_event_after_a_rest_is_written_at_once(spool: Path) -> None:
+    record_by("http://127.0.0.1:1", spool)
+    flatfare_sdk.signal("t", "accepted")
+    assert until(lambda: flatfare_sdk.status().spooled == 1, 2.0)
+    time.sleep(2 * COMMIT_S)
+    flatfare_sdk.signal("t", "accepted")
+    assert until(lambda: flatfare_sdk.status().spooled == 2, COMMIT_S / 2 + 1.0)

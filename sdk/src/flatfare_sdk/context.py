@@ -9,6 +9,10 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
+from flatfare_sdk.guarding import warn_once
+
+DEPTH_MAX = 100  # tasks that are opened and never closed must not fill the memory
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -16,11 +20,12 @@ R = TypeVar("R")
 class Scope:
     """A stretch of work that calls belong to; scopes stand within one another."""
 
-    __slots__ = ("is_open", "outer", "session")
+    __slots__ = ("depth", "is_open", "outer", "session")
 
     def __init__(self, session: str | None = None) -> None:
         self.is_open = False
         self.outer: Scope | None = None
+        self.depth = 0
         self.session = session  # the conversation that it belongs to
 
 
@@ -34,8 +39,12 @@ def current_scope() -> Scope | None:
 
 def enter(scope: Scope) -> None:
     """Make this the innermost stretch of work here."""
-    scope.outer = _scope.get()
     scope.is_open = True
+    outer = _scope.get()
+    if outer is not None and outer.depth < DEPTH_MAX:
+        scope.outer, scope.depth = outer, outer.depth + 1
+    elif outer is not None:
+        warn_once("depth", "flatfare: tasks stand within one another without end: each is to be closed")
     _scope.set(scope)
 
 

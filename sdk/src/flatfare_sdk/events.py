@@ -49,16 +49,26 @@ def event(happened: str, task: str, at_us: int | None = None, /, **fields: objec
     Raises ``Misuse`` where the line would be longer than a line may be.
     """
     at_us = now_us() if at_us is None else at_us
-    said = "".join(
-        f',"{name}":{_quote(value) if type(value) is str else _encode(value)}'
-        for name, value in fields.items()
-        if value is not None
-    )
+    said = ""
+    for name, value in fields.items():
+        if value is not None:
+            said += f',"{name}":{_written(value)}'
     text = f'{{"event":"{happened}","id":"{new_id(at_us)}","task":{_quote(task)},"at":{at_us}{said}}}\n'
     line = text.encode("ascii")
     if len(line) > LINE_BYTES_MAX:
         raise Misuse(f"an event of {len(line)} bytes, at most {LINE_BYTES_MAX} fit")
     return line
+
+
+def _written(value: object) -> str:
+    """A field's value as JSON. What is usual is written by hand: that is several times as fast."""
+    if isinstance(value, str):
+        return _quote(value)
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{_quote(key)}:{_quote(text)}" for key, text in value.items()]) + "}"
+    return _encode(value)
 
 
 def known(what: str, read: Callable[[object], T], value: object) -> T | None:

@@ -113,12 +113,12 @@ class Recorder:
     def _turn(self) -> None:
         """Wait for something to do, and do it: the first event at once, then group after group."""
         self._is_idle = not self._queue
-        pause = self._next_commit - time.monotonic()
         if self._is_idle and not self._queue:
             self._bell.acquire(timeout=self._rest())
-        elif pause > 0 and not self._marks:
-            self._bell.acquire(timeout=pause)
         self._is_idle = False
+        pause = self._next_commit - time.monotonic()
+        if self._queue and pause > 0 and not self._marks and not self._is_closed:
+            self._bell.acquire(timeout=pause)
         if self._queue or self._marks:
             self._next_commit = time.monotonic() + COMMIT_S
         self._commit()

@@ -46,7 +46,7 @@ class Connection:
         """
         if not lines:
             return []
-        status, answer, after_s = self._post(b'{"events":[' + b",".join(lines) + b"]}")
+        status, answer, after_s = self._post((b'{"events":[', b",".join(lines), b"]}"))
         if status in _UNACCEPTABLE:
             if len(lines) == 1:
                 return [Refusal(lines[0], _said(answer, status))]
@@ -56,7 +56,7 @@ class Connection:
             raise Unsent(_said(answer, status), after_s)
         return _refusals(lines, answer)
 
-    def _post(self, body: bytes) -> tuple[int, object, float]:
+    def _post(self, body: tuple[bytes, ...]) -> tuple[int, object, float]:
         """The answer's status, its JSON if it is any, and how long it asks to wait."""
         was_kept = self._connection.sock is not None
         try:
@@ -77,8 +77,9 @@ class Connection:
         except ValueError:
             return status, None, float(wait) if wait.isdigit() else 0.0
 
-    def _ask(self, body: bytes) -> HTTPResponse:
-        self._connection.request("POST", self._path, body, self._headers)
+    def _ask(self, body: tuple[bytes, ...]) -> HTTPResponse:
+        length = {"content-length": str(sum(map(len, body)))}
+        self._connection.request("POST", self._path, body, self._headers | length)
         return self._connection.getresponse()
 
     def close(self) -> None:
