@@ -4,10 +4,11 @@ import asyncio
 import json
 import random
 import re
+import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -244,3 +245,27 @@ async def shop(
         stock(settings, *texts, **stocked)  # type: ignore[arg-type]
         async with running(settings) as runner:
             yield Shop(folder, settings, own, provider, runner)
+
+
+@contextmanager
+def provided(model: Model) -> Iterator[int]:
+    """A provider in a thread of its own; its port."""
+    ready, port, loop = threading.Event(), [0], asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def work() -> None:
+        async with upstream() as provider:
+            provider.script = model.answer
+            port[0] = provider.port
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(work(),))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield port[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        loop.close()

@@ -1,11 +1,9 @@
 """Actions over HTTP: published and run, waited for or followed, each for whom it is meant."""
 
-import asyncio
 import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -21,8 +19,7 @@ from flatfare.service.keys import Terms
 from flatfare.store.book import open_book
 from flatfare.web.access import Door
 from flatfare.web.application import application
-from tests.gateway.upstreams import upstream
-from tests.runner.rig import EMAIL, EXAMPLES, Model, settings_for, stock
+from tests.runner.rig import EMAIL, EXAMPLES, Model, provided, settings_for, stock
 
 TOKEN = "the-token-of-this-start"
 LOCAL = "http://localhost:4180"
@@ -31,30 +28,6 @@ KEPT = (EXAMPLES / "names-and-dates.yaml").read_text().replace("names-and-dates"
     "privacy: {keep: 24h}\n"
 )
 MANAGES = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@contextmanager
-def provided(model: Model) -> Iterator[int]:
-    """A provider in a thread of its own; its port."""
-    ready, port, loop = threading.Event(), [0], asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def work() -> None:
-        async with upstream() as provider:
-            provider.script = model.answer
-            port[0] = provider.port
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(work(),))
-    thread.start()
-    ready.wait(10)
-    try:
-        yield port[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
-        loop.close()
 
 
 @pytest.fixture

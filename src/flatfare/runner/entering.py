@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from flatfare.core import identity
-from flatfare.core.action import Ending
+from flatfare.core.action import Action, Ending, climbed
 from flatfare.core.errors import Conflict, FlatfareError, NotFound
 from flatfare.runner import moving, telling
 from flatfare.runner.books import Shelf
@@ -51,9 +51,32 @@ def standing(shelf: Shelf, run_id: str) -> Run:
     return found
 
 
-def spent_nano(shelf: Shelf, run: Run) -> int:
-    """What a run's attempts have cost so far, as far as it is known."""
-    return moving.costs_of(runs.attempts_of(shelf.book, run.id), run.take).total_nano
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where on the ladder a run stands: its rung, how often that was tried, attempts in all, their cost."""
+
+    rung: int = 0
+    tried: int = 0
+    made: int = 0
+    spent_nano: int = 0
+
+
+def course_of(shelf: Shelf, run: Run, action: Action) -> Course:
+    """Where a run goes on; attempts that were cut short count for nothing but their cost."""
+    attempts = [one for one in runs.attempts_of(shelf.book, run.id) if one.take == run.take]
+    spent_nano = moving.costs_of(attempts, run.take).total_nano
+    names = [rung.name for rung in action.ladder]
+    rung = tried = made = 0
+    for one in attempts:
+        if one.ending in (None, str(Ending.INTERRUPTED)) or one.rung not in names:
+            continue
+        made += 1
+        number = names.index(one.rung)
+        rung, tried = number, tried + 1 if number == rung else 1
+        following = climbed(action.ladder, rung, tried, Ending(str(one.ending)))
+        if following is not None and following != rung:
+            rung, tried = following, 0
+    return Course(rung, tried, made, spent_nano)
 
 
 def enter(shelf: Shelf, run: Run, version: Published, given: Prepared, now_us: int) -> Entered:

@@ -216,20 +216,20 @@ class Runner:
         loop = asyncio.get_running_loop()
         left_us = run.started_at_us + action.limits.deadline_us - self.now()
         ends_at = loop.time() + left_us / 1e6
-        spent = await self.books.do(entering.spent_nano, run)
-        limit_nano = None if action.limits.cost_nano is None else action.limits.cost_nano - spent
+        course = await self.books.do(entering.course_of, run, action)
+        limit_nano = None if action.limits.cost_nano is None else action.limits.cost_nano - course.spent_nano
         purse = Purse(limit_nano, self._bounds, self.gate.settings.providers)
         shop = Workshop(action, ready.given, self._models, purse, self.gate)
-        rung, tried = 0, 0
+        rung, tried, made = course.rung, course.tried, course.made
         while True:
             run, attempt = await self.books.do(
                 judging.begin, run, _rung_name(action, rung), action.path.name, self.now()
             )
             self._progress(run, "attempt_started", number=attempt.number, rung=attempt.rung)
-            tried += 1
+            tried, made = tried + 1, made + 1
             ended = await self._attempt(ready, shop, attempt, rung, ends_at)
             following = None
-            if run.attempts < action.limits.attempts and loop.time() < ends_at:
+            if made < action.limits.attempts and loop.time() < ends_at:
                 following = _following(action, rung, tried, ended.ending)
             self._progress(run, "attempt_ended", number=attempt.number, ending=str(ended.ending))
             if following is None:
