@@ -108,7 +108,7 @@ def test_messages_that_mean_nothing_are_taken_and_forgotten(desk: Desk) -> None:
     assert desk.book.value("SELECT COUNT(*) FROM signals") == 0
 
 
-def test_nobody_is_believed_without_the_secret_and_no_reason_tells_sources_apart(desk: Desk) -> None:
+def test_nobody_is_believed_without_the_secret(desk: Desk) -> None:
     other = signalling.new_secret()
     with pytest.raises(NotBelieved) as wrong:
         desk.send({"type": "reopened", "ticket": "17"}, secret=other)

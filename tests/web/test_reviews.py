@@ -16,6 +16,7 @@ from flatfare.store.book import open_book
 from flatfare.store.sampling import HUMAN, Plan
 from flatfare.web.access import Door
 from flatfare.web.application import application
+from tests.web.conftest import let_in, signed_in
 
 TOKEN = "the-token-of-this-start"
 OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
@@ -131,3 +132,22 @@ def test_who_has_done_a_task_asks_which_plan_draws_it_and_shows_it_to_people(
             assert (answer.json()["question"], answer.json()["reviewers"]) == ("Right?", 1)
     assert 0 < asked < 20
     assert client.get("/api/reviews/plans?task=T-1&action=other", headers=key).json()["plans"] == []
+
+
+def test_a_reviewer_sees_of_an_open_review_nothing_that_would_tell_whose_work_it_is(
+    client: TestClient, settings: Settings
+) -> None:
+    pytest.importorskip("argon2", reason="needs the web extra")
+    review = post(client, "/api/reviews", task="17", output="x", reviewers=2)["id"]
+    for reviewer, word in (("ann", "pass"), ("bob", "fail")):
+        post(client, "/api/reviews/next", reviewer=reviewer)
+        post(client, f"/api/reviews/{review}/answers", judgement=word, reviewer=reviewer)
+    let_in(settings, "rita", "reviewer")
+    rita = signed_in(settings, "rita")
+    for document in (
+        rita.get(f"/api/reviews/{review}").json(),
+        rita.get("/api/reviews").json()["reviews"][0],
+    ):
+        assert (document["state"], document["task"], document["answers"]) == ("open", None, None)
+        assert document["is_disputed"] is False
+    assert client.get(f"/api/reviews/{review}").json()["answers"] == 2

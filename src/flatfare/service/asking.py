@@ -85,14 +85,14 @@ class Asker:
         url, headers = self._way(provider, shape, path)
         model = (question.provider, question.model)
         with_schema = model not in self._unshaped
-        answer = self._posted(url, headers, shape.request(question, with_schema), question.seconds)
+        answer = self._posted(url, headers, shape.request(question, provider, with_schema), question.seconds)
         if answer.status in (400, 422) and with_schema:
             self._unshaped.add(model)  # servers that know no schemas say so with these
-            answer = self._posted(url, headers, shape.request(question, False), question.seconds)
+            answer = self._posted(url, headers, shape.request(question, provider, False), question.seconds)
         if answer.status != 200:
             raise NoReply(
                 f"{question.provider} answered {answer.status}{answer.problem()}.",
-                lasts=answer.status not in RETRIED,
+                lasts=not answer.may_pass,
             )
         text, served = shape.reply(answer.body)
         return Reply(text, served, answer.headers.get("flatfare-cost"), answer.headers.get("flatfare-call"))
@@ -121,7 +121,7 @@ class Asker:
                 delay_s = DELAY_S
             else:
                 delay_s = answer.delay_s()
-                if answer.status not in RETRIED or not left or time.monotonic() + delay_s >= until_s:
+                if not answer.may_pass or not left or time.monotonic() + delay_s >= until_s:
                     return answer
             time.sleep(delay_s)
         raise AssertionError("the last try returns or raises")
@@ -179,6 +179,11 @@ class _Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def may_pass(self) -> bool:
+        """Asking again may bring an answer: not where the gateway itself refuses, as by a budget."""
+        return self.status in RETRIED and "flatfare-refused" not in self.headers
 
     def delay_s(self) -> float:
         """How long to wait before asking again."""

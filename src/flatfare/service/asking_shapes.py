@@ -5,14 +5,16 @@ tool that must be used (API reference of Anthropic, 2026-11): both give JSON of 
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flatfare.config import Secret
+from flatfare.config import Provider, Secret
 from flatfare.core.checks.question import NoReply, Question
 
 TOOL = "answer"
+_OPENAI = re.compile(r"^https://(?:api\.openai\.com|[^/]+\.(?:openai|services\.ai)\.azure\.com)(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Shape:
     path_after: Callable[[str], str | None]  # the path after that of a base_url; None: the provider's usual
     headers: Mapping[str, str]
     credential: Callable[[Secret | None], dict[str, str]]
-    request: Callable[[Question, bool], dict[str, Any]]
+    request: Callable[[Question, Provider, bool], dict[str, Any]]
     reply: Callable[[bytes], tuple[str, str | None]]
 
 
@@ -48,9 +50,10 @@ def _chat_path(base_path: str) -> str | None:
     return "/chat/completions" if base_path else None
 
 
-def _chat_request(question: Question, with_schema: bool) -> dict[str, Any]:
+def _chat_request(question: Question, provider: Provider, with_schema: bool) -> dict[str, Any]:
     # OpenAI's reasoning models refuse max_tokens, most other servers know nothing else.
-    limit = "max_completion_tokens" if question.provider in ("openai", "azure") else "max_tokens"
+    is_openai = provider.name in ("openai", "azure") or _OPENAI.search(provider.base_url) is not None
+    limit = "max_completion_tokens" if is_openai else "max_tokens"
     body: dict[str, Any] = {
         "model": question.model,
         "messages": [
@@ -94,7 +97,7 @@ def _messages_path(base_path: str) -> str | None:
     return ("/messages" if base_path.endswith("/v1") else "/v1/messages") if base_path else None
 
 
-def _messages_request(question: Question, with_schema: bool) -> dict[str, Any]:
+def _messages_request(question: Question, provider: Provider, with_schema: bool) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": question.model,
         "max_tokens": question.tokens_max,

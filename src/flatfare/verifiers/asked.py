@@ -39,7 +39,7 @@ class Asked(OnOutput, frozen=True, kw_only=True):
     family: Literal["another", "required", "any"] = "another"
     addressed: Literal["abstain", "ignore"] = "abstain"
     temperature: str | None = None
-    tokens: int = 2000
+    tokens: int = 4000  # of an answer, what a model thinks before it included
     seconds: float = 120.0
 
     def check(self) -> None:

@@ -119,11 +119,18 @@ def _list(asked: Asked) -> object:
         until_us=moment(query.until),
         limit=query.limit,
     )
-    return {"reviews": found}
+    return {"reviews": [_veiled(asked, one) for one in found]}
 
 
 def _show(asked: Asked) -> object:
-    return review_reports.whole_document_of(asked.books.book, asked.path["review"])
+    return _veiled(asked, review_reports.whole_document_of(asked.books.book, asked.path["review"]))
+
+
+def _veiled(asked: Asked, document: dict[str, object]) -> dict[str, object]:
+    """Of an open review only who manages sees whose work it is, or how many have judged it."""
+    if document["state"] != "open" or asked.visitor.may(Right.MANAGE):
+        return document
+    return {**document, "task": None, "attempt": None, "plan": None, "answers": None}
 
 
 def _agreement(asked: Asked) -> object:
