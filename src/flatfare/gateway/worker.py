@@ -179,7 +179,11 @@ class Worker:
         """Have guards look at what a request asks for; why it is refused, where they cannot."""
         whose = whose_is(admitted.key, admitted.attribution)
         claim = self.budgets.claim(whose, time.time_ns() // 1000) if len(self.budgets) else None
-        reason = shape(self.guards.shaping, admitted, request, whose, self.shares, claim)
+        reason: str | None = "A guard could not look at this request: the gateway's log says why."
+        try:
+            reason = shape(self.guards.shaping, admitted, request, whose, self.shares, claim)
+        except Exception:  # noqa: BLE001 - an outermost door: what a guard cannot look at does not pass it
+            _log.exception("A request could not be looked at.")
         if reason is None:
             return None
         if admitted.key is not None:

@@ -54,14 +54,9 @@ class Warden:
         self._is_said = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def open(self, node: str) -> None:
-        """Read the guards, and begin to write what is counted."""
+    def open(self, node: str) -> None:
+        """Begin to look at the guards and to write what is counted; a book that is away holds up nobody."""
         self._node = node
-        try:
-            found = await self._loop.run_in_executor(self._reading, self._changed_guards)
-            self._take_guards(found)
-        except StoreFailure as problem:
-            self._say_once(problem)
         self._keep(self._tick_regularly())
 
     async def close(self) -> None:
@@ -84,7 +79,7 @@ class Warden:
         """A worker asks for a call, or says how one ended."""
         if isinstance(message, Over):
             self._tallies.end(message, _now_us())
-        elif self._is_looking or self._tallies.unknown(message):
+        elif self._tallies.unknown(message):
             self._waiting.append((owner, message))
             self._look_up()
         else:

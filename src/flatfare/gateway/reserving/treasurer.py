@@ -86,7 +86,7 @@ class Treasurer:
     async def serve(self) -> None:
         """Begin to serve the node's workers; the claim must be held."""
         self._node = await self._loop.run_in_executor(None, node_id, self._folder)
-        await self.warden.open(self._node)
+        self.warden.open(self._node)
         path = socket_path(self._folder)
         path.unlink(missing_ok=True)
         self._server = await self._loop.create_unix_server(lambda: _Client(self), str(path))
