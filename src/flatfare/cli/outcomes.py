@@ -233,6 +233,7 @@ def export(
     """Print tasks as outcome records, one a line (JSON Lines); no texts."""
     wanted = Wanted(since, until, names, states, label_rules.parse(",".join(labelled)), source)
     with book_of(settings) as book:
+        mature(book, lake_of(settings), now_us=time.time_ns() // 1000)
         records = exported(book, lake_of(settings), wanted, with_calls=not without_calls)
         if out is None:
             output.print_json_lines(records)

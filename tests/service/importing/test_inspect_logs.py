@@ -365,3 +365,10 @@ def test_logs_that_inspect_itself_wrote(place: Place, tmp_path: Path) -> None:
         assert result.more == {"calls": 6, "verdicts": 6}
     total = report(place.book, place.lake, now_us=place.now_us + 10**15).total.figures
     assert (total.tasks, total.verified, total.input_tokens, total.output_tokens) == (12, 8, 1200, 240)
+
+
+def test_counts_with_a_point_and_names_with_line_breaks_are_read(place: Place) -> None:
+    odd = event(1, "solve", usage() | {"input_tokens": 100.0, "total_tokens": 120.0})
+    brought(place, log(sample("a\nb" * 300, 1, {"includes": "C"}, odd, uuid=None)))  # type: ignore[arg-type]
+    assert place.row("SELECT input, output FROM calls") == (100, 20)
+    assert place.row("SELECT length(json_extract_string(labels, 'sample')) <= 512 FROM tasks") == (True,)

@@ -163,3 +163,13 @@ def test_a_run_that_grew_adds_what_is_new_though_nothing_says_when(place: Place)
 def test_what_holds_no_simulations_changes_nothing(place: Place, content: str) -> None:
     with pytest.raises(BadInput):
         place.results("tau", place.file("r.json", content))
+
+
+def test_a_run_that_keeps_each_simulation_in_a_file(place: Place) -> None:
+    run, each = place.folder / "run", place.folder / "run" / "simulations"
+    each.mkdir(parents=True)
+    for name in ("s1", "s2"):
+        (each / f"{name}.json").write_text(json.dumps(simulation(name, 1.0)))
+    (run / "results.json").write_text(results())
+    assert place.results("tau", str(run / "results.json")).new == 2
+    assert place.row("SELECT DISTINCT path FROM tasks") == ("gpt-4.1",)

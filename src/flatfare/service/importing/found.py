@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flatfare.core.labels import VALUE_LENGTH_MAX
 from flatfare.service.importing.order import Order
 from flatfare.store.book import Book
 from flatfare.store.home import Value
@@ -76,6 +77,12 @@ def as_text(value: object) -> str | None:
     if isinstance(value, int | str):
         return str(value) or None
     return repr(value) if isinstance(value, float) else None
+
+
+def on_one_line(value: object, length_max: int = VALUE_LENGTH_MAX) -> str | None:
+    """A plain value as text that fits a label or a key: without line breaks, cut where it is too long."""
+    text = as_text(value)
+    return " ".join(text.split())[:length_max] or None if text else None
 
 
 def mapping(value: object) -> Mapping[str, object]:

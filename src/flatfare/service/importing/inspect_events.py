@@ -118,7 +118,10 @@ def usage_cells(usage: Record) -> Cells:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A whole number, as JSON has it or written with a point, such as 12.0."""
+    text = as_text(value) or ""
+    whole, _, rest = text.partition(".")
+    return int(whole) if whole.isdigit() and not rest.strip("0") else None
 
 
 def calls_of_totals(totals: Record, roles: Record, key: str, at: str | None) -> list[Cells]:

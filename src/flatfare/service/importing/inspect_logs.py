@@ -21,6 +21,7 @@ from flatfare.service.importing.found import (
     as_text,
     evidence,
     mapping,
+    on_one_line,
     records,
 )
 from flatfare.service.importing.inspect_events import (
@@ -127,7 +128,7 @@ class _Header:
             ] += 1
         return cls(
             eval_id=as_text(run.get("eval_id") or run.get("run_id")) or reading.sha256()[:16],
-            task=(as_text(run.get("task")) or "task").rpartition("/")[2],
+            task=(on_one_line(run.get("task")) or "task").rpartition("/")[2],
             path=agent + (model or "unknown") + (f"@{effort}" if effort else ""),
             model=model,
             version="/".join(filter(None, (as_text(packages.get("inspect_ai")), _version(run)))) or "unknown",
@@ -157,12 +158,12 @@ def _model_scorers(scorers: list[Record]) -> frozenset[str]:
 def _labels(metadata: Record) -> Cells:
     """Those of a record's values that are attribution by their usual names, or are called so."""
     usual = {name: key for key, names in LABELS.items() for name in names}
-    return {f"label.{usual[name]}": as_text(value) for name, value in metadata.items() if name in usual}
+    return {f"label.{usual[name]}": on_one_line(value) for name, value in metadata.items() if name in usual}
 
 
 def _sample(value: object, place: str, header: _Header, reading: Reading) -> Found:
     sample = mapping(value)
-    number, epoch = as_text(sample.get("id")), as_text(sample.get("epoch")) or "1"
+    number, epoch = on_one_line(sample.get("id")), as_text(sample.get("epoch")) or "1"
     if number is None:
         yield Unread(place, "Found no sample: it has no id.", as_text(value))
         return
@@ -171,7 +172,7 @@ def _sample(value: object, place: str, header: _Header, reading: Reading) -> Fou
         return
     if sample.get("error") and _is_never_started(sample):
         reading.notes["{n} samples ended in an error before anything was done; they count as failed."] += 1
-    key = as_text(sample.get("uuid")) or f"{header.eval_id}/{number}/{epoch}"
+    key = as_text(sample.get("uuid")) or f"{header.eval_id}/{on_one_line(sample['id'], 1_500)}/{epoch}"
     events = _events(sample)
     first, last = span_of_events(events)
     opened_at = as_text(sample.get("started_at")) or first or header.at
@@ -195,7 +196,7 @@ def _sample(value: object, place: str, header: _Header, reading: Reading) -> Fou
         "closed_at": closed_at,
         "attempts": str(tries) if tries > 1 else None,
         "label.benchmark": header.task,
-        "label.sample": number[:512],
+        "label.sample": number,
         "label.epoch": epoch,
         **header.labels,
         **_labels(mapping(sample.get("metadata"))),

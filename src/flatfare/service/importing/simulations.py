@@ -20,6 +20,7 @@ from flatfare.service.importing.found import (
     as_text,
     evidence,
     mapping,
+    on_one_line,
     records,
 )
 from flatfare.service.importing.textual import opened_text
@@ -33,13 +34,16 @@ Record = Mapping[str, object]
 
 def read(reading: Reading) -> Found:
     """The simulations of a file; raises ``BadInput`` where it holds none."""
-    document = _document(reading)
-    items, about = _listed(document)
+    items, about = _listed(_document(reading.path, reading.name))
+    if not items and (beside := _beside(reading)):
+        items = [_document(file, str(file)) for file in beside]
     if items is None:
         raise BadInput(
             f"{reading.name} holds no simulations: expected an object with 'simulations', as tau2-bench "
             "writes it, or a list of results with 'task_id' and 'reward', as tau-bench does."
         )
+    if not items:
+        raise BadInput(f"{reading.name} holds no simulations: its list is empty.")
     shared = _shared(mapping(about.get("info")), reading)
     for number, item in enumerate(items, start=1):
         place = f"simulation {number}"
@@ -50,11 +54,17 @@ def read(reading: Reading) -> Found:
         yield _work(simulation, shared, reading)
 
 
-def _document(reading: Reading) -> object:
-    with opened_text(reading.path) as stream:
+def _beside(reading: Reading) -> list[Path]:
+    """The simulations of a run that keeps each in a file of its own, beside its results.json."""
+    folder = Path(reading.name).parent / "simulations"
+    return sorted(folder.glob("*.json")) if folder.is_dir() else []
+
+
+def _document(path: Path, name: str) -> object:
+    with opened_text(path) as stream:
         raw = stream.read(_DOCUMENT_BYTES_MAX + 1)
     if len(raw) > _DOCUMENT_BYTES_MAX:
-        raise BadInput(f"{reading.name} is one JSON document of more than 1 GB: split it by simulations.")
+        raise BadInput(f"{name} is one JSON document of more than 1 GB: split it by simulations.")
     try:
         return json.loads(raw, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
@@ -63,7 +73,7 @@ def _document(reading: Reading) -> object:
         lines = (line for line in raw.splitlines() if line.strip())
         return [json.loads(line, parse_float=str, parse_constant=str) for line in lines]
     except (ValueError, RecursionError) as problem:
-        raise BadInput(f"{reading.name} is no JSON: {problem}. Nothing was imported.") from problem
+        raise BadInput(f"{name} is no JSON: {problem}. Nothing was imported.") from problem
 
 
 def _listed(document: object) -> tuple[list[object] | None, Record]:
@@ -76,6 +86,8 @@ def _listed(document: object) -> tuple[list[object] | None, Record]:
         listed = about.get(name)
         if isinstance(listed, list):
             return listed, about
+    if "info" in about and "tasks" in about:
+        return [], about
     return ([about] if _task_of(about) is not None and _is_one(about) else None), {}
 
 
@@ -148,11 +160,11 @@ def _work(simulation: Record, shared: _Shared, reading: Reading) -> Work:
         "opened_at": opened_at,
         "closed_at": closed_at,
         "duration_s": None if closed_at else as_text(simulation.get("duration")),
-        "label.task": task[:512],
+        "label.task": on_one_line(task),
         "label.trial": trial,
         **shared.labels,
         "label.domain": domain,
-        "label.ended_by": as_text(simulation.get("termination_reason")),
+        "label.ended_by": on_one_line(simulation.get("termination_reason")),
         **_costs(simulation),
     }
     return Work(cells, calls, _verdicts(simulation, key, shared, closed_at or opened_at))

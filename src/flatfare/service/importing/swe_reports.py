@@ -20,6 +20,7 @@ from flatfare.service.importing.found import (
     as_text,
     evidence,
     mapping,
+    on_one_line,
     records,
 )
 from flatfare.service.importing.textual import opened_text
@@ -35,9 +36,6 @@ _WORDS = {
     "no_logs": "fail",
 }
 """What a list of instances in a report says of them. What was submitted and stands in none failed."""
-_PATH_PARTS = 4  # logs/run_evaluation/<run>/<model>/<instance>/report.json
-
-_DEPTH_OF_RESULTS = 2  # evaluation/<set>/<submission>/results/results.json
 
 Record = Mapping[str, object]
 
@@ -58,7 +56,7 @@ def read(reading: Reading) -> Found:
         yield from _whole_run(report, predicted, reading)
     elif report and all("resolved" in mapping(said) for said in report.values()):
         for instance, said in report.items():
-            yield _work(instance, mapping(said), _path(reading, predicted, None), reading)
+            yield _work(instance, mapping(said), _path(reading, predicted, None, instance), reading)
     else:
         yield Unread(
             reading.name,
@@ -125,22 +123,28 @@ def _whole_run(report: Record, predicted: Mapping[str, Record], reading: Reading
         reading.notes[f"Not submitted, and so no tasks: {left:,} instances."] += 1
 
 
-def _path(reading: Reading, predicted: Mapping[str, Record], said: str | None) -> str:
+def _path(
+    reading: Reading, predicted: Mapping[str, Record], said: str | None, instance: str | None = None
+) -> str:
     """Who made the patches: as the order, the predictions or the file's own place say."""
     if "path" in reading.order.fixed:
         return reading.order.fixed["path"]
     models = {as_text(item.get("model_name_or_path")) for item in predicted.values()}
     if said or len(models) == 1:
         return said or str(models.pop())
-    place = Path(reading.name)
-    if place.name == "report.json" and len(place.parts) >= _PATH_PARTS:
-        return place.parts[-3]
-    if place.name == "results.json" and len(place.parts) > _DEPTH_OF_RESULTS:
-        return place.parts[-1 - _DEPTH_OF_RESULTS]
-    named = place.name.partition(".json")[0].rpartition(".")[0]  # <model>.<run>.json
-    if not named:
-        reading.notes["Nothing names who made the patches: --set path=NAME does."] += 1
-    return named or "swe-bench"
+    if named := _named_by_place(Path(reading.name).absolute(), instance):
+        return named
+    reading.notes["Nothing names who made the patches: --set path=NAME does."] += 1
+    return "swe-bench"
+
+
+def _named_by_place(file: Path, instance: str | None) -> str | None:
+    """The model in <model>/<instance>/report.json, <submission>/results/results.json, <model>.<run>.json."""
+    folders = file.parts[:-1]
+    if file.name in ("report.json", "results.json"):
+        within = instance if file.name == "report.json" else "results"
+        return folders[-2] if len(folders) > 1 and folders[-1] == within else None
+    return file.name.partition(".json")[0].rpartition(".")[0] or None
 
 
 def _work(instance: str, said: Record, path: str, reading: Reading) -> Work:
@@ -163,8 +167,8 @@ def _task(key: str, instance: str, path: str) -> Cells:
         "name": "swe-bench",
         "path": path,
         "label.benchmark": "swe-bench",
-        "label.instance": instance[:512],
-        "label.repository": instance.rpartition("-")[0].replace("__", "/") or None,
+        "label.instance": on_one_line(instance),
+        "label.repository": on_one_line(instance.rpartition("-")[0].replace("__", "/")),
     }
 
 
