@@ -1,4 +1,4 @@
-"""``flatfare seal``: move older calls from the book into the lake."""
+"""``flatfare seal``: move older calls and tasks from the book into the lake."""
 
 import time
 
@@ -8,28 +8,29 @@ from flatfare.cli import output
 from flatfare.cli.options import Moment, book_of, lake_of, pass_settings
 from flatfare.config import Settings
 from flatfare.core.moments import MICROSECONDS
-from flatfare.store import sealing
+from flatfare.store import sealing, sealing_tasks
 
 _HOUR_US = 3600 * MICROSECONDS
 
 
 @click.command()
 @click.option(
-    "--before", type=Moment(), metavar="TIME", help="Calls made before this; an hour ago if not given."
+    "--before", type=Moment(), metavar="TIME", help="What is older than this; an hour ago if not given."
 )
 @pass_settings
 def seal(settings: Settings, before: int | None) -> None:
-    """Seal calls of the book into Parquet files of the lake.
+    """Seal calls of the book, and tasks whose window has closed, into Parquet files of the lake.
 
     Reports read both, so nothing they print changes.
     """
     now_us = time.time_ns() // 1000
     with book_of(settings) as book:
-        count = sealing.seal_calls(
-            book,
-            lake_of(settings),
-            before_us=now_us - _HOUR_US if before is None else before,
-            now_us=now_us,
-            on_wait=lambda holder: output.note(f"Waiting for {holder}, which is writing to the lake …"),
-        )
-    output.say(f"Sealed {count:,} rows.")
+        lake = lake_of(settings)
+        before_us = now_us - _HOUR_US if before is None else before
+        count = sealing.seal_calls(book, lake, before_us=before_us, now_us=now_us, on_wait=_waiting)
+        tasks = sealing_tasks.seal_tasks(book, lake, before_us=before_us, now_us=now_us, on_wait=_waiting)
+    output.say(f"Sealed {count:,} rows of calls and {tasks:,} tasks.")
+
+
+def _waiting(holder: str) -> None:
+    output.note(f"Waiting for {holder}, which is writing to the lake …")

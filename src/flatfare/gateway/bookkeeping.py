@@ -17,10 +17,10 @@ from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, remove_unborn
-from flatfare.service import alerting, vouching
+from flatfare.service import alerting, reviewing, vouching
 from flatfare.service.recording import mature
 from flatfare.service.sending import send
-from flatfare.store import sealing
+from flatfare.store import sealing, sealing_tasks
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 
@@ -35,6 +35,10 @@ SIGN_EVERY_S = 600
 HOT_US = 3_600_000_000
 """Calls stay in the book for an hour before they are sealed."""
 
+SETTLED_US = 7 * 86_400_000_000
+"""Tasks stay in the book for a week after their window closed: most that is told late is told by then."""
+
+SEAL_TASKS_MIN = 20_000
 SEAL_ROWS_MIN = 100_000
 """With fewer to seal, they wait until the oldest has waited for two hours: small files are slow to read."""
 
@@ -187,18 +191,21 @@ def _seal_regularly(settings: Settings, stop: threading.Event, say: Say, pace: P
     while not stop.wait(pace.seal_every_s):
         try:
             with open_book(settings.database, create=False) as book:
-                seal_old(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
+                now_us = time.time_ns() // 1000
+                seal_old(book, Lake(settings.lake), now_us=now_us)
+                seal_old_tasks(book, Lake(settings.lake), now_us=now_us)
         except FlatfareError as problem:
             say(f"Older calls stay in the book for now: {problem}")
 
 
 def _mature_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
-    """The thread that lets silence speak for tasks whose window has closed."""
+    """The thread that lets silence speak for tasks whose window has closed, and ends old reviews."""
     said: str | None = None
     while not stop.wait(pace.mature_every_s):
         try:
             with open_book(settings.database, create=False) as book:
                 mature(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
+                reviewing.tidy(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
             problem = None
         except FlatfareError as failure:
             problem = f"Tasks whose window has closed wait: {failure}"
@@ -249,3 +256,11 @@ def seal_old(book: Book, lake: Lake, *, now_us: int) -> int:
     if not count or (count < SEAL_ROWS_MIN and int(oldest_us or 0) > before_us - HOT_US):
         return 0
     return sealing.seal_calls(book, lake, before_us=before_us, now_us=now_us)
+
+
+def seal_old_tasks(book: Book, lake: Lake, *, now_us: int) -> int:
+    """Seal tasks whose window closed a week ago, once there are enough of them."""
+    before_us = now_us - SETTLED_US
+    if sealing_tasks.ready(book, before_us) < SEAL_TASKS_MIN:
+        return 0
+    return sealing_tasks.seal_tasks(book, lake, before_us=before_us, now_us=now_us)

@@ -6,7 +6,7 @@ rows stand together or not at all. An event that cannot be read refuses itself a
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from flatfare.core import identity
@@ -18,7 +18,7 @@ from flatfare.service import task_events
 from flatfare.service.defining import Register
 from flatfare.service.task_events import Event, Judged, Opened, Signalled, amount_nano, moment_us
 from flatfare.service.task_folding import Folded, Known, folded, is_same
-from flatfare.service.task_imports import imported_of
+from flatfare.service.task_imports import InLake, in_lake
 from flatfare.store import tasks
 from flatfare.store.book import Book
 from flatfare.store.home import Value
@@ -28,6 +28,8 @@ from flatfare.store.tasks import Told
 EVENTS_MAX = 10_000
 _MATURING_TOGETHER = 1_000
 _SIGNAL_VERSION = "1"
+_NOTHING = InLake()
+_VERDICTS = ("judged", "signalled")
 _OF_CUSTOMERS = ("csat", "accepted", "rejected", "chargeback")
 
 
@@ -89,9 +91,9 @@ def record(
         fresh = list(batch.told.values())
         task_ids = tuple(dict.fromkeys(told.task_id for told, _ in fresh))
         if fresh:
+            known = _with_fresh(known_of(book, lake, task_ids), fresh)
             tasks.insert_events(book, (told for told, _ in fresh))
             _append_signals(book, fresh)
-            known = known_of(book, lake, task_ids)
             known = _append_verdicts(book, known, fresh)
             _write(book, known, now_us)
     return Recorded(len(fresh), batch.known, tuple(batch.refused), task_ids)
@@ -114,16 +116,21 @@ def known_of(book: Book, lake: Lake, task_ids: Sequence[str]) -> dict[str, Known
     events = tasks.events_of(book, task_ids)
     present = tasks.rows_of(book, task_ids)
     verdicts = tasks.verdicts_of(book, task_ids)
-    imported = imported_of(book, lake, task_ids)
+    sealed = [
+        task_id
+        for task_id, told in events.items()
+        if task_id not in present or len(verdicts.get(task_id, ())) < sum(e.kind in _VERDICTS for e in told)
+    ]
+    lying = in_lake(book, lake, task_ids, sealed)
     known = {}
     for task_id in task_ids:
-        rows, judged = imported.get(task_id, (None, ()))
+        far = lying.get(task_id, _NOTHING)
         known[task_id] = Known(
             task_id,
             events.get(task_id, ()),
-            sorted([*judged, *verdicts.get(task_id, ())], key=lambda said: int(str(said["position"]))),
-            rows,
-            present.get(task_id),
+            sorted([*far.verdicts, *verdicts.get(task_id, ())], key=lambda said: int(str(said["position"]))),
+            far.imported,
+            present.get(task_id, far.sealed),
         )
     return known
 
@@ -160,6 +167,17 @@ def _take(
         batch.refused.append(Refusal(index, told.id, _other(told.id)))
 
 
+def _with_fresh(known: Mapping[str, Known], fresh: Iterable[tuple[Told, Event]]) -> dict[str, Known]:
+    """What is known with what is told now, by their moments."""
+    told = {task_id: list(one.told) for task_id, one in known.items()}
+    for event, _ in fresh:
+        told[event.task_id].append(event)
+    return {
+        task_id: replace(one, told=sorted(told[task_id], key=lambda event: (event.at_us, event.id)))
+        for task_id, one in known.items()
+    }
+
+
 def _leave_out_known(book: Book, batch: _Batch) -> None:
     for event_id, said in tasks.known(book, list(batch.told)).items():
         told, _ = batch.told.pop(event_id)
@@ -194,10 +212,7 @@ def _append_verdicts(
             chain.append(placed)
             written.append(placed)
     tasks.insert_verdicts(book, written)
-    return {
-        task_id: Known(task_id, one.told, verdicts[task_id], one.imported, one.present)
-        for task_id, one in known.items()
-    }
+    return {task_id: replace(one, verdicts=verdicts[task_id]) for task_id, one in known.items()}
 
 
 def _verdict(told: Told, event: Event) -> dict[str, Value] | None:

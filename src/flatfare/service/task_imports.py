@@ -1,6 +1,11 @@
-"""What imports say of tasks that are told of as well: their newest row and their verdicts in the lake."""
+"""What the lake says of tasks that are told of: what was imported of them, and what was sealed.
 
-from collections.abc import Sequence
+A task's own row that was sealed is its present row; what an import says stands below what was told.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from flatfare.store import segments
 from flatfare.store.book import Book
@@ -12,47 +17,80 @@ from flatfare.store.reading import sealed_rows
 from flatfare.store.segments import Segment
 from flatfare.store.tasks import TaskRow
 
-Imported = tuple[TaskRow | None, list[dict[str, Value]]]
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
-def imported_of(book: Book, lake: Lake, task_ids: Sequence[str]) -> dict[str, Imported]:
-    """The newest sealed row and the sealed verdicts of each of these tasks that has any."""
-    sealed = segments.listed(book)
-    in_files = {
-        kind: [segment for segment in sealed if segment.kind == kind] for kind in ("tasks", "verdicts")
-    }
-    if not any(in_files.values()):
+@dataclass(slots=True)
+class InLake:
+    """What lies in the lake of one task."""
+
+    imported: TaskRow | None = None  # the newest that an import says
+    sealed: TaskRow | None = None  # the newest of its own
+    verdicts: list[dict[str, Value]] = field(default_factory=list)
+
+
+def in_lake(book: Book, lake: Lake, task_ids: Sequence[str], told: Collection[str]) -> dict[str, InLake]:
+    """What the lake holds of these tasks; those of ``told`` may have been sealed, all may be imported."""
+    listed = [one for one in segments.listed(book) if one.kind in ("tasks", "verdicts")]
+    imports = [one for one in listed if one.import_id is not None]
+    own = [one for one in listed if one.import_id is None] if told else []
+    if not imports and not own:
         return {}
+    found: dict[str, InLake] = {}
     engine = open_engine(threads=1)
     try:
         with translated("Reading the lake"):
-            engine.execute("CREATE TEMP TABLE asked (id UUID)")
-            with engine.appender("asked") as appender:
-                appender.append_rows([(task_id,) for task_id in task_ids])
-            found: dict[str, Imported] = {}
-            for row in _rows(engine, in_files["tasks"], lake, TASKS, "id"):
-                former = found.get(str(row["id"]))
-                if former is None or int(str((former[0] or {})["version"])) < int(str(row["version"])):
-                    found[str(row["id"])] = (row, [])
-            for row in _rows(engine, in_files["verdicts"], lake, VERDICTS, "task_id"):
-                found.setdefault(str(row["task_id"]), (None, []))[1].append(row)
-            return found
+            for files, asked in ((imports, task_ids), (own, list(told))):
+                if files:
+                    _gather(engine, files, lake, asked, found)
     finally:
         engine.close()
+    return found
+
+
+def _gather(
+    engine: "DuckDBPyConnection",
+    files: Sequence[Segment],
+    lake: Lake,
+    asked: Sequence[str],
+    found: dict[str, InLake],
+) -> None:
+    engine.execute("CREATE OR REPLACE TEMP TABLE asked (id UUID)")
+    with engine.appender("asked") as appender:
+        appender.append_rows([(task_id,) for task_id in asked])
+    for row in _rows(engine, files, lake, "tasks", TASKS, "id"):
+        one = found.setdefault(str(row["id"]), InLake())
+        if row["import_id"] is None:
+            one.sealed = _newer(one.sealed, row)
+        else:
+            one.imported = _newer(one.imported, row)
+    for row in _rows(engine, files, lake, "verdicts", VERDICTS, "task_id"):
+        found.setdefault(str(row["task_id"]), InLake()).verdicts.append(row)
+
+
+def _newer(one: TaskRow | None, other: TaskRow) -> TaskRow:
+    return other if one is None or int(str(one["version"])) < int(str(other["version"])) else one
 
 
 def _rows(
-    engine: object, files: Sequence[Segment], lake: Lake, columns: tuple[Column, ...], key: str
-) -> list[dict[str, Value]]:
+    engine: "DuckDBPyConnection",
+    files: Sequence[Segment],
+    lake: Lake,
+    kind: str,
+    columns: tuple[Column, ...],
+    key: str,
+) -> Iterator[dict[str, Value]]:
     """The rows of these files that speak of a task asked for, in the book's types."""
-    if not files:
-        return []
+    own = [one for one in files if one.kind == kind]
+    if not own:
+        return
     selected = ", ".join(
         f"CAST({column.name} AS {_BOOK_TYPES.get(column.kind, column.lake_type)})" for column in columns
     )
-    query = f"SELECT {selected} FROM {sealed_rows(list(files), lake)} WHERE {key} IN (SELECT id FROM asked)"
-    found = engine.execute(query).fetchall()  # type: ignore[attr-defined]
-    return [dict(zip((column.name for column in columns), row, strict=True)) for row in found]
+    query = f"SELECT {selected} FROM {sealed_rows(own, lake)} WHERE {key} IN (SELECT id FROM asked)"
+    for row in engine.execute(query).fetchall():
+        yield dict(zip((column.name for column in columns), row, strict=True))
 
 
 _BOOK_TYPES = {"uuid": "VARCHAR", "boolean": "BIGINT"}
