@@ -32,7 +32,7 @@ def work(times: int = 1) -> None:
 def test_events_arrive_within_a_second_without_being_asked_for(recording: Receiver, spool: Path) -> None:
     work()
     assert until(lambda: len(recording.events) == 4, 2.0)
-    assert until(lambda: not list(spool.rglob("*.jsonl")))
+    assert until(lambda: not list(spool.rglob("*.events")))
 
 
 def test_the_key_goes_along(receiver: Receiver, spool: Path, fresh: None) -> None:

@@ -39,7 +39,7 @@ def spooled(spool: Path) -> list[dict[str, Any]]:
     """Every event in the spool; a half-written last line would fail here."""
     return [
         json.loads(line)
-        for file in sorted(spool.rglob("*.jsonl"))
+        for file in sorted(spool.rglob("*.events"))
         for line in file.read_text().splitlines(keepends=True)
         if line.endswith("\n")
     ]
@@ -155,7 +155,7 @@ def test_what_a_killed_process_left_goes_with_the_next_one(tmp_path: Path) -> No
         assert sorted(server.names()) == sorted(
             ["signalled", "opened", "attempt_started", "attempt_ended", "closed"]
         )
-    assert list(tmp_path.rglob("*.jsonl")) == []
+    assert list(tmp_path.rglob("*.events")) == []
 
 
 def test_many_processes_share_a_spool_and_drain_it_once(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_many_processes_share_a_spool_and_drain_it_once(tmp_path: Path) -> None:
         assert [child.wait(30) for child in children] == [0] * 4
         assert len(server.events) == 504
         assert len({event["id"] for event in server.events}) == 504
-    assert list(tmp_path.rglob("*.jsonl")) == []
+    assert list(tmp_path.rglob("*.events")) == []
 
 
 FORKS = """

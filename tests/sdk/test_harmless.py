@@ -208,7 +208,7 @@ def test_an_unusable_address_or_key_is_said_and_what_came_is_kept(
         task("x").open().close()
         assert flatfare_sdk.flush(5.0)
         assert not flatfare_sdk.flush(2.0, sent=True)
-    assert len(list(spool.rglob("*.jsonl"))) == 3
+    assert len(list(spool.rglob("*.events"))) == 3
     assert "expected one like http://127.0.0.1:4180" in "".join(warnings())
 
 

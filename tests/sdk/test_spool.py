@@ -102,7 +102,7 @@ def test_what_a_full_spool_cannot_take_is_counted_as_lost(
             pass
         assert flatfare_sdk.flush(5.0) is not None
     assert until(lambda: flatfare_sdk.status().lost > 0)
-    assert sum(file.stat().st_size for file in spool.rglob("*.jsonl")) < 8_000
+    assert sum(file.stat().st_size for file in spool.rglob("*.events")) < 8_000
     assert any("events are lost" in text for text in warnings())
 
 
@@ -135,7 +135,7 @@ def test_without_a_server_it_lies_in_the_spool_and_the_next_connection_drains_it
     with task("x"):
         pass
     process.recorder().close(2.0)
-    (segment,) = spool.rglob("*.jsonl")
+    (segment,) = spool.rglob("*.events")
     assert [json.loads(line)["event"] for line in segment.read_text().splitlines()] == [
         "opened",
         "attempt_started",
@@ -147,7 +147,7 @@ def test_without_a_server_it_lies_in_the_spool_and_the_next_connection_drains_it
         with task("y"):
             pass
         assert until(lambda: len(server.events) == 8)
-        assert until(lambda: not list(spool.rglob("*.jsonl")))
+        assert until(lambda: not list(spool.rglob("*.events")))
         process.recorder().close(2.0)
         assert len(server.events) == 8
 

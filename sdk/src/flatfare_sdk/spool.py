@@ -17,7 +17,7 @@ try:
 except ImportError:  # not a POSIX system: nothing is spooled there
     fcntl = None  # type: ignore[assignment]
 
-SUFFIX = ".jsonl"
+SUFFIX = ".events"  # JSON Lines; no name that another file here could have
 _UNNAMED = ".new"  # a segment that is being made; its lock is not taken yet
 _STALE_S = 3600.0
 

@@ -1,5 +1,6 @@
 """``flatfare import``: calls, tasks, verdicts and leaderboards from CSV, JSON Lines and Parquet."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -10,7 +11,7 @@ from typing import cast
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Moment, book_of, lake_of, pass_settings
+from flatfare.cli.options import Moment, book_of, lake_of, pass_settings, user_name
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError
@@ -18,11 +19,15 @@ from flatfare.core.moments import iso, parse_moment
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.buying.statements import check_vendor, import_bought
 from flatfare.service.buying.vendors import vendor_of
+from flatfare.service.importing.events import drain, import_events, key_told
 from flatfare.service.importing.order import ExchangeRate, Imported, Order
 from flatfare.service.importing.previewing import preview
 from flatfare.service.importing.results import TOOLS, check_fixed, import_results
 from flatfare.service.importing.run import Stores, import_file
 from flatfare.service.importing.sources import STDIN, named_files, opened
+from flatfare.service.recording import Teller
+from flatfare.store.book import Book
+from flatfare_sdk.settings import settings as spool_settings
 
 _Given = dict[str, object]
 
@@ -194,6 +199,48 @@ def bought(settings: Settings, /, files: tuple[str, ...], **given: object) -> No
     tell(results, is_json=bool(given["is_json"]))
     if any(result.rejected for result in results):
         raise click.exceptions.Exit(1)
+
+
+@import_.command()
+@click.argument("files", nargs=-1, metavar="[FILE…]")
+@click.option("--key", metavar="NAME", help="Whose key told them; the one in FLATFARE_KEY if not given.")
+@click.option("--rejects", metavar="PATH", help="Where refused events go; beside the file if not given.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def events(
+    settings: Settings, /, files: tuple[str, ...], key: str | None, rejects: str | None, is_json: bool
+) -> None:
+    """What programs recorded by the SDK while no server could be reached.
+
+    Without a file, this user's spool for FLATFARE_URL and FLATFARE_KEY is drained: what has been
+    recorded is taken away. A file is read and stays. Each event is recorded once, by its id.
+    """
+    now_us = time.time_ns() // 1000
+    with book_of(settings, create=True) as book:
+        stores = Stores(book, lake_of(settings), settings)
+        teller = _teller(book, key)
+        if files:
+            results = [
+                import_events(stores, name, Path(name), teller, now_us, rejects=rejects)
+                for name in named_files(files)
+            ]
+        else:
+            results = [drain(stores, spool_settings(os.environ).folder, teller, now_us, rejects=rejects)]
+    tell(results, is_json=is_json)
+    if any(result.rejected for result in results):
+        raise click.exceptions.Exit(1)
+
+
+def _teller(book: Book, name: str | None) -> Teller:
+    """Who told: the key by that name, the one in the environment, or this user without one."""
+    secret = os.environ.get("FLATFARE_KEY", "").strip()
+    if name is None and not secret:
+        return Teller(user_name())
+    found = key_told(book, name, secret)
+    if found is None:
+        said = f"named {name!r}" if name else "of FLATFARE_KEY"
+        raise BadUsage(f"The book has no key {said}: name one of flatfare keys list with --key.")
+    return found
 
 
 def _run(
