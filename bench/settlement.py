@@ -99,18 +99,20 @@ def run(address: str, customer: str, work: list[tuple[str, str]], starts_at: flo
         told.put((held_from, held_until, settled_from, time.time(), took_s))  # type: ignore[attr-defined]
 
 
-def measure(home: str, address: str, processes: int, count: int) -> None:
-    """So many processes, a customer each; prints their rate together."""
+def measure(home: str, address: str, processes: int, count: int, *, is_shared: bool = False) -> None:
+    """So many processes, a customer each or one for all; prints their rate together."""
     with open_book(address) as book:
-        marks = f"{processes}p"
-        work = {
-            f"customer-{marks}-{n}": prepare(book, f"customer-{marks}-{n}", count) for n in range(processes)
-        }
+        if is_shared:
+            pairs = prepare(book, "one-for-all", processes * count)
+            work = [("one-for-all", pairs[n::processes]) for n in range(processes)]
+        else:
+            names = [f"customer-{n}" for n in range(processes)]
+            work = [(name, prepare(book, name, count)) for name in names]
     told: multiprocessing.Queue = multiprocessing.Queue()
     starts_at = time.time() + 2 + 0.002 * count * processes
     running = [
         multiprocessing.Process(target=run, args=(address, name, pairs, starts_at, told))
-        for name, pairs in work.items()
+        for name, pairs in work
     ]
     for process in running:
         process.start()
@@ -122,7 +124,7 @@ def measure(home: str, address: str, processes: int, count: int) -> None:
     rate = sold / (max(a[3] for a in answers) - min(a[2] for a in answers))
     took = sorted(one for a in answers for one in a[4])
     print(
-        f"{home:10}  {processes} processes: {rate:7,.0f} settlements/s (p50 "
+        f"{home:10}  {processes} processes{', one customer' if is_shared else '':14}: {rate:7,.0f} settlements/s (p50 "
         f"{1000 * statistics.median(took):.2f} ms, p99 {1000 * took[int(0.99 * len(took))]:.2f} ms), "
         f"{hold_rate:7,.0f} holds/s",
         flush=True,
@@ -149,6 +151,7 @@ def main() -> None:
                 server.start()
                 for processes in (1, given.processes):
                     measure("PostgreSQL", server.new_database(), processes, given.sales)
+                measure("PostgreSQL", server.new_database(), given.processes, given.sales, is_shared=True)
             finally:
                 server.remove()
     versions = f"SQLite {sqlite3.sqlite_version}, psycopg {psycopg.__version__}"

@@ -401,6 +401,25 @@ def signals_of(book: Book, task_id: str) -> dict[str, str | None]:
     return {str(name): _text(value) for name, value in rows}
 
 
+def turned(book: Book, limit: int) -> list[tuple[str, str]]:
+    """Tasks whose outcome was reversed and whose sale is settled still, with what reversed them."""
+    rows = book.rows(
+        "SELECT id, outcome_cause FROM tasks WHERE outcome = 'reversed' AND settlement = 'settled' "
+        "AND EXISTS (SELECT 1 FROM sales WHERE task_id = tasks.id AND settlement = 'settled') "
+        f"ORDER BY id LIMIT {int(limit)}"
+    )
+    return [(str(task), str(cause or "later evidence")) for task, cause in rows]
+
+
+def signalled(book: Book, since_us: int) -> list[Sale]:
+    """Settled sales under a price with conditions, of which there are signals since a moment."""
+    where = (
+        "sales.settlement = 'settled' AND quotes.price LIKE '%\"when\"%' "
+        "AND sales.task_id IN (SELECT task_id FROM signals WHERE at_us >= ?)"
+    )
+    return sales(book, where, (since_us,))
+
+
 def _sale(row: Row) -> Sale:
     return sale_from(str(row[0]), str(row[1]), str(row[2]), _quote(row[3:14]))
 

@@ -370,6 +370,47 @@ def test_any_other_entry_is_posted_once_and_balances(tmp_path: Path) -> None:
     assert selling.verify(book) == []
 
 
+def test_what_is_reversed_in_truth_is_given_back_once(tmp_path: Path) -> None:
+    book = shop_in(tmp_path, "acme")
+    top_up(book, "acme", 20 * USD)
+    for name in ("one", "two"):
+        settled(book, "acme", name)
+    assert selling.follow(book, now_us=NOW_US) == selling.Followed()
+    judge(book, "one", "reversed")
+    assert selling.follow(book, now_us=NOW_US + 9) == selling.Followed(turned=1)
+    assert selling.follow(book, now_us=NOW_US + 10) == selling.Followed()
+    sale = selling.sale_of(book, id_of("one"))
+    assert (sale.settlement, sale.reversed_nano, settlement_of(book, "one")) == (
+        "reversed",
+        5 * USD,
+        "reversed",
+    )
+    assert standing(book, "acme")["wallet"] == 15 * USD
+    assert selling.verify(book) == []
+
+
+def test_a_signal_that_comes_after_the_settlement_changes_what_is_due(tmp_path: Path) -> None:
+    book = shop_in(tmp_path, "acme")
+    top_up(book, "acme", 40 * USD)
+    when = [{"signal": "csat", "below": 3, "then": "free"}, {"signal": "csat", "below": 4, "percent": 50}]
+    for name in ("bad", "fair", "good", "silent"):
+        settled(book, "acme", name, {"per_verified": "5.00", "when": when})
+    settled(book, "acme", "plain")
+    for name, csat in (("bad", "1"), ("fair", "3"), ("good", "5"), ("plain", "1")):
+        signal(book, name, "csat", csat, at_us=NOW_US)
+    assert selling.follow(book, now_us=NOW_US + 9) == selling.Followed(signalled=2)
+    assert selling.follow(book, now_us=NOW_US + 9) == selling.Followed()
+    nets = {n: selling.sale_of(book, id_of(n)).net_nano for n in ("bad", "fair", "good", "silent", "plain")}
+    assert nets == {
+        "bad": 0,
+        "fair": 2_500_000_000,
+        "good": 5 * USD,
+        "silent": 5 * USD,
+        "plain": 5 * USD,
+    }
+    assert selling.verify(book) == []
+
+
 def test_the_moves_are_those_of_the_contract() -> None:
     from flatfare.core.sale import MOVES
 

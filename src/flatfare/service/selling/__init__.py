@@ -9,6 +9,7 @@ from flatfare.core.grant import Category, Draw, Grant
 from flatfare.core.ledger import Account, Entry, Kind, NotEnoughCredit, Posting, Verb
 from flatfare.core.sale import Costs, NotBillable, Quote, Sale
 from flatfare.service.selling import customers, packs
+from flatfare.service.selling.following import Followed, follow
 from flatfare.service.selling.granting import Paid, expire_lots, grant_credit, grant_pack, top_up_wallet
 from flatfare.service.selling.holding import hold, quote
 from flatfare.service.selling.posting import lock_of, post, post_open
@@ -35,6 +36,7 @@ __all__ = [
     "Customer",
     "Draw",
     "Entry",
+    "Followed",
     "Grant",
     "Kind",
     "NotBillable",
@@ -54,6 +56,7 @@ __all__ = [
     "due_of",
     "entries",
     "expire_lots",
+    "follow",
     "grant_credit",
     "grant_pack",
     "heads",

@@ -45,7 +45,7 @@ def quote(
     """
     if not 0 < attempts_max <= ATTEMPTS_MAX:
         raise BadInput(f"Found {attempts_max} attempts at most: expected from 1 to {ATTEMPTS_MAX}.")
-    amount_nano = verified_nano(price, size) + price.per_attempt_nano
+    amount_nano = max(verified_nano(price, size), price.minimum_nano) + price.per_attempt_nano
     wanted = Quote(
         str(quote_id),
         customer,
@@ -54,7 +54,7 @@ def quote(
         price,
         size,
         attempts_max,
-        max(amount_nano, price.minimum_nano),
+        amount_nano,
         most(price, attempts_max=attempts_max, size=size),
         at_us,
         at_us + valid_us,
