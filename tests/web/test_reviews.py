@@ -151,3 +151,32 @@ def test_a_reviewer_sees_of_an_open_review_nothing_that_would_tell_whose_work_it
         assert (document["state"], document["task"], document["answers"]) == ("open", None, None)
         assert document["is_disputed"] is False
     assert client.get(f"/api/reviews/{review}").json()["answers"] == 2
+
+
+def test_a_reviewer_of_one_team_judges_and_sees_the_work_of_that_team(
+    client: TestClient, settings: Settings
+) -> None:
+    pytest.importorskip("argon2", reason="needs the web extra")
+    made = {
+        team: post(client, "/api/reviews", task=f"of {team}", output="x", labels={"team": team}, reviewers=1)
+        for team in ("legal", "search")
+    }
+    let_in(settings, "rita", "reviewer", {"team": "search"})
+    rita = signed_in(settings, "rita")
+    assert [one["id"] for one in rita.get("/api/reviews").json()["reviews"]] == [made["search"]["id"]]
+    foreign = f"/api/reviews/{made['legal']['id']}"
+    assert rita.get(foreign).status_code == 404
+    taken = rita.post("/api/reviews/next", json={}).json()
+    assert (taken["review"]["review"], taken["waiting"]) == (made["search"]["id"], 1)
+    assert rita.post(f"{foreign}/answers", json={"judgement": "pass"}).status_code == 404
+    own = f"/api/reviews/{made['search']['id']}"
+    assert rita.post(f"{own}/answers", json={"judgement": "fail"}).json()["state"] == "decided"
+    assert rita.post("/api/reviews/next", json={}).json() == {"review": None, "waiting": 0}
+    assert rita.get("/api/reviews/agreement").json()["reviews"] == 1
+
+
+def test_a_review_has_the_labels_of_its_task(client: TestClient) -> None:
+    opened = {"event": "opened", "id": str(task_id(None, "e")), "task": "17", "labels": {"team": "search"}}
+    assert client.post("/api/events", json={"events": [opened]}).json()["recorded"] == 1
+    made = post(client, "/api/reviews", task="17", output="x", labels={"team": "mine"})
+    assert made["labels"] == {"team": "search"}

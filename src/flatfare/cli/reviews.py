@@ -23,12 +23,12 @@ from flatfare.cli.options import (
 from flatfare.config import Settings
 from flatfare.core.checks.submission import Submission
 from flatfare.core.identity import task_id
+from flatfare.core.labels import parse
 from flatfare.core.moments import iso
 from flatfare.core.outcome import Judgement
 from flatfare.service import review_reports, reviewing
-from flatfare.service.reviewing import Sheet, Wanted
+from flatfare.service.reviewing import Sheet, Wanted, with_own_labels
 from flatfare.service.secret_box import found_box
-from flatfare.store import reviews as kept
 
 
 def _now_us() -> int:
@@ -134,6 +134,9 @@ def show(settings: Settings, review: str, is_json: bool) -> None:
 @click.option(
     "--keep", type=Span(), default="30d", show_default=True, help="Erase what is shown after so long."
 )
+@click.option(
+    "--label", "label", multiple=True, metavar="KEY=VALUE", help="Whose it is; the task's, if known."
+)
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def add(
@@ -149,6 +152,7 @@ def add(
     rate: int | None,
     due: int | None,
     keep: int,
+    label: tuple[str, ...],
     is_json: bool,
 ) -> None:
     """Put the work on TASK before people to judge."""
@@ -164,8 +168,10 @@ def add(
         rate_nano_per_hour=rate,
         due_at_us=due,
         keep_us=keep,
+        labels=parse(",".join(label)),
     )
     with book_of(settings, create=True) as book:
+        wanted = with_own_labels(book, wanted)
         review, is_new = reviewing.enqueue(
             book, wanted, at_us=_now_us(), asked_by=user_name(), box=found_box(os.environ)
         )
@@ -190,7 +196,7 @@ def next(settings: Settings, reviewer: str | None, name: str | None, is_json: bo
         tell = reviewing.teller(book, lake_of(settings), reviewer, now_us=_now_us())
         reviewing.record_decided(book, tell, now_us=_now_us())
         sheet = reviewing.next_for(book, reviewer, now_us=_now_us(), name=name, box=found_box(os.environ))
-        waiting = kept.count_waiting(book, reviewer, name)
+        waiting = reviewing.count_waiting(book, reviewer, name)
     if is_json:
         output.print_json({"review": None if sheet is None else sheet.document(), "waiting": waiting})
     elif sheet is None:

@@ -12,7 +12,7 @@ from flatfare.core import agreement
 from flatfare.core.moments import iso
 from flatfare.core.outcome import Judgement
 from flatfare.core.statistics import Interval, wilson
-from flatfare.service.reviewing import found
+from flatfare.service.reviewing import Sees, found, labels_of, sees_all
 from flatfare.store import reviews
 from flatfare.store.book import Book
 from flatfare.store.reviews import Answer, Review
@@ -35,6 +35,7 @@ def document_of(review: Review, answers: Sequence[Answer] = ()) -> dict[str, obj
         "answers": len(answers),
         "is_disputed": len(answers) >= review.wanted and any(one.is_further for one in answers),
         "judgement": None if review.judgement is None else str(review.judgement),
+        "labels": labels_of(review),
         "plan": review.plan,
         "asked_by": review.asked_by,
         "opened": iso(review.opened_at_us),
@@ -62,9 +63,9 @@ def whole_document_of(book: Book, review_id: str) -> dict[str, object]:
     return {**document_of(review, answers), "said": said if review.state == "decided" else None}
 
 
-def listed(book: Book, **which: object) -> list[dict[str, object]]:
+def listed(book: Book, sees: Sees = sees_all, **which: object) -> list[dict[str, object]]:
     """Reviews as documents, the newest first; ``which`` as in ``store.reviews.listed``."""
-    found = reviews.listed(book, **which)  # type: ignore[arg-type]
+    found = [one for one in reviews.listed(book, **which) if sees(labels_of(one))]  # type: ignore[arg-type]
     answers = reviews.answers_of(book, [review.id for review in found])
     return [document_of(review, answers.get(review.id, [])) for review in found]
 
@@ -76,11 +77,13 @@ def agreement_of(
     since_us: int | None = None,
     until_us: int | None = None,
     confidence: float = 0.95,
+    sees: Sees = sees_all,
 ) -> dict[str, object]:
     """How far reviewers agree: on what they judged blind, those asked because of a disagreement apart."""
-    decided = reviews.listed(
+    found = reviews.listed(
         book, state="decided", name=name, since_us=since_us, until_us=until_us, limit=REVIEWS_MAX
     )
+    decided = [review for review in found if sees(labels_of(review))]
     said = reviews.answers_of(book, [review.id for review in decided])
     blind = [
         {one.reviewer: one.judgement for one in said.get(review.id, []) if not one.is_further}

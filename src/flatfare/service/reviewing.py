@@ -9,9 +9,10 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flatfare.core import agreement
+from flatfare.core import labels as label_rules
 from flatfare.core.checks.submission import Json, Submission, canonical
 from flatfare.core.errors import BadInput, Conflict, NotAuthorised, NotFound
 from flatfare.core.identity import derived
@@ -24,6 +25,7 @@ from flatfare.store import chains, reviews
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 from flatfare.store.reviews import Answer, Review
+from flatfare.store.tasks import rows_of
 
 VERIFIER = "human-review"
 SOURCE = "review"
@@ -38,6 +40,15 @@ KEEP_US = 30 * 86_400 * MICROSECONDS
 
 REASON_LENGTH_MAX = 4000
 MINUTES_MAX = 24 * 60
+
+Sees = Callable[[Mapping[str, str]], bool]
+"""Whether somebody sees work with these labels."""
+
+
+def sees_all(labels: Mapping[str, str]) -> bool:
+    """Who sees everybody's work."""
+    return True
+
 
 Tell = Callable[[Sequence[Mapping[str, object]]], None]
 """Records events; raises where one is refused. The same event told twice counts once."""
@@ -59,6 +70,7 @@ class Wanted:
     plan: str | None = None
     due_at_us: int | None = None
     keep_us: int = KEEP_US
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the task: whose it is
     id: str | None = None  # made from what is asked where not given: asking twice asks once
 
 
@@ -106,6 +118,7 @@ def enqueue(
         rate_nano_per_hour=wanted.rate_nano_per_hour,
         plan=wanted.plan,
         due_at_us=wanted.due_at_us,
+        labels=label_rules.canonical(wanted.labels),
     )
     with book.writing():
         is_new = reviews.insert(book, review)
@@ -113,6 +126,12 @@ def enqueue(
     if (known.task_id, known.verifier) != (review.task_id, review.verifier):
         raise Conflict(f"There is a review {review_id} of another task: give this one another id.")
     return known, is_new
+
+
+def with_own_labels(book: Book, wanted: Wanted) -> Wanted:
+    """What is wanted, with the labels of its task where that is known here."""
+    row = rows_of(book, [wanted.task_id]).get(wanted.task_id)
+    return wanted if row is None else replace(wanted, labels=json.loads(str(row["labels"])))
 
 
 def version_of(question: str, reviewers: int) -> str:
@@ -144,6 +163,13 @@ def expire(book: Book, *, now_us: int) -> int:
     """Withdraw open reviews that are older than what they show may be kept; how many there were."""
     with book.writing():
         return reviews.expire(book, now_us)
+
+
+def tidy(book: Book, lake: Lake, *, now_us: int) -> None:
+    """Withdraw what is too old, and record what was decided and left unrecorded. Idle, it writes nothing."""
+    if reviews.count_expired(book, now_us):
+        expire(book, now_us=now_us)
+    record_decided(book, teller(book, lake, "the bookkeeper", now_us=now_us), now_us=now_us)
 
 
 # --- reviewing
@@ -179,6 +205,7 @@ def next_for(
     name: str | None = None,
     lease_us: int = LEASE_US,
     box: SecretBox | None = None,
+    sees: Sees = sees_all,
 ) -> Sheet | None:
     """What this reviewer is to judge next, held for them for a time; None where nothing waits for them.
 
@@ -186,8 +213,11 @@ def next_for(
     """
     _check_reviewer(reviewer)
     with book.writing():
-        reviews.expire(book, now_us)
-        review = reviews.held_by(book, reviewer, now_us) or reviews.next_for(book, reviewer, now_us, name)
+        if reviews.count_expired(book, now_us):
+            reviews.expire(book, now_us)
+        review = reviews.held_by(book, reviewer, now_us) or next(
+            (one for one in reviews.waiting_for(book, reviewer, now_us, name) if sees(labels_of(one))), None
+        )
         if review is None:
             return None
         until_us = now_us + lease_us
@@ -195,6 +225,17 @@ def next_for(
     return Sheet(
         review, None if review.content is None else _opened(review.content, review.id, box), until_us
     )
+
+
+def count_waiting(book: Book, reviewer: str, name: str | None = None, sees: Sees = sees_all) -> int:
+    """Open reviews that this reviewer has not judged, and may see."""
+    return sum(sees(json.loads(labels)) for labels in reviews.not_judged_by(book, reviewer, name))
+
+
+def labels_of(review: Review) -> dict[str, str]:
+    """The labels of a review's task."""
+    labels: dict[str, str] = json.loads(review.labels)
+    return labels
 
 
 def release(book: Book, review_id: str, reviewer: str) -> None:

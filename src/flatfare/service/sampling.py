@@ -212,6 +212,7 @@ def ask_people(
         verifier=plan.verifier,
         rate_nano_per_hour=None if rate is None else nano_of(parse_amount(str(rate))[0]),
         plan=plan.name,
+        labels=drawn.labels,
     )
     return reviewing.enqueue(book, wanted, at_us=at_us, asked_by=asked_by, box=box)[0]
 

@@ -364,6 +364,11 @@ def _invoices() -> Iterator[str]:
     yield "CREATE INDEX disputes_by_task ON disputes (task_id)"
 
 
+def _labels_of_reviews() -> Iterator[str]:
+    """Reviewers of one team see the work of their team."""
+    yield "ALTER TABLE reviews ADD COLUMN labels TEXT NOT NULL DEFAULT '{{}}'"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -383,5 +388,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _actions,
     _records_and_tickets,
     _invoices,
+    _labels_of_reviews,
 )
 """Step 1 is the first; the book counts how many it has taken."""

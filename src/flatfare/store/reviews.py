@@ -3,7 +3,7 @@
 A place is leased to one reviewer for a time; nobody holds a place, or answers, twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flatfare.core.outcome import Judgement
@@ -12,7 +12,7 @@ from flatfare.store.book import Book, Row, Value
 _REVIEW = (
     "id, task_id, attempt_number, name, verifier, verifier_version, question, link, content, content_hash, "
     "content_until_us, wanted, rate_nano_per_hour, plan, asked_by, opened_at_us, due_at_us, decided_at_us, "
-    "judgement, recorded_at_us, withdrawn_at_us"
+    "judgement, recorded_at_us, withdrawn_at_us, labels"
 )
 _ANSWER = "review_id, reviewer, judgement, reason, minutes_milli, is_further, at_us"
 _OPEN = "decided_at_us IS NULL AND withdrawn_at_us IS NULL"
@@ -44,6 +44,7 @@ class Review:
     judgement: Judgement | None = None
     recorded_at_us: int | None = None  # when its verdict was
     withdrawn_at_us: int | None = None
+    labels: str = "{}"  # of the task, canonical JSON: whose it is
 
     @property
     def state(self) -> str:
@@ -70,7 +71,7 @@ def insert(book: Book, review: Review) -> bool:
     """Write a review, in the transaction that is open; False where one of that id is there."""
     return bool(
         book.execute(
-            f"INSERT INTO reviews ({_REVIEW}) VALUES ({', '.join('?' * 21)}) ON CONFLICT DO NOTHING",
+            f"INSERT INTO reviews ({_REVIEW}) VALUES ({', '.join('?' * 22)}) ON CONFLICT DO NOTHING",
             (
                 review.id,
                 review.task_id,
@@ -93,6 +94,7 @@ def insert(book: Book, review: Review) -> bool:
                 review.judgement,
                 review.recorded_at_us,
                 review.withdrawn_at_us,
+                review.labels,
             ),
         )
     )
@@ -182,9 +184,9 @@ def held_by(book: Book, reviewer: str, now_us: int) -> Review | None:
     return _review(rows[0]) if rows else None
 
 
-def next_for(book: Book, reviewer: str, now_us: int, name: str | None = None) -> Review | None:
-    """The open review that waits longest for another reviewer and that this one has not judged."""
-    rows = book.rows(
+def waiting_for(book: Book, reviewer: str, now_us: int, name: str | None = None) -> Iterator[Review]:
+    """Open reviews with a place for another reviewer, which this one has not judged, in their order."""
+    batches = book.stream(
         f"SELECT {_REVIEW} FROM reviews AS r WHERE {_OPEN} "
         "AND (CAST(? AS TEXT) IS NULL OR name = ?) AND NOT EXISTS "
         "(SELECT 1 FROM review_answers AS own WHERE own.review_id = r.id AND own.reviewer = ?) "
@@ -192,10 +194,12 @@ def next_for(book: Book, reviewer: str, now_us: int, name: str | None = None) ->
         "AND l.until_us > ? AND l.reviewer <> ?) "
         f"< CASE WHEN {_ANSWERS} < wanted THEN wanted ELSE wanted + 1 END "
         "ORDER BY CASE WHEN due_at_us IS NULL THEN 1 ELSE 0 END, due_at_us, "
-        f"{_ANSWERS} DESC, opened_at_us, id LIMIT 1",
+        f"{_ANSWERS} DESC, opened_at_us, id",
         (name, name, reviewer, now_us, reviewer),
+        100,
     )
-    return _review(rows[0]) if rows else None
+    for batch in batches:
+        yield from map(_review, batch)
 
 
 def lease(book: Book, review_id: str, reviewer: str, from_us: int, until_us: int) -> None:
@@ -258,16 +262,20 @@ def expire(book: Book, now_us: int) -> int:
     )
 
 
-def count_waiting(book: Book, reviewer: str, name: str | None = None) -> int:
-    """Open reviews that this reviewer has not judged."""
-    return int(
-        book.value(
-            f"SELECT COUNT(*) FROM reviews AS r WHERE {_OPEN} AND (CAST(? AS TEXT) IS NULL OR name = ?) "
-            "AND NOT EXISTS (SELECT 1 FROM review_answers AS a WHERE a.review_id = r.id AND a.reviewer = ?)",
-            (name, name, reviewer),
-        )
-        or 0
+def count_expired(book: Book, now_us: int) -> int:
+    """Open reviews whose content has expired."""
+    found = book.value(f"SELECT COUNT(*) FROM reviews WHERE {_OPEN} AND content_until_us <= ?", (now_us,))
+    return int(found or 0)
+
+
+def not_judged_by(book: Book, reviewer: str, name: str | None = None) -> list[str]:
+    """The labels of each open review that this reviewer has not judged."""
+    rows = book.rows(
+        f"SELECT labels FROM reviews AS r WHERE {_OPEN} AND (CAST(? AS TEXT) IS NULL OR name = ?) "
+        "AND NOT EXISTS (SELECT 1 FROM review_answers AS a WHERE a.review_id = r.id AND a.reviewer = ?)",
+        (name, name, reviewer),
     )
+    return [str(labels) for (labels,) in rows]
 
 
 def _prefixed(columns: str) -> str:
@@ -297,6 +305,7 @@ def _review(row: Row) -> Review:
         judgement=None if row[18] is None else Judgement(str(row[18])),
         recorded_at_us=_whole(row[19]),
         withdrawn_at_us=_whole(row[20]),
+        labels=str(row[21]),
     )
 
 

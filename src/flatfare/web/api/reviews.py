@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from flatfare.core.checks.submission import Submission
-from flatfare.core.errors import BadInput, NotAuthorised
+from flatfare.core.errors import BadInput, NotAuthorised, NotFound
 from flatfare.core.identity import task_id
 from flatfare.core.moments import MICROSECONDS
 from flatfare.core.money import nano_of, parse_amount
@@ -19,7 +19,6 @@ from flatfare.service import review_reports, reviewing, sampling
 from flatfare.service.reviewing import Wanted
 from flatfare.service.sampling import Drawn
 from flatfare.service.secret_box import found_box
-from flatfare.store import reviews
 from flatfare.store.reviews import Review
 from flatfare.store.tasks import rows_of
 from flatfare.web.access import Right
@@ -62,6 +61,7 @@ class NewReview(msgspec.Struct, forbid_unknown_fields=True):
     reviewers: int = reviewing.WANTED
     verifier: str = reviewing.VERIFIER
     attempt: int | None = None
+    labels: dict[str, str] = {}  # whose it is; those of the task, where it is known
     rate: str | None = None  # dollars an hour of a reviewer's time
     due: str | None = None
     keep_days: int = 30
@@ -112,6 +112,7 @@ def _list(asked: Asked) -> object:
         raise BadInput(f"Found the limit {query.limit}: expected 1 to {LIMIT_MAX}.")
     found = review_reports.listed(
         asked.books.book,
+        asked.visitor.scope.sees,
         state=query.state,
         name=query.name,
         task_id=None if query.task is None else str(task_id(None, query.task)),
@@ -123,20 +124,32 @@ def _list(asked: Asked) -> object:
 
 
 def _show(asked: Asked) -> object:
+    _own(asked)
     return _veiled(asked, review_reports.whole_document_of(asked.books.book, asked.path["review"]))
+
+
+def _own(asked: Asked) -> None:
+    """``NotFound`` for a review of work that is not the visitor's to see."""
+    review = reviewing.found(asked.books.book, asked.path["review"])
+    if not asked.visitor.scope.sees(reviewing.labels_of(review)):
+        raise NotFound(f"There is no review {asked.path['review'][:80]!r}: flatfare reviews list")
 
 
 def _veiled(asked: Asked, document: dict[str, object]) -> dict[str, object]:
     """Of an open review only who manages sees whose work it is, or how many have judged it."""
     if document["state"] != "open" or asked.visitor.may(Right.MANAGE):
         return document
-    return {**document, "task": None, "attempt": None, "plan": None, "answers": None}
+    return {**document, "task": None, "attempt": None, "plan": None, "answers": None, "labels": None}
 
 
 def _agreement(asked: Asked) -> object:
     query: AgreementQuery = asked.query
     return review_reports.agreement_of(
-        asked.books.book, name=query.name, since_us=moment(query.since), until_us=moment(query.until)
+        asked.books.book,
+        name=query.name,
+        since_us=moment(query.since),
+        until_us=moment(query.until),
+        sees=asked.visitor.scope.sees,
     )
 
 
@@ -158,8 +171,10 @@ def _enqueue(asked: Asked) -> object:
         rate_nano_per_hour=None if given.rate is None else nano_of(parse_amount(given.rate)[0]),
         due_at_us=moment(given.due),
         keep_us=given.keep_days * DAY_US,
+        labels={**given.labels, **({} if key is None else key.labels)},
         id=given.id,
     )
+    wanted = reviewing.with_own_labels(books.book, wanted)
     review, _ = reviewing.enqueue(
         books.book, wanted, at_us=books.now_us, asked_by=asked.visitor.name, box=found_box(os.environ)
     )
@@ -203,15 +218,17 @@ def _next(asked: Asked) -> object:
     books, reviewer = asked.books, _reviewer(asked, given.reviewer)
     tell = reviewing.teller(books.book, books.lake, reviewer, now_us=books.now_us)
     reviewing.record_decided(books.book, tell, now_us=books.now_us)
+    sees = asked.visitor.scope.sees
     sheet = reviewing.next_for(
-        books.book, reviewer, now_us=books.now_us, name=given.name, box=found_box(os.environ)
+        books.book, reviewer, now_us=books.now_us, name=given.name, box=found_box(os.environ), sees=sees
     )
-    waiting = reviews.count_waiting(books.book, reviewer, given.name)
+    waiting = reviewing.count_waiting(books.book, reviewer, given.name, sees)
     return {"review": None if sheet is None else sheet.document(), "waiting": waiting}
 
 
 def _answer(asked: Asked) -> object:
     given: NewAnswer = asked.body
+    _own(asked)
     books, reviewer = asked.books, _reviewer(asked, given.reviewer)
     taken = reviewing.submit(
         books.book,
@@ -228,6 +245,7 @@ def _answer(asked: Asked) -> object:
 
 def _release(asked: Asked) -> object:
     given: Back = asked.body
+    _own(asked)
     reviewing.release(asked.books.book, asked.path["review"], _reviewer(asked, given.reviewer))
     return {"review": asked.path["review"], "released": True}
 
@@ -263,6 +281,7 @@ ENDPOINTS = (
         Right.READ,
         _list,
         query=ReviewsQuery,
+        narrows=True,
     ),
     Endpoint(
         "GET",
@@ -272,6 +291,7 @@ ENDPOINTS = (
         Right.READ,
         _agreement,
         query=AgreementQuery,
+        narrows=True,
     ),
     Endpoint(
         "GET",
@@ -289,6 +309,7 @@ ENDPOINTS = (
         "One review; who said what, once it is decided",
         Right.READ,
         _show,
+        narrows=True,
     ),
     Endpoint(
         "POST",
@@ -310,6 +331,7 @@ ENDPOINTS = (
         _next,
         takes=Next,
         writes=True,
+        narrows=True,
     ),
     Endpoint(
         "POST",
@@ -320,6 +342,7 @@ ENDPOINTS = (
         _answer,
         takes=NewAnswer,
         writes=True,
+        narrows=True,
     ),
     Endpoint(
         "POST",
@@ -330,6 +353,7 @@ ENDPOINTS = (
         _release,
         takes=Back,
         writes=True,
+        narrows=True,
     ),
     Endpoint(
         "POST",
