@@ -6,12 +6,12 @@ a record; a test holds it beside a full validator.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
+_TYPES: Mapping[str, type] = {
     "object": dict,
     "array": list,
     "string": str,
@@ -20,6 +20,11 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 _SHOWN = 60
 Schema = Mapping[str, object]
+Place = tuple["Place | None", str | int]
+"""Where in a document: its parent's place, and its own name or number."""
+
+Check = Callable[[object, "Place | None", list["Problem"]], None]
+"""Looks at a value and adds what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +48,170 @@ def published() -> Schema:
     return schema
 
 
-def problems(document: object) -> Iterator[Problem]:
+def problems(document: object) -> list[Problem]:
     """What of a document does not meet the schema."""
-    yield from _check(document, published(), "")
+    found: list[Problem] = []
+    _whole()(document, None, found)
+    return found
 
 
-def _check(value: object, schema: Schema, path: str) -> Iterator[Problem]:
-    while "$ref" in schema:
-        name = str(schema["$ref"]).rpartition("/")[2]
-        schema = {
-            **_part(_part(published(), "$defs"), name),
-            **{k: v for k, v in schema.items() if k != "$ref"},
-        }
-    if "anyOf" in schema:
-        yield from _any_of(value, schema, path)
-    if "const" in schema and not _is_same(value, schema["const"]):
-        yield Problem(path, shown(value), json.dumps(schema["const"]))
-    if "enum" in schema and not any(_is_same(value, one) for one in _listed(schema["enum"])):
-        yield Problem(path, shown(value), "one of " + ", ".join(map(str, _listed(schema["enum"]))))
-    if "type" in schema and not _is_a(value, str(schema["type"])):
-        yield Problem(path, shown(value), _article(str(schema["type"])))
-    elif isinstance(value, dict):
-        yield from _object(value, schema, path)
-    elif isinstance(value, list):
-        yield from _array(value, schema, path)
-    elif isinstance(value, str):
-        yield from _string(value, schema, path)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield from _number(value, schema, path)
+@cache
+def _whole() -> Check:
+    return _compiled(published())
+
+
+@cache
+def _defined(name: str) -> Check:
+    return _compiled(_part(_part(published(), "$defs"), name))
+
+
+def _compiled(schema: Schema) -> Check:
+    """The checks that a schema asks for, made ready once."""
+    if "$ref" in schema:
+        return _defined(str(schema["$ref"]).rpartition("/")[2])
+    checks = [make(schema) for keyword, make in _KEYWORDS.items() if keyword in schema]
+    if len(checks) == 1:
+        return checks[0]
+
+    def check(value: object, place: Place | None, found: list[Problem]) -> None:
+        for one in checks:
+            one(value, place, found)
+
+    return check
+
+
+def _any_of(schema: Schema) -> Check:
+    checks = [_compiled(one) for one in _listed(schema["anyOf"]) if isinstance(one, dict)]
+
+    def check(value: object, place: Place | None, found: list[Problem]) -> None:
+        expected = []
+        for one in checks:
+            wrong: list[Problem] = []
+            one(value, place, wrong)
+            if not wrong:
+                return
+            expected.append(wrong[0].expected)
+        found.append(Problem(_text(place), shown(value), " or ".join(expected)))
+
+    return check
+
+
+def _const(schema: Schema) -> Check:
+    return _one_of([schema["const"]], json.dumps(schema["const"]))
+
+
+def _enum(schema: Schema) -> Check:
+    listed = _listed(schema["enum"])
+    return _one_of(listed, "one of " + ", ".join(map(str, listed)))
+
+
+def _one_of(listed: list[object], expected: str) -> Check:
+    def check(value: object, place: Place | None, found: list[Problem]) -> None:
+        if not any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in listed):
+            found.append(Problem(_text(place), shown(value), expected))
+
+    return check
+
+
+def _type(schema: Schema) -> Check:
+    kind = str(schema["type"])
+    expected = kind if kind == "null" else f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
+    inner = _SHAPES[kind](schema) if kind in _SHAPES else None
+    own = _TYPES.get(kind)
+
+    def check(value: object, place: Place | None, found: list[Problem]) -> None:
+        if not (_is_whole(value) if own is None else isinstance(value, own)):
+            found.append(Problem(_text(place), shown(value), expected))
+        elif inner is not None:
+            inner(value, place, found)
+
+    return check
+
+
+def _is_whole(value: object) -> bool:
+    is_number = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return is_number and not isinstance(value, bool)
+
+
+def _object(schema: Schema) -> Check:
+    required = [str(name) for name in _listed(schema.get("required"))]
+    fields = {
+        name: _compiled(_part(_part(schema, "properties"), name)) for name in _part(schema, "properties")
+    }
+    patterns = [re.compile(pattern) for pattern in _part(schema, "patternProperties")]
+    more = schema.get("additionalProperties", True)
+    others = _compiled(more) if isinstance(more, dict) else None
+    most = schema.get("maxProperties")
+    none = f"none of that name; those known are {', '.join(fields)}"
+
+    def check(value: object, place: Place | None, found: list[Problem]) -> None:
+        assert isinstance(value, dict)
+        lacking = [name for name in required if name not in value]
+        found += [Problem(_text((place, name)), "nothing", "a value: it is required") for name in lacking]
+        if isinstance(most, int) and len(value) > most:
+            found.append(Problem(_text(place), f"{len(value)} fields", f"at most {most}"))
+        for name, inner in value.items():
+            own = fields.get(name, others)
+            if own is not None:
+                own(inner, (place, name), found)
+            elif more is False and not any(pattern.search(name) for pattern in patterns):
+                found.append(Problem(_text((place, name)), "a field", none))
+
+    return check
+
+
+def _array(schema: Schema) -> Check:
+    own = _compiled(_part(schema, "items"))
+
+    def check(value: object, place: Place | None, found: list[Problem]) -> None:
+        assert isinstance(value, list)
+        for number, item in enumerate(value):
+            own(item, (place, number), found)
+
+    return check
+
+
+def _string(schema: Schema) -> Check:
+    least, most = schema.get("minLength"), schema.get("maxLength")
+    said = schema.get("pattern")
+    pattern = re.compile(said.replace("$", r"\Z")) if isinstance(said, str) else None
+    expected = str(schema.get("description") or f"text like {said}").rstrip(".")
+
+    def check(value: object, place: Place | None, found: list[Problem]) -> None:
+        assert isinstance(value, str)
+        if isinstance(least, int) and len(value) < least:
+            found.append(Problem(_text(place), shown(value), f"at least {least} characters"))
+        if isinstance(most, int) and len(value) > most:
+            found.append(Problem(_text(place), f"{len(value)} characters", f"at most {most}"))
+        if pattern is not None and not pattern.search(value):
+            found.append(Problem(_text(place), shown(value), expected))
+
+    return check
+
+
+def _number(schema: Schema) -> Check:
+    least = schema.get("minimum")
+
+    def check(value: object, place: Place | None, found: list[Problem]) -> None:
+        if isinstance(least, int) and isinstance(value, int | float) and value < least:
+            found.append(Problem(_text(place), shown(value), f"at least {least}"))
+
+    return check
+
+
+_SHAPES: Mapping[str, Callable[[Schema], Check]] = {
+    "object": _object,
+    "array": _array,
+    "string": _string,
+    "integer": _number,
+}
+_KEYWORDS: Mapping[str, Callable[[Schema], Check]] = {
+    "anyOf": _any_of,
+    "const": _const,
+    "enum": _enum,
+    "type": _type,
+}
+"""The keywords that our schema uses; those of objects, lists, texts and numbers go with their type."""
 
 
 def _part(schema: Schema, name: str) -> Schema:
@@ -83,75 +224,16 @@ def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _any_of(value: object, schema: Schema, path: str) -> Iterator[Problem]:
-    found = [list(_check(value, one, path)) for one in _listed(schema["anyOf"]) if isinstance(one, dict)]
-    if all(found):
-        yield Problem(path, shown(value), " or ".join(wrong[0].expected for wrong in found))
-
-
-def _object(value: Mapping[str, object], schema: Schema, path: str) -> Iterator[Problem]:
-    fields, patterns = _part(schema, "properties"), _part(schema, "patternProperties")
-    for name in _listed(schema.get("required")):
-        if name not in value:
-            yield Problem(_below(path, str(name)), "nothing", "a value: it is required")
-    most = schema.get("maxProperties")
-    if isinstance(most, int) and len(value) > most:
-        yield Problem(path, f"{len(value)} fields", f"at most {most}")
-    more = schema.get("additionalProperties", True)
-    for name, inner in value.items():
-        below = _below(path, name)
-        if name in fields:
-            yield from _check(inner, _part(fields, name), below)
-        elif any(re.search(pattern, name) for pattern in patterns):
-            continue
-        elif more is False:
-            yield Problem(below, "a field", f"none of that name; those known are {', '.join(fields)}")
-        elif isinstance(more, dict):
-            yield from _check(inner, more, below)
-
-
-def _array(value: list[object], schema: Schema, path: str) -> Iterator[Problem]:
-    items = _part(schema, "items")
-    for number, item in enumerate(value):
-        yield from _check(item, items, f"{path}[{number}]")
-
-
-def _string(value: str, schema: Schema, path: str) -> Iterator[Problem]:
-    least, most, pattern = schema.get("minLength", 0), schema.get("maxLength"), schema.get("pattern")
-    if isinstance(least, int) and len(value) < least:
-        yield Problem(path, shown(value), f"at least {least} characters")
-    if isinstance(most, int) and len(value) > most:
-        yield Problem(path, f"{len(value)} characters", f"at most {most}")
-    if isinstance(pattern, str) and not re.search(pattern.replace("$", "\\Z"), value):
-        yield Problem(
-            path, shown(value), str(schema.get("description") or f"text like {pattern}").rstrip(".")
-        )
-
-
-def _number(value: float, schema: Schema, path: str) -> Iterator[Problem]:
-    least = schema.get("minimum")
-    if isinstance(least, int) and value < least:
-        yield Problem(path, shown(value), f"at least {least}")
-
-
-def _is_a(value: object, kind: str) -> bool:
-    if kind == "integer":
-        is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-        return is_whole and not isinstance(value, bool)
-    return isinstance(value, _TYPES[kind])
-
-
-def _is_same(value: object, other: object) -> bool:
-    return value == other and isinstance(value, bool) == isinstance(other, bool)
-
-
-def _article(kind: str) -> str:
-    return kind if kind == "null" else f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
-
-
-def _below(path: str, name: str) -> str:
+def _text(place: Place | None) -> str:
+    """A place as people write it, such as verdicts[0].kind."""
+    if place is None:
+        return ""
+    parent, name = place
+    above = _text(parent)
+    if isinstance(name, int):
+        return f"{above}[{name}]"
     plain = name if re.fullmatch(r"[A-Za-z_]\w*", name) else json.dumps(name, ensure_ascii=False)
-    return f"{path}.{plain}" if path else plain
+    return f"{above}.{plain}" if above else plain
 
 
 def shown(value: object) -> str:

@@ -53,7 +53,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def problems(document: object) -> Iterator[Problem]:
     """What is wrong with a record; nothing where it is right."""
-    found = list(schema.problems(document))
+    found = schema.problems(document)
     if found or not isinstance(document, dict):
         yield from found
         return
