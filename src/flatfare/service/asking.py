@@ -115,9 +115,9 @@ class Asker:
         for left in range(self._tries - 1, -1, -1):
             try:
                 answer = _post(url, body, headers, until_s - time.monotonic())
-            except NoReply:
+            except NoReply as problem:
                 if not left or time.monotonic() + DELAY_S >= until_s:
-                    raise
+                    raise NoReply(f"{problem}{self._hint()}") from None
                 delay_s = DELAY_S
             else:
                 delay_s = answer.delay_s()
@@ -125,6 +125,10 @@ class Asker:
                     return answer
             time.sleep(delay_s)
         raise AssertionError("the last try returns or raises")
+
+    def _hint(self) -> str:
+        """What to do where nobody answers."""
+        return "" if self._gateway is None else f" Is the gateway running at {self._gateway}? flatfare serve"
 
     def _way(self, provider: Provider, shape: Shape, path: str) -> tuple[str, dict[str, str]]:
         """Where the request goes, and with which headers."""
@@ -217,7 +221,7 @@ def _post(url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> 
     except (OSError, http.client.HTTPException) as problem:
         if late.is_set() or isinstance(problem, TimeoutError):
             raise NoReply(f"No answer came within {seconds:.0f} s.") from None
-        raise NoReply(f"{parts.hostname}:{parts.port} cannot be asked: {_said(problem)}.") from None
+        raise NoReply(f"{parts.netloc} cannot be asked: {_said(problem)}.") from None
     finally:
         timer.cancel()
         connection.close()

@@ -63,9 +63,12 @@ def whole_document_of(book: Book, review_id: str) -> dict[str, object]:
     return {**document_of(review, answers), "said": said if review.state == "decided" else None}
 
 
-def listed(book: Book, sees: Sees = sees_all, **which: object) -> list[dict[str, object]]:
+def listed(
+    book: Book, sees: Sees = sees_all, *, limit: int = 1000, **which: object
+) -> list[dict[str, object]]:
     """Reviews as documents, the newest first; ``which`` as in ``store.reviews.listed``."""
-    found = [one for one in reviews.listed(book, **which) if sees(labels_of(one))]  # type: ignore[arg-type]
+    every = reviews.listed(book, limit=limit if sees is sees_all else REVIEWS_MAX, **which)  # type: ignore[arg-type]
+    found = [one for one in every if sees(labels_of(one))][:limit]
     answers = reviews.answers_of(book, [review.id for review in found])
     return [document_of(review, answers.get(review.id, [])) for review in found]
 
