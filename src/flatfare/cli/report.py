@@ -54,7 +54,7 @@ _KEY_WIDTH_MIN, _KEY_WIDTH_MAX = 10, 60
     multiple=True,
     metavar="KEY[,KEY…]",
     help="path, action, model, provider, source, session, turn, day, week, month, quarter, year, outcome, "
-    "settlement, key, purpose, or any label such as team or customer.  [default: path]",
+    "action_version, settlement, key, purpose, or any label such as team or customer.  [default: path]",
 )
 @click.option(
     "--filter",

@@ -22,7 +22,13 @@ TURN = "turn"
 PURPOSE = "purpose"
 LABEL = "label."
 
-_TASK_COLUMNS = {"path": "path", "action": "name", "name": "name", "settlement": "settlement"}
+_TASK_COLUMNS = {
+    "path": "path",
+    "action": "name",
+    "name": "name",
+    "action_version": "action_version",
+    "settlement": "settlement",
+}
 _CALL_COLUMNS = {"model": "model", "provider": "provider", "key": "key_id", PURPOSE: "purpose"}
 _BOTH_COLUMNS = {"session": "session", "source": "source"}
 _BUILT_IN = (*_TASK_COLUMNS, *_CALL_COLUMNS, *_BOTH_COLUMNS, "outcome", TURN, *PERIODS)

@@ -14,7 +14,7 @@ from flatfare.service.reporting.question import Question
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_RAW = {"path": "path", "name": "name", "settlement": "settlement", "session": "session", "source": "source"}
+_RAW = {name: name for name in ("path", "name", "action_version", "settlement", "session", "source")}
 
 
 def make_codes(engine: "DuckDBPyConnection", question: Question) -> list[str]:

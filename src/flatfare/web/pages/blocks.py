@@ -56,6 +56,11 @@ class Cell:
     why: str | None = None
     act: "Act | None" = None
 
+    @property
+    def is_blank(self) -> bool:
+        """It says nothing."""
+        return self.text == "" and not (self.beside or self.badge or self.meter or self.act)
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
@@ -112,6 +117,13 @@ class Table:
     empty: str = "Nothing here in this period."
     more: tuple[str, str] | None = None  # a text and an address: there are more rows than are shown
     hint: str = ""  # what a click on a row does
+
+    @property
+    def shown(self) -> frozenset[int]:
+        """The columns that say anything in any row."""
+        return frozenset(
+            at for at in range(len(self.columns)) if at == 0 or any(not row[at].is_blank for row in self.rows)
+        )
 
 
 Draw: TypeAlias = Callable[[Colours, Frame], Spec]
@@ -194,6 +206,38 @@ class Search:
     to: str
     fields: tuple[tuple[str, str, str, str], ...]
     button: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text as somebody or a model wrote it: shown as it is, never as a page."""
+
+    kind: ClassVar[str] = "text"
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Takes out what is next to be judged."""
+
+    kind: ClassVar[str] = "take"
+    to: str
+    waiting: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What one reviewer has before them, and how they say what they found."""
+
+    kind: ClassVar[str] = "judge"
+    review: str
+    question: str
+    parts: tuple[tuple[str, str], ...]  # a title and untrusted text
+    link: str
+    note: str
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +346,21 @@ class FirstRun:
 
 
 Block: TypeAlias = (
-    Figures | Table | Chart | Funnel | Timeline | Search | Concerns | Notes | Facts | Form | Secret | FirstRun
+    Figures
+    | Table
+    | Chart
+    | Funnel
+    | Timeline
+    | Search
+    | Text
+    | Take
+    | Judge
+    | Concerns
+    | Notes
+    | Facts
+    | Form
+    | Secret
+    | FirstRun
 )
 
 

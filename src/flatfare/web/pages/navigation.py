@@ -2,11 +2,15 @@
 
 from flatfare.web.access import Visitor
 from flatfare.web.pages import (
+    actions,
     audit,
     budgets,
+    customers,
     outcomes,
     overview,
     prices,
+    reviews,
+    run,
     settings,
     spend,
     task,
@@ -19,13 +23,20 @@ PAGES: tuple[Page, ...] = (
     overview.PAGE,
     outcomes.PAGE,
     tasks.PAGE,
+    actions.PAGE,
     spend.PAGE,
     budgets.PAGE,
+    reviews.PAGE,
+    customers.PAGE,
     prices.PAGE,
     audit.PAGE,
     settings.PAGE,
     unknown.PAGE,
     task.PAGE,
+    actions.OF_ACTION,
+    run.PAGE,
+    customers.OF_CUSTOMER,
+    customers.OF_INVOICE,
     prices.OF_MODEL,
 )
 

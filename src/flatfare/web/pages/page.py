@@ -3,7 +3,7 @@
 A page that does not heed a visitor's scope is not shown to somebody who sees only a part.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flatfare.service.reporting.extent import Extent
@@ -14,6 +14,7 @@ from flatfare.web.api.reports import seen_by
 from flatfare.web.desk import Books
 from flatfare.web.pages.asking import Asking
 from flatfare.web.pages.blocks import View
+from flatfare.web.workshop import Workshop
 
 ROWS_ON_A_PAGE = 50
 
@@ -82,13 +83,20 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Work that takes its time: it is waited for without a thread, and then shown."""
+
+    work: Callable[[Workshop], Awaitable[View]]
+
+
+@dataclass(frozen=True, slots=True)
 class Deed:
     """What a form does: where it is sent, who may, and where one is shown what came of it."""
 
     path: str
     name: str
     right: Right
-    do: Callable[[Sent], "str | View"]  # the address to go to, or what is shown once
+    do: Callable[[Sent], "str | View | Later"]  # the address to go to, or what is shown once
     narrows: bool = False
 
 

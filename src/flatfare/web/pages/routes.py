@@ -27,7 +27,7 @@ from flatfare.web.pages.forms import form_fields
 from flatfare.web.pages.held import Views
 from flatfare.web.pages.live import Arriving
 from flatfare.web.pages.navigation import PAGES, shown_to
-from flatfare.web.pages.page import Deed, Page, Sent, Visit
+from flatfare.web.pages.page import Deed, Later, Page, Sent, Visit
 from flatfare.web.pages.problem import FAULT, Fault, html_answer, problem_page
 
 COOKIE_S = 30 * 86_400
@@ -178,22 +178,22 @@ class _Doorway:
         self._door.check_origin(request)
         fields = await form_fields(request)
 
-        def done(books: Books) -> Response:
+        def done(books: Books) -> tuple[Visit, str | View | Later]:
             visitor = self._door.visitor(request, books)
             visitor.require(deed.right)
             visitor.require_mark(fields.get("mark", ""))
             if not deed.narrows:
                 visitor.require_whole("This")
             came = deed.do(Sent(visitor, books, fields, request.path_params))
-            if isinstance(came, str):
-                return RedirectResponse(came, 303)
             extent = self._extents.of(books)
             asking = asked(page.path, (), now_us=books.now_us, zone=books.settings.time_zone, extent=extent)
-            return _html(request, Visit(visitor, books, asking, extent), page, came)
+            return Visit(visitor, books, asking, extent), came
 
-        answer = await self._desk.ask(done, writes=True)
+        visit, came = await self._desk.ask(done, writes=True)
+        if isinstance(came, Later):
+            came = await came.work(request.app.state.workshop)
         self.forget()
-        return answer
+        return RedirectResponse(came, 303) if isinstance(came, str) else _html(request, visit, page, came)
 
     def _let_in(self, request: Request) -> Response:
         """The address that ``serve`` prints: the token goes into a cookie and out of the address."""

@@ -124,6 +124,8 @@ document.addEventListener("keydown", (event) => {
     one("a, select, input:not([type=hidden])", one(".sheet", menu)).focus();
   } else if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
+  else if (one(`[data-answer="${CSS.escape(event.key)}"]`)) one(`[data-answer="${CSS.escape(event.key)}"]`).click();
+  else if (event.key === "n" && one("[data-take]:enabled")) one("[data-take]").click();
   else if (event.key === "?") one("#keys")?.showModal();
   else return;
   event.preventDefault();

@@ -1,0 +1,321 @@
+"""Actions: what is sold, for how much, how often it is verified, and what is left of the price."""
+
+import json
+from collections.abc import Mapping
+
+from flatfare.core.errors import BadInput
+from flatfare.core.money import dollar_text
+from flatfare.runner.running import Order, Result
+from flatfare.service import selling
+from flatfare.service.actions import documents, publishing, receipts
+from flatfare.service.actions.publishing import Published
+from flatfare.service.reporting import Row
+from flatfare.service.reporting.wording import headline, interval_text, percent, percents
+from flatfare.store import runs
+from flatfare.store.runs import Run
+from flatfare.web.access import Right
+from flatfare.web.pages.blocks import (
+    Block,
+    Cell,
+    Column,
+    Csv,
+    Fact,
+    Facts,
+    Field,
+    Form,
+    Notes,
+    Option,
+    Table,
+    View,
+)
+from flatfare.web.pages.money import nano_text
+from flatfare.web.pages.page import Deed, Later, Page, Sent, Visit
+from flatfare.web.pages.rendering import moment_text
+from flatfare.web.pages.run import view_of
+from flatfare.web.workshop import Workshop
+
+RUNS_SHOWN = 20
+
+
+def view(visit: Visit) -> View:
+    """Every version of every action, with what came of it in the period."""
+    versions = publishing.listed(visit.books.book)
+    sold = _sold(visit)
+    by_version = {
+        row.keys: row for row in visit.report("action", "action_version").rows if not row.is_published
+    }
+    rows = []
+    flat: list[dict[str, object]] = []
+    for version in sorted(versions, key=lambda one: (one.action.name, -one.action.version)):
+        action = version.action
+        key = (action.name, str(action.version))
+        row, sales = by_version.get(key), sold.get(key)
+        rows.append(_row(version, row, sales))
+        flat.append(_flat(version, row, sales))
+    columns = (
+        Column("action", "left"),
+        Column("Price", "left"),
+        Column("Sales"),
+        Column("Earned"),
+        Column("Margin"),
+        Column("At risk", gives_way=True),
+        Column("Success"),
+        Column("Per verified outcome"),
+    )
+    names = (
+        "action",
+        "version",
+        "price",
+        "tasks",
+        "verified",
+        "sales",
+        "settled",
+        "earned",
+        "margin",
+        "held",
+    )
+    table = Table(
+        "actions",
+        "By version",
+        columns,
+        tuple(rows),
+        Csv(names, flat),
+        empty="No action is published yet. Write one and publish it: flatfare actions publish FILE",
+    )
+    blocks: tuple[Block, ...] = (table, Notes(_NOTES))
+    document = {"actions": documents.catalogue(versions), "versions": flat}
+    return View("Actions", blocks, document)
+
+
+_NOTES = (
+    "Success and cost per verified outcome are of tasks opened in the period.",
+    "Sales, what was earned and the margin are of all time, as the ledger has them.",
+)
+
+
+class _Sales:
+    """The sales of one version, summed."""
+
+    def __init__(self) -> None:
+        self.count = self.settled = self.net_nano = self.cost_nano = self.held_nano = 0
+        self.is_cost_known = True
+        self.currency = "USD"
+
+
+def _sold(visit: Visit) -> dict[tuple[str, str], _Sales]:
+    found: dict[tuple[str, str], _Sales] = {}
+    for sale in selling.sales_of(visit.books.book):
+        sums = found.setdefault((sale.action, sale.action_version), _Sales())
+        sums.count += 1
+        sums.settled += sale.settled_at_us is not None
+        sums.net_nano += sale.net_nano
+        sums.cost_nano += sale.costs.total_nano
+        sums.is_cost_known &= sale.costs.reason is None
+        sums.held_nano += sale.held_nano if str(sale.settlement) == "held" else 0
+        sums.currency = sale.currency
+    return found
+
+
+def _row(version: Published, row: Row | None, sales: _Sales | None) -> tuple[Cell, ...]:
+    action = version.action
+    margin = _margin(sales)
+    return (
+        Cell(
+            action.name,
+            f"version {action.version}, {action.path.name}",
+            f"/actions/{action.name}?version={action.version}",
+        ),
+        Cell(documents.price_words(action.price)),
+        Cell(f"{sales.count:,}" if sales else "0", f"{sales.settled:,} settled" if sales else ""),
+        Cell(nano_text(sales.net_nano, sales.currency) if sales else "", tone="strong"),
+        Cell(
+            "" if sales is None else margin,
+            "" if sales is None or sales.is_cost_known else "cost not wholly known",
+            why="/unknown",
+        ),
+        Cell(nano_text(sales.held_nano, sales.currency) if sales and sales.held_nano else ""),
+        Cell(
+            percent(row.success_rate) or "" if row else "",
+            percents(row.success_interval) if row and row.n else "",
+        ),
+        Cell(
+            (headline(row) or "").removesuffix("*") if row else "",
+            interval_text(row) if row and row.n else "",
+        ),
+    )
+
+
+def _margin(sales: _Sales | None) -> str | None:
+    if sales is None or sales.currency != "USD" or not sales.is_cost_known:
+        return None
+    return dollar_text(sales.net_nano - sales.cost_nano)
+
+
+def _flat(version: Published, row: Row | None, sales: _Sales | None) -> dict[str, object]:
+    return {
+        "action": version.action.name,
+        "version": version.action.version,
+        "price": documents.price_words(version.action.price),
+        "tasks": row.n if row else 0,
+        "verified": row.verified if row else 0,
+        "sales": sales.count if sales else 0,
+        "settled": sales.settled if sales else 0,
+        "earned": nano_text(sales.net_nano, sales.currency) if sales else None,
+        "margin": _margin(sales),
+        "held": nano_text(sales.held_nano, sales.currency) if sales else None,
+    }
+
+
+def of_action(visit: Visit) -> View:
+    """One action: its terms, a form that runs it, and its last runs."""
+    book = visit.books.book
+    wanted = visit.asking.more.get("version")
+    version = int(wanted) if wanted and wanted.isascii() and wanted.isdigit() else None
+    found = publishing.published(book, visit.path["name"], version)
+    last = runs.listed(book, action=found.action.name, limit=visit.limit or 1000)
+    blocks: list[Block] = [_facts(found, visit)]
+    if visit.visitor.may(Right.RECORD):
+        blocks.append(_form(found, visit))
+    blocks.append(_runs(last, visit))
+    document = {**documents.published_document(found), "runs": [_run_document(one) for one in last]}
+    title = f"{found.action.name}"
+    return View(
+        title,
+        tuple(blocks),
+        document,
+        eyebrow=("Actions", "/actions"),
+        lede=found.action.description,
+        has_period=False,
+    )
+
+
+def _facts(found: Published, visit: Visit) -> Facts:
+    action = found.action
+    document = documents.document_of(action)
+    limits, verifiers = document["limits"], document["verifiers"]
+    assert isinstance(limits, dict)
+    assert isinstance(verifiers, list)
+    said = [
+        ("Version", str(action.version)),
+        ("Price", documents.price_words(action.price)),
+        ("Path", action.path.name),
+        ("Verified by", ", ".join(str(one["name"]) for one in verifiers)),
+        ("Spends at most", "" if limits["cost"] is None else f"${limits['cost']}"),
+        ("Attempts", str(limits["attempts"])),
+        ("Deadline", str(limits["deadline"] or "")),
+        ("Published", f"{moment_text(found.at_us, visit.asking.zone)} by {found.by_whom}"),
+    ]
+    facts = [Fact(label, Cell(text)) for label, text in said if text]
+    facts.append(Fact("Hash", Cell(found.hash[:16], tone="code")))
+    return Facts("", tuple(facts))
+
+
+def _form(found: Published, visit: Visit) -> Form:
+    customers = selling.customers.listed(visit.books.book)
+    options = (Option("", "nobody: no money moves"), *(Option(one.name, one.name) for one in customers))
+    schema = found.action.input_schema
+    return Form(
+        "run",
+        "Run it",
+        f"/actions/{found.action.name}/runs",
+        "Run",
+        (
+            Field("input", "Input, as JSON", value=_skeleton(schema), type="textarea", is_required=True),
+            Field("customer", "Who pays", type="select", options=options),
+            Field("id", "Id of your own", "the same again is the same run"),
+        ),
+        "It is carried out now, with real calls and real costs. The receipt is shown when it is done.",
+    )
+
+
+def _skeleton(schema: object) -> str:
+    """An input to fill in: every property that is needed, empty."""
+    plain = documents.plain(schema)  # type: ignore[arg-type]
+    properties = plain.get("properties", {}) if isinstance(plain, dict) else {}
+    empty = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
+    values = {
+        name: empty.get(str(one.get("type")), "") if isinstance(one, dict) else ""
+        for name, one in properties.items()
+    }
+    return json.dumps(values, ensure_ascii=False, indent=2)
+
+
+def _runs(found: list[Run], visit: Visit) -> Table:
+    rows = tuple(
+        (
+            Cell(run.request_key or run.id[:13], href=f"/runs/{run.id}"),
+            Cell(str(run.state), run.ending or "", tone="good" if run.ending == "verified" else ""),
+            Cell(run.customer or "", tone="quiet"),
+            Cell(f"{run.attempts:,}"),
+            Cell(moment_text(run.started_at_us, visit.asking.zone), tone="when"),
+        )
+        for run in found
+    )
+    columns = (
+        Column("run", "left"),
+        Column("State", "left"),
+        Column("Customer", "left"),
+        Column("Attempts", gives_way=True),
+        Column("Began", "left"),
+    )
+    csv = Csv(
+        ("id", "action", "version", "state", "ending", "customer", "task", "attempts"),
+        [_run_document(one) for one in found],
+    )
+    return Table("runs", "Last runs", columns, rows[: visit.limit], csv, empty="It was not run yet.")
+
+
+def _run_document(run: Run) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "action": run.action,
+        "version": run.action_version,
+        "state": str(run.state),
+        "ending": run.ending,
+        "customer": run.customer,
+        "task": run.task_id,
+        "attempts": run.attempts,
+    }
+
+
+def _run(sent: Sent) -> Later:
+    """Carry the action out, and show what came of it."""
+    text = sent.text("input") or ""
+    try:
+        given = json.loads(text)
+    except ValueError as problem:
+        raise BadInput(f"The input cannot be read as JSON: {problem}.") from None
+    if not isinstance(given, dict):
+        raise BadInput('The input is a JSON object: {"name": value, …}.')
+    order = Order(sent.path["name"], given, customer=sent.text("customer"), key=sent.text("id"))
+
+    async def work(workshop: Workshop) -> View:
+        result = await workshop.carry_out(order)
+        runner = await workshop.runner()
+        view = await runner.books.do(_came, result)
+        await runner.handed_over(result.run)
+        return view
+
+    return Later(work)
+
+
+def _came(shelf: object, result: Result) -> View:
+    book = shelf.book  # type: ignore[attr-defined]
+    run = runs.one(book, result.run.id) or result.run
+    document: Mapping[str, object] = receipts.document_of(
+        book, run, for_operator=True, output=result.output, reasons=result.reasons
+    )
+    return view_of(document)
+
+
+PAGE = Page("/actions", "actions", "Actions", Right.READ, view)
+OF_ACTION = Page(
+    "/actions/{name}",
+    "action",
+    "Action",
+    Right.READ,
+    of_action,
+    takes=("version",),
+    in_navigation=False,
+    deeds=(Deed("/actions/{name}/runs", "run_action_here", Right.RECORD, _run),),
+)
