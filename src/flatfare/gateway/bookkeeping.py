@@ -17,7 +17,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, remove_unborn
-from flatfare.service import alerting, reviewing, vouching
+from flatfare.service import alerting, reviewing, selling, vouching
 from flatfare.service.recording import mature
 from flatfare.service.sending import send
 from flatfare.store import sealing, sealing_tasks
@@ -199,13 +199,18 @@ def _seal_regularly(settings: Settings, stop: threading.Event, say: Say, pace: P
 
 
 def _mature_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
-    """The thread that lets silence speak for tasks whose window has closed, and ends old reviews."""
+    """The thread that lets silence speak for tasks whose window has closed, and ends old reviews.
+
+    Money follows: what turned out not to be done is given back, what has expired is booked.
+    """
     said: str | None = None
     while not stop.wait(pace.mature_every_s):
         try:
             with open_book(settings.database, create=False) as book:
                 mature(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
                 reviewing.tidy(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
+                selling.follow(book, now_us=time.time_ns() // 1000)
+                selling.expire_lots(book, now_us=time.time_ns() // 1000)
             problem = None
         except FlatfareError as failure:
             problem = f"Tasks whose window has closed wait: {failure}"

@@ -369,6 +369,12 @@ def _labels_of_reviews() -> Iterator[str]:
     yield "ALTER TABLE reviews ADD COLUMN labels TEXT NOT NULL DEFAULT '{{}}'"
 
 
+def _turned_sales() -> Iterator[str]:
+    """Sales whose task turned out not to be done are found at once among all that are settled."""
+    yield "CREATE INDEX tasks_turned ON tasks (id) WHERE outcome = 'reversed' AND settlement = 'settled'"
+    yield "CREATE INDEX signals_by_time ON signals (at_us)"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -389,5 +395,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _records_and_tickets,
     _invoices,
     _labels_of_reviews,
+    _turned_sales,
 )
 """Step 1 is the first; the book counts how many it has taken."""
