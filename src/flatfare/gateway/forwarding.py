@@ -26,7 +26,7 @@ from flatfare.gateway.policies import STREAM_USAGE
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.reserving.messages import Granted, Over, Passed, Refused, Stopped, Watch
-from flatfare.gateway.reserving.reserver import Reserver, reservation_text
+from flatfare.gateway.reserving.reserver import Reserver
 from flatfare.gateway.reserving.worth import OUTPUT_LIMIT, Worth, why_refused
 from flatfare.gateway.tap import Metered, Tap, nothing, unknown
 from flatfare.gateway.texts import Taken
@@ -45,6 +45,9 @@ client had heard all of it."""
 
 RETRY_S_MAX = 60
 """Where a guard stops a call for longer, SDKs are told not to try again by themselves."""
+
+PLENTY = 50
+"""Where a budget has so many times left what a call was given, nobody waits for what it did not use."""
 
 BEGINNING_BYTES = 64 * 1024
 DRAINED_BYTES_MAX = 64 << 20
@@ -327,12 +330,14 @@ class Call:
         if granted is None:
             return on_kept
         call_id, cost_nano = self.call_id, result.figures.cost_nano
+        may_wait = granted.left_nano > PLENTY * granted.nano
         tokens = [result.figures.usage.get(unit) for unit in ("output", "reasoning")]
         written = sum(count for count in tokens if isinstance(count, int))
         needed = self._worth.bound.amount_for(written) if written and self._worth.bound.is_flexible else None
 
         def settle(problem: StoreFailure | None) -> None:
-            self._worker.reserver.settle(call_id, cost_nano if problem is None else None, needed)
+            kept_nano = cost_nano if problem is None else None
+            self._worker.reserver.settle(call_id, kept_nano, needed, may_wait=may_wait)
             if on_kept is not None:
                 on_kept(problem)
 
@@ -375,7 +380,7 @@ class Call:
         claim = self._worth.claim
         if claim is None:
             return None
-        return reservation_text(None if self._granted is None else self._worker.reserver.epoch, claim)
+        return claim.reservation_text(None if self._granted is None else self._worker.reserver.epoch)
 
     def _intent_kept(self, problem: StoreFailure | None) -> None:
         self._is_kept = problem is None

@@ -37,9 +37,10 @@ from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.ownership import NAMED_MAX, Owners, made_in
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
-from flatfare.gateway.reserving.reserver import BudgetList, Reserver
+from flatfare.gateway.reserving.claims import BudgetList, whose_is
+from flatfare.gateway.reserving.reserver import Reserver
 from flatfare.gateway.reserving.treasurer import socket_path
-from flatfare.gateway.reserving.worth import Worth, whose_is, worth_of
+from flatfare.gateway.reserving.worth import Worth, worth_of
 from flatfare.gateway.routes import Routes, Upstream
 from flatfare.gateway.sessions import Session
 from flatfare.gateway.tap import Metered, nothing

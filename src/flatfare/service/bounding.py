@@ -19,6 +19,7 @@ from flatfare.core.pricing import Rate
 from flatfare.dialects.reading import Asked
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.limits import limits_of
+from flatfare.service.plain_requests import offers_functions
 
 MILLION = 1_000_000
 LEAST_OUTPUT = 256
@@ -63,34 +64,6 @@ _HOSTED = re.compile(
     rb'advisor)[a-z0-9_]*)"|"(?:googleSearch|google_search|urlContext|url_context|codeExecution|code_execution|'
     rb'googleSearchRetrieval|googleMaps|web_search_options|search_parameters|plugins)"\s*:'
 )
-_MARKS = (
-    *(
-        b'"type"',
-        b'"name"',
-        b'"n"',
-        b"andidate",
-        b'"best_of"',
-        b'"num_',
-        b'_id"',
-        b'"file',
-        b'"models"',
-        b'"tool',
-    ),
-    *(
-        b'"functions"',
-        b'"conversation"',
-        b"ache",
-        b'"ttl"',
-        b'"document"',
-        b"mage",
-        b"nline",
-        b"video",
-        b"Video",
-    ),
-    *(b"udio", b'"container"', b"guardContent", b"earch", b"rlContext", b"url_context", b"xecution", b'aps"'),
-    *(b'"plugins"', b"fetch", b"interpreter", b"omputer", b"mcp"),
-)
-"""A request without any of these is text alone; looking for bytes is many times faster than the patterns."""
 _ROUGH = "from the request's size and the longest answer"
 _BY_BYTES = "what is read counted from its bytes, and the call's own limit on its answer"
 
@@ -112,8 +85,7 @@ _LIMIT_FIELDS: Mapping[str, str] = {
 _NEW_NAME = frozenset(("openai", "azure"))
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True, gc=False):
     """What a call costs at most.
 
     With a limit on its answer of its own, ``least`` and ``most`` are one. Without, it costs
@@ -164,21 +136,21 @@ class Bounds:
             return unbounded("the request names no model")
         if any(word in endpoint for word in _NOT_BY_TOKENS):
             return unbounded(f"what {endpoint} costs cannot be told before it is answered")
-        is_plain = not any(mark in body for mark in _MARKS)
-        if not is_plain and _OTHER_MODEL.search(body):
-            return unbounded("a hosted tool of the request calls another model, however often it likes")
         terms = self._terms(provider, asked, at_us)
         if isinstance(terms, str):
             return unbounded(terms)
-        if not is_plain and b'"models"' in body and (instead := _LISTED.search(body)):
+        functions = offers_functions(endpoint, body)
+        if functions is not None:
+            return _plain_bound(provider, endpoint, asked, len(body), terms, offers_tools=functions)
+        if _OTHER_MODEL.search(body):
+            return unbounded("a hosted tool of the request calls another model, however often it likes")
+        if b'"models"' in body and (instead := _LISTED.search(body)):
             # A router may serve any model of a list: the dearest counts.
             bounds = [
                 self.of(provider, endpoint, msgspec.structs.replace(asked, model=name), _without(body), at_us)
                 for name in [asked.model, *re.findall(r'"([^"]+)"', instead[1].decode("utf-8", "replace"))]
             ]
             return max(bounds, key=lambda one: (one.most_nano is None, one.most_nano or 0))
-        if is_plain and asked.output_limit is not None and terms.writes is not None:
-            return _plain_bound(endpoint, asked, body, terms)
         reads = _reads(body, terms)
         if reads is None:
             return unbounded(
@@ -325,7 +297,11 @@ def _bound(provider: str, endpoint: str, asked: Asked, body: bytes, terms: _Term
         # Each use of a hosted tool may have the model read all again, and has a fee of its own.
         fixed += hosted * SEARCHES * (DEAREST_FEE if terms.fee is None else terms.fee)
     found = [int(number) for number in _CHOICES.findall(body)]
-    choices = max([1, *found])
+    return _answered(provider, endpoint, asked, terms, fixed, max([1, *found]))
+
+
+def _answered(provider: str, endpoint: str, asked: Asked, terms: _Terms, fixed: int, choices: int) -> Bound:
+    """The bound of a request of which all but its answers is known to cost so much."""
     rate = terms.writing * choices
     limit = asked.output_limit
     if limit is not None and terms.writes is not None:
@@ -349,17 +325,14 @@ def _without(body: bytes) -> bytes:
     return body.replace(b'"models"', b'"listed"')
 
 
-def _plain_bound(endpoint: str, asked: Asked, body: bytes, terms: _Terms) -> Bound:
-    """The bound of a request of text alone, with a limit on one answer: most are."""
-    assert asked.output_limit is not None
-    assert terms.writes is not None
-    limit = min(asked.output_limit, terms.writes) if asked.output_limit > 0 else terms.writes
-    reads = len(body) + FRAME_TOKENS
+def _plain_bound(
+    provider: str, endpoint: str, asked: Asked, size: int, terms: _Terms, *, offers_tools: bool
+) -> Bound:
+    """The bound of a request of text alone, answered once: most are."""
+    reads = size + FRAME_TOKENS + (TOOL_FRAME_TOKENS if offers_tools else 0)
     if terms.reads is not None:
         reads = min(reads, terms.reads)
-    fixed = terms.reading * reads + terms.request
-    amount = _up(fixed + terms.writing * limit)
-    return Bound(amount, amount, _BY_BYTES, _up(fixed), terms.writing, limit)
+    return _answered(provider, endpoint, asked, terms, terms.reading * reads + terms.request, 1)
 
 
 def _up(amount: int) -> int:

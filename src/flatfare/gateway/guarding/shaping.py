@@ -16,7 +16,7 @@ from flatfare.gateway.admission import Admitted
 from flatfare.gateway.guarding.editing import value_at, with_value
 from flatfare.gateway.guarding.effort import THINKING_MIN, asked_effort, with_less_effort
 from flatfare.gateway.guarding.shares import Shares
-from flatfare.gateway.reserving.reserver import Claim
+from flatfare.gateway.reserving.claims import Claim
 from flatfare.gateway.routes import Place
 from flatfare.gateway.wire import Request
 from flatfare.prices.limits import limits_of

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from flatfare.core.budget import Budget
 from flatfare.core.guard import Guard
-from flatfare.gateway.reserving.reserver import Claim
+from flatfare.gateway.reserving.claims import Claim
 from flatfare.store import budgets
 from flatfare.store.book import Book
 

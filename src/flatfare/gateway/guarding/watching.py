@@ -12,9 +12,8 @@ from flatfare.gateway.guarding.conversation import marks_of, steps_of
 from flatfare.gateway.guarding.shares import slow_from
 from flatfare.gateway.guarding.tallies import BUDGET_PACE_S
 from flatfare.gateway.records import Figures
+from flatfare.gateway.reserving.claims import Claim, whose_is
 from flatfare.gateway.reserving.messages import Over, Stopped, Watch
-from flatfare.gateway.reserving.reserver import Claim
-from flatfare.gateway.reserving.worth import whose_is
 from flatfare.gateway.wire import Request
 from flatfare.store import guards
 from flatfare.store.book import Book

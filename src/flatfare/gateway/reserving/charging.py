@@ -5,40 +5,49 @@ resolved. A threshold that is crossed is told, and acted on, in the same transac
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from flatfare.config import Settings
 from flatfare.core.budget import Allowance, Budget, Threshold, crossed
 from flatfare.core.money import decimal_text, dollar_text
 from flatfare.gateway.records import Intent
-from flatfare.gateway.reserving.reserver import reservation_of
+from flatfare.gateway.reserving.claims import reservation_of
 from flatfare.service.alerting import raise_alert
 from flatfare.store import budgets, chains, keys
 from flatfare.store.alerts import Alert
 from flatfare.store.book import Book
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one call costs one allowance."""
+class Charge(msgspec.Struct, frozen=True, gc=False):
+    """What one call costs each of its allowances."""
 
     call_id: str
     key_id: str | None
-    epoch: str | None
-    allowance: Allowance
+    reservation: str
     nano: int
     is_certain: bool
 
 
-def charge_of(intent: Intent, cost_nano: int | None) -> Iterator[Charge]:
+def charge_of(intent: Intent, cost_nano: int | None) -> Sequence[Charge]:
     """What a call is charged: its cost, or what was held for it."""
     if intent.reservation is None:
-        return
-    epoch, allowances = reservation_of(intent.reservation)
+        return ()
     nano = cost_nano if cost_nano is not None else intent.bound_nano or 0
-    for allowance in allowances.values():
-        yield Charge(intent.call_id, intent.key_id, epoch, allowance, nano, cost_nano is not None)
+    return (Charge(intent.call_id, intent.key_id, intent.reservation, nano, cost_nano is not None),)
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What calls of one epoch cost one allowance, and the last of them."""
+
+    allowance: Allowance
+    epoch: str | None
+    last: Charge
+    nano: int = 0
 
 
 def charge(book: Book, charges: Iterable[Charge], settings: Settings, at_us: int) -> None:
@@ -47,42 +56,55 @@ def charge(book: Book, charges: Iterable[Charge], settings: Settings, at_us: int
     if not found:
         return
     known = {budget.id: budget for budget in budgets.all_of(book, with_removed=True)}
-    summed: dict[tuple[str, str | None], int] = {}
-    last: dict[str, Charge] = {}
-    for one in found:
-        if one.allowance.budget_id not in known:
+    for one in _summed(found):
+        budget = known.get(one.allowance.budget_id)
+        if budget is None:
             continue
-        name = one.allowance.id
-        summed[name, one.epoch] = summed.get((name, one.epoch), 0) + one.nano
-        last[name] = one
-        if not one.is_certain:
-            budgets.keep_charge(book, one.call_id, one.allowance, one.nano)
-    for (name, epoch), nano in summed.items():
-        allowance = last[name].allowance
-        budget = known[allowance.budget_id]
-        ends_us = budget.window.span(allowance.begins_us)[1]
-        before = budgets.book_spend(book, allowance, ends_us, epoch, nano)
-        _tell_crossings(book, budget, last[name], before, nano, settings, at_us)
+        ends_us = budget.window.span(one.allowance.begins_us)[1]
+        before = budgets.book_spend(book, one.allowance, ends_us, one.epoch, one.nano)
+        _tell_crossings(book, budget, one, before, settings, at_us)
+    for charge in found:
+        if not charge.is_certain:
+            for allowance in reservation_of(charge.reservation)[1]:
+                if allowance.budget_id in known:
+                    budgets.keep_charge(book, charge.call_id, allowance, charge.nano)
+
+
+def _summed(charges: list[Charge]) -> Iterable[_Sum]:
+    """By reservation first, since many calls have the same, and then by allowance and epoch."""
+    alike: defaultdict[str, int] = defaultdict(int)
+    last: dict[str, Charge] = {}
+    for charge in charges:
+        alike[charge.reservation] += charge.nano
+        last[charge.reservation] = charge
+    sums: dict[tuple[str, str | None], _Sum] = {}
+    for reservation, nano in alike.items():
+        epoch, allowances = reservation_of(reservation)
+        for allowance in allowances:
+            name = (allowance.id, epoch)
+            one = sums.setdefault(name, _Sum(allowance, epoch, last[reservation]))
+            one.nano += nano
+    return sums.values()
 
 
 def _tell_crossings(
-    book: Book, budget: Budget, by: Charge, before: int, nano: int, settings: Settings, at_us: int
+    book: Book, budget: Budget, by: _Sum, before: int, settings: Settings, at_us: int
 ) -> None:
-    allowance = by.allowance
+    allowance, nano, key_id = by.allowance, by.nano, by.last.key_id
     limit = budget.limit_nano(at_us, allowance.subject)
     if budget.window.kind == "rolling":  # all slots that count together
         after = budgets.standing(book, budget, allowance.subject, allowance.begins_us).spent_nano
         before = after - nano
     for threshold in crossed(budget, limit, before, before + nano):
         raise_alert(book, _alert(book, budget, by, threshold, before + nano, limit, at_us), settings)
-        if threshold.action == "disable" and by.key_id is not None:
-            keys.set_disabled(book, by.key_id, at_us)
+        if threshold.action == "disable" and key_id is not None:
+            keys.set_disabled(book, key_id, at_us)
             keys.count_change(book)
             chains.append(
                 book,
                 chains.ORGANISATION,
                 kind="key.disabled",
-                subject=by.key_id,
+                subject=key_id,
                 by_whom=f"budget {budget.name}",
                 at_us=at_us,
                 content=json.dumps({"budget": budget.id, "percent": threshold.percent}),
@@ -91,7 +113,7 @@ def _tell_crossings(
 
 
 def _alert(
-    book: Book, budget: Budget, by: Charge, threshold: Threshold, spent: int, limit: int, at_us: int
+    book: Book, budget: Budget, by: _Sum, threshold: Threshold, spent: int, limit: int, at_us: int
 ) -> Alert:
     allowance = by.allowance
     subject = "" if budget.scope.value != "*" else f" of {allowance.subject!r}"
@@ -107,8 +129,8 @@ def _alert(
         "action": threshold.action,
         "spent": decimal_text(spent),
         "limit": decimal_text(limit),
-        "last_call": by.call_id,
-        "key": by.key_id,
+        "last_call": by.last.call_id,
+        "key": by.last.key_id,
         "top": _causes(book, budget, allowance),
         "see": f"flatfare budgets show {budget.name}",
     }

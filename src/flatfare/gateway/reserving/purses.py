@@ -184,7 +184,10 @@ class Purses:
 
     def are_low(self, allowance_ids: Iterable[str]) -> bool:
         """Any of these is half used up while there is plenty more: it is refilled before somebody waits."""
-        return any(self.purses[name].is_low for name in allowance_ids)
+        for name in allowance_ids:  # noqa: SIM110 - asked of every call
+            if self.purses[name].is_low:
+                return True
+        return False
 
     def leave(self, owner: int) -> list[str]:
         """An owner is gone: its calls that wait do not wait any more; the ids of those that are held."""
@@ -225,7 +228,10 @@ class Purses:
                 del self.purses[name]
 
     def _purse(self, allowance_id: str) -> Purse:
-        return self.purses.setdefault(allowance_id, Purse(allowance_id))
+        purse = self.purses.get(allowance_id)
+        if purse is None:
+            purse = self.purses[allowance_id] = Purse(allowance_id)
+        return purse
 
     def _least(self, ask: Reserve) -> int:
         """What a call must be given: what the dearest of its kind has needed, so that it is not cut short."""
@@ -248,9 +254,11 @@ class Purses:
     def _try(self, owner: int, ask: Reserve, purses: tuple[Purse, ...], *, is_short: bool) -> Granted | None:
         """Hold it if it fits: what is wanted, or, where no more is to be had, what there is."""
         least = self._least(ask)
-        wanted = self._wanted(ask, least)
-        free = min((purse.free_nano for purse in purses), default=wanted)
-        nano = min(wanted, free)
+        nano = wanted = self._wanted(ask, least)
+        for purse in purses:
+            free = purse.leased_nano - purse.used_nano
+            if free < nano:
+                nano = free
         if nano < wanted and (nano < least or not is_short):
             return None
         for purse in purses:
@@ -260,8 +268,9 @@ class Purses:
         return self._granted(ask.call_id, held)
 
     def _granted(self, call_id: str, held: Held) -> Granted:
-        tightest = min(held.purses, key=lambda purse: purse.left_nano + purse.free_nano, default=None)
-        if tightest is None:
-            return Granted(call_id, held.nano, 0, "")
-        left_nano = max(0, tightest.left_nano + tightest.free_nano)
-        return Granted(call_id, held.nano, left_nano, tightest.allowance_id)
+        tightest, least_nano = "", 0
+        for purse in held.purses:
+            left_nano = purse.left_nano + purse.leased_nano - purse.used_nano
+            if not tightest or left_nano < least_nano:
+                tightest, least_nano = purse.allowance_id, left_nano
+        return Granted(call_id, held.nano, max(0, least_nano), tightest)

@@ -1,4 +1,4 @@
-"""A worker's side of reservations: which budgets a call falls under, and the question to the treasurer.
+"""A worker's side of reservations: the question to the treasurer, and what a call did not use.
 
 Where no budget concerns a call nothing is asked. An answer is acted on as soon as it is
 read: the intent that follows names the epoch it was given in.
@@ -6,13 +6,12 @@ read: the intent that follows names the epoch it was given in.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
-from flatfare.core.budget import Allowance, Budget, Whose
 from flatfare.gateway.reserving.messages import (
     Frames,
     Granted,
@@ -28,10 +27,12 @@ from flatfare.gateway.reserving.messages import (
     framed,
     of_treasurer,
 )
-from flatfare.store import budgets
-from flatfare.store.book import Book
 
 RETRY_S = 0.05
+SWEEP_S = 0.25
+LAZY_S = 0.004
+"""Where plenty is left, what a call did not use is told of so much later at most: together with others."""
+
 AWAY_S_MAX = 5.0
 """Without a treasurer a call waits so long, or its budgets' ``queue_ms`` if that is longer."""
 
@@ -39,67 +40,6 @@ _log = logging.getLogger("flatfare.gateway")
 OnAnswer = Callable[["Granted | Refused"], None]
 OnWatched = Callable[["Passed | Stopped | None"], None]
 """None where nobody could be asked."""
-
-
-class Claim:
-    """The budgets that a call falls under, each with the id of the allowance it draws on."""
-
-    __slots__ = ("found", "hard")
-
-    def __init__(self, found: tuple[tuple[Budget, str], ...]) -> None:
-        self.found = found
-        self.hard = tuple(one for one in found if one[0].is_hard or _stops(one[0]))
-        """Those that must not be exceeded."""
-
-    @property
-    def is_open(self) -> bool:
-        """Every one of them lets calls through where it cannot be asked."""
-        return all(budget.fail == "open" for budget, _ in self.hard)
-
-    def budget_of(self, allowance_id: str) -> Budget | None:
-        """The budget of an allowance."""
-        return next((budget for budget, name in self.found if name == allowance_id), None)
-
-
-def _stops(budget: Budget) -> bool:
-    return any(one.action == "stop" for one in budget.thresholds)
-
-
-class BudgetList:
-    """The budgets as a worker sees them: in memory, as of the last change."""
-
-    def __init__(self, book: Book) -> None:
-        self._book = book
-        self._number: object = None
-        self.held: tuple[Budget, ...] = ()
-        self._spans: dict[str, tuple[int, int | None]] = {}  # the window of each that held last
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Take in what has changed; ``StoreFailure`` where the book is away, and the budgets known stay."""
-        number = budgets.change_number(self._book)
-        if number != self._number:
-            self.held, self._number = tuple(budgets.all_of(self._book)), number
-            self._spans = {}
-
-    def claim(self, whose: Whose, at_us: int) -> Claim | None:
-        """What a call falls under; None where no budget concerns it."""
-        found = []
-        for budget in self.held:
-            subject = budget.subject(whose)
-            if subject is not None:
-                found.append((budget, f"{budget.id} {self._begins(budget, at_us)} {subject}"))
-        return Claim(tuple(found)) if found else None
-
-    def _begins(self, budget: Budget, at_us: int) -> int:
-        """When the window of a budget began that holds a moment; that of the last call mostly does."""
-        held = self._spans.get(budget.id)
-        if held is None or at_us < held[0] or (held[1] is not None and at_us >= held[1]):
-            held = self._spans[budget.id] = budget.window.span(at_us)
-        return held[0]
-
-    def __len__(self) -> int:
-        return len(self.held)
 
 
 class Reserver:
@@ -110,34 +50,44 @@ class Reserver:
         self._worker_id = worker_id
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._waiting: dict[str, tuple[Reserve, OnAnswer, asyncio.TimerHandle]] = {}
-        self._watching: dict[str, tuple[Watch, OnWatched, asyncio.TimerHandle]] = {}
+        self._waiting: dict[str, tuple[Reserve, OnAnswer, float]] = {}
+        self._watching: dict[str, tuple[Watch, OnWatched, float]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
         self._out: list[bytes] = []
+        self._is_flushing = False  # in this turn of the loop
+        self._lazy: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self.epoch: str | None = None
 
     def reserve(self, ask: Reserve, on_answer: OnAnswer) -> None:
         """Have an amount held; the answer comes later, never within this call."""
-        wait_s = max(AWAY_S_MAX, ask.queue_ms / 1000 + AWAY_S_MAX)
-        timer = self._loop.call_later(wait_s, self._too_late, ask.call_id)
-        self._waiting[ask.call_id] = (ask, on_answer, timer)
+        until = self._loop.time() + ask.queue_ms / 1000 + AWAY_S_MAX
+        self._waiting[ask.call_id] = (ask, on_answer, until)
+        self._sweep_soon()
         if self.epoch is not None:
             self._say(framed(ask))
         else:
             self._connect()
 
-    def settle(self, call_id: str, cost_nano: int | None, needed_nano: int | None) -> None:
-        """A call has ended, or is not wanted any more."""
-        waiting = self._waiting.pop(call_id, None)
-        if waiting is not None:
-            waiting[2].cancel()
-        if self.epoch is not None:
-            self._say(framed(Settle(call_id, cost_nano, needed_nano)))
+    def settle(
+        self, call_id: str, cost_nano: int | None, needed_nano: int | None, *, may_wait: bool = False
+    ) -> None:
+        """A call has ended, or is not wanted; where plenty is left that may be told a little later."""
+        self._waiting.pop(call_id, None)
+        if self.epoch is None:
+            return
+        message = framed(Settle(call_id, cost_nano, needed_nano))
+        if not may_wait or self._is_flushing:
+            self._say(message)
+            return
+        self._out.append(message)
+        if self._lazy is None:
+            self._lazy = self._loop.call_later(LAZY_S, self._flush_lazy)
 
     def watch(self, ask: Watch, on_answer: OnWatched) -> None:
         """Ask a call's guards; the answer comes later, never within this call."""
-        timer = self._loop.call_later(AWAY_S_MAX, self._unwatched, ask.call_id)
-        self._watching[ask.call_id] = (ask, on_answer, timer)
+        self._watching[ask.call_id] = (ask, on_answer, self._loop.time() + AWAY_S_MAX)
+        self._sweep_soon()
         if self.epoch is not None:
             self._say(framed(ask))
         else:
@@ -145,9 +95,7 @@ class Reserver:
 
     def over(self, over: Over) -> None:
         """A call that its guards let go has ended, or is not wanted any more."""
-        watching = self._watching.pop(over.call_id, None)
-        if watching is not None:
-            watching[2].cancel()
+        self._watching.pop(over.call_id, None)
         if self.epoch is not None:
             self._say(framed(over))
 
@@ -157,13 +105,26 @@ class Reserver:
             self._task.cancel()
         if self._transport is not None:
             self._transport.close()
-        for timer in [
-            *(one[2] for one in self._waiting.values()),
-            *(one[2] for one in self._watching.values()),
-        ]:
-            timer.cancel()
+        for timer in (self._sweeper, self._lazy):
+            if timer is not None:
+                timer.cancel()
         self._waiting.clear()
         self._watching.clear()
+
+    def _sweep_soon(self) -> None:
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """Whoever has waited too long waits no more."""
+        self._sweeper = None
+        now = self._loop.time()
+        for call_id in [one for one, (_, _, until) in self._waiting.items() if until <= now]:
+            self._too_late(call_id)
+        for call_id in [one for one, (_, _, until) in self._watching.items() if until <= now]:
+            self._unwatched(call_id)
+        if self._waiting or self._watching:
+            self._sweep_soon()
 
     def _too_late(self, call_id: str) -> None:
         waiting = self._waiting.pop(call_id, None)
@@ -217,7 +178,6 @@ class Reserver:
             return
         waiting = self._waiting.pop(message.call_id, None)
         if waiting is not None:
-            waiting[2].cancel()
             waiting[1](message)
         elif isinstance(message, Granted):
             self._say(framed(Settle(message.call_id, 0)))  # nobody wants it any more
@@ -225,19 +185,25 @@ class Reserver:
     def _watched(self, message: Passed | Stopped) -> None:
         watching = self._watching.pop(message.call_id, None)
         if watching is not None:
-            watching[2].cancel()
             watching[1](message)
         elif isinstance(message, Passed):
             self._say(framed(Over(message.call_id, was_sent=False)))  # nobody wants it any more
 
     def _say(self, data: bytes) -> None:
-        if not self._out:
+        """Send bytes; several of one turn go together, and what could wait goes with them."""
+        if not self._is_flushing:
+            self._is_flushing = True
             self._loop.call_soon(self._flush)
         self._out.append(data)
 
+    def _flush_lazy(self) -> None:
+        self._lazy = None
+        self._flush()
+
     def _flush(self) -> None:
+        self._is_flushing = False
         out, self._out = self._out, []
-        if self._transport is not None:
+        if out and self._transport is not None:
             self._transport.write(b"".join(out))
 
 
@@ -260,14 +226,3 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._reserver.lost()
-
-
-def reservation_text(epoch: str | None, claim: Claim) -> str:
-    """What an intent says of its reservation: the epoch, and the allowances that its cost is charged to."""
-    return "\n".join((epoch or "", *(name for _, name in claim.found)))
-
-
-def reservation_of(text: str) -> tuple[str | None, Mapping[str, Allowance]]:
-    """What a reservation's text says."""
-    epoch, *ids = text.split("\n")
-    return epoch or None, {one: Allowance.of(one) for one in ids}

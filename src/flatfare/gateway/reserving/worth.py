@@ -1,18 +1,17 @@
 """What a call is worth to the budgets: whose allowances it draws on, and how much is to be held for it."""
 
 import logging
-from dataclasses import dataclass
 
-from flatfare.core.budget import EACH, LIFETIME, Budget, Whose
+import msgspec
+
+from flatfare.core.budget import EACH, LIFETIME, Budget
 from flatfare.core.moments import iso
 from flatfare.core.money import dollar_text
 from flatfare.gateway.admission import Admitted
-from flatfare.gateway.attribution import Attribution, labels_of
+from flatfare.gateway.reserving.claims import BudgetList, Claim
 from flatfare.gateway.reserving.messages import Refused, Reserve
-from flatfare.gateway.reserving.reserver import BudgetList, Claim
 from flatfare.gateway.wire import Request
 from flatfare.service.bounding import Bound, Bounds, unbounded
-from flatfare.store.keys import Key
 
 OUTPUT_LIMIT = "output_limit"
 """Named in ``flatfare-changed`` where the gateway set a limit on an answer."""
@@ -21,8 +20,7 @@ OUTPUT_LIMIT = "output_limit"
 _log = logging.getLogger("flatfare.gateway")
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+class Worth(msgspec.Struct, frozen=True, gc=False):
     """A call as the budgets see it."""
 
     bound: Bound
@@ -50,26 +48,13 @@ class Worth:
         bound = self.bound
         if self.claim is None or bound.most_nano is None or bound.least_nano is None:
             return None
-        hard = self.claim.hard
-        queue_ms = min(budget.queue_ms for budget, _ in hard)
-        names = [name for _, name in hard]
-        return Reserve(call_id, names, bound.least_nano, bound.most_nano, kind, queue_ms)
-
-
-def whose_is(key: Key | None, whose: Attribution) -> Whose:
-    """What of a call says which budgets and guards it falls under."""
-    return Whose(
-        None if key is None else key.id,
-        None if key is None else key.project,
-        whose.task_id,
-        whose.session,
-        labels_of(whose.labels),
-    )
+        claim = self.claim
+        return Reserve(call_id, claim.names, bound.least_nano, bound.most_nano, kind, claim.queue_ms)
 
 
 def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: Request, at_us: int) -> Worth:
     """The budgets a call falls under, and its bound."""
-    claim = budgets.claim(whose_is(admitted.key, admitted.attribution), at_us) if len(budgets) else None
+    claim = budgets.claim_of(admitted.key, admitted.attribution, at_us) if len(budgets) else None
     place = admitted.place
     if place.route is not None and place.route.free is not None:
         return Worth(Bound(0, 0, "it is free"), None)
