@@ -123,9 +123,10 @@ def measure(home: str, address: str, processes: int, count: int, *, is_shared: b
     hold_rate = sold / (max(a[1] for a in answers) - min(a[0] for a in answers))
     rate = sold / (max(a[3] for a in answers) - min(a[2] for a in answers))
     took = sorted(one for a in answers for one in a[4])
+    who = f"{processes} processes" + (", one customer" if is_shared else "")
+    p50_ms, p99_ms = 1000 * statistics.median(took), 1000 * took[int(0.99 * len(took))]
     print(
-        f"{home:10}  {processes} processes{', one customer' if is_shared else '':14}: {rate:7,.0f} settlements/s (p50 "
-        f"{1000 * statistics.median(took):.2f} ms, p99 {1000 * took[int(0.99 * len(took))]:.2f} ms), "
+        f"{home:10}  {who:25}: {rate:7,.0f} settlements/s (p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms), "
         f"{hold_rate:7,.0f} holds/s",
         flush=True,
     )
