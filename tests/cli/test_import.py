@@ -157,3 +157,15 @@ def test_a_folder_of_logs_says_how_to_name_them(folder: Path) -> None:
     (folder / "logs").mkdir()
     result = run("inspect", "logs")
     assert (result.exit_code, "such as 'logs/*.eval'" in result.stderr) == (1, True)
+
+
+def test_kinds_have_other_names_that_people_try(folder: Path) -> None:
+    (folder / "a.json").write_text(SIMULATIONS)
+    assert "1 new" in run("tau2", "a.json").stdout
+    assert "1 known" in run("simulations", "a.json", "--at", "2026-01-01").stdout
+
+
+def test_a_log_given_as_tasks_says_how_it_is_imported(folder: Path) -> None:
+    (folder / "a.eval").write_bytes(b"PK\x03\x04" + bytes(40))
+    result = run("tasks", "a.eval")
+    assert (result.exit_code, "flatfare import inspect a.eval" in result.stderr) == (1, True)

@@ -74,7 +74,24 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-@click.group()
+_ALSO = {
+    **dict.fromkeys(("inspect-ai", "inspect_ai", "inspect-logs"), "inspect"),
+    **dict.fromkeys(("tau2", "tau-bench", "tau2-bench", "simulations"), "tau"),
+    **dict.fromkeys(("swebench", "swe_bench"), "swe-bench"),
+    "junit-xml": "junit",
+    "bought-outcomes": "bought",
+}
+"""Other names that people try for a kind."""
+
+
+class _Kinds(click.Group):
+    """The kinds of import, by any of their names."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, _ALSO.get(cmd_name, cmd_name))
+
+
+@click.group(cls=_Kinds)
 def import_() -> None:
     """Import calls, tasks, verdicts or leaderboards from CSV, JSON Lines or Parquet.
 

@@ -173,3 +173,19 @@ def test_a_run_that_keeps_each_simulation_in_a_file(place: Place) -> None:
     (run / "results.json").write_text(results())
     assert place.results("tau", str(run / "results.json")).new == 2
     assert place.row("SELECT DISTINCT path FROM tasks") == ("gpt-4.1",)
+
+
+def test_a_submission_that_says_model_and_domain_beside_its_simulations(place: Place) -> None:
+    said = {"domain": "airline", "agent": "adaptive", "model": "claude-x", "total_tasks": 1, "passed": 1}
+    document = json.dumps({**said, "simulations": [simulation("s1", 1.0)]})
+    place.results("tau", place.file("r.json", document))
+    labels = "json_extract_string(labels, 'domain'), json_extract_string(labels, 'agent')"
+    assert place.row(f"SELECT name, path, {labels} FROM tasks") == ("tau2", "claude-x", "airline", "adaptive")
+    assert place.rows("SELECT model, model_asked FROM calls WHERE purpose = 'work'") == [
+        ("gpt-4.1-2025-04-14", "claude-x")
+    ]
+
+
+def test_where_nothing_names_the_model_the_responses_do(place: Place) -> None:
+    place.results("tau", place.file("r.json", json.dumps({"simulations": [simulation("s1", 1.0)]})))
+    assert place.row("SELECT path FROM tasks") == ("gpt-4.1-2025-04-14",)

@@ -119,3 +119,8 @@ def test_what_is_no_report_at_all_brings_nothing(place: Place, content: str) -> 
     with suppress(BadInput):
         assert place.results("swe-bench", file).new == 0
     assert place.rows("SELECT * FROM tasks") == []
+
+
+def test_a_model_with_a_slash_and_points_in_its_name(place: Place) -> None:
+    brought(place, RUN, "nebius__moonshotai__Kimi-K2.6.test.json")
+    assert place.row("SELECT DISTINCT path FROM tasks") == ("nebius/moonshotai/Kimi-K2.6",)

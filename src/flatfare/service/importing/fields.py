@@ -277,7 +277,7 @@ BOUGHT = _fields(
 TICKETS = _fields(
     f"""
     conversation key: {_CONVERSATION} external_id
-    ticket key: ticket_number number reference id
+    ticket key: ticket_number ticket_id number reference id
     opened_at moment: {_TIMES}
     closed_at moment: solved_at solved_on {_ENDS} resolved_at
     reopened word: is_reopened was_reopened reopens reopen_count reopened_count times_reopened n_reopens

@@ -44,7 +44,7 @@ def read(reading: Reading) -> Found:
         )
     if not items:
         raise BadInput(f"{reading.name} holds no simulations: its list is empty.")
-    shared = _shared(mapping(about.get("info")), reading)
+    shared = _shared({**about, **mapping(about.get("info"))}, [mapping(item) for item in items], reading)
     for number, item in enumerate(items, start=1):
         place = f"simulation {number}"
         simulation = mapping(item)
@@ -105,29 +105,41 @@ def _task_of(simulation: Record) -> str | None:
 class _Shared:
     """What holds of every simulation of a file."""
 
-    def __init__(self, info: Record, reading: Reading) -> None:
+    def __init__(self, info: Record, simulations: list[Record], reading: Reading) -> None:
         agent, user = mapping(info.get("agent_info")), mapping(info.get("user_info"))
         environment = mapping(info.get("environment_info"))
-        self.benchmark = "tau2" if info else "tau"
-        self.domain = as_text(environment.get("domain_name") or info.get("domain") or info.get("env"))
-        self.model = as_text(agent.get("llm") or info.get("model"))
-        self.user_model = as_text(user.get("llm") or info.get("user_model"))
+        self.benchmark = "tau2" if any("reward_info" in one for one in simulations) or agent else "tau"
+        self.domain = on_one_line(environment.get("domain_name") or info.get("domain") or info.get("env"))
+        said = agent.get("llm") or info.get("model") or info.get("agent_llm")
+        self.model = on_one_line(said) or _served(simulations)
+        self.user_model = on_one_line(user.get("llm") or info.get("user_model") or info.get("user_llm"))
         effort = as_text(mapping(agent.get("llm_args")).get("reasoning_effort"))
-        agent_name = as_text(agent.get("implementation") or info.get("agent_strategy"))
+        agent_name = agent.get("implementation") or info.get("agent") or info.get("agent_strategy")
         named = self.model and self.model + (f"@{effort}" if effort else "")
         self.path = named or _file_path(reading)
         self.is_sure = bool(named)
         self.labels: Cells = {
             "label.benchmark": self.benchmark,
             "label.domain": self.domain,
-            "label.agent": agent_name,
+            "label.agent": on_one_line(agent_name),
             "label.effort": effort,
             "label.user_model": self.user_model,
         }
 
 
-def _shared(info: Record, reading: Reading) -> _Shared:
-    shared = _Shared(info, reading)
+def _served(simulations: list[Record]) -> str | None:
+    """The model that answered as the agent, as the responses that were kept say."""
+    for simulation in simulations:
+        for message in records(simulation.get("messages")):
+            if message.get("role") == "assistant":
+                served = on_one_line(mapping(message.get("raw_data")).get("model"))
+                if served:
+                    return served
+    return None
+
+
+def _shared(info: Record, simulations: list[Record], reading: Reading) -> _Shared:
+    shared = _Shared(info, simulations, reading)
     if not shared.is_sure and "path" not in reading.order.fixed:
         reading.notes[
             f"No model is named: the path was taken from the file's name, {shared.path!r}; --set path=NAME "

@@ -153,6 +153,8 @@ def _spooled(staging: Path) -> Path:
 def _format(shown: str, path: Path, head: bytes) -> str:
     if head[:4] == b"PAR1":
         return "parquet"
+    if head[:4] == b"PK\x03\x04" and (shown.endswith(".eval") or b"_journal/start.json" in head):
+        raise BadInput(f"{shown} is an evaluation log of Inspect AI: flatfare import inspect {shown}")
     if head[:4] == b"PK\x03\x04" or head[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
         raise BadInput(f"{shown} is a workbook or an archive: save its sheet as CSV, and import that.")
     if head[:4] == b"\x28\xb5\x2f\xfd":

@@ -139,12 +139,17 @@ def _path(
 
 
 def _named_by_place(file: Path, instance: str | None) -> str | None:
-    """The model in <model>/<instance>/report.json, <submission>/results/results.json, <model>.<run>.json."""
+    """The model in <model>/<instance>/report.json, <submission>/results/results.json, <model>.<run>.json.
+
+    The harness writes a slash in a model's name as two underscores.
+    """
     folders = file.parts[:-1]
     if file.name in ("report.json", "results.json"):
         within = instance if file.name == "report.json" else "results"
-        return folders[-2] if len(folders) > 1 and folders[-1] == within else None
-    return file.name.partition(".json")[0].rpartition(".")[0] or None
+        named = folders[-2] if len(folders) > 1 and folders[-1] == within else ""
+    else:
+        named = file.name.partition(".json")[0].rpartition(".")[0]
+    return named.replace("__", "/") or None
 
 
 def _work(instance: str, said: Record, path: str, reading: Reading) -> Work:
