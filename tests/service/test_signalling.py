@@ -10,7 +10,7 @@ import pytest
 from flatfare.core import webhook
 from flatfare.core.errors import BadInput, BadUsage, Conflict, NotAuthorised, NotFound
 from flatfare.core.identity import task_id
-from flatfare.service import signalling
+from flatfare.service import defining, signalling
 from flatfare.service.recording import Teller, record
 from flatfare.service.secret_box import SecretBox
 from flatfare.service.signalling import NotBelieved
@@ -207,3 +207,21 @@ def test_what_is_no_source_is_refused(desk: Desk, name: str, mapping: object, se
         signalling.create(desk.book, BOX, name, mapping, at_us=NOW_US, by_whom="test", secret=secret)
     with pytest.raises(Conflict):
         signalling.create(desk.book, BOX, "desk", MAPPING, at_us=NOW_US, by_whom="test")
+
+
+def test_what_a_value_means_is_stated_by_the_definition_of_the_action(desk: Desk) -> None:
+    terms = {"action": "support", "window": "72h", "signals": {"csat": {"below": 3, "says": "fail"}}}
+    defining.define(desk.book, defining.of_document(terms), by_whom="test", at_us=NOW_US - 5000)
+    for number, stars in enumerate((5, 2)):
+        task = f"T-{number}"
+        opened = {
+            "event": "opened",
+            "id": str(task_id("opened", task)),
+            "task": task,
+            "at": NOW_US - 2000,
+            "name": "support",
+        }
+        record(desk.book, desk.lake, [opened], Teller("test"), now_us=NOW_US)
+        verify(desk, task)
+        desk.send({"type": "rated", "ticket": task, "stars": stars}, f"msg_{number}")
+    assert (desk.outcome("T-0"), desk.outcome("T-1")) == ("verified", "reversed")

@@ -129,19 +129,18 @@ def chat(text: str, **more: object) -> bytes:
 
 
 def message(said: object, **more: object) -> bytes:
-    """A message of Anthropic's that uses the tool (an object) or says text."""
-    if isinstance(said, str):
-        block: dict[str, object] = {"type": "text", "text": said}
-    else:
-        block = {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": said}
+    """A message of Anthropic's that says text, or an object as JSON, after some thinking."""
+    text = said if isinstance(said, str) else json.dumps(said)
+    thought = {"type": "thinking", "thinking": "Let me see. {", "signature": "sig"}
     return json.dumps(
         {
             "id": "msg_1",
             "type": "message",
             "role": "assistant",
             "model": "claude-sonnet-4-5-20250929",
-            "content": [block],
-            "stop_reason": "tool_use",
+            "content": [thought, {"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
             "usage": {"input_tokens": 1000, "output_tokens": 50},
             **more,
         }

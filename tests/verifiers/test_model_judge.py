@@ -95,8 +95,7 @@ def test_each_dialect_is_asked_as_its_provider_has_it() -> None:
     assert messages.path == "/v1/messages"
     assert messages.headers["x-api-key"] == "sk-ant"
     assert messages.headers["anthropic-version"] == "2023-06-01"
-    assert messages.body["tool_choice"] == {"type": "tool", "name": "answer"}
-    assert "temperature" not in messages.body
+    assert messages.body["output_config"]["format"]["type"] == "json_schema"
     assert messages.parts == {"TASK": WORK.input, "WORK": WORK.output}
 
 
@@ -175,6 +174,15 @@ def test_what_passes_is_asked_again_and_what_lasts_is_not() -> None:
         assert len(judge.asked) == 1
 
 
+def test_what_the_gateway_refuses_is_not_asked_again() -> None:
+    said = b'{"error": {"message": "The budget of the key is spent."}}'
+    with judging(lambda asked: Said(429, said, {"flatfare-refused": "budget"})) as judge:
+        finding = found(judge)
+    assert len(judge.asked) == 1
+    assert finding.judgement is ABSTAIN
+    assert any("The budget of the key is spent." in text for text in finding.reasons)
+
+
 def test_one_answer_that_does_not_count_leaves_the_others() -> None:
     with judging(broken(500), broken(500), says("yes")) as judge:
         finding = found(judge)
@@ -182,16 +190,23 @@ def test_one_answer_that_does_not_count_leaves_the_others() -> None:
     assert evidence(finding)["votes"] == {"wanted": 3, "yes": 2, "no": 0, "unsure": 0, "void": 1}
 
 
-def test_a_server_that_knows_no_schemas_is_told_the_shape_in_words() -> None:
+@pytest.mark.parametrize("model", [GPT, CLAUDE])
+def test_a_server_that_knows_no_schemas_is_told_the_shape_in_words_alone(model: str) -> None:
     def answer(asked: Asked) -> Said | Mapping[str, object]:
-        if "response_format" in asked.body:
-            return Said(400, b'{"error": {"message": "response_format is not supported"}}')
         assert "Its JSON Schema" in asked.instructions
+        if {"response_format", "output_config"} & set(asked.body):
+            return Said(400, b'{"error": {"message": "not supported"}}')
         return says("yes")(asked)  # type: ignore[return-value]
 
     with judging(answer) as judge:
-        assert found(judge).judgement is PASS
+        assert found(judge, models=[model]).judgement is PASS
     assert len(judge.asked) == 3  # it is remembered
+
+
+def test_a_temperature_that_the_dialect_does_not_take_is_refused() -> None:
+    with judging(says("yes")) as judge, pytest.raises(BadInput, match="takes none"):
+        found(judge, models=[CLAUDE], temperature="0")
+    assert judge.asked == []
 
 
 # --- work that misbehaves

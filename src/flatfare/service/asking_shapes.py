@@ -1,7 +1,9 @@
 """How a question is put in the dialects of OpenAI and Anthropic, and where its answer stands.
 
-Chat completions with ``response_format`` (API reference of OpenAI, 2026-11) and messages with a
-tool that must be used (API reference of Anthropic, 2026-11): both give JSON of a stated shape.
+Chat completions with ``response_format`` (OpenAI's SDK 3.52, 2026-11) and messages with
+``output_config.format`` (Anthropic's SDK 2.11, 2026-11; models that think refuse a tool that must
+be used): both give JSON of a stated shape. The shape stands in the instructions too, since many
+servers that speak these dialects heed neither.
 """
 
 import json
@@ -12,8 +14,8 @@ from typing import Any
 
 from flatfare.config import Provider, Secret
 from flatfare.core.checks.question import NoReply, Question
+from flatfare.core.errors import BadInput
 
-TOOL = "answer"
 _OPENAI = re.compile(r"^https://(?:api\.openai\.com|[^/]+\.(?:openai|services\.ai)\.azure\.com)(?:/|$)")
 
 
@@ -36,10 +38,8 @@ def _api_key(secret: Secret | None) -> dict[str, str]:
     return {} if secret is None else {"x-api-key": str(secret)}
 
 
-def _instructions(question: Question, with_schema: bool) -> str:
-    if with_schema:
-        return question.instructions
-    return f"{question.instructions}\n\nIts JSON Schema: {json.dumps(question.schema)}"
+def _instructions(question: Question) -> str:
+    return f"{question.instructions} Its JSON Schema: {json.dumps(question.schema)}"
 
 
 # --- OpenAI
@@ -57,7 +57,7 @@ def _chat_request(question: Question, provider: Provider, with_schema: bool) -> 
     body: dict[str, Any] = {
         "model": question.model,
         "messages": [
-            {"role": "system", "content": _instructions(question, with_schema)},
+            {"role": "system", "content": _instructions(question)},
             {"role": "user", "content": question.text},
         ],
         limit: question.tokens_max,
@@ -65,7 +65,7 @@ def _chat_request(question: Question, provider: Provider, with_schema: bool) -> 
     if question.temperature is not None:
         body["temperature"] = float(question.temperature)
     if with_schema:
-        schema = {"name": TOOL, "strict": True, "schema": question.schema}
+        schema = {"name": "answer", "strict": True, "schema": question.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 
@@ -98,18 +98,19 @@ def _messages_path(base_path: str) -> str | None:
 
 
 def _messages_request(question: Question, provider: Provider, with_schema: bool) -> dict[str, Any]:
+    if question.temperature is not None:
+        raise BadInput(
+            f"A verifier that asks {provider.name}/{question.model} states a temperature: Anthropic's "
+            "dialect takes none. Leave it out."
+        )
     body: dict[str, Any] = {
         "model": question.model,
         "max_tokens": question.tokens_max,
-        "system": _instructions(question, with_schema),
+        "system": _instructions(question),
         "messages": [{"role": "user", "content": question.text}],
     }
-    if question.temperature is not None:
-        body["temperature"] = min(float(question.temperature), 1.0)  # Anthropic's runs from 0 to 1
     if with_schema:
-        said = "Gives the answer."
-        body["tools"] = [{"name": TOOL, "description": said, "input_schema": question.schema}]
-        body["tool_choice"] = {"type": "tool", "name": TOOL}
+        body["output_config"] = {"format": {"type": "json_schema", "schema": question.schema}}
     return body
 
 
@@ -121,9 +122,6 @@ def _messages_reply(body: bytes) -> tuple[str, str | None]:
     if stopped in ("max_tokens", "model_context_window_exceeded"):
         raise NoReply("The answer was cut at its limit of tokens: give it more.")
     blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    for block in blocks:
-        if block.get("type") == "tool_use" and block.get("name") == TOOL:
-            return json.dumps(block.get("input")), _model(document)
     text = "".join(str(block.get("text", "")) for block in blocks if block.get("type") == "text")
     if not text.strip():
         raise NoReply("The answer is empty.")
