@@ -260,7 +260,8 @@ class Call:
             reason = told_of_budget(stopped.guard_id, self._worth.claim, stopped.retry_s)
             self._refuse(429, reason, stopped.retry_s)
             return
-        reason, fields = told(guard, stopped, self._admitted.asked.model)
+        task = self._request.text(b"flatfare-task")
+        reason, fields = told(guard, stopped, self._admitted.asked.model, task)
         again = stopped.retry_s is not None and stopped.retry_s <= RETRY_S_MAX
         self._refuse(status_of(guard), reason, stopped.retry_s, again=again, guard=fields)
 
@@ -269,7 +270,13 @@ class Call:
         if self._is_watched:
             self._is_watched = False
             failed = result.status == "failed"
-            over = over_of(self.call_id, result.figures, was_sent=self._is_sent, has_failed=failed)
+            over = over_of(
+                self.call_id,
+                result.figures,
+                was_sent=self._is_sent,
+                has_failed=failed,
+                most_nano=self._worth.bound.most_nano,
+            )
             self._worker.reserver.over(over)
 
     # the budgets

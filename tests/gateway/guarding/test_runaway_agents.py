@@ -198,5 +198,7 @@ def test_a_looping_agent_is_stopped_by_a_guard_and_says_which(
         agent()
     assert said in shown(caught.value)
     assert task in shown(caught.value)
+    if terms.get("per") == "task":
+        assert f"The task '{task}'" in shown(caught.value), "as its client named it"
     assert caught.value.response.headers["flatfare-guard"] == task
     assert len(both.provider.log) - before == turns

@@ -135,6 +135,14 @@ def test_the_same_request_is_stopped_until_it_was_long_enough_ago() -> None:
     assert passed(node.ask(marks=("a",)))
 
 
+def test_a_limit_that_was_raised_holds_at_once() -> None:
+    node = Node(guard("repeat", 1, window_s=60))
+    assert passed(node.ask(marks=("a",)))
+    assert not passed(node.ask(marks=("a",)))
+    node.tallies.guards = {"grd_repeat": guard("repeat", 3, window_s=60)}
+    assert [passed(node.ask(marks=("a",))) for _ in range(3)] == [True, True, False]
+
+
 def test_steps_of_a_tool_tell_a_loop_only_within_one_piece_of_work() -> None:
     task = Node(guard("repeat", 1, window_s=60, per="task"))
     key = Node(guard("repeat", 1, window_s=60, per="key"))

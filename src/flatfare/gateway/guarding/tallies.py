@@ -28,7 +28,7 @@ SLOT_S, SLOTS = 10, 366
 
 REMEMBERED = 64  # calls of a subject whose size is known
 MARKS_MAX = 1024
-IDLE_US = 3600 * SECOND_US
+IDLE_US, CROWDED_US, TALLIES_MAX = 3600 * SECOND_US, 10 * SECOND_US, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,16 @@ class Crossing:
     value: int
     at_us: int
     ask: Watch
+
+
+@dataclass(slots=True)
+class Ways:
+    """How a subject behaved of late, as far as its guard looks at it; remembered here alone."""
+
+    sizes: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    contexts: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    made: dict[str, deque[int]] = field(default_factory=dict)
+    slots: deque[Slot] = field(default_factory=lambda: deque(maxlen=SLOTS))
 
 
 @dataclass(slots=True)
@@ -58,18 +68,19 @@ class Tally:
     hit_value: int | None = None
     last_call: str | None = None
     told_limit: int | None = None
-    sizes: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    contexts: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    made: dict[str, deque[int]] = field(default_factory=dict)
-    slots: deque[Slot] = field(default_factory=lambda: deque(maxlen=SLOTS))
+    ways: Ways | None = None
     next_us: int = 0  # when the next call may go, where they are throttled
-    is_dirty: bool = False
 
     def __post_init__(self) -> None:
         own = self.own
         self.calls, self.tokens, self.cost_nano = own.calls, own.tokens, own.cost_nano
         self.began_us, self.last_us, self.hits = own.began_at_us, own.last_at_us, own.hits
         self.hit_at_us, self.hit_value, self.last_call = own.hit_at_us, own.hit_value, own.last_call
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Its guard and its subject."""
+        return self.own.guard_id, self.own.subject
 
     @property
     def standing(self) -> Tallied:
@@ -108,6 +119,7 @@ class Tallies:
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._paces: dict[str, int] = {}
         self._held: dict[str, _Held] = {}
+        self._changed: dict[tuple[str, str], Tally] = {}  # what the book does not know yet
         self._crossings: list[Crossing] = []
 
     def __len__(self) -> int:
@@ -145,6 +157,8 @@ class Tallies:
         for guard_id, subject, found in ask.on:
             guard, tally = self.guards.get(guard_id), self._tallies.get((guard_id, subject))
             if guard is not None and tally is not None:
+                if tally.ways is None and guard.kind in BEHAVED:
+                    tally.ways = Ways()
                 on.append((guard, tally, _past(guard, tally, ask, found, now_us)))
         for guard, tally, value in on:
             if value is not None and guard.action == STOP:
@@ -172,6 +186,8 @@ class Tallies:
             if value is not None and guard.action == THROTTLE:
                 tally.next_us = go_us + guard.pace_s * SECOND_US
             _count(guard, tally, ask, now_us)
+            if guard.kind in COUNTED:
+                self._changed[tally.pair] = tally
         for name in ask.paced:
             self._paces[name] = go_us + BUDGET_PACE_S * SECOND_US
         self._held[ask.call_id] = _Held(owner, [(guard, tally) for guard, tally, _ in on])
@@ -181,7 +197,8 @@ class Tallies:
         former_us = tally.hit_at_us
         tally.hits += 1
         tally.hit_at_us, tally.hit_value, tally.last_call = now_us, value, ask.call_id
-        tally.last_us, tally.is_dirty = now_us, True
+        tally.last_us = now_us
+        self._changed[tally.pair] = tally
         if guard.action in (WATCH, CAP):
             return
         if guard.kind in COUNTED:
@@ -198,17 +215,18 @@ class Tallies:
         if held is None:
             return
         for guard, tally in held.on:
-            tally.is_dirty = tally.is_dirty or guard.kind in COUNTED
+            if guard.kind in COUNTED:
+                self._changed[tally.pair] = tally
             if not over.was_sent:
                 tally.calls -= 1
                 continue
             tally.last_us = now_us
             tally.tokens += over.tokens
             tally.cost_nano += over.cost_nano or 0
-            if over.context:
-                tally.contexts.append(over.context)
-            if guard.kind == "retries":
-                _add_slot(tally.slots, now_us // SECOND_US // SLOT_S * SLOT_S, over.has_failed)
+            if tally.ways is not None and over.context:
+                tally.ways.contexts.append(over.context)
+            if tally.ways is not None and guard.kind == "retries":
+                _add_slot(tally.ways.slots, now_us // SECOND_US // SLOT_S * SLOT_S, over.has_failed)
 
     def leave(self, owner: int) -> None:
         """A worker is gone: its calls were counted, and nobody will say how they ended."""
@@ -217,10 +235,8 @@ class Tallies:
 
     def take_changes(self) -> list[Tallied]:
         """What the book is to keep and does not know yet."""
-        changed = [tally for tally in self._tallies.values() if tally.is_dirty]
-        for tally in changed:
-            tally.is_dirty = False
-        return [tally.standing for tally in changed]
+        changed, self._changed = self._changed, {}
+        return [tally.standing for tally in changed.values()]
 
     def take_crossings(self) -> list[Crossing]:
         """Of what somebody is to be told."""
@@ -232,15 +248,16 @@ class Tallies:
         for one in changes:
             tally = self._tallies.get((one.guard_id, one.subject))
             if tally is not None:
-                tally.is_dirty = True
+                self._changed[tally.pair] = tally
         self._crossings = [*crossings, *self._crossings]
 
     def forget_idle(self, now_us: int) -> None:
-        """Who was silent for an hour is looked up again when it comes back."""
-        busy = {id(tally) for held in self._held.values() for _, tally in held.on}
+        """Who was silent for an hour is looked up again when it comes back; where they are many, sooner."""
+        idle_us = IDLE_US if len(self._tallies) <= TALLIES_MAX else CROWDED_US
+        busy = {tally.pair for held in self._held.values() for _, tally in held.on}
         for pair, tally in list(self._tallies.items()):
-            is_waiting = tally.is_dirty or id(tally) in busy or tally.next_us > now_us
-            if not is_waiting and now_us - tally.last_us > IDLE_US:
+            is_waiting = pair in self._changed or pair in busy or tally.next_us > now_us
+            if not is_waiting and now_us - tally.last_us > idle_us:
                 del self._tallies[pair]
         for name in [name for name, at_us in self._paces.items() if at_us < now_us]:
             del self._paces[name]
@@ -256,7 +273,7 @@ def _past(guard: Guard, tally: Tally, ask: Watch, found: int, now_us: int) -> in
     if guard.kind == "context":
         return _grown(guard, tally, ask)
     if guard.kind == "retries":
-        return storm(tally.slots, now_us // SECOND_US, guard)
+        return None if tally.ways is None else storm(tally.ways.slots, now_us // SECOND_US, guard)
     value = _counted(guard, tally, now_us)
     return value if guard.is_over(value) else None
 
@@ -277,10 +294,11 @@ def _grown(guard: Guard, tally: Tally, ask: Watch) -> int | None:
 
     A request half as long as the one before has been cut down, whatever was read before.
     """
-    if not tally.contexts or tally.contexts[-1] < guard.limit:
+    ways = tally.ways
+    if ways is None or not ways.contexts or ways.contexts[-1] < guard.limit:
         return None
-    sizes, contexts = [*tally.sizes, ask.size_bytes], list(tally.contexts)
-    is_cut = bool(tally.sizes) and 2 * ask.size_bytes < tally.sizes[-1]
+    sizes, contexts = [*ways.sizes, ask.size_bytes], list(ways.contexts)
+    is_cut = bool(ways.sizes) and 2 * ask.size_bytes < ways.sizes[-1]
     if grows(sizes, guard.least, 0) or (grows(contexts, guard.least, guard.limit) and not is_cut):
         return contexts[-1]
     return None
@@ -295,7 +313,7 @@ def _marks(guard: Guard, ask: Watch) -> list[str]:
 
 def _made(guard: Guard, tally: Tally, mark: str, now_us: int) -> deque[int]:
     """When a request was made within the window."""
-    made = tally.made.get(mark)
+    made = None if tally.ways is None else tally.ways.made.get(mark)
     if made is None:
         return deque()
     while made and made[0] <= now_us - guard.window_s * SECOND_US:
@@ -307,18 +325,21 @@ def _count(guard: Guard, tally: Tally, ask: Watch, now_us: int) -> None:
     tally.calls += 1
     tally.began_us = tally.began_us or now_us
     tally.last_us = now_us
-    tally.is_dirty = tally.is_dirty or guard.kind in COUNTED
-    if guard.kind == "context":
-        tally.sizes.append(ask.size_bytes)
-    if guard.kind == "repeat":
-        if len(tally.made) >= MARKS_MAX:
-            for mark in list(tally.made):
+    ways = tally.ways
+    if ways is not None and guard.kind == "context":
+        ways.sizes.append(ask.size_bytes)
+    if ways is not None and guard.kind == "repeat":
+        if len(ways.made) >= MARKS_MAX:
+            for mark in list(ways.made):
                 if not _made(guard, tally, mark, now_us):
-                    del tally.made[mark]
-            if len(tally.made) >= MARKS_MAX:
-                tally.made.clear()
+                    del ways.made[mark]
+            if len(ways.made) >= MARKS_MAX:
+                ways.made.clear()
         for mark in _marks(guard, ask):
-            tally.made.setdefault(mark, deque(maxlen=max(1, guard.limit))).append(now_us)
+            made = ways.made.setdefault(mark, deque())
+            made.append(now_us)
+            while len(made) > max(1, guard.limit):
+                made.popleft()
 
 
 def _retry_s(guard: Guard, tally: Tally, ask: Watch, now_us: int) -> int | None:
@@ -327,9 +348,8 @@ def _retry_s(guard: Guard, tally: Tally, ask: Watch, now_us: int) -> int | None:
         return None
     if guard.kind == "retries":
         return guard.window_s
-    firsts = [
-        made[0] for mark in _marks(guard, ask) if guard.is_over(len(made := tally.made.get(mark, deque())))
-    ]
+    over = (_made(guard, tally, mark, now_us) for mark in _marks(guard, ask))
+    firsts = [made[0] for made in over if made and guard.is_over(len(made))]
     return _seconds_up(max(firsts, default=now_us) + guard.window_s * SECOND_US - now_us)
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.core.guard import COUNTED, Guard, amount_text, sentence
-from flatfare.gateway.guarding.tallies import SECOND_US, Crossing, Tallies
+from flatfare.gateway.guarding.tallies import SECOND_US, TALLIES_MAX, Crossing, Tallies
 from flatfare.gateway.reserving.messages import Over, Watch, framed
 from flatfare.service.alerting import raise_alert
 from flatfare.store import guards
@@ -169,7 +169,8 @@ class Warden:
             except BaseException:
                 self._tallies.put_back(changes, crossings)
                 raise
-        self._tallies.forget_idle(_now_us())
+        if rounds % FORGET_ROUNDS == 0 or len(self._tallies) > TALLIES_MAX:
+            self._tallies.forget_idle(_now_us())
 
     def _looked_around(self, others_since: int | None) -> tuple[dict[str, Guard] | None, list[Tallied]]:
         found = self._changed_guards()

@@ -105,11 +105,14 @@ def depth_of(request: Request) -> int:
     return min(int(said), DEPTH_MAX) if said.isdecimal() and len(said) < 10 else 0
 
 
-def over_of(call_id: str, figures: Figures, *, was_sent: bool, has_failed: bool) -> Over:
-    """What the treasurer is told of a call that has ended."""
+def over_of(
+    call_id: str, figures: Figures, *, was_sent: bool, has_failed: bool, most_nano: int | None
+) -> Over:
+    """What the treasurer is told of a call that has ended; of unknown cost it is taken for ``most_nano``."""
     read = _tokens(figures, INPUT_TOKENS)
     written = _tokens(figures, OUTPUT_TOKENS)
-    return Over(call_id, was_sent, has_failed, read, read + written, figures.cost_nano)
+    cost_nano = most_nano if figures.cost_nano is None else figures.cost_nano
+    return Over(call_id, was_sent, has_failed, read, read + written, cost_nano)
 
 
 def _tokens(figures: Figures, units: frozenset[str]) -> int:
@@ -120,9 +123,15 @@ def _tokens(figures: Figures, units: frozenset[str]) -> int:
     )
 
 
-def told(guard: Guard, stopped: Stopped, model: str | None) -> tuple[str, Mapping[str, object]]:
-    """The sentence for a person whose call was stopped, and the same as fields."""
-    said = sentence(guard, stopped.subject, stopped.value, model or "")
+def told(
+    guard: Guard, stopped: Stopped, model: str | None, task: str | None
+) -> tuple[str, Mapping[str, object]]:
+    """The sentence for a person whose call was stopped, and the same as fields.
+
+    A task is named as its client named it, where it did.
+    """
+    subject = task if guard.per == "task" and task else stopped.subject
+    said = sentence(guard, subject, stopped.value, model or "")
     if stopped.retry_s is not None:
         said += f" It may be tried again in {stopped.retry_s} s."
     said += f" Ask {guard.contact}." if guard.contact else f" To see more: flatfare guards show {guard.name}"
@@ -130,7 +139,7 @@ def told(guard: Guard, stopped: Stopped, model: str | None) -> tuple[str, Mappin
         "name": guard.name,
         "kind": guard.kind,
         "per": guard.per,
-        "subject": stopped.subject,
+        "subject": subject,
         "value": amount_text(guard, stopped.value),
         "limit": amount_text(guard, guard.limit),
     }
