@@ -69,6 +69,21 @@ def our_task() -> None:
         t.verdict("clauses-found", passed=True, evidence={"found": 7, "of": 7})
 
 
+def our_calls(waits: list[int]) -> Work:
+    """The same task, whose three calls (open, judge, close) are timed one by one."""
+
+    def work() -> None:
+        begun = time.perf_counter_ns()
+        t = task("contract-review", customer="acme", team="legal").open()
+        opened = time.perf_counter_ns()
+        t.verdict("clauses-found", passed=True, evidence={"found": 7, "of": 7})
+        judged = time.perf_counter_ns()
+        t.close()
+        waits.extend((opened - begun, judged - opened, time.perf_counter_ns() - judged))
+
+    return work
+
+
 def span() -> tuple[Work, Callable[[], int], str] | None:
     """The same as a span, how many of them were lost, and whose; None where there is no OpenTelemetry."""
     try:
@@ -180,6 +195,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         configure(url=url, spool=folder)
         measured(f"task, {EVENTS} events", our_task, asked.rate, asked.seconds)
+        calls: list[int] = []
+        at_a_rate(our_calls(calls), asked.rate, asked.seconds, is_busy=False)
+        show("each of its 3 calls, host sleeps between", calls, asked.seconds)
         waiting = status().waiting
         started = time.perf_counter()
         is_sent = flush(120.0, sent=True)

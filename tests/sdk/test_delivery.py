@@ -141,8 +141,8 @@ def test_a_path_before_ours_is_kept() -> None:
 
 
 def test_batches_are_bounded_by_number_and_size() -> None:
-    assert [len(batch) for batch in batches([b"x"] * 4_500)] == [2_000, 2_000, 500]
-    assert [len(batch) for batch in batches([b"x" * 400_000] * 5)] == [2, 1, 2]
+    assert [len(batch) for batch in batches([b"x"] * 12_000)] == [5_000, 5_000, 2_000]
+    assert [len(batch) for batch in batches([b"x" * 800_000] * 5)] == [2, 1, 2]
     assert list(batches([])) == []
 
 

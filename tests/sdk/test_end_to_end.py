@@ -53,7 +53,7 @@ class Provider(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.seen.append({name.lower(): value for name, value in self.headers.items()})
-        number = int(asked["messages"][0]["content"].split()[1])
+        number = int(asked["messages"][0]["content"].split()[1].strip(":"))
         is_right = number % 2 == 0 or (asked["model"] == "gpt-4o" and number != 5)
         message = {"role": "assistant", "content": "7 clauses" if is_right else "no idea"}
         answer = {

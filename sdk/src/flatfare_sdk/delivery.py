@@ -19,8 +19,8 @@ from flatfare_sdk.spool import Segment, Spool
 if TYPE_CHECKING:
     from flatfare_sdk.sender import Connection
 
-BATCH_COUNT_MAX = 2_000
-BATCH_BYTES_MAX = 1024 * 1024
+BATCH_COUNT_MAX = 5_000
+BATCH_BYTES_MAX = 2 * 1024 * 1024
 READY_MAX = 8  # segments waiting in memory for a slow server; more wait in the spool
 MEMORY_READY_MAX = 256  # and so many where there is no spool
 HELD_BYTES_MAX = 16 * 1024 * 1024  # where there is no spool to wait in

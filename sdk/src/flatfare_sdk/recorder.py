@@ -20,9 +20,9 @@ from flatfare_sdk.settings import Settings, settings
 from flatfare_sdk.spool import Segment, Spool
 
 COMMIT_S = 0.05
-SEND_S = 0.2  # events of this long go together
+SEND_S = 0.5  # events of this long go together: each batch takes turns from the host's threads
 SEGMENT_BYTES_MAX = 4 * 1024 * 1024
-SENT_BYTES = 512 * 1024  # or of this much
+SENT_BYTES = 2 * 1024 * 1024  # or of this much
 QUEUE_MAX = 100_000  # events that wait for the background thread; more are lost, and counted
 
 
