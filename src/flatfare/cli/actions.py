@@ -16,13 +16,14 @@ from flatfare.core.action import Action
 from flatfare.core.checks.submission import Json, NotJson, read_json
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import iso
+from flatfare.core.money import dollar_text
 from flatfare.runner import bulk as bulk_work
-from flatfare.runner import judging, recovering
+from flatfare.runner import judging, recovering, trying
 from flatfare.runner.books import Shelf
 from flatfare.runner.checking import check as checked
 from flatfare.runner.inputs import File
 from flatfare.runner.running import Order, running
-from flatfare.service.actions import documents, publishing, receipts
+from flatfare.service.actions import advising, documents, publishing, receipts
 from flatfare.service.actions.reading import read_file
 from flatfare.store import runs as kept_runs
 
@@ -400,6 +401,117 @@ def recover(settings: Settings, give_up: bool) -> None:
         f"{len(left.finished)} finished, {len(left.given_back)} given back, {len(left.to_resume)} taken up "
         f"again, {len(left.waiting)} waiting to be asked for again"
     )
+
+
+@actions.command()
+@click.argument("name")
+@click.option("--version", type=int, help="Runs of this version only.")
+@click.option("--sample", type=click.Path(exists=True, path_type=Path), help="Inputs to try every rung on.")
+@click.option(
+    "--sales", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Sales a month."
+)
+@click.option(
+    "--risk", type=click.FloatRange(0.001, 0.5), default=0.05, show_default=True, help="Of a month's loss."
+)
+@click.option(
+    "--margin", type=click.FloatRange(0.0, 0.95), default=0.3, show_default=True, help="Wanted of a sale."
+)
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@pass_settings
+def price(
+    settings: Settings,
+    name: str,
+    version: int | None,
+    sample: Path | None,
+    sales: int,
+    risk: float,
+    margin: float,
+    is_json: bool,
+) -> None:
+    """Advise on a price: what work costs, what each price risks, and whether a fixed price fits at all.
+
+    From the runs there were; or, with --sample, from a trial of every rung on these inputs,
+    with real calls.
+    """
+    with book_of(settings) as book:
+        action = publishing.published(book, name, version).action
+        seen = advising.history(book, name, version)
+    tried: tuple[advising.Tried, ...] = ()
+    if sample is not None:
+        trial = asyncio.run(_trial(settings, action, sample))
+        tried, seen = trial.tried, [*trial.seen]
+    is_flat = action.price.currency == "USD" and not action.price.tiers
+    advice = advising.advise(
+        name,
+        seen,
+        current_nano=action.price.per_verified_nano if is_flat else None,
+        sales=sales,
+        risk_max=risk,
+        margin=margin,
+        tried=tried,
+    )
+    document = advising.document_of(advice)
+    if is_json:
+        output.print_json(document)
+    else:
+        _print_advice(document, advice)
+
+
+async def _trial(settings: Settings, action: Action, sample: Path) -> trying.Trial:
+    async with running(settings) as runner:
+        return await trying.try_out(runner, action, bulk_work.rows_of(sample, action))
+
+
+def _print_advice(document: Mapping[str, object], advice: advising.Advice) -> None:
+    words = {"fit": "fit for a fixed price", "with care": "fit for a fixed price only with care"}
+    words |= {"not fit": "not fit for a fixed price", "too few": "not enough runs to say"}
+    output.say(f"{advice.action}: {words[advice.verdict]} ({advice.seen} runs, {advice.verified} verified)")
+    for text in advice.why:
+        output.say(f"  {text}")
+    if advice.recommended_nano is not None and advice.per_verified is not None:
+        point = round(advice.per_verified.point or 0)
+        output.say(
+            f"  A verified outcome costs {dollar_text(point)}; a price of "
+            f"{dollar_text(advice.recommended_nano)} is recommended."
+        )
+    if advice.per_token_nano is not None and advice.per_action_nano is not None:
+        output.say(
+            f"  {advice.sales} sales cost {dollar_text(advice.per_token_nano)} by their tokens, and earn "
+            f"{dollar_text(advice.per_action_nano)} at that price."
+        )
+    prices = document["prices"]
+    rows = [_price_row(one) for one in prices] if isinstance(prices, list) else []
+    if rows:
+        loss = f"loss over {advice.sales} sales"
+        fields = (
+            output.Field("price", "price", is_strong=True),
+            output.Field("margin", "margin a sale"),
+            output.Field("share", "of what it earns"),
+            output.Field("sale", "loss a sale"),
+            output.Field("month", loss),
+        )
+        output.print_table(rows, fields)
+    for choice, ladder in advice.ladders:
+        cost = ladder.cost_per_verified_nano
+        told = output.MISSING if cost is None else dollar_text(round(cost))
+        output.say(f"  {choice}: {' > '.join(ladder.rungs)}, {ladder.success:.0%} verified at {told} each")
+
+
+def _price_row(one: Mapping[str, object]) -> dict[str, object]:
+    def chance(key: str) -> str:
+        found = one[key]
+        assert isinstance(found, dict)
+        low, high = found["interval"]
+        return f"{found['probability']:.1%} ({low:.1%} to {high:.1%})"
+
+    share = one["margin_share"]
+    return {
+        "price": one["price"],
+        "margin": one["margin"],
+        "share": None if share is None else f"{share:.0%}",
+        "sale": chance("loss_per_sale"),
+        "month": chance("loss_over_sales"),
+    }
 
 
 def _now_us() -> int:

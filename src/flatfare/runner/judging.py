@@ -11,11 +11,12 @@ from flatfare.runner.models import Made
 from flatfare.runner.proving import Proof
 from flatfare.runner.working import Work
 from flatfare.service.actions.publishing import Published
-from flatfare.service.selling import Costs
 from flatfare.store import runs
-from flatfare.store.runs import Attempt, Run, State
+from flatfare.store.runs import Attempt, Booked, Run, State
 
 NOT_TOLD = "what a call has cost is known once it is booked"
+SETTLES_US = 600_000_000
+"""How long after an attempt was cut short its calls may still come in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +162,39 @@ def book_open_costs(shelf: Shelf, now_us: int) -> int:
 
 
 def _book_cost(shelf: Shelf, run: Run, now_us: int) -> bool:
+    """Take the cost of a run's attempts from its calls, once each of them is booked."""
     attempts = [one for one in runs.attempts_of(shelf.book, run.id) if one.take == run.take]
-    wanted = {call for one in attempts for call, _, _ in json.loads(one.calls) if call}
-    booked = runs.booked_calls(shelf.book, run.task_id)
-    if not wanted <= booked.keys():
+    by_attempt: dict[str | None, list[Booked]] = {}
+    for call in runs.booked_calls(shelf.book, run.task_id):
+        by_attempt.setdefault(call.attempt_id, []).append(call)
+    found = [(one, by_attempt.get(telling.attempt_id(run, one.number), [])) for one in attempts]
+    if not all(_is_whole(one, calls, now_us) for one, calls in found):
         return False
-    reasons = [reason for _, _, reason in booked.values() if reason]
-    parts = {"work": 0, "verification": 0}
-    for purpose, cost_nano, _ in booked.values():
-        parts["verification" if purpose == "verification" else "work"] += cost_nano or 0
-    own_nano = sum((one.cost_nano or 0) - _called_nano(one) for one in attempts)
-    costs = Costs(parts["work"] + own_nano, parts["verification"], 0, reasons[0] if reasons else None)
-    moving.book_costs(shelf, run, costs, now_us)
+    exact = [_exact(one, calls) for one, calls in found]
+    for one, before in zip(exact, attempts, strict=True):
+        if one != before:
+            runs.write_attempt(shelf.book, one)
+    moving.book_costs(shelf, run, moving.costs_of(exact, run.take), now_us)
     runs.update(shelf.book, run, is_cost_final=1)
     return True
 
 
-def _called_nano(attempt: Attempt) -> int:
-    return sum(cost or 0 for _, _, cost in json.loads(attempt.calls))
+def _is_whole(attempt: Attempt, calls: list[Booked], now_us: int) -> bool:
+    """Each call that an attempt made is booked; those of one that was cut short are waited for a while."""
+    told = json.loads(attempt.calls)
+    if not {call for call, _, _ in told if call} <= {call.id for call in calls} or len(calls) < len(told):
+        return False
+    is_cut = attempt.ending == Ending.INTERRUPTED
+    return not is_cut or now_us > (attempt.ended_at_us or 0) + SETTLES_US
+
+
+def _exact(attempt: Attempt, calls: list[Booked]) -> Attempt:
+    """The attempt with its calls as they were booked."""
+    own_nano = (attempt.cost_nano or 0) - sum(cost or 0 for _, _, cost in json.loads(attempt.calls))
+    reasons = [call.reason for call in calls if call.reason]
+    return replace(
+        attempt,
+        calls=json.dumps([[call.id, call.purpose, call.cost_nano] for call in calls]),
+        cost_nano=own_nano + sum(call.cost_nano or 0 for call in calls),
+        cost_reason=reasons[0] if reasons else None,
+    )

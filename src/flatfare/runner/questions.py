@@ -18,7 +18,8 @@ VERIFICATION = "verification"
 
 def asker(gate: Gate, work: Work, made: list[Made], loop: asyncio.AbstractEventLoop, models: Models) -> Means:
     """The means of verifiers of one attempt; they work in threads, and their calls are added to ``made``."""
-    whose = replace(work.whose, purpose=VERIFICATION)
+    purpose = VERIFICATION if work.whose.purpose == "work" else work.whose.purpose
+    whose = replace(work.whose, purpose=purpose)
 
     def ask(question: Question) -> Reply:
         temperature = None if question.temperature is None else Decimal(question.temperature)

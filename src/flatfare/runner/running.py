@@ -92,8 +92,8 @@ class Runner:
         self.progress = Progress()
         self.owner = own_name()
         self.now = now
-        self._models = asked
-        self._bounds = Bounds(open_price_book(settings))
+        self.models = asked
+        self.bounds = Bounds(open_price_book(settings))
         self._provers: dict[str, Prover] = {}
         self._shop = entering.Shop()
         self._finished: OrderedDict[str, Result] = OrderedDict()  # not handed over yet
@@ -218,8 +218,8 @@ class Runner:
         ends_at = loop.time() + left_us / 1e6
         course = await self.books.do(entering.course_of, run, action)
         limit_nano = None if action.limits.cost_nano is None else action.limits.cost_nano - course.spent_nano
-        purse = Purse(limit_nano, self._bounds, self.gate.settings.providers)
-        shop = Workshop(action, ready.given, self._models, purse, self.gate)
+        purse = Purse(limit_nano, self.bounds, self.gate.settings.providers)
+        shop = Workshop(action, ready.given, self.models, purse, self.gate)
         rung, tried, made = course.rung, course.tried, course.made
         while True:
             run, attempt = await self.books.do(
@@ -261,7 +261,7 @@ class Runner:
 
     async def _judged(self, ready: Ready, output: str, number: int, work: Work) -> Proof:
         asked: list[Made] = []
-        means = asker(self.gate, work, asked, asyncio.get_running_loop(), self._models)
+        means = asker(self.gate, work, asked, asyncio.get_running_loop(), self.models)
         try:
             return await ready.prover.judge(output, ready.given, number, means)
         finally:

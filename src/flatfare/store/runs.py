@@ -176,21 +176,35 @@ def forget(book: Book, now_us: int) -> int:
     )
 
 
-def booked_calls(book: Book, task_id: str) -> dict[str, tuple[str, int | None, str | None]]:
-    """Purpose, nano-dollars, and why those are not known, of each call of a task that is not sealed yet."""
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A call as it was booked."""
+
+    id: str
+    attempt_id: str | None
+    purpose: str
+    cost_nano: int | None
+    reason: str | None  # why part of its cost is not known
+
+
+def booked_calls(book: Book, task_id: str) -> list[Booked]:
+    """The calls of a task that are not sealed yet."""
     rows = book.rows(
-        "SELECT id, MAX(purpose), SUM(cost_nano), MAX(cost_reason), SUM(CASE WHEN cost_nano IS NULL "
-        "THEN n ELSE 0 END) FROM calls WHERE task_id = ? GROUP BY id",
+        "SELECT id, MAX(attempt_id), MAX(purpose), SUM(cost_nano), MAX(cost_reason), "
+        "SUM(CASE WHEN cost_nano IS NULL THEN n ELSE 0 END) FROM calls WHERE task_id = ? "
+        "GROUP BY id ORDER BY id",
         (task_id,),
     )
-    return {
-        str(call): (
+    return [
+        Booked(
+            str(call),
+            None if attempt is None else str(attempt),
             str(purpose),
             None if cost is None else int(str(cost)),
-            None if not unknown else str(reason or "its cost is not known"),
+            str(reason or "its cost is not known") if unknown else None,
         )
-        for call, purpose, cost, reason, unknown in rows
-    }
+        for call, attempt, purpose, cost, reason, unknown in rows
+    ]
 
 
 def write_attempt(book: Book, attempt: Attempt) -> None:

@@ -1,0 +1,82 @@
+"""Advice on a price says whether a fixed price fits, what each price risks, and which ladder serves whom."""
+
+import random
+
+from flatfare.service.actions.advising import Seen, Tried, advise, best_ladders, document_of, possible_ladders
+
+CENT = 10_000_000
+
+
+def steady(n: int, success: float = 0.95, seed: int = 1) -> list[Seen]:
+    """Work whose sales cost about ten cents each."""
+    dice = random.Random(seed)
+    return [
+        Seen(round(dice.uniform(8, 12) * CENT), "verified" if dice.random() < success else "failed")
+        for _ in range(n)
+    ]
+
+
+def test_steady_work_is_fit_for_a_fixed_price() -> None:
+    advice = advise("steady", steady(300), current_nano=50 * CENT)
+    assert advice.verdict == "fit"
+    assert advice.recommended_nano == 20 * CENT
+    document = document_of(advice)
+    prices = {one["price"]: one for one in document["prices"]}  # type: ignore[attr-defined]
+    assert prices["0.500000000"]["loss_over_sales"]["probability"] == 0.0
+    assert prices["0.500000000"]["margin_share"] > 0.7
+    assert document["per_token"] == f"{advice.per_token_nano / 1e9:.9f}"  # type: ignore[operator]
+
+
+def test_the_recommended_price_keeps_margin_and_risk() -> None:
+    advice = advise("steady", steady(300), risk_max=0.05, margin=0.3)
+    found = next(one for one in advice.prices if one.price_nano == advice.recommended_nano)
+    assert found.margin_share >= 0.29
+    assert found.over_sales.interval.high is not None
+    assert found.over_sales.interval.high <= 0.05
+
+
+def test_work_that_mostly_fails_and_varies_is_not_fit_and_the_reasons_are_plain() -> None:
+    dice = random.Random(4)
+    wild = [
+        Seen(round(dice.lognormvariate(0, 2) * CENT), "verified" if dice.random() < 0.4 else "failed")
+        for _ in range(300)
+    ]
+    advice = advise("wild", wild)
+    assert advice.verdict == "not fit"
+    assert advice.why[0].startswith("Only 39% of the runs are verified")
+    assert "Price by size, or limit the input." in advice.why[1]
+
+
+def test_work_that_nobody_can_judge_is_not_fit() -> None:
+    advice = advise("unclear", steady(200) + [Seen(10 * CENT, "undecided")] * 100)
+    assert advice.verdict == "not fit"
+    assert "make it verifiable first" in advice.why[0]
+
+
+def test_too_few_runs_are_said_to_be_too_few() -> None:
+    advice = advise("new", steady(5))
+    assert (advice.verdict, advice.recommended_nano, advice.prices) == ("too few", None, ())
+
+
+def trial(n: int) -> list[Tried]:
+    """A cheap rung that does 60 % of the inputs, and a dear one that does 96 %."""
+    tried = []
+    for number in range(n):
+        tried.append(Tried(str(number), "cheap", 1 * CENT, number % 10 < 6))
+        tried.append(Tried(str(number), "dear", 10 * CENT, number % 25 != 9))
+    return tried
+
+
+def test_each_way_of_choosing_has_its_ladder() -> None:
+    found = dict(best_ladders(trial(100)))
+    assert found["low cost"].rungs == ("cheap",)
+    assert found["balanced"].rungs == ("cheap", "dear")
+    assert found["high accuracy"].rungs == ("cheap", "dear")
+    assert found["balanced"].success == 0.96 + 0.02
+
+
+def test_a_ladder_costs_what_its_rungs_cost_until_one_is_verified() -> None:
+    ladders = {ladder.rungs: ladder for ladder in possible_ladders(trial(100))}
+    assert set(ladders) == {("cheap",), ("dear",), ("cheap", "dear"), ("dear", "cheap")}
+    assert ladders["cheap",].cost_per_verified_nano == 100 * CENT / 60
+    assert ladders["cheap", "dear"].cost_per_verified_nano == (100 * CENT + 40 * 10 * CENT) / 98
