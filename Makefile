@@ -22,7 +22,7 @@ $(VENV)/base: pyproject.toml
 	@touch $@
 
 $(VENV)/test: $(VENV)/base
-	@$(BIN)/python -m pip install --quiet --editable '.[alerts,verifiers,charts,tokens,web]' --group test
+	@$(BIN)/python -m pip install --quiet --editable '.[actions,alerts,charts,invoices,tokens,verifiers,web]' --group test
 	@touch $@
 
 $(VENV)/check: $(VENV)/test
