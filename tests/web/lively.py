@@ -3,12 +3,21 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 from flatfare.config import Channel, Provider, Secret, Settings
+from flatfare.core.action_price import parse_price
 from flatfare.core.budget import Budget, Scope, TopUp, Window
-from flatfare.service import alerting, budgeting
+from flatfare.core.checks.submission import Submission
+from flatfare.core.identity import task_id
+from flatfare.core.sale import Costs
+from flatfare.service import alerting, budgeting, reviewing, selling
 from flatfare.service import keys as issuing
+from flatfare.service.actions import publishing
+from flatfare.service.actions.reading import read_file
 from flatfare.service.keys import Terms
+from flatfare.service.recording import Teller, record
+from flatfare.service.reviewing import Wanted
 from flatfare.store import budgets
 from flatfare.store.alerts import Alert
 from flatfare.store.book import Book, Value, open_book
@@ -19,6 +28,8 @@ HOSTILE = "<script>alert(1)</script>"
 """A label's value that must stay text wherever it is shown."""
 
 DAYS = 64
+CHECKS = ("quotations-stand", "no-promises")  # of the action
+ACTION = Path(__file__).parents[2] / "examples" / "actions" / "contract-review.yaml"
 _PATHS = (
     # path, model, provider, success rate, dollars a call, calls a task
     ("small first", "gpt-5-mini", "openai", 0.71, 0.004, 3),
@@ -64,6 +75,7 @@ def lively(folder: Path, now_us: int) -> Settings:
         write_calls(book, [call for _, calls in rows for call in calls])
         write_calls(book, _loose(now_us))
         _agreements(book, settings, now_us)
+        _sold(book, Lake(settings.lake), now_us)
     return settings
 
 
@@ -196,3 +208,79 @@ def _agreements(book: Book, settings: Settings, now_us: int) -> None:
             now_us - DAY_US,
         )
         alerting.raise_alert(book, alert, settings)
+
+
+def _sold(book: Book, lake: Lake, now_us: int) -> None:
+    """Customers, a published action, sales of it, and reviews that wait."""
+    selling.customers.create(book, name="acme", terms="invoice", at_us=now_us - 40 * DAY_US, by_whom="ada")
+    selling.customers.create(book, name="borealis", at_us=now_us - 40 * DAY_US, by_whom="ada")
+    selling.top_up_wallet(
+        book,
+        entry_id=UUID(id_of("paid")),
+        customer="borealis",
+        amount_nano=50 * _NANO,
+        currency="USD",
+        at_us=now_us - 30 * DAY_US,
+        by_whom="finance",
+    )
+    publishing.publish(book, read_file(ACTION), at_us=now_us - 35 * DAY_US, by_whom="ada")
+    for number in range(6):
+        _sale(book, lake, number, "acme" if number % 2 else "borealis", now_us - (20 - 3 * number) * DAY_US)
+    for number in range(3):
+        wanted = Wanted(
+            id_of(f"t{number}"),
+            submission=Submission(
+                output=f"The answer {number}. {HOSTILE}", input="What is our refund policy?"
+            ),
+            name="answer-question",
+            question="Is the answer right, and is it polite?",
+        )
+        reviewing.enqueue(book, wanted, at_us=now_us - DAY_US, asked_by="ada")
+
+
+def _sale(book: Book, lake: Lake, number: int, customer: str, at_us: int) -> None:
+    """One task that was told of, judged and paid for; the last is still open."""
+    name = f"contract-{number}"
+    is_done = number < 5
+
+    def told(what: str, after_s: int, **more: object) -> dict[str, object]:
+        at = at_us + after_s * 1_000_000
+        return {"event": what, "id": id_of(f"{name} {what} {after_s}"), "task": name, "at": at, **more}
+
+    judged = {"verifier": CHECKS[-1], "version": "1"}
+    opened = {"name": "contract-review", "action_version": "1", "path": "small, then large"}
+    labels = {"customer": customer, "team": "legal"}
+    events = [
+        told("opened", 0, **opened, labels=labels),
+        told("attempt_started", 1, attempt="first", number=1, rung="small"),
+        told("judged", 20, **judged, judgement="fail", evidence={}, attempt_number=1),
+        told("attempt_ended", 21, attempt="first", status="ok"),
+        told("attempt_started", 22, attempt="second", number=2, rung="large"),
+        *(
+            told(
+                "judged", 60 + at, verifier=one, version="1", judgement="pass", evidence=at, attempt_number=2
+            )
+            for at, one in enumerate(CHECKS)
+        ),
+        told("attempt_ended", 65, attempt="second", status="ok"),
+        told("reworked", 90, minutes="4", rate="60.00", by_whom="kim"),
+        told("signalled", 120, name="accepted", source="survey"),
+        told("closed", 70),
+    ]
+    now = at_us + 200_000_000
+    found = record(book, lake, events if is_done else events[:2], Teller("sdk"), now_us=now)
+    assert not found.refused, found.refused
+    task = str(task_id(None, name))
+    quote = selling.quote(
+        book,
+        quote_id=UUID(id_of(f"quote {name}")),
+        customer=customer,
+        action="contract-review",
+        action_version="1",
+        price=parse_price("5.00"),
+        at_us=at_us,
+    )
+    selling.hold(book, task_id=task, quote_id=UUID(quote.id), at_us=at_us + 500_000)
+    if is_done:
+        costs = Costs(work_nano=400_000_000 + number * 50_000_000)
+        selling.settle(book, task_id=task, at_us=now, attempts=2, costs=costs)

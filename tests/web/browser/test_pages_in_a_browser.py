@@ -10,16 +10,26 @@ from typing import Any
 
 import pytest
 
+from flatfare.core.checks.submission import Submission
+from flatfare.service import reviewing
+from flatfare.service.reviewing import Wanted
 from flatfare.store.book import open_book
 from flatfare.web.pages.navigation import PAGES
-from tests.builders import call, write_calls
+from tests.builders import call, task, write_calls, write_tasks
 from tests.web.browser.conftest import Seen, opened, picture, served
 from tests.web.conftest import PASSWORD, let_in
-from tests.web.lively import empty
+from tests.web.lively import HOSTILE, empty
 
 AXE = "axe-core@4.11.0"
 PLAIN = [page.path for page in PAGES if "{" not in page.path]
 SHAPES = [(theme, width) for theme in ("light", "dark") for width in (1440, 390)]
+INSIDE = [
+    "a task with calls",
+    "a task with verdicts",
+    "/actions/contract-review",
+    "/customers/acme",
+    "/prices/openai/gpt-5",
+]
 DEMO = ["/", "/outcomes", "/spend", "/tasks", "/unknown"]
 
 
@@ -30,13 +40,19 @@ _CONTROLS = """[...document.querySelectorAll('main a, main button')].filter((one
 def _looks() -> list[tuple[str, str]]:
     looks = [(book, path) for book in ("lively", "empty") for path in PLAIN]
     looks += [("demo", path) for path in DEMO]
-    return [*looks, ("lively", "/spend?by=team&period=90d&filter=customer%3Dacme"), ("lively", "a task")]
+    return [
+        *looks,
+        ("lively", "/spend?by=team&period=90d&filter=customer%3Dacme"),
+        *(("lively", path) for path in INSIDE),
+    ]
 
 
 def _address(page: Any, address: str, path: str) -> str:
-    if path != "a task":
+    kinds = {"a task with calls": "resolve-ticket", "a task with verdicts": "contract-review"}
+    if path not in kinds:
         return address + path
-    found = page.request.get(f"{address}/tasks.json?limit=1&sort=cost&period=all").json()
+    query = f"limit=2&sort=cost&period=all&filter=action%3D{kinds[path]}"
+    found = page.request.get(f"{address}/tasks.json?{query}").json()
     return f"{address}/tasks/{found['tasks'][0]['task']}"
 
 
@@ -140,6 +156,33 @@ def test_the_first_call_shows_itself(browser: Any, tmp_path: Path) -> None:
             )
         page.wait_for_selector("dl.figures", timeout=15_000)
         assert "$0.0123" in page.inner_text("dl.figures")
+        seen.check()
+        page.context.close()
+
+
+def test_reviews_are_judged_by_keyboard_alone(browser: Any, tmp_path: Path) -> None:
+    settings = empty(tmp_path)
+    with open_book(settings.database) as book:
+        rows = [task(name) for name in ("one", "two")]
+        write_tasks(book, rows)
+        for row in rows:
+            wanted = Wanted(
+                str(row["id"]), submission=Submission(output=f"Done. {HOSTILE}"), question="Is it?"
+            )
+            reviewing.enqueue(book, wanted, at_us=time.time_ns() // 1000, asked_by="test")
+    with served(settings) as address:
+        page = opened(browser, address)
+        seen = Seen(address)
+        seen.watch(page)
+        page.goto(f"{address}/reviews")
+        for key in ("n", "1", "2"):
+            page.keyboard.press(key)
+            page.wait_for_load_state()
+            if key == "n":
+                page.wait_for_selector("[data-judge]")
+                picture(page, "a review")
+            time.sleep(0.5)
+        page.wait_for_selector("text=Nothing waits for you")
         seen.check()
         page.context.close()
 

@@ -28,7 +28,7 @@ from flatfare.web.pages.blocks import (
     Table,
     View,
 )
-from flatfare.web.pages.money import nano_text
+from flatfare.web.pages.money import amount_text, nano_text
 from flatfare.web.pages.page import Deed, Later, Page, Sent, Visit
 from flatfare.web.pages.rendering import moment_text
 from flatfare.web.pages.run import view_of
@@ -200,7 +200,7 @@ def _facts(found: Published, visit: Visit) -> Facts:
         ("Price", documents.price_words(action.price)),
         ("Path", action.path.name),
         ("Verified by", ", ".join(str(one["name"]) for one in verifiers)),
-        ("Spends at most", "" if limits["cost"] is None else f"${limits['cost']}"),
+        ("Spends at most", "" if limits["cost"] is None else amount_text(limits["cost"], "USD")),
         ("Attempts", str(limits["attempts"])),
         ("Deadline", str(limits["deadline"] or "")),
         ("Published", f"{moment_text(found.at_us, visit.asking.zone)} by {found.by_whom}"),

@@ -112,7 +112,7 @@ def of_customer(visit: Visit) -> View:
     draft = issuing.draft(books, name, month)
     blocks: list[Block] = [
         Figures(_figures(found)),
-        _lots(found),
+        *_lots(found),
         lines_of(draft, f"The invoice of {month}, as it stands now", "draft"),
     ]
     if visit.visitor.may(Right.BILL):
@@ -137,9 +137,9 @@ def _figures(found: Balance) -> tuple[Figure, ...]:
     )
 
 
-def _lots(found: Balance) -> Facts | Notes:
+def _lots(found: Balance) -> tuple[Facts, ...]:
     if not found.grants:
-        return Notes(("No pack and no credit is left.",))
+        return ()
     facts = [
         Fact(
             lot.pack or str(lot.category),
@@ -150,7 +150,7 @@ def _lots(found: Balance) -> Facts | Notes:
         )
         for lot, left in found.grants
     ]
-    return Facts("Packs and credit", tuple(facts))
+    return (Facts("Packs and credit", tuple(facts)),)
 
 
 def lines_of(document: Mapping[str, object], title: str, name: str) -> Table:

@@ -1,0 +1,125 @@
+"""Forms of the dashboard: budgets, customers, reviews and runs change what the command line shows too."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from httpx import Response
+from starlette.testclient import TestClient
+
+from flatfare.config import Settings
+from flatfare.core.checks.submission import Submission
+from flatfare.service import budgeting, reviewing
+from flatfare.service.reviewing import Wanted
+from flatfare.store.book import open_book
+from tests.builders import task, write_tasks
+from tests.web.conftest import let_in, looking, signed_in
+from tests.web.lively import HOSTILE, empty
+from tests.web.pages.test_pages import Read
+
+NOW_US = 1_795_000_000_000_000
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    pytest.importorskip("jinja2", reason="needs the web extra")
+    return empty(tmp_path)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with looking(settings) as client:
+        yield client
+
+
+def send(client: TestClient, page: str, to: str, **fields: str) -> Response:
+    """Send a form that stands on a page, with the mark that the page has."""
+    shown = client.get(page).text
+    found = re.search(r'name="mark" value="([0-9a-f]+)"', shown)
+    assert found is not None
+    return client.post(to, data={**fields, "mark": found[1]})
+
+
+def test_a_budget_is_made_topped_up_and_removed(client: TestClient, settings: Settings) -> None:
+    made = send(client, "/budgets", "/budgets", name="search", amount="100", scope="team=search", per="month")
+    assert made.status_code == 303, made.text
+    with open_book(settings.database) as book:
+        (budget,) = budgeting.listed(book, at_us=NOW_US)
+    assert (budget["amount"], budget["scope"], budget["hard"]) == ("100.000000000", "team=search", True)
+    send(client, "/budgets", "/budgets/top-ups", budget=str(budget["id"]), amount="25", days="3")
+    shown = client.get("/budgets.json").json()["budgets"][0]
+    assert shown["subjects"][0]["limit"] == "125.000000000"
+    refused = send(client, "/budgets", "/budgets/top-ups", budget=str(budget["id"]), amount="lots")
+    assert refused.status_code == 400
+    send(client, "/budgets", f"/budgets/{budget['id']}/remove")
+    assert client.get("/budgets.json").json()["budgets"] == []
+
+
+def test_a_customer_is_entered_and_a_payment_sent_twice_is_one(client: TestClient) -> None:
+    made = send(client, "/customers", "/customers", name="acme", currency="usd", terms="prepaid")
+    assert made.headers["location"] == "/customers/acme"
+    once = str(uuid.uuid4())
+    for _ in range(2):
+        paid = send(client, "/customers/acme", "/customers/acme/payments", id=once, amount="20.50")
+        assert paid.status_code == 303
+    assert client.get("/customers/acme.json").json()["wallet"] == "20.500000000"
+    given = {"id": str(uuid.uuid4()), "amount": "5", "days": "30", "reason": "welcome"}
+    send(client, "/customers/acme", "/customers/acme/grants", **given)
+    shown = Read(client.get("/customers/acme").text).text
+    assert "$25.50" in shown
+    assert "welcome" in shown
+
+
+def ask(settings: Settings, name: str) -> None:
+    """Put a piece of work into the queue."""
+    with open_book(settings.database) as book:
+        row = task(name)
+        write_tasks(book, [row])
+        wanted = Wanted(
+            str(row["id"]),
+            submission=Submission(output=f"It is done. {HOSTILE}", input="Do it."),
+            question="Is it done?",
+        )
+        reviewing.enqueue(book, wanted, at_us=NOW_US, asked_by="test")
+
+
+def test_reviews_are_judged_one_after_another_and_blind(settings: Settings) -> None:
+    pytest.importorskip("argon2", reason="needs the web extra")
+    ask(settings, "first")
+    ask(settings, "second")
+    let_in(settings, "kim", "reviewer")
+    client = signed_in(settings, "kim")
+    sheet = send(client, "/reviews", "/reviews/next")
+    text = sheet.text
+    assert HOSTILE not in text
+    assert f"It is done. {HOSTILE}" in Read(text).text
+    assert "Is it done?" in text
+    for hidden in ("small", "verified", str(task("first")["id"]), str(task("second")["id"])):
+        assert hidden not in text.partition('<section class="judge"')[2].partition("</section>")[0]
+    (review,) = set(re.findall(r"/reviews/([0-9a-f-]{36})/answers", text))
+    answer = {"judgement": "pass", "reason": "looked at it", "minutes": "2"}
+    following = send(client, "/reviews", f"/reviews/{review}/answers", **answer)
+    (other,) = set(re.findall(r"/reviews/([0-9a-f-]{36})/answers", following.text))
+    assert other != review
+    last = send(client, "/reviews", f"/reviews/{other}/answers", judgement="fail")
+    assert last.headers["location"] == "/reviews"
+    shown = client.get("/reviews.json").json()
+    assert [one["answers"] for one in shown["reviews"]] == [1, 1]
+    assert shown["waiting"] == 0
+    strange = send(client, "/reviews", f"/reviews/{other}/answers", judgement="perhaps")
+    assert strange.status_code == 400
+
+
+def test_an_input_that_is_no_json_runs_nothing(client: TestClient) -> None:
+    refused = send(client, "/settings", "/actions/contract-review/runs", input="{")
+    assert refused.status_code == 400
+    assert "cannot be read as JSON" in refused.text
+
+
+def test_a_form_of_an_odd_kind_is_refused(client: TestClient) -> None:
+    odd = client.post("/budgets", content=b"{}", headers={"content-type": "application/json"})
+    assert odd.status_code == 400
+    large = client.post("/budgets", data={"name": "x" * 70_000})
+    assert large.status_code == 400
