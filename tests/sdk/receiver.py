@@ -21,6 +21,7 @@ class Receiver:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.requests = 0
+        self.known = 0  # events that came again
         self.keys: list[str | None] = []
         self.refused: list[str] = []
         self.delay_s = 0.0
@@ -60,6 +61,7 @@ class Receiver:
                 done["refused"].append({"index": -1, "id": event["id"], "reason": "it said something else"})
             elif event["id"] in self._ids:
                 done["known"] += 1
+                self.known += 1
             else:
                 self._ids.add(event["id"])
                 self.events.append(event)
