@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flatfare.service import selling
 from flatfare.store import chains, reading, segments, verdict_chains
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted
@@ -19,6 +20,9 @@ from flatfare.store.segments import Segment
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+LEDGER_FINDINGS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,12 @@ class Examination:
 def examine(book: Book, lake: Lake, *, quick: bool = False) -> Examination:
     """Look at everything; ``quick`` trusts the bytes of sealed files whose sizes are right."""
     sealed = segments.listed(book)
-    findings = [*_book_findings(book), *_journal_findings(book), *_chain_findings(book)]
+    findings = [
+        *_book_findings(book),
+        *_journal_findings(book),
+        *_chain_findings(book),
+        *_ledger_findings(book),
+    ]
     broken = set()
     for segment in sealed:
         found = list(_file_findings(lake, segment, quick=quick))
@@ -121,6 +130,13 @@ def _chain_findings(book: Book) -> Iterator[Finding]:
                 f"the chain {chain!r} of changes breaks at record {position}: edited, dropped or inserted",
                 "Compare the book with a backup from before.",
             )
+
+
+def _ledger_findings(book: Book) -> Iterator[Finding]:
+    """Every entry sums to zero, and every balance and sale is what the entries add up to."""
+    for problem in selling.verify(book)[:LEDGER_FINDINGS_MAX]:
+        todo = "See flatfare ledger verify; compare the book with a backup from before."
+        yield Finding("error", "ledger", problem, todo)
 
 
 def _file_findings(lake: Lake, segment: Segment, *, quick: bool) -> Iterator[Finding]:

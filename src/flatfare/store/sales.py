@@ -402,11 +402,14 @@ def signals_of(book: Book, task_id: str) -> dict[str, str | None]:
 
 
 def turned(book: Book, limit: int) -> list[tuple[str, str]]:
-    """Tasks whose outcome was reversed and whose sale is settled still, with what reversed them."""
+    """Tasks whose outcome was reversed and whose sale is settled still, with what reversed them.
+
+    Those in dispute are left to whoever decides it.
+    """
     rows = book.rows(
         "SELECT id, outcome_cause FROM tasks WHERE outcome = 'reversed' AND settlement = 'settled' "
-        "AND EXISTS (SELECT 1 FROM sales WHERE task_id = tasks.id AND settlement = 'settled') "
-        f"ORDER BY id LIMIT {int(limit)}"
+        "AND is_disputed = 0 AND EXISTS (SELECT 1 FROM sales WHERE task_id = tasks.id "
+        f"AND settlement = 'settled') ORDER BY id LIMIT {int(limit)}"
     )
     return [(str(task), str(cause or "later evidence")) for task, cause in rows]
 

@@ -363,6 +363,8 @@ def test_any_other_entry_is_posted_once_and_balances(tmp_path: Path) -> None:
             **{**issue, "entry_id": uuid.uuid4()},
         )
     credit = {**issue, "verb": "credit_note", "reverses": one}
+    with pytest.raises(NotFound, match="could be reversed"):
+        selling.post(book, postings=postings, **{**credit, "reverses": uuid.uuid4()})
     back = [("accrued", "acme", -5 * USD, "USD"), ("receivable", "acme", 5 * USD, "USD")]
     selling.post(book, postings=back, **{**credit, "entry_id": uuid.uuid4()})
     with pytest.raises(Conflict, match="reversed at most once"):
@@ -377,6 +379,9 @@ def test_what_is_reversed_in_truth_is_given_back_once(tmp_path: Path) -> None:
         settled(book, "acme", name)
     assert selling.follow(book, now_us=NOW_US) == selling.Followed()
     judge(book, "one", "reversed")
+    book.execute("UPDATE tasks SET is_disputed = 1 WHERE id = ?", (id_of("one"),))
+    assert selling.follow(book, now_us=NOW_US + 9) == selling.Followed()  # whoever decides it gives it back
+    book.execute("UPDATE tasks SET is_disputed = 0 WHERE id = ?", (id_of("one"),))
     assert selling.follow(book, now_us=NOW_US + 9) == selling.Followed(turned=1)
     assert selling.follow(book, now_us=NOW_US + 10) == selling.Followed()
     sale = selling.sale_of(book, id_of("one"))

@@ -119,7 +119,15 @@ def post_open(
     )
     if sales.customer_named(book, customer) is None:
         raise NotFound(no_customer(customer))
+    if entry.reverses is not None:
+        _check_reversed(book, entry.reverses, customer)
     return known(book, entry) or append_once(book, entry)
+
+
+def _check_reversed(book: Book, entry_id: str, customer: str) -> None:
+    found = ledger.entry_of(book, entry_id)
+    if found is None or found.customer != customer:
+        raise NotFound(f"There is no entry {entry_id} of {customer} that could be reversed.")
 
 
 def no_customer(name: str) -> str:
