@@ -14,6 +14,7 @@ from pathlib import Path
 
 from flatfare.config import Provider as Place
 from flatfare.config import Secret, Settings
+from flatfare.core.action import Action
 from flatfare.runner.running import Runner, running
 from flatfare.service import selling
 from flatfare.service.actions.publishing import publish
@@ -51,6 +52,7 @@ class Model:
     always: str | None = None  # one way to misbehave, each time
     only_models: tuple[str, ...] = ()  # misbehaves as these, and works well as any other
     think_s: float = 0.0
+    patience_s: float = 30.0  # how long it stays silent where it never answers
     did: Counter[str] = field(default_factory=Counter)
     asked: list[dict[str, object]] = field(default_factory=list)
     heads: list[dict[str, str]] = field(default_factory=list)
@@ -69,7 +71,7 @@ class Model:
         how = self._how(str(body["model"]))
         self.did[how] += 1
         if how == "timeout":
-            await asyncio.sleep(30)
+            await asyncio.sleep(self.patience_s)
         if how == "error":
             writer.write(
                 whole(b'{"error":{"message":"boom","type":"server_error"}}', "500 Internal Server Error")
@@ -206,11 +208,19 @@ def settings_for(folder: Path, port: int) -> Settings:
     )
 
 
-def stock(settings: Settings, *texts: str, wallet: int = 1000, examples: bool = True) -> None:
+def stock(
+    settings: Settings,
+    *texts: str,
+    wallet: int = 1000,
+    examples: bool = True,
+    rung_s: float | None = None,
+) -> None:
     """Publish actions, and give the customer acme a wallet of so many dollars."""
     at_us = time.time_ns() // 1000
     with open_book(settings.database) as book:
         actions = [read_file(file) for file in sorted(EXAMPLES.glob("*.yaml"))] if examples else []
+        if rung_s is not None:  # so that nobody waits for a model that never answers
+            actions = [_hurried(action, rung_s) for action in actions]
         for action in [*actions, *(read(text) for text in texts)]:
             publish(book, action, at_us=at_us, by_whom="test")
         selling.customers.create(book, name="acme", at_us=at_us, by_whom="test")
@@ -224,6 +234,11 @@ def stock(settings: Settings, *texts: str, wallet: int = 1000, examples: bool = 
                 at_us=at_us,
                 by_whom="test",
             )
+
+
+def _hurried(action: Action, rung_s: float) -> Action:
+    source = re.sub(r"(output_tokens: \d+), seconds: \d+", rf"\1, seconds: {rung_s}", action.source)
+    return read(source, bundle=action.bundle)
 
 
 def identity_of(name: str):  # type: ignore[no-untyped-def]

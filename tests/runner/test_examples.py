@@ -1,0 +1,104 @@
+"""The example actions, end to end, on a provider that misbehaves: only what is verified is billed."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+
+from flatfare.core.ledger import Kind
+from flatfare.runner import judging
+from flatfare.runner.running import Order, Result
+from flatfare.service import selling
+from flatfare.service.actions.receipts import receipt_of
+from flatfare.store import runs
+from tests.runner.rig import CONTRACT, DOLLAR, EMAIL, INVOICE, REPORT, TICKET, Model, Shop, shop
+
+SEED = 20261121
+CHANCES = {
+    "schema": 0.06,
+    "quote": 0.08,
+    "refusal": 0.05,
+    "timeout": 0.03,
+    "error": 0.08,
+    "slow": 0.08,
+    "cut": 0.05,
+    "length": 0.05,
+    "text": 0.05,
+}
+ORDERS = {
+    "contract-review": {"contract": CONTRACT},
+    "invoice-extraction": {"invoice": INVOICE},
+    "names-and-dates": {"email": EMAIL},
+    "report-summary": {"report": REPORT},
+    "ticket-classification": {"ticket": TICKET},
+    "word-count": {"text": "a b a"},
+}
+PRICES = {
+    "contract-review": 5 * DOLLAR,
+    "invoice-extraction": DOLLAR // 2,
+    "names-and-dates": DOLLAR,
+    "report-summary": 3 * DOLLAR,
+    "ticket-classification": DOLLAR // 10,
+    "word-count": DOLLAR // 20,
+}
+ROUNDS = 8
+
+
+def test_only_verified_work_is_billed_and_all_sums_agree(tmp_path: Path) -> None:
+    async def play() -> None:
+        model = Model(seed=SEED, chances=CHANCES, patience_s=5.0)
+        async with shop(tmp_path, model, rung_s=3.0) as own:
+            results = await _carry_out(own)
+            await asyncio.sleep(2.5)  # until calls that were given up are heard out, and so booked
+            await own.runner.gate.book()  # type: ignore[misc]
+            await own.runner.books.do(judging.book_open_costs, time.time_ns() // 1000)
+            _check(own, results)
+            print(f"\n{dict(model.did)}")
+
+    asyncio.run(play())
+
+
+async def _carry_out(own: Shop) -> list[Result]:
+    turn = asyncio.Semaphore(6)
+
+    async def one(action: str, number: int) -> Result:
+        async with turn:
+            return await own.runner.run(
+                Order(action, ORDERS[action], customer="acme", key=f"{action} {number}")
+            )
+
+    return await asyncio.gather(*(one(action, n) for n in range(ROUNDS) for action in ORDERS))
+
+
+def _check(own: Shop, results: list[Result]) -> None:
+    endings = Counter(str(result.run.ending) for result in results)
+    assert endings["verified"] >= 0.8 * len(results), endings
+    assert sum(result.run.attempts for result in results) > len(results), "nothing climbed"
+    with own.book() as book:
+        billed = cost = 0
+        for result in results:
+            run = runs.one(book, result.run.id)
+            assert run is not None
+            receipt = receipt_of(book, run, for_operator=True)
+            due = PRICES[run.action] if run.ending == "verified" else 0
+            assert _nano(receipt["billed"]["amount"]) == due  # type: ignore[index]
+            operator = receipt["operator"]
+            assert isinstance(operator, dict)
+            assert operator["cost"]["is_final"], operator
+            called = book.value("SELECT SUM(cost_nano) FROM calls WHERE task_id = ?", (run.task_id,)) or 0
+            assert _nano(operator["cost"]["amount"]) == called
+            passing = {said["verifier"] for said in receipt["verdicts"] if said["judgement"] == "pass"}  # type: ignore[attr-defined]
+            assert (run.ending == "verified") <= (len(passing) >= 2)
+            billed, cost = billed + due, cost + int(str(called))
+        totals = selling.totals(book)
+        assert totals[Kind.REVENUE]["USD"] == billed
+        assert -totals[Kind.MODEL_COST]["USD"] == cost == book.value("SELECT SUM(cost_nano) FROM calls")
+        assert totals[Kind.HOLD]["USD"] == 0
+        assert selling.verify(book) == []
+        outcomes = dict(book.rows("SELECT outcome, COUNT(*) FROM tasks GROUP BY outcome"))
+        assert outcomes.get("verified") == endings["verified"]
+        assert set(outcomes) <= {"verified", "failed"}
+
+
+def _nano(amount: object) -> int:
+    return int(str(amount).replace(".", ""))
