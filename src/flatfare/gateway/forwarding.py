@@ -1,7 +1,7 @@
 """One call on its way: kept as an intent, sent, answered, metered, kept as a result.
 
 The client never holds a whole answer whose result is not kept: the last of it waits
-for the journal. What fails, and what then happens, is the table in DESIGN.md.
+for the journal. What happens to a call where something fails is the table in ``failing``.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.core.money import decimal_text
 from flatfare.dialects.compression import opened
+from flatfare.gateway import failing
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.delivery import Delivery
 from flatfare.gateway.guarding.shares import Shares
@@ -287,9 +288,10 @@ class Call:
         if not worth.must_fit:
             self._keep_intent()
             return
-        if (budget := worth.unbounded_budget()) is not None:
-            said = f"The hard budget {budget.name!r} allows only calls of which the most they cost is known"
-            self._refuse(429, f"{said}: {worth.bound.reason}.", again=False)
+        if (refused := worth.unbounded_budget()) is not None:
+            status, hard = refused
+            said = f"The hard budget {hard.name!r} allows only calls of which the most they cost is known"
+            self._refuse(status, f"{said}: {worth.bound.reason}.", again=False)
             return
         if (budget := worth.unlimited_budget()) is not None:
             said = f"Under the budget {budget.name!r} a call must say how long its answer may be"
@@ -311,14 +313,15 @@ class Call:
             self._granted = answer
             self._limit_output(answer.nano)
             self._keep_intent()
-        elif answer.is_away and self._worth.claim is not None and self._worth.claim.is_open:
+        elif answer.is_away and failing.BOOK.under.refuses(self._worth.where_away) is None:
             self._worker.metrics.budget_open += 1
             self._worker.note_problem(self, "A call was sent although its budgets could not be asked.")
             self._keep_intent()
         else:
             reason, wait_s = why_refused(self._worth, answer, self._at_us)
             self._worker.metrics.budget_refusals += 1
-            self._refuse(503 if answer.is_away else 429, reason, wait_s, again=wait_s is not None)
+            status = failing.BOOK.under.status if answer.is_away else 429
+            self._refuse(status or 503, reason, wait_s, again=wait_s is not None)
 
     def _limit_output(self, held_nano: int) -> None:
         """Where less is held than the longest answer costs, the answer is limited to what is held."""
@@ -391,10 +394,13 @@ class Call:
 
     def _intent_kept(self, problem: StoreFailure | None) -> None:
         self._is_kept = problem is None
-        if problem is not None and self._worker.settings.on_journal_failure != "forward":
-            self._worker.metrics.journal_refusals += 1
-            self._answer_refused(503, f"{problem}")
-            return
+        if problem is not None:
+            then = failing.JOURNAL.then(is_hard=self._worth.must_fit)
+            status = then.refuses(self._worker.settings.on_journal_failure)
+            if status is not None:
+                self._worker.metrics.journal_refusals += 1
+                self._answer_refused(status, f"{problem}")
+                return
         if not self._is_client_here:
             self._finish_as("cancelled", Metered(nothing("the client left before the call was sent")), None)
             return

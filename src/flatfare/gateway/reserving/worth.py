@@ -7,6 +7,7 @@ import msgspec
 from flatfare.core.budget import EACH, LIFETIME, Budget
 from flatfare.core.moments import iso
 from flatfare.core.money import dollar_text
+from flatfare.gateway import failing
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.reserving.claims import BudgetList, Claim
 from flatfare.gateway.reserving.messages import Refused, Reserve
@@ -31,10 +32,18 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
         """A budget that must not be exceeded concerns it."""
         return self.claim is not None and bool(self.claim.hard)
 
-    def unbounded_budget(self) -> Budget | None:
-        """The budget that refuses it since nobody can say what it costs at most."""
+    @property
+    def where_away(self) -> str:
+        """What its budgets say of it where they cannot be asked: ``open`` if all of them do."""
+        return "open" if self.claim is not None and self.claim.is_open else "closed"
+
+    def unbounded_budget(self) -> tuple[int, Budget] | None:
+        """Status and budget that refuse it, since nobody can say what it costs at most."""
         if self.bound.most_nano is None and self.claim is not None:
-            return next((budget for budget, _ in self.claim.hard if budget.unpriced == "refuse"), None)
+            for budget, _ in self.claim.hard:
+                status = failing.UNPRICED.under.refuses(budget.unpriced)
+                if status is not None:
+                    return status, budget
         return None
 
     def unlimited_budget(self) -> Budget | None:
