@@ -1,7 +1,7 @@
 """What guards cost: requests a second with none, with some that count, with some that look at requests.
 
 Everything else is on as in ``bench/gateway.py``, on one core; the kinds take turns, so that what else the
-machine does falls on all of them alike.
+machine does falls on all of them alike. Processor time of all of the gateway's processes tells most.
 
     python bench/guards.py [--seconds 5] [--rounds 3] [--before DIR]
 
@@ -57,9 +57,10 @@ def serving(
     for number, terms in enumerate(guards):
         run("guards", "create", "--name", f"g{number}", *terms)
     command = bench.pinned(bench.CORES[:1], *program, "serve", "--workers", "1")
-    with bench.running(command, lambda: bench.answers(f"http://127.0.0.1:{port}/readyz"), env=environment):
+    ready = f"http://127.0.0.1:{port}/readyz"
+    with bench.running(command, lambda: bench.answers(ready), env=environment) as pid:
         time.sleep(1.0)
-        yield bench.Target("", f"http://127.0.0.1:{port}", key)
+        yield bench.Target("", f"http://127.0.0.1:{port}", key, pids=tuple(bench.children(pid)))
 
 
 def main() -> None:
@@ -75,6 +76,7 @@ def main() -> None:
     if asked.before is not None:
         trees = {"none, before": (asked.before, ()), **trees}
     found: dict[str, list[bench.Measured]] = {name: [] for name in trees}
+    cpu_us: dict[str, list[float]] = {name: [] for name in trees}
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         (folder / "nginx").mkdir()
@@ -83,16 +85,19 @@ def main() -> None:
             for number, (name, (root, guards)) in enumerate(trees.items()):
                 with serving(folder / f"{turn}-{number}", root, upstream, guards) as target:
                     bench.wrk(target, folder, 32, 1)
-                    found[name].append(bench.wrk(target, folder, 32, asked.seconds))
-    print(f"{'guards':26}{'requests/s':>22}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}")
-    for name, measured in found.items():
-        rates = sorted(one.rate for one in measured)
+                    before_s = bench.cpu_s(target.pids)
+                    measured = bench.wrk(target, folder, 32, asked.seconds)
+                    used_s = bench.cpu_s(target.pids) - before_s
+                    found[name].append(measured)
+                    cpu_us[name].append(1e6 * used_s / (measured.rate * asked.seconds))
+    print(f"{'guards':26}{'requests/s':>22}{'p50 ms':>9}{'p99 ms':>9}{'cpu us/call':>13}{'errors':>8}")
+    for name, turns in found.items():
+        rates = sorted(one.rate for one in turns)
         middle = statistics.median(rates)
         spread = f"{middle:,.0f} ({rates[0]:,.0f}–{rates[-1]:,.0f})"
-        p50, p99 = (
-            statistics.median(getattr(one, field) for one in measured) for field in ("p50_ms", "p99_ms")
-        )
-        print(f"{name:26}{spread:>22}{p50:9.2f}{p99:9.2f}{sum(one.errors for one in measured):8}")
+        p50, p99 = (statistics.median(getattr(one, field) for one in turns) for field in ("p50_ms", "p99_ms"))
+        errors, cpu = sum(one.errors for one in turns), statistics.median(cpu_us[name])
+        print(f"{name:26}{spread:>22}{p50:9.2f}{p99:9.2f}{cpu:13.0f}{errors:8}")
 
 
 if __name__ == "__main__":
