@@ -180,12 +180,12 @@ def _book_cost(shelf: Shelf, run: Run, now_us: int) -> bool:
 
 
 def _is_whole(attempt: Attempt, calls: list[Booked], now_us: int) -> bool:
-    """Each call that an attempt made is booked; those of one that was cut short are waited for a while."""
+    """Each call that an attempt made is booked; those whose end it has not seen are waited for a while."""
     told = json.loads(attempt.calls)
-    if not {call for call, _, _ in told if call} <= {call.id for call in calls} or len(calls) < len(told):
+    if not {call for call, _, _ in told if call} <= {call.id for call in calls}:
         return False
-    is_cut = attempt.ending == Ending.INTERRUPTED
-    return not is_cut or now_us > (attempt.ended_at_us or 0) + SETTLES_US
+    is_settled = now_us > (attempt.ended_at_us or 0) + SETTLES_US
+    return is_settled or (len(calls) >= len(told) and attempt.ending != Ending.INTERRUPTED)
 
 
 def _exact(attempt: Attempt, calls: list[Booked]) -> Attempt:

@@ -83,7 +83,15 @@ class Unanswered(Exception):
         self.reason = reason
 
 
-_heard: ContextVar[list["httpx2.Response"]] = ContextVar("heard")
+@dataclass(slots=True)
+class _Heard:
+    """What went out and came back while one question was asked."""
+
+    sent: int = 0
+    answers: list["httpx2.Response"] = field(default_factory=list)
+
+
+_heard: ContextVar[_Heard] = ContextVar("heard")
 
 
 class Models:
@@ -99,12 +107,10 @@ class Models:
 
         The calls made are added to ``made`` whatever comes of them.
         """
-        heard: list[httpx2.Response] = []
+        heard = _Heard()
         token = _heard.set(heard)
-        is_asked = False
         try:
             model = self._model(rung)
-            is_asked = True
             async with asyncio.timeout(seconds):
                 response = await self._request(model, rung, prompt, whose, seconds)
             return _answer_of(response, prompt.schema is not None)
@@ -112,10 +118,9 @@ class Models:
             raise Unanswered(Ending.TIMEOUT, f"{rung.name} gave no answer within {seconds:g} s.") from None
         finally:
             _heard.reset(token)
-            if is_asked:
-                made += [_made(response.headers, whose.purpose) for response in heard] or [
-                    Made(None, whose.purpose, None)  # sent, and given up before its answer began
-                ]
+            made += [_made(response.headers, whose.purpose) for response in heard.answers]
+            given_up = heard.sent - len(heard.answers)  # before the answer began
+            made += [Made(None, whose.purpose, None)] * given_up
 
     async def _request(
         self, model: "Model", rung: Rung, prompt: Prompt, whose: Whose, seconds: float
@@ -141,7 +146,7 @@ class Models:
                 model_request_parameters=_parameters(prompt.schema, rung.answer),
             )
         except exceptions.AgentRunError as problem:
-            raise _unanswered(problem, _heard.get(), rung) from None
+            raise _unanswered(problem, _heard.get().answers, rung) from None
 
     def _model(self, rung: Rung) -> "Model":
         provider, key = str(rung.model.provider), self._gate.key
@@ -161,15 +166,21 @@ async def models(gate: Gate) -> AsyncIterator[Models]:
     except ImportError:
         raise BadUsage("Actions need pydantic-ai: pip install 'flatfare[actions]'") from None
     limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-    hooks = {"response": [_hear]}
+    hooks: dict[str, list[Any]] = {"request": [_send], "response": [_hear]}
     async with httpx2.AsyncClient(timeout=None, limits=limits, event_hooks=hooks, trust_env=False) as client:
         yield Models(gate, client)
+
+
+async def _send(request: "httpx2.Request") -> None:
+    heard = _heard.get(None)
+    if heard is not None:
+        heard.sent += 1
 
 
 async def _hear(response: "httpx2.Response") -> None:
     heard = _heard.get(None)
     if heard is not None:
-        heard.append(response)
+        heard.answers.append(response)
 
 
 def check_provider(gate_settings_providers: Mapping[str, Any], provider: str) -> None:
