@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flatfare.core.guard import EFFORTS
 from flatfare.gateway.guarding.effort import asked_effort, with_less_effort
@@ -155,3 +157,37 @@ def test_no_effort_at_all_is_written_as_each_provider_takes_it() -> None:
 def test_what_is_within_the_limit_stays_byte_for_byte() -> None:
     body = b'{ "reasoning_effort" : "medium" }'
     assert with_less_effort(body, CHAT, "o3", MEDIUM) == body
+
+
+VALUES = st.sampled_from([*EFFORTS, "HIGH", "auto"]) | st.integers(-1, 100_000) | st.none() | st.booleans()
+INNER = st.dictionaries(
+    st.sampled_from(["effort", "budget_tokens", "type", "thinkingConfig", "thinkingLevel", "max_tokens"]),
+    VALUES | st.dictionaries(st.sampled_from(["thinkingBudget", "thinkingLevel"]), VALUES, max_size=2),
+    max_size=3,
+)
+REQUESTS = st.dictionaries(
+    st.sampled_from(
+        ["reasoning_effort", "reasoning", "thinking", "output_config", "generationConfig", "model"]
+    ),
+    VALUES | INNER,
+    max_size=5,
+)
+
+
+@given(
+    REQUESTS,
+    st.sampled_from([CHAT, RESPONSES, MESSAGES, GEMINI]),
+    st.sampled_from(["gpt-5", "claude-opus-4-6", "gemini-2.5-pro", "gemini-3-pro-preview", "x"]),
+    st.integers(LOW, len(EFFORTS) - 1),
+)
+def test_whatever_a_request_says_it_asks_for_no_more_afterwards(
+    request: dict[str, Any], endpoint: str, model: str, most: int
+) -> None:
+    body = json.dumps(request).encode()
+    before = asked_effort(body, endpoint, model)
+    changed = with_less_effort(body, endpoint, model, most)
+    after = asked_effort(changed, endpoint, model)
+    assert json.loads(changed).keys() >= request.keys()
+    assert after is None or after <= most
+    if before is None or before <= most:
+        assert changed == body

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -13,10 +14,12 @@ import pytest
 
 from flatfare.service import guarding
 from flatfare.store.book import open_book
-from tests.gateway.rig import Answer, Pause, Request, Seen, ask, asking, whole
+from tests.gateway.rig import Answer, Pause, Request, Seen, Stall, ask, asking, whole
+from tests.gateway.rig_gateway import Row
 from tests.gateway.rig_load import children
 from tests.gateway.rig_pair import CHAT, Pair, pair, until
 from tests.gateway.rig_recorded import own
+from tests.gateway.test_sessions_served import SWITCHED, UPGRADE, said
 
 BODY = own("openai-chat").body
 ASKED = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "How many legs?"}]}'
@@ -210,6 +213,48 @@ def test_a_worker_that_is_killed_and_a_treasurer_that_begins_anew_forget_nothing
         until(lambda: opened.ready() == 200, 10)
         time.sleep(1.0)
         assert [guarded.call().status for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_realtime_session_is_one_call(both: Pair) -> None:
+    guarded = Guarded(both, kind="calls", at_most=1)
+    labels = f"flatfare-labels: team={guarded.name}\r\nflatfare-session: s\r\n\r\n"
+    upgrade = UPGRADE.format(both.secret).removesuffix("\r\n").encode() + labels.encode()
+    both.provider.next((SWITCHED + said(), Stall()))
+    with socket.create_connection(("127.0.0.1", both.gateway.port), 5) as first:
+        first.sendall(upgrade)
+        assert first.recv(65536).startswith(b"HTTP/1.1 101")
+        with socket.create_connection(("127.0.0.1", both.gateway.port), 5) as second:
+            second.sendall(upgrade)
+            answer = second.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 429")
+    assert f"flatfare-guard: {guarded.name}".encode() in answer
+
+
+def test_who_leaves_while_its_call_is_slowed_down_is_not_counted(both: Pair) -> None:
+    guarded = Guarded(both, kind="calls", at_most=1, action="throttle", every="5s")
+    assert [guarded.call().status for _ in range(2)] == [200, 200]
+    request = asking(
+        "POST",
+        CHAT,
+        ASKED,
+        [
+            ("authorization", f"Bearer {both.secret}"),
+            ("flatfare-labels", f"team={guarded.name}"),
+            ("flatfare-session", "s"),
+        ],
+    )
+    before = len(both.provider.log)
+    with socket.create_connection(("127.0.0.1", both.gateway.port), 5) as line:
+        line.sendall(request)
+        time.sleep(0.5)
+    until(lambda: any(row["status"] == "cancelled" for row in rows_of(both, guarded.name)), 10)
+    past = guarded.document()["past"]
+    until(lambda: guarded.document()["past"][0]["calls"] == 2, 5, str(past))  # type: ignore[index]
+    assert len(both.provider.log) == before
+
+
+def rows_of(both: Pair, team: str) -> list[Row]:
+    return both.gateway.rows("labels LIKE ?", f"%{team}%")
 
 
 def test_a_call_that_no_guard_concerns_goes(both: Pair) -> None:
