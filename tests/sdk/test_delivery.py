@@ -1,6 +1,8 @@
 """Events reach the server once it can be reached, each once, whatever it answers until then."""
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,3 +160,17 @@ def test_the_time_between_tries_doubles_up_to_a_minute_and_takes_advice() -> Non
     assert backoff.next_try == 190.0
     backoff.succeeded()
     assert backoff.is_up
+
+
+def test_a_file_that_cannot_be_taken_away_is_not_sent_without_end(
+    recording: Receiver, monkeypatch: pytest.MonkeyPatch, warnings: Callable[[], list[str]]
+) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    work()
+    assert until(lambda: any("PermissionError" in text for text in warnings()))
+    time.sleep(0.3)
+    assert recording.requests <= 3
+    assert len(recording.events) == 4

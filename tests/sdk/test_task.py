@@ -225,3 +225,21 @@ def test_flatfare_itself_offers_the_same() -> None:
     assert flatfare.task is flatfare_sdk.task
     assert flatfare.wrap is flatfare_sdk.wrap
     assert isinstance(flatfare.task("x"), Task)
+
+
+def test_an_attempt_opens_its_task_and_leaves_nothing_current(told: Told) -> None:
+    t = task("review")
+    with t.attempt():
+        assert current() is t
+    assert current().id == ""
+    t.close()
+    assert [event["event"] for event in told()] == ["opened", "attempt_started", "attempt_ended", "closed"]
+
+
+def test_a_status_that_is_none_ends_nothing(told: Told, warnings: Callable[[], list[str]]) -> None:
+    with task("review") as t:
+        with t.attempt() as a:
+            a.close("won")
+        t.close("great")
+    assert [event.get("status") for event in told()] == [None, None, "ok", None]
+    assert "expected one of ok, failed, cancelled" in warnings()[0]

@@ -187,13 +187,13 @@ class Delivery:
                 refused = self._connected().send(batch)
                 self._set_aside(refused)
                 self.sent += len(batch) - len(refused)
+            segment.remove()
         except Exception as problem:  # noqa: BLE001 - an outermost door: not sent for whatever reason is not sent
             self._say_why(problem, segment)
             self._fail(problem.after_s if isinstance(problem, Unsent) else 0.0)
             return False
         self._current = None
         self._backoff.succeeded()
-        segment.remove()
         if segment.path is not None:
             self._left.discard(segment.path)
         return True

@@ -88,16 +88,23 @@ class Recorder:
         with self._starting:
             if self._is_running:
                 return
-            if not self._is_closed:
-                with suppress(RuntimeError):  # the interpreter is shutting down
-                    self._delivery.start()
-                    self._thread = threading.Thread(target=self._run, name="flatfare-recorder", daemon=True)
-                    self._thread.start()
-                    self._is_running = True
-                    _at_exit_of_a_worker(self)
-                    return
+            self._is_running = not self._is_closed  # a signal's handler may come by here once more
+            if self._is_running and self._has_begun():
+                return
+            self._is_running = False
             self._commit()
             self._seal()
+
+    def _has_begun(self) -> bool:
+        """Start the threads; whether they could be."""
+        try:
+            self._delivery.start()
+            self._thread = threading.Thread(target=self._run, name="flatfare-recorder", daemon=True)
+            self._thread.start()
+        except RuntimeError:  # the interpreter is shutting down
+            return False
+        _at_exit_of_a_worker(self)
+        return True
 
     def _run(self) -> None:
         while not self._is_closed:

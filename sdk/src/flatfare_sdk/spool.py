@@ -65,9 +65,9 @@ class Segment:
             os.fsync(self._descriptor)
 
     def remove(self) -> None:
-        """All has been delivered."""
+        """All has been delivered. Raises ``OSError`` where the file cannot be taken away."""
         if self.path is not None:
-            with suppress(OSError):
+            with suppress(FileNotFoundError):
                 os.unlink(self.path)
         self.release()
 

@@ -42,7 +42,7 @@ class Attempt(Scope):
 
     @harmless(nothing)
     def _start(self) -> None:
-        self.task.open()
+        self.task.begin()
         at_us = now_us()
         self.number = self.task._next_number()
         self.id = new_id(at_us)
@@ -68,15 +68,12 @@ class Attempt(Scope):
     @harmless(nothing)
     def close(self, status: str = "ok") -> None:
         """End: ``ok``, ``failed`` or ``cancelled``. Only the first end counts."""
+        said = events.one_of(events.STATUSES)(status)
         leave(self)
         if self._is_ended or not self.id or self._generation != process.generation:
             return
         self._is_ended = True
-        self.task._tell(
-            events.event(
-                "attempt_ended", self.task.id, attempt=self.id, status=events.one_of(events.STATUSES)(status)
-            )
-        )
+        self.task._tell(events.event("attempt_ended", self.task.id, attempt=self.id, status=said))
 
     def __enter__(self) -> "Attempt":
         return self.open()
@@ -154,12 +151,13 @@ class Task(Scope):
     @harmless(nothing)
     def close(self, status: str = "ok", *, path: str | None = None) -> None:
         """End the work. A task that named no attempts was one, which ended like this."""
+        said = events.one_of(events.STATUSES)(status)
         leave(self)
         if self._is_closed or not self._opened_at_us or self._generation != process.generation:
             return
         self._is_closed = True
         if not self._attempts:
-            self._tell_of_one_attempt(events.one_of(events.STATUSES)(status))
+            self._tell_of_one_attempt(said)
         self._tell(events.event("closed", self.id, path=known("path", events.text, path)))
 
     def _tell_of_one_attempt(self, status: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from flatfare.core.errors import BadInput
+from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.service.importing.order import Imported
 from flatfare.service.importing.rejects import rejects_path, write_records
 from flatfare.service.importing.run import Stores
@@ -78,10 +78,13 @@ def drain(
     while (segment := spool.take_orphan()) is not None:
         try:
             _record(stores, segment.lines, tally, teller, now_us)
-        except BaseException:
+            segment.remove()
+        except OSError as problem:
+            raise StoreFailure(
+                f"{segment.path} is recorded and cannot be taken away: {problem.strerror}."
+            ) from problem
+        finally:
             segment.release()
-            raise
-        segment.remove()
     held = sorted(Path(folder).glob(f"*{SUFFIX}"))
     for path in held:
         try:
