@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from flatfare.service import review_reports, reviewing
 from flatfare.service.reviewing import LEASE_US, Wanted
 from flatfare.service.secret_box import SecretBox
 from flatfare.store.book import Book, open_book
+from flatfare.store.lake import Lake
 
 PASS, FAIL, ABSTAIN = Judgement.PASS, Judgement.FAIL, Judgement.ABSTAIN
 NOW_US = 1_790_000_000_000_000
@@ -302,6 +304,7 @@ def test_many_reviewers_at_once_never_hold_one_place_twice(database: str) -> Non
         ({"submission": None}, "nothing to judge"),
         ({"submission": None, "link": "javascript:alert(1)"}, "link"),
         ({"question": " "}, "question"),
+        ({"id": "one"}, "a UUID"),
         ({"keep_us": 0}, "kept for a time"),
     ],
 )
@@ -310,3 +313,40 @@ def test_what_cannot_be_asked_is_refused(book: Book, wrong: dict[str, object], s
         ask(book, **wrong)
     with pytest.raises(BadInput, match="expected a name"):
         reviewing.next_for(book, "\n", now_us=NOW_US)
+
+
+def test_what_is_left_over_is_tidied_up(book: Book, tmp_path: Path) -> None:
+    old = ask(book, keep_us=1000)
+    review = ask(book, str(derived("task", "import", "18")), reviewers=1)
+    reviewing.next_for(book, "ann", now_us=NOW_US, name="contract-review")
+    held = reviewing.next_for(book, "bob", now_us=NOW_US)
+    assert held is not None
+    reviewing.release(book, held.review.id, "bob")
+    book.execute("DELETE FROM review_leases")
+    reviewing.next_for(book, "ann", now_us=NOW_US + 2000)
+    with pytest.raises(Conflict, match="not now"):
+        reviewing.submit(book, Told(failures=1), review, "ann", PASS, now_us=NOW_US + 2000)
+    lake = Lake(tmp_path / "lake")
+    for _ in range(2):
+        reviewing.tidy(book, lake, now_us=NOW_US + 3000)
+    assert reviewing.found(book, old).state == "withdrawn"
+    assert book.rows("SELECT verifier, judgement FROM verdicts") == [("human-review", "pass")]
+
+
+def test_one_verdict_that_is_refused_keeps_no_other_from_the_record(book: Book) -> None:
+    told: list[str] = []
+
+    def refuse(events: Sequence[Mapping[str, object]]) -> None:
+        (event,) = events
+        if event["task"] == TASK:
+            raise Conflict("refused")
+        told.append(str(event["task"]))
+
+    other = str(derived("task", "import", "18"))
+    for task in (TASK, other):
+        review = ask(book, task, reviewers=1)
+        reviewing.next_for(book, "ann", now_us=NOW_US)
+        with pytest.raises(Conflict, match="refused"):
+            reviewing.submit(book, refuse, review, "ann", PASS, now_us=NOW_US)
+    assert told == [other]
+    assert reviewing.record_decided(book, Told(), now_us=NOW_US) == 1

@@ -15,7 +15,7 @@ from flatfare.core import agreement
 from flatfare.core import labels as label_rules
 from flatfare.core.checks.submission import Json, Submission, canonical
 from flatfare.core.errors import BadInput, Conflict, NotAuthorised, NotFound
-from flatfare.core.identity import derived
+from flatfare.core.identity import Id, derived
 from flatfare.core.moments import MICROSECONDS, iso
 from flatfare.core.money import decimal_text, half_even
 from flatfare.core.outcome import Judgement
@@ -320,13 +320,21 @@ def _decided(book: Book, review: Review, answers: Sequence[Answer], now_us: int)
 def record_decided(book: Book, tell: Tell, *, now_us: int) -> int:
     """Record the verdict of every review that was decided and has none yet; how many there were.
 
-    Who is stopped between deciding and recording leaves it to whoever comes next.
+    Who is stopped between deciding and recording leaves it to whoever comes next. One that cannot
+    be recorded keeps no other from it; it is told at the end.
     """
     waiting = reviews.not_recorded(book)
     answers = reviews.answers_of(book, [review.id for review in waiting])
+    problems = []
     for review in waiting:
-        tell([verdict_of(review, answers[review.id])])
-        reviews.set_recorded(book, review.id, now_us)
+        try:
+            tell([verdict_of(review, answers[review.id])])
+        except Conflict as problem:
+            problems.append(problem)
+        else:
+            reviews.set_recorded(book, review.id, now_us)
+    if problems:
+        raise problems[0]
     return len(waiting)
 
 
@@ -428,6 +436,8 @@ def found(book: Book, review_id: str) -> Review:
 
 
 def _check_wanted(wanted: Wanted) -> None:
+    if wanted.id is not None and not _is_id(wanted.id):
+        raise BadInput(f"Found the id {wanted.id[:80]!r} of a review: expected a UUID.")
     if not 1 <= wanted.reviewers <= WANTED_MAX:
         raise BadInput(f"Found {wanted.reviewers} reviewers: expected 1 to {WANTED_MAX}.")
     if wanted.submission is None and not wanted.link:
@@ -438,6 +448,13 @@ def _check_wanted(wanted: Wanted) -> None:
         raise BadInput("Reviewers are asked a question under a verifier's name: neither may be empty.")
     if wanted.keep_us <= 0:
         raise BadInput("What reviewers are shown is kept for a time: state one, such as 30d.")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(Id(text)) == text
+    except ValueError:
+        return False
 
 
 def _check_reviewer(reviewer: str) -> None:
