@@ -215,6 +215,23 @@ def test_a_worker_that_is_killed_and_a_treasurer_that_begins_anew_forget_nothing
         assert [guarded.call().status for _ in range(3)] == [200, 200, 429]
 
 
+def test_where_guards_cannot_be_asked_only_those_that_stop_hold_a_call_up(tmp_path: Path) -> None:
+    with pair(tmp_path) as opened, opened.provider.answers(lambda _: whole(BODY)):
+        stops = Guarded(opened, kind="calls", at_most=5)
+        alerts = Guarded(opened, kind="calls", at_most=5, action="alert")
+        (treasurer,) = children(opened.gateway)["treasurer"]
+        os.kill(treasurer, signal.SIGSTOP)
+        try:
+            seen = stops.call()
+            assert seen.status == 503
+            assert "cannot be asked at present" in json.loads(seen.body)["error"]["message"]
+            assert alerts.call().status == 200
+            assert opened.through(None).status == 200, "nobody has to be asked"
+        finally:
+            os.kill(treasurer, signal.SIGCONT)
+        until(lambda: stops.call().status == 200, 10)
+
+
 def test_a_realtime_session_is_one_call(both: Pair) -> None:
     guarded = Guarded(both, kind="calls", at_most=1)
     labels = f"flatfare-labels: team={guarded.name}\r\nflatfare-session: s\r\n\r\n"

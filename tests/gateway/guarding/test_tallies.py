@@ -1,9 +1,10 @@
 """Tallies: calls are judged by all their guards at once, and counted by all or none."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flatfare.core.guard import Guard
+from flatfare.core.guard import ACTIONS, KINDS, Guard
 from flatfare.gateway.guarding.tallies import Tallies
 from flatfare.gateway.reserving.messages import Over, Passed, Stopped, Watch
 from flatfare.store.guards import Tallied
@@ -214,6 +215,31 @@ def test_an_allowance_that_is_spent_slowly_lets_one_call_go_at_a_time() -> None:
     node = Node()
     answers = [node.tallies.decide(1, Watch(str(n), [], paced=["bud_1 0 s"]), NOW) for n in range(3)]
     assert [one.wait_ms for one in answers if isinstance(one, Passed)] == [0, 10_000, 20_000]
+
+
+REACHED = {"calls": 3, "tokens": 600, "cost": 600, "time": 3, "repeat": 3, "context": 300, "retries": 50}
+"""What three calls reach, of which each failed, was larger than the one before, and took a second."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_each_guard_can_watch_alert_throttle_and_stop(kind: str, action: str) -> None:
+    more: dict[str, object] = {"models": ("small",)} if kind == "models" else {}
+    node = Node(guard(kind, REACHED.get(kind, 1), action, window_s=KINDS[kind].window_s, least=3, **more))
+    for size in (100, 200, 300):
+        assert passed(node.call(tokens=size, cost=size, failed=True, size=size, marks=("all",)))
+        node.now += SECOND
+    assert node.tallies.take_crossings() == []
+    found = -1 if kind in REACHED else 5  # what the request itself carries, the worker finds
+    answers = [node.ask(size, ("all",), found) for size in (400, 500)]
+    if action == "stop":
+        assert not any(map(passed, answers))
+    else:
+        waits = [one.wait_ms for one in answers if isinstance(one, Passed)]
+        assert waits == ([0, 10_000] if action == "throttle" else [0, 0])
+    assert len(node.tallies.take_crossings()) == (0 if action == "watch" else 1), "told once"
+    (kept,) = node.tallies.take_changes()
+    assert kept.hits == 2
 
 
 @given(

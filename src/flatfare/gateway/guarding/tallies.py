@@ -274,6 +274,8 @@ def _past(guard: Guard, tally: Tally, ask: Watch, found: int, now_us: int) -> in
         return _grown(guard, tally, ask)
     if guard.kind == "retries":
         return None if tally.ways is None else storm(tally.ways.slots, now_us // SECOND_US, guard)
+    if guard.kind not in COUNTED:
+        return None  # what a request carries the worker finds
     value = _counted(guard, tally, now_us)
     return value if guard.is_over(value) else None
 
