@@ -297,13 +297,13 @@ def sale_from(task_id: str, settlement: str, content: str, quote: Quote) -> Sale
 # postings
 
 
-def of_hold(hold: Account, draws: Sequence[Draw]) -> list[tuple[Account, int]]:
+def moves_of_hold(hold: Account, draws: Sequence[Draw]) -> list[tuple[Account, int]]:
     """What is drawn goes to the hold."""
     moves = [(one.account, -one.amount_nano) for one in draws]
     return [*moves, (hold, sum(one.amount_nano for one in draws))]
 
 
-def of_settle(
+def moves_of_settle(
     sale: Sale, back: Sequence[Draw], kept: Sequence[Draw], owed: Account
 ) -> tuple[list[tuple[Account, int]], tuple[Draw, ...]]:
     """The hold is earned; what is not due goes back. What was held on a later invoice is now owed.
@@ -320,19 +320,19 @@ def of_settle(
     return moves, tuple(final)
 
 
-def of_void(sale: Sale) -> list[tuple[Account, int]]:
+def moves_of_void(sale: Sale) -> list[tuple[Account, int]]:
     """All that is held goes back to where it came from."""
     return [(sale.hold, -sale.held_nano), *((one.account, one.amount_nano) for one in sale.draws)]
 
 
-def of_reverse(sale: Sale, back: Sequence[Draw]) -> list[tuple[Account, int]]:
+def moves_of_reverse(sale: Sale, back: Sequence[Draw]) -> list[tuple[Account, int]]:
     """What was earned is given back; revenue stays, and refunds stand beside it."""
     given_nano = sum(one.amount_nano for one in back)
     refunds = Account(Kind.REFUNDS, sale.customer, sale.currency)
     return [(refunds, -given_nano), *((one.account, one.amount_nano) for one in back)]
 
 
-def of_costs(customer: str, before: Costs, after: Costs) -> list[tuple[Account, int]]:
+def moves_of_costs(customer: str, before: Costs, after: Costs) -> list[tuple[Account, int]]:
     """What the cost has grown by, to its accounts, against what we owe for it."""
     moves = []
     for (kind, nano), (_, booked_nano) in zip(after.by_kind, before.by_kind, strict=True):

@@ -11,7 +11,7 @@ from flatfare.core.grant import Draw, draw
 from flatfare.core.ledger import Account, Entry, Kind, NotEnoughCredit, Verb, canonical
 from flatfare.core.moments import MICROSECONDS, iso
 from flatfare.core.outcome import Settlement
-from flatfare.core.sale import Quote, Sale, applied, check_move, draws_document, entry_of, of_hold
+from flatfare.core.sale import Quote, Sale, applied, check_move, draws_document, entry_of, moves_of_hold
 from flatfare.service.selling import customers
 from flatfare.service.selling.granting import check_currency_of
 from flatfare.service.selling.posting import append_once, id_for, known, lock_of
@@ -108,7 +108,7 @@ def _held(
         Verb.HOLD,
         task,
         buyer.name,
-        of_hold(Account(Kind.HOLD, task, offered.currency), draws),
+        moves_of_hold(Account(Kind.HOLD, task, offered.currency), draws),
         entry_id=own_id,
         at_us=at_us,
         asked=asked,

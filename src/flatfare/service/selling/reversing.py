@@ -7,7 +7,7 @@ from flatfare.core.errors import BadInput, NotFound
 from flatfare.core.grant import unwind
 from flatfare.core.ledger import Entry, Verb, canonical
 from flatfare.core.outcome import Settlement
-from flatfare.core.sale import Sale, check_move, draws_document, entry_of, of_reverse
+from flatfare.core.sale import Sale, check_move, draws_document, entry_of, moves_of_reverse
 from flatfare.service.selling.granting import returned
 from flatfare.service.selling.posting import append_once, id_for, known, lock_of
 from flatfare.service.selling.settling import NO_SALE, lots_document, written
@@ -50,7 +50,7 @@ def reverse(
             Verb.REVERSE,
             sale,
             customer,
-            [*of_reverse(sale, back), *further],
+            [*moves_of_reverse(sale, back), *further],
             entry_id=own_id,
             at_us=at_us,
             asked=asked,

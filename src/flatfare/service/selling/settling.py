@@ -21,9 +21,9 @@ from flatfare.core.sale import (
     check_move,
     draws_document,
     entry_of,
-    of_costs,
-    of_settle,
-    of_void,
+    moves_of_costs,
+    moves_of_settle,
+    moves_of_void,
 )
 from flatfare.service.selling.granting import returned
 from flatfare.service.selling.posting import append_once, id_for, known, lock_of
@@ -61,7 +61,7 @@ def settle(
             raise NotBillable(f"Nothing is due for task {task}: {owing.reason}. Void its hold.")
         over_nano = 0 if sale.is_paid_by_unit else sale.held_nano - owing.amount_nano
         back, kept = unwind(sale.draws, over_nano)
-        moves, final = of_settle(sale, back, kept, standing.customer.owed)
+        moves, final = moves_of_settle(sale, back, kept, standing.customer.owed)
         decided: dict[str, object] = {
             "attempts": attempts,
             "settled": sum(one.amount_nano for one in kept),
@@ -87,7 +87,7 @@ def void(
         sale = _standing(book, task).sale
         if sale.settlement is not Settlement.HELD:
             return _done_before(book, sale, Verb.VOID, own_id, {}, Settlement.VOIDED, reason)
-        moves = of_void(sale)
+        moves = moves_of_void(sale)
         return _move(book, sale, Verb.VOID, moves, sale.draws, own_id, at_us, {}, {}, costs, reason)
 
 
@@ -108,7 +108,7 @@ def book_costs(book: Book, *, task_id: UUID | str, costs: Costs, at_us: int) -> 
             Verb.COST,
             sale,
             sale.customer,
-            of_costs(sale.customer, sale.costs, costs),
+            moves_of_costs(sale.customer, sale.costs, costs),
             entry_id=str(derived("entry", Verb.COST, task, str(number))),
             at_us=at_us,
             asked={},
@@ -160,7 +160,7 @@ def _move(
     further, lots = returned(book, back, own_id, at_us)
     if costs is not None and at_us >= sale.costs_at_us:
         _check_costs(costs)
-        further = [*further, *of_costs(sale.customer, sale.costs, costs)]
+        further = [*further, *moves_of_costs(sale.customer, sale.costs, costs)]
         decided = {**decided, "costs": costs.document}
     entry = entry_of(
         verb,
