@@ -18,6 +18,9 @@ the words that were judged. A check that cannot tell abstains, and an abstention
 
     flatfare verifiers list
     flatfare verifiers check json-schema --output answer.json --params '{schema: {type: object}}'
+
+People judge too, by [human review](../guides/reviews.md), and so do customers and other systems, by
+[signals](../guides/signals.md). How often a judge errs is [measured](../guides/judges.md).
 """
 
 

@@ -120,3 +120,14 @@ def test_plans_are_listed_and_end() -> None:
     assert run(*ADD[:-4], "--params", "{}").exit_code != 0
     assert run(*ADD[:3], "other", "--share", "5%", "--to", "model-judge").exit_code != 0  # no rubric
     assert run("verifiers", "calibrate").exit_code != 0
+
+
+def test_a_verdict_is_put_on_a_task_where_asked(judge: Judge) -> None:
+    Path("out.txt").write_text("done", encoding="utf-8")
+    words = ("verifiers", "check", "model-judge", "--output", "out.txt", "--params", STRONG, "--direct")
+    assert "model-judge" not in run("tasks", "show", "T-0").stdout
+    for _ in range(2):
+        assert run(*words, "--task", "T-0", "--record").exit_code == 0
+    shown = json.loads(run("tasks", "show", "T-0", "--json").stdout)
+    assert str(shown).count("'model-judge'") == 2  # judged anew, and both stand
+    assert run(*words, "--record").exit_code != 0

@@ -8,15 +8,16 @@ from pathlib import Path
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, bytes_of, format_options, lake_of, pass_settings, text_of
-from flatfare.cli.sampling import asker_of, parameters_of, sample
+from flatfare.cli.options import book_of, bytes_of, format_options, lake_of, pass_settings, text_of, user_name
+from flatfare.cli.sampling import asker_of, now_us, parameters_of, sample
 from flatfare.config import Settings
 from flatfare.core.checks.submission import Json, NotJson, Submission, read_json
-from flatfare.core.errors import BadUsage
+from flatfare.core.errors import BadUsage, Conflict
 from flatfare.core.outcome import Judgement
 from flatfare.service import calibrating, sampling
 from flatfare.service.asking import Whose
-from flatfare.verifiers import kinds
+from flatfare.service.recording import Teller, record
+from flatfare.verifiers import kinds, verdicts
 from flatfare.verifiers.kinds import Means
 
 
@@ -66,6 +67,7 @@ def show(kind: str) -> None:
 @click.option("--task", metavar="NAME", help="The task that pays, where a model is asked.")
 @click.option("--producer", "producers", multiple=True, metavar="MODEL", help="A model that did the work.")
 @click.option("--direct", is_flag=True, help="Ask providers without the gateway: then nothing is metered.")
+@click.option("--record", "is_recorded", is_flag=True, help="Put the verdict on the task.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def check(
@@ -79,6 +81,7 @@ def check(
     task: str | None,
     producers: tuple[str, ...],
     direct: bool,
+    is_recorded: bool,
     is_json: bool,
 ) -> None:
     """Have KIND judge an output. Ends with 0 for pass and 1 for fail or abstain.
@@ -93,8 +96,12 @@ def check(
         None if expected_file is None else _json_or_text(text_of(expected_file)),
         {Path(name).name: bytes_of(name) for name in files},
     )
+    if is_recorded and task is None:
+        raise BadUsage("A verdict is put on a task: name it with --task.")
     means = Means(asker_of(settings, Whose(task), direct=direct), producers)
     found = kinds.verifier(kind, parameters_of(params), means=means).judge(submission)
+    if is_recorded and task is not None:
+        _record(settings, verdicts.event_of(found, submission, task, now_us()))
     if is_json:
         output.print_json(
             {
@@ -112,6 +119,14 @@ def check(
         for reason in found.reasons:
             output.say(f"  {reason}")
     sys.exit(0 if found.judgement is Judgement.PASS else 1)
+
+
+def _record(settings: Settings, event: Mapping[str, object]) -> None:
+    """Tell the book of a verdict."""
+    with book_of(settings, create=True) as book:
+        done = record(book, lake_of(settings), [event], Teller(user_name(), source="cli"), now_us=now_us())
+    if done.refused:
+        raise Conflict(f"The verdict was refused: {done.refused[0].reason}")
 
 
 def _json_or_text(text: str) -> Json:

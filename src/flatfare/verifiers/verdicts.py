@@ -1,11 +1,11 @@
 """From a finding to a verdict on the task: the event that tells of it.
 
-The event's id is made from the task, the verifier, its version and what was judged, so that
-a run that was stopped and begun again tells of nothing twice.
+The event's id is made from all that it says: telling it again changes nothing, and the same
+work judged anew, which a model may judge otherwise, is another verdict.
 """
 
 from flatfare.core.checks.finding import Finding
-from flatfare.core.checks.submission import Submission, canonical, plain
+from flatfare.core.checks.submission import Submission, plain
 from flatfare.core.identity import derived
 
 
@@ -14,10 +14,9 @@ def event_of(finding: Finding, submission: Submission, task: str, at_us: int) ->
 
     What a model was paid for judging is on the task already, through its calls.
     """
-    judged = canonical(submission.digests())
     event: dict[str, object] = {
         "event": "judged",
-        "id": str(derived("verdict", task, finding.verifier, finding.version, judged)),
+        "id": str(derived("verdict", task, finding.verifier, finding.evidence_hash, str(at_us))),
         "task": task,
         "at": at_us,
         "verifier": finding.verifier,
