@@ -130,6 +130,15 @@ def test_spend_adds_up_over_any_key(operator: TestClient) -> None:
     assert nano == nano_of(parse_amount(by_team["total"]["spend"])[0])
 
 
+@pytest.mark.parametrize("key", ["model", "provider", "purpose"])
+def test_rows_taken_together_over_time_are_those_of_the_report(operator: TestClient, key: str) -> None:
+    shown = Read(operator.get(f"/spend?period=all&by={key}").text).text
+    for row in operator.get(f"/api/report?by={key}&sort=spend").json()["rows"]:
+        value = row[key] or "not given"
+        spend = dollar_text(nano_of(parse_amount(row["spend"])[0]))
+        assert re.search(rf"{re.escape(value)} (≥ )?{re.escape(spend)}", shown), (value, spend)
+
+
 def test_spend_tells_what_calls_are_made_of_and_how_they_ended(operator: TestClient) -> None:
     found = operator.get("/spend.json?period=all").json()["anatomy"]
     assert set(found["units"]) == {"input", "cache_read", "output", "reasoning", "web_search"}

@@ -1,10 +1,12 @@
 """Spend: who or what it went to, which units it bought, and what of it failed or was tried again."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 from flatfare.core.errors import BadUsage
 from flatfare.core.money import NANO, dollar_text
-from flatfare.service.reporting import Report, Row
+from flatfare.service.reporting import Figures as Sums
+from flatfare.service.reporting import Report, Row, ordering
 from flatfare.service.reporting.anatomy import Anatomy, anatomy
 from flatfare.service.reporting.document import csv_columns, document_of, rows_of
 from flatfare.service.reporting.wording import known, percent
@@ -30,6 +32,9 @@ from flatfare.web.pages.page import Page, Visit
 from flatfare.web.pages.ranked import SPEND_MEASURES, WHY, key_tabs, other_keys, ranked
 
 TABS = ("model", "team", "customer", "key", "path", "provider")
+OF_CALLS = ("model", "provider", "key", "purpose")
+"""Keys that only calls have: the dearest to report by, and never of published aggregates."""
+
 SERIES_MAX = 7
 REST = "everything else"
 NOT_GIVEN = "not given"
@@ -57,14 +62,19 @@ def view(visit: Visit) -> View:
     asking = visit.asking
     key = asking.by or ("model" if visit.extent.calls else "path")
     grain = asking.period.grain(visit.extent.first_at_us, visit.books.now_us)
-    by_key = visit.report(key, sort=asking.sort or "spend", limit=visit.limit)
+    over_time = visit.report(grain, key) if visit.rows_max is not None else None
+    if over_time is not None and key in OF_CALLS:
+        by_key = together(over_time, asking.sort or "spend", visit.limit)
+    else:
+        by_key = visit.report(key, sort=asking.sort or "spend", limit=visit.limit)
     before = visit.report(before=True).total if asking.compares else None
     try:
         inside = _anatomy(visit)
     except BadUsage:  # a filter that says nothing of a call: the rest of the page answers it
         inside = None
     blocks: list[Block] = [Figures(_figures(by_key.total, before, inside, visit))]
-    chart = _chart(visit, by_key, key, grain)
+    over_time = over_time or visit.report(grain, key)
+    chart = _chart(visit, over_time, by_key, key, grain)
     if chart is not None:
         blocks.append(chart)
     blocks.append(
@@ -148,9 +158,21 @@ def _figures(total: Row, before: Row | None, inside: Anatomy | None, visit: Visi
     return tuple(figures)
 
 
-def _chart(visit: Visit, by_key: Report, key: str, grain: str) -> Chart | None:
+def together(found: Report, sort: str, limit: int | None) -> Report:
+    """A report by time and one other key, taken together over time: every figure is a sum.
+
+    Percentiles are none: they cannot be taken together.
+    """
+    sums: dict[str | None, Sums] = defaultdict(Sums)
+    for row in found.rows:
+        sums[row.keys[1]] += row.figures
+    rows = [Row((value,), figures) for value, figures in sums.items() if not figures.is_empty]
+    ordered = ordering.sorted_rows(rows, ordering.order(sort, found.by[1:]))
+    return replace(found, by=found.by[1:], rows=tuple(ordered[:limit]), groups=len(rows))
+
+
+def _chart(visit: Visit, found: Report, by_key: Report, key: str, grain: str) -> Chart | None:
     """Spend over time, the dearest groups each in an ink of its own."""
-    found = visit.report(grain, key)
     rows = [row for row in found.rows if not row.is_published and row.keys[0] is not None]
     times = {row.keys[0] for row in rows}
     if len(times) < 2:
