@@ -40,7 +40,9 @@ def users() -> None:
 @users.command()
 @click.argument("name")
 @click.option("--admin", "role", flag_value="admin", help="An administrator, who may do everything.")
-@click.option("--role", type=click.Choice(people.ROLES), default="viewer", show_default=True)
+@click.option(
+    "--role", type=click.Choice(people.ROLES), default="viewer", show_default=True, help="What they may do."
+)
 @click.option(
     "--scope", multiple=True, metavar="KEY=VALUE", help="Sees only this label, such as team=search."
 )
