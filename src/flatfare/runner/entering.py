@@ -111,7 +111,7 @@ def begin(shelf: Shelf, run: Run, version: Published, now_us: int) -> Run:
     except FlatfareError as problem:
         runs.update(shelf.book, run, state=State.INTERRUPTED, owner=None, reasons=json.dumps([str(problem)]))
         raise
-    return runs.update(shelf.book, run, state=State.HELD)
+    return run
 
 
 def _again(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int) -> Entered:
@@ -134,7 +134,9 @@ def _again(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int
             return Entered(done, False)
         return _anew(shelf, done, asked, version, now_us)
     cut_short(shelf, found, now_us)
-    taken = runs.update(shelf.book, standing(shelf, found.id), started_at_us=now_us, reasons="[]")
+    taken = runs.update(
+        shelf.book, standing(shelf, found.id), state=State.ACCEPTED, started_at_us=now_us, reasons="[]"
+    )
     return Entered(begin(shelf, taken, version, now_us), True)
 
 

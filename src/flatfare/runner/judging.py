@@ -38,7 +38,6 @@ def begin(shelf: Shelf, run: Run, rung: str, path: str, now_us: int) -> tuple[Ru
     with shelf.book.writing():
         run = runs.update(shelf.book, run, attempts=attempt.number, state=State.WORKING)
         runs.write_attempt(shelf.book, attempt)
-    telling.tell(shelf, run, [telling.attempt_started(run, attempt.number, rung, now_us)], now_us)
     return run, attempt
 
 
@@ -77,8 +76,7 @@ def end(shelf: Shelf, run: Run, one: Ended, now_us: int) -> None:
     """Keep an attempt that is not the last."""
     runs.write_attempt(shelf.book, one.attempt)
     events = [telling.judged(run, said) for said in one.verdicts]
-    ending = telling.attempt_ended(run, one.attempt.number, one.ending, now_us)
-    telling.tell(shelf, run, [*events, ending], now_us)
+    telling.tell(shelf, run, [*telling.tried(run, one.attempt), *events], now_us)
 
 
 def decide(shelf: Shelf, run: Run, version: Published, one: Ended, output: str | None, now_us: int) -> Run:
@@ -117,9 +115,8 @@ def finish(shelf: Shelf, run: Run, now_us: int, *, is_lost: bool = False) -> Run
     attempts = [one for one in runs.attempts_of(shelf.book, run.id) if one.take == run.take]
     last = attempts[-1]
     events = [telling.judged(run, said) for said in verdicts]
-    at_us = last.ended_at_us or now_us
-    events.append(telling.attempt_ended(run, last.number, Ending(str(last.ending)), at_us))
-    telling.tell(shelf, run, [*events, telling.closed(run, at_us)], now_us)
+    closed = telling.closed(run, last.ended_at_us or now_us)
+    telling.tell(shelf, run, [*telling.tried(run, last), *events, closed], now_us)
     ending = Ending(str(run.ending))
     if ending is Ending.AWAITED and not is_lost:
         return runs.update(shelf.book, run, owner=None)
@@ -142,12 +139,11 @@ def cut_short(shelf: Shelf, run: Run, now_us: int) -> None:
     for attempt in runs.attempts_of(shelf.book, run.id):
         if attempt.take != run.take or attempt.ending not in (None, cut):
             continue
-        at_us = attempt.ended_at_us or now_us  # once written it is told of with this moment, however often
-        if attempt.ending is None:
-            ended_so = replace(attempt, ended_at_us=at_us, ending=cut, cost_reason=NOT_TOLD)
+        ended_so = attempt
+        if attempt.ending is None:  # written first: told again it is told with the same moment
+            ended_so = replace(attempt, ended_at_us=now_us, ending=cut, cost_reason=NOT_TOLD)
             runs.write_attempt(shelf.book, ended_so)
-        ending = telling.attempt_ended(run, attempt.number, Ending.INTERRUPTED, at_us)
-        telling.tell(shelf, run, [ending], now_us)
+        telling.tell(shelf, run, telling.tried(run, ended_so), now_us)
 
 
 def _done(shelf: Shelf, run: Run, now_us: int, **changes: str | int) -> Run:

@@ -50,7 +50,7 @@ def _looked_after(shelf: Shelf, run: Run, now_us: int, give_up: bool) -> tuple[s
         return ("given_back" if done.ending == Ending.INTERRUPTED else "finished"), done
     judging.cut_short(shelf, run, now_us)
     if run.input is not None and not give_up and not _is_late(shelf, run, now_us):
-        return "to_resume", runs.update(shelf.book, run, state=State.HELD)
+        return "to_resume", runs.update(shelf.book, run, state=State.ACCEPTED)
     if give_up or _is_late(shelf, run, now_us):
         return "given_back", _given_up(shelf, run, now_us)
     return "waiting", runs.update(shelf.book, run, state=State.INTERRUPTED, owner=None)

@@ -11,7 +11,7 @@ from flatfare.core.outcome import Judgement, VerifierKind
 from flatfare.runner.books import Shelf
 from flatfare.service.recording import Teller, record
 from flatfare.service.task_events import evidence_hash
-from flatfare.store.runs import Run
+from flatfare.store.runs import Attempt, Run
 
 SOURCE = "actions"
 Event = Mapping[str, object]
@@ -36,19 +36,16 @@ def opened(run: Run, action: Action, labels: Mapping[str, str], at_us: int) -> E
     }
 
 
-def attempt_started(run: Run, number: int, rung: str, at_us: int) -> Event:
-    """A try begins."""
-    event = {**_event(run, "attempt_started", at_us, number), "attempt": attempt_id(run, number)}
-    return event | {"number": number, "rung": rung}
-
-
-def attempt_ended(run: Run, number: int, ending: Ending, at_us: int) -> Event:
-    """A try ends."""
-    status = "ok" if ending is Ending.VERIFIED else "failed"
-    if ending is Ending.INTERRUPTED:
-        status = "cancelled"
-    event = _event(run, "attempt_ended", at_us, number)
-    return {**event, "attempt": attempt_id(run, number), "status": status}
+def tried(run: Run, attempt: Attempt) -> list[Event]:
+    """A try that has begun and ended, as it is written: told again it is known."""
+    words = {str(Ending.VERIFIED): "ok", str(Ending.INTERRUPTED): "cancelled"}
+    own = {"attempt": attempt_id(run, attempt.number)}
+    began = _event(run, "attempt_started", attempt.started_at_us, attempt.number)
+    ended = _event(run, "attempt_ended", attempt.ended_at_us or attempt.started_at_us, attempt.number)
+    return [
+        {**began, **own, "number": attempt.number, "rung": attempt.rung},
+        {**ended, **own, "status": words.get(str(attempt.ending), "failed")},
+    ]
 
 
 def verdict(finding: Finding, number: int, at_us: int) -> dict[str, object]:

@@ -13,15 +13,14 @@ from flatfare.store.book import Book, Row, Value
 class State(StrEnum):
     """Where a run stands."""
 
-    ACCEPTED = "accepted"  # its input is checked
-    HELD = "held"  # its price is held
+    ACCEPTED = "accepted"  # its input is checked, and its price held or about to be
     WORKING = "working"  # attempts are under way
     JUDGED = "judged"  # it is decided what it came to
     DONE = "done"  # and the money is moved
     INTERRUPTED = "interrupted"  # its process ended before it was decided
 
 
-UNDER_WAY = (State.ACCEPTED, State.HELD, State.WORKING, State.JUDGED)
+UNDER_WAY = (State.ACCEPTED, State.WORKING, State.JUDGED)
 
 
 @dataclass(frozen=True, slots=True)
