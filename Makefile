@@ -33,6 +33,11 @@ $(VENV)/charts: $(VENV)/base
 	@$(BIN)/python -m pip install --quiet --editable '.[charts,web]'
 	@touch $@
 
+docs: $(VENV)/base ## Build the documents as a site: site/docs/index.html
+	@$(BIN)/python -m pip install --quiet --group docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/docs/index.html"
+
 demo: $(VENV)/$(if $(OPEN),charts,base) ## Load real public data into a temporary book and print cost per verified outcome
 	@$(BIN)/flatfare demo $(if $(OPEN),--open)
 
