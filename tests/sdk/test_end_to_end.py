@@ -224,3 +224,21 @@ def test_calls_and_events_of_a_key_s_project_meet(
     row = user.report()
     assert (row["tasks"], row["verified"], row["outside_calls"]) == (1, 1, 0)
     assert user.run("-m", "flatfare", "report", "--by", "team", "--csv").splitlines()[1].startswith("search,")
+
+
+def test_what_a_judge_s_calls_cost_stands_apart(user: User) -> None:
+    pytest.importorskip("openai", reason="needs the client of OpenAI")
+    user.run(
+        "-c",
+        "from openai import OpenAI\nfrom flatfare import task, wrap\nclient = wrap(OpenAI())\n"
+        "def ask(model):\n"
+        "    messages = [{'role': 'user', 'content': 'contract 2'}]\n"
+        "    return client.chat.completions.create(model=model, messages=messages)\n"
+        "with task('review') as t:\n"
+        "    ask('gpt-4o-mini')\n"
+        "    with t.verifying():\n"
+        "        verdict = ask('gpt-4o')\n"
+        "    t.verdict('judge', passed=True, evidence=verdict, kind='model')\n",
+    )
+    assert until(lambda: user.report().get("verification_cost") == "0.003500000", 30.0)
+    assert user.report()["cost_per_verified_outcome"] == "0.003710000"

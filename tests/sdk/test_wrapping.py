@@ -289,3 +289,14 @@ def test_what_cannot_be_wrapped_is_given_back_and_said(warnings: Callable[[], li
     thing = object()
     assert wrap(thing) is thing
     assert "builtins.object cannot be wrapped" in warnings()[0]
+
+
+def test_calls_that_judge_are_said_to_be_no_work(told: Any) -> None:
+    with task("review") as t, t.attempt() as a:
+        with t.verifying():
+            judging = headers()
+            t.verdict("judge", passed=True, evidence="7", kind="model")
+        working = headers()
+    assert judging == {**working, "flatfare-purpose": "verification"}
+    assert working["flatfare-attempt"] == a.id
+    assert next(event for event in told() if event["event"] == "judged")["attempt_number"] == 1

@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, overload
 
 from flatfare_sdk import events
-from flatfare_sdk.context import current_scope
 from flatfare_sdk.events import known
 from flatfare_sdk.guarding import harmless, nothing
 from flatfare_sdk.recorder import Status, process
 from flatfare_sdk.settings import settings
-from flatfare_sdk.task import Attempt, Silent, Task
+from flatfare_sdk.task import Silent, Task, work_here
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -85,9 +84,8 @@ def _task(
 
 def current() -> Task:
     """The task that is current here; where there is none, one that takes everything and records nothing."""
-    scope = current_scope()
-    found = scope.task if isinstance(scope, Attempt) else scope
-    return found if isinstance(found, Task) else Silent()
+    task, _, _ = work_here()
+    return task or Silent()
 
 
 @harmless(nothing)

@@ -12,7 +12,7 @@ from flatfare_sdk.answers import Refusal, Unsent
 from flatfare_sdk.guarding import problem_text
 
 EVENTS_PATH = "/api/events"
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0  # a book that is being sealed may take its time
 _ANSWER_BYTES_MAX = 8 * 1024 * 1024
 _UNACCEPTABLE = (400, 413, 422)  # this batch will never do; it may be one of its events
 

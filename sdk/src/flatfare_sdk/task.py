@@ -92,6 +92,25 @@ class Attempt(Scope):
         self.close(status_of(problem))
 
 
+class Verifying(Scope):
+    """A stretch in which a task's work is judged: calls within are not the work, and cost apart."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> "Verifying":
+        enter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        leave(self)
+
+    async def __aenter__(self) -> "Verifying":
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        leave(self)
+
+
 class Task(Scope):
     """A piece of work: a context manager, and a decorator that makes one task of each call.
 
@@ -172,6 +191,10 @@ class Task(Scope):
         """One try: ``with t.attempt(rung="small"):``. Tries are counted from 1."""
         return Attempt(self, rung)
 
+    def verifying(self) -> Verifying:
+        """Calls made within judge the work: ``with t.verifying():``. Their cost is verification cost."""
+        return Verifying(self.session)
+
     @harmless(nothing)
     def verdict(
         self,
@@ -223,9 +246,11 @@ class Task(Scope):
 
     def _attempt_here(self) -> int | None:
         scope = current_scope()
-        while scope is not None and not (isinstance(scope, Attempt) and scope.task is self):
+        while scope is not None:
+            if isinstance(scope, Attempt) and scope.task is self:
+                return scope.number
             scope = scope.outer
-        return scope.number if isinstance(scope, Attempt) else None
+        return None
 
     def _tell(self, line: bytes) -> None:
         """Record an event."""
@@ -253,6 +278,17 @@ class Task(Scope):
         )  # with inspect, which takes longer to load than all this
 
         return decorated(self, function)
+
+
+def work_here() -> tuple[Task | None, Attempt | None, bool]:
+    """The task that is current here, its attempt if one is, and whether it is being judged."""
+    scope = current_scope()
+    is_judged = isinstance(scope, Verifying)
+    while isinstance(scope, Verifying):
+        scope = scope.outer
+    if isinstance(scope, Attempt):
+        return scope.task, scope, is_judged
+    return (scope if isinstance(scope, Task) else None), None, is_judged
 
 
 class Silent(Task):

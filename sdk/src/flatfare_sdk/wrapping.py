@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from flatfare_sdk.context import current_scope
 from flatfare_sdk.guarding import harmless, warn_once
 from flatfare_sdk.recorder import process
-from flatfare_sdk.task import Attempt, Task
+from flatfare_sdk.task import work_here
 
 C = TypeVar("C")
 
@@ -43,15 +42,15 @@ def headers() -> dict[str, str]:
 
     What a header cannot hold, such as a comma or a letter outside ASCII, goes as W3C baggage.
     """
-    scope = current_scope()
-    task = scope.task if isinstance(scope, Attempt) else scope
-    if not isinstance(task, Task) or not task.id:
+    task, attempt, is_judged = work_here()
+    if task is None or not task.id:
         return {}
     told: dict[str, str] = {}
     baggage: list[str] = []
     _tell("task", task.id, told, baggage)
-    _tell("attempt", scope.id if isinstance(scope, Attempt) else None, told, baggage)
+    _tell("attempt", attempt.id if attempt else None, told, baggage)
     _tell("session", task.session, told, baggage)
+    _tell("purpose", "verification" if is_judged else None, told, baggage)
     _tell_labels(task.labels, told, baggage)
     if baggage:
         told["baggage"] = ",".join(baggage)
