@@ -125,7 +125,7 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
         thread.join()
 
 
-def until(is_so: Callable[[], object], seconds: float = 10.0) -> bool:
+def until(is_so: Callable[[], object], seconds: float = 30.0) -> bool:
     """Wait for something that happens in the background; whether it did."""
     end = time.monotonic() + seconds
     while not is_so():
