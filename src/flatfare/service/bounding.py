@@ -19,6 +19,7 @@ from flatfare.core.pricing import Rate
 from flatfare.dialects.reading import Asked
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.limits import limits_of
+from flatfare.service import hosted_tools
 from flatfare.service.plain_requests import offers_functions
 
 MILLION = 1_000_000
@@ -33,9 +34,6 @@ TOOL_FRAME_TOKENS = 1024
 
 PICTURE_TOKENS = 49_000
 """The most that a provider counts for one picture (gpt-4o-mini, high detail: 48,169; OpenAI, 2026-11)."""
-
-SEARCHES = 50
-"""Searches and the like that a call may make where it names no limit; providers stop far below."""
 
 DEAREST_FEE = 35_000_000 * MILLION
 """Millionths of a nano-dollar of one search without a rate in the book: Gemini's, the dearest (2026-11)."""
@@ -59,15 +57,13 @@ _ELSEWHERE = re.compile(
     rb"file_data|fileUri|file_uri|cachedContent|cached_content|document|input_audio|video_url|video|container|"
     rb'inputVideo|guardContent)"\s*:|"type"\s*:\s*"(?:document|file|input_audio|input_file|video)"'
 )
-_HOSTED = re.compile(
-    rb'"(?:type|name)"\s*:\s*"(?:[a-z_:]*(?:search|fetch|code_interpreter|code_execution|computer|mcp|image_generation|'
-    rb'advisor)[a-z0-9_]*)"|"(?:googleSearch|google_search|urlContext|url_context|codeExecution|code_execution|'
-    rb'googleSearchRetrieval|googleMaps|web_search_options|search_parameters|plugins)"\s*:'
-)
 _ROUGH = "from the request's size and the longest answer"
 _BY_BYTES = "what is read counted from its bytes, and the call's own limit on its answer"
 
-_OTHER_MODEL = re.compile(rb'"type"\s*:\s*"[a-z_:]*(?:advisor|subagent|fusion)')
+_WITHOUT_ROUNDS = (
+    "a hosted tool of the request may have the model read all again, as often as it likes: "
+    "max_tool_calls, in a request to responses, says how often"
+)
 _LISTED = re.compile(rb'"models"\s*:\s*\[([^\]]*)\]')
 _CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*(\d{1,4})')
 _KEPT_AN_HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
@@ -139,11 +135,12 @@ class Bounds:
         terms = self._terms(provider, asked, at_us)
         if isinstance(terms, str):
             return unbounded(terms)
+        why_not = hosted_tools.calls_other_models(asked.model, body)
+        if why_not is not None:
+            return unbounded(why_not)
         functions = offers_functions(endpoint, body)
         if functions is not None:
             return _plain_bound(provider, endpoint, asked, len(body), terms, offers_tools=functions)
-        if _OTHER_MODEL.search(body):
-            return unbounded("a hosted tool of the request calls another model, however often it likes")
         if b'"models"' in body and (instead := _LISTED.search(body)):
             # A router may serve any model of a list: the dearest counts.
             bounds = [
@@ -281,7 +278,7 @@ def _rate(found: Found, unit: str) -> Fraction:
 
 def _reads(body: bytes, terms: _Terms) -> int | None:
     """Tokens that are read at most; None where not even the model's limit is known."""
-    if _ELSEWHERE.search(body) or _HOSTED.search(body):
+    if _ELSEWHERE.search(body) or hosted_tools.hosted(body):
         return None if terms.reads is None else terms.reads
     count = len(body) + FRAME_TOKENS
     if b'"tools"' in body or b'"toolConfig"' in body or b'"functions"' in body:
@@ -291,13 +288,18 @@ def _reads(body: bytes, terms: _Terms) -> int | None:
 
 
 def _bound(provider: str, endpoint: str, asked: Asked, body: bytes, terms: _Terms, reads: int) -> Bound:
-    hosted = len(_HOSTED.findall(body))
     fixed = terms.input_rate(body) * reads + terms.request
-    if hosted:
-        # Each use of a hosted tool may have the model read all again, and has a fee of its own.
-        fixed += hosted * SEARCHES * (DEAREST_FEE if terms.fee is None else terms.fee)
-    found = [int(number) for number in _CHOICES.findall(body)]
-    return _answered(provider, endpoint, asked, terms, fixed, max([1, *found]))
+    choices = max([1, *(int(number) for number in _CHOICES.findall(body))])
+    tools = hosted_tools.hosted(body)
+    if tools:
+        rounds = hosted_tools.rounds(endpoint, body)
+        if rounds is None:
+            return unbounded(_WITHOUT_ROUNDS)
+        fee = DEAREST_FEE if terms.fee is None else terms.fee
+        fixed = fixed * rounds + tools * hosted_tools.uses(endpoint, body) * fee
+        if hosted_tools.answers_each_round(endpoint):
+            choices *= rounds
+    return _answered(provider, endpoint, asked, terms, fixed, choices)
 
 
 def _answered(provider: str, endpoint: str, asked: Asked, terms: _Terms, fixed: int, choices: int) -> Bound:
