@@ -16,6 +16,7 @@ from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import File
 from flatfare.runner.running import Order, Result
 from flatfare.service import budgeting, selling
+from flatfare.service.actions import receipts
 from flatfare.service.actions.publishing import publish
 from flatfare.service.actions.reading import read
 from flatfare.service.actions.receipts import document_of
@@ -412,3 +413,25 @@ def test_a_command_in_place_of_prompts_makes_no_call(tmp_path: Path) -> None:
         assert own.model.asked == []
 
     scene(tmp_path, play)
+
+
+def test_what_is_kept_is_erased_by_customer_and_after_its_time(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        one, two = await names(own, "changed"), await names(own, "changed")
+        with own.book() as book:
+            kept = runs.one(book, one.run.id)
+            assert kept is not None
+            assert "Ann Smith" in str(kept.input) + str(kept.output)
+            now = time.time_ns() // 1000
+            assert receipts.erase(book, run_id=one.run.id, at_us=now, by_whom="test") == 1
+            assert "Ann Smith" not in str(runs.one(book, one.run.id))
+            assert receipts.erase(book, customer="acme", at_us=now, by_whom="test") == 1
+            assert "Ann Smith" not in str(runs.one(book, two.run.id))
+            assert "acme" not in str(book.rows("SELECT * FROM chained_records WHERE kind = 'results.erased'"))
+        three = await names(own, "changed")
+        with own.book() as book:
+            assert runs.forget(book, time.time_ns() // 1000) == 0
+            assert runs.forget(book, time.time_ns() // 1000 + 25 * 3_600_000_000) == 1
+            assert "Ann Smith" not in str(runs.one(book, three.run.id))
+
+    scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))

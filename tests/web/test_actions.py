@@ -14,9 +14,12 @@ from starlette.testclient import TestClient
 
 from flatfare.config import Settings
 from flatfare.core import webhook
+from flatfare.core.identity import derived
 from flatfare.service import keys as issuing
 from flatfare.service.keys import Terms
+from flatfare.store import runs
 from flatfare.store.book import open_book
+from flatfare.store.runs import Run, State
 from flatfare.web.access import Door
 from flatfare.web.application import application
 from tests.runner.rig import EMAIL, EXAMPLES, Model, provided, settings_for, stock
@@ -200,3 +203,27 @@ def test_an_action_is_published_over_http_or_told_what_is_wrong(client: TestClie
     changed = client.post("/api/actions", json={"text": text.replace('"1.00"', '"2.00"')})
     assert changed.status_code == 409
     assert "a published version never changes" in changed.json()["detail"]
+
+
+def test_a_run_that_a_former_process_left_is_looked_after_at_the_start(settings: Settings) -> None:
+    left = Run(
+        id=str(derived("left", "1")),
+        action="names-and-dates",
+        action_version=1,
+        task_id=str(derived("left", "1")),
+        state=State.ACCEPTED,
+        input_hash="x",
+        started_at_us=1_790_000_000_000_000,
+        owner="gone/1/1/1",
+    )
+    with open_book(settings.database) as book:
+        runs.insert(book, left)
+    app = application(settings, Door(TOKEN, is_loopback=True))
+    with TestClient(app, base_url=LOCAL, headers=MANAGES) as client:
+        waited = time.monotonic()
+        while time.monotonic() - waited < 15:
+            run = client.get(f"/api/runs/{left.id}").json()
+            if run["state"] == "done":
+                break
+            time.sleep(0.1)
+    assert (run["state"], run["ending"]) == ("done", "interrupted")

@@ -383,6 +383,17 @@ def receipt(settings: Settings, run_id: str, is_json: bool) -> None:
 
 
 @actions.command()
+@click.argument("run_id", metavar="RUN", required=False)
+@click.option("--customer", help="All that is kept of this customer's runs.")
+@pass_settings
+def erase(settings: Settings, run_id: str | None, customer: str | None) -> None:
+    """Erase the input and output that are kept of RUN, or of a customer; receipts stay."""
+    with book_of(settings) as book:
+        count = receipts.erase(book, run_id=run_id, customer=customer, at_us=_now_us(), by_whom=user_name())
+    output.say(f"{count} {'run' if count == 1 else 'runs'} had something that is erased now")
+
+
+@actions.command()
 @click.option("--give-up", is_flag=True, help="Give back what could be taken up again, too.")
 @pass_settings
 def recover(settings: Settings, give_up: bool) -> None:

@@ -166,6 +166,16 @@ def listed(
     return [_run(row) for row in rows]
 
 
+def erase(book: Book, *, run_id: str | None = None, customer: str | None = None) -> int:
+    """Erase what is kept of one run, or of all of a customer's; how many runs had something."""
+    column, value = ("id", run_id) if run_id is not None else ("customer", customer)
+    return book.execute(
+        f"UPDATE runs SET input = NULL, output = NULL, forget_at_us = NULL, reasons = '[]' "
+        f"WHERE {column} = ? AND (input IS NOT NULL OR output IS NOT NULL OR forget_at_us IS NOT NULL)",
+        (value,),
+    )
+
+
 def forget(book: Book, now_us: int) -> int:
     """Erase inputs and outputs that were kept long enough."""
     return book.execute(

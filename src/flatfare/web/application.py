@@ -41,6 +41,7 @@ def application(settings: Settings, door: Door) -> Starlette:
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
         app.state.workshop = workshop
+        workshop.wake()
         yield
         await workshop.close()
         desk.close()

@@ -22,9 +22,11 @@ from flatfare.runner.running import Order, Result, Runner, running
 from flatfare.service import sending
 from flatfare.service.actions.receipts import document_of
 from flatfare.store import runs
+from flatfare.store.book import open_book
 from flatfare.store.runs import Run
 
 LOOK_AFTER_S = 5.0
+WAKES_S = 1.0
 WEBHOOK_DELAYS_S = (0.0, 1.0, 5.0, 30.0)
 _log = logging.getLogger("flatfare.actions")
 
@@ -46,6 +48,18 @@ class Workshop:
         self._runner: Runner | None = None
         self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Look after runs that a former process left behind, if there are any."""
+        self._keep(self._woken())
+
+    async def _woken(self) -> None:
+        await asyncio.sleep(WAKES_S)  # the gateway begins beside
+        try:
+            if await asyncio.to_thread(_is_left, self._settings):
+                await self.runner()
+        except FlatfareError as problem:
+            _log.warning("Runs that were left behind wait: %s", problem)
 
     async def runner(self) -> Runner:
         """The runner, made when it is first asked for."""
@@ -133,6 +147,11 @@ async def _told(runner: Runner, result: Result, hook: Hook) -> None:
 def _document(shelf: Shelf, result: Result) -> dict[str, object]:
     run = runs.one(shelf.book, result.run.id) or result.run
     return document_of(shelf.book, run, for_operator=False, output=result.output, reasons=result.reasons)
+
+
+def _is_left(settings: Settings) -> bool:
+    with open_book(settings.database) as book:
+        return bool(runs.left_behind(book, 1) or runs.with_open_cost(book, 1))
 
 
 def _forget(shelf: Shelf, now_us: int) -> int:

@@ -4,17 +4,18 @@ A receipt is read from the book each time: from the sale's entries, the task's v
 calls it made. It says nothing that they do not.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from flatfare.core.errors import NotFound
+from flatfare.core.errors import BadInput, NotFound
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
 from flatfare.core.outcome import Outcome, Settlement
 from flatfare.service import selling
 from flatfare.service.actions.publishing import Published, published
 from flatfare.service.selling import Sale
-from flatfare.store import runs, tasks
+from flatfare.store import chains, runs, tasks
 from flatfare.store.book import Book, Value
 from flatfare.store.runs import Attempt, Run
 
@@ -62,6 +63,30 @@ def run_of(book: Book, run_id: str) -> Run:
     if found is None:
         raise NotFound(f"There is no run {run_id[:60]!r}: flatfare actions runs")
     return found
+
+
+def erase(
+    book: Book, *, run_id: str | None = None, customer: str | None = None, at_us: int, by_whom: str
+) -> int:
+    """Erase what is kept of a run's input and output, or of all runs of a customer; it is on record.
+
+    How many runs had something. The record names a customer by the hash of the name; receipts stay.
+    """
+    if (run_id is None) == (customer is None):
+        raise BadInput("Say whose results to erase: either a run, or a customer.")
+    with book.writing():
+        count = runs.erase(book, run_id=run_id, customer=customer)
+        whose = run_id or f"customer:{hashlib.sha256(str(customer).encode()).hexdigest()}"
+        chains.append(
+            book,
+            chains.ORGANISATION,
+            kind="results.erased",
+            subject=whose,
+            by_whom=by_whom,
+            at_us=at_us,
+            content=json.dumps({"runs": count}),
+        )
+    return count
 
 
 def receipt_of(book: Book, run: Run, *, for_operator: bool) -> dict[str, object]:
