@@ -108,10 +108,11 @@ def tasks_sql(sources: Sources, columns: dict[str, str], relation: str = "tasks"
         parts |= {"rework_nano": "rework_nano", "rework_ms": "rework_ms"}
     joins = ""
     if held.has_verdict_costs and sources.counts_given:
-        parts["verdict_nano"] = "judging.nano"
+        parts |= {"verdict_nano": "judging.nano", "people_nano": "judging.people"}
         joins += (
-            " LEFT JOIN (SELECT task_id, SUM(cost_nano) AS nano FROM verdicts GROUP BY task_id) AS judging "
-            "ON judging.task_id = tasks.id"
+            " LEFT JOIN (SELECT task_id, SUM(cost_nano) FILTER (WHERE kind <> 'human') AS nano, "
+            "SUM(cost_nano) FILTER (WHERE kind = 'human') AS people FROM verdicts GROUP BY task_id) "
+            "AS judging ON judging.task_id = tasks.id"
         )
     if held.has_attempts:
         parts["attempts"] = "tries.n"
@@ -151,7 +152,7 @@ class Costing:
 
     @property
     def judging(self) -> str | None:
-        """What verification cost where its calls do not say: by the source, else by the verdicts."""
+        """What verification by machines cost where its calls do not say: by the source, else by verdicts."""
         if not self.sources.counts_given:
             return None
         held = self.sources.holdings
@@ -164,6 +165,24 @@ class Costing:
             if there
         ]
         return f"COALESCE({', '.join(columns)})" if columns else None
+
+    @property
+    def people(self) -> str | None:
+        """What people's judging cost, which no call says; a source's own total has it in it."""
+        held = self.sources.holdings
+        if not (held.has_verdict_costs and self.sources.counts_given):
+            return None
+        if held.has_given_verification:
+            return "(CASE WHEN given_verification_nano IS NULL THEN people_nano END)"
+        return "people_nano"
+
+    @property
+    def judged(self) -> str:
+        """What verification cost, people's beside that of calls; null where nothing is known."""
+        machines = self.amount("judged", self.judging)
+        if self.people is None:
+            return machines
+        return f"COALESCE({machines} + {self.people}, {machines}, {self.people})"
 
     @property
     def given_simulation(self) -> str | None:
@@ -263,7 +282,7 @@ class Costing:
         reported_n, reported = self.basis("reported")
         return {
             "work": self.amount("work", self.given),
-            "judged": self.amount("judged", self.judging),
+            "judged": self.judged,
             "rework": self.rework,
             "fixed": self.sum("fixed_nano"),
             "work_lacks": self.work_lacks,

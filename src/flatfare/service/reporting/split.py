@@ -169,6 +169,7 @@ def _own_amounts(costing: Costing) -> dict[str, str]:
     return {
         "own_work": given,
         "own_judged": judging,
+        "own_people": costing.people or none,
         "is_unworked": f"({costing.sum('work_n')} = 0)",
         "rework": costing.rework,
         "rework_lacks": costing.rework_lacks,
@@ -259,6 +260,11 @@ def _of_the_task(sources: Sources) -> list[str]:
         parts.append(
             f"{common}{_keys(sources, 's', 'verification')}, own_judged AS judged FROM task "
             "WHERE own_judged IS NOT NULL"
+        )
+    if held.has_verdict_costs and sources.counts_given:
+        parts.append(
+            f"{common}{_keys(sources, 's', 'verification')}, own_people AS judged FROM task "
+            "WHERE own_people IS NOT NULL"
         )
     if held.has_rework:
         parts.append(
