@@ -144,7 +144,7 @@ def histories(count: int, steps: int) -> None:
 
 
 def test_every_history_ends_as_the_oracle_says() -> None:
-    histories(25, 30)
+    histories(40, 40)
 
 
 @pytest.mark.soak

@@ -7,7 +7,7 @@ from flatfare.store import ledger
 
 CAUGHT_BY = (
     "../service/selling/test_sales.py::test_any_other_entry_is_posted_once_and_balances",
-    "test_p9_ledger_histories.py::test_every_history_ends_as_the_oracle_says",
+    "test_p9_ledger_histories.py::test_a_year_by_a_clock_that_jumps_leaves_the_ledger_whole[1]",
 )
 
 rules.check_balanced = lambda postings: None
