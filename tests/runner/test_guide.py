@@ -1,0 +1,60 @@
+"""The guide to actions does what it says: from an empty folder to a paid run and an unpaid one."""
+
+import doctest
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flatfare.cli.root import root
+from tests.runner.rig import Model, provided
+
+GUIDE = (Path(__file__).parent.parent.parent / "docs" / "guides" / "actions.md").read_text()
+
+
+def flatfare(*words: str, ends: int = 0) -> str:
+    result = CliRunner().invoke(root, words)
+    assert result.exit_code == ends, result.output
+    return result.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = re.search(r"<<'YAML'\n(.*?)YAML\n", GUIDE, re.DOTALL)
+    assert found is not None
+    Path("greeting.yaml").write_text(found[1])
+    return tmp_path
+
+
+def test_the_first_ten_minutes(folder: Path) -> None:
+    with provided(Model()) as port:
+        places = {"openai": {"base_url": f"http://127.0.0.1:{port}/v1"}}
+        Path("flatfare.yaml").write_text(json.dumps({"listen": "127.0.0.1:0", "providers": places}))
+        for line in re.findall(r"^flatfare (.*)$", GUIDE.partition("`run` prints")[0], re.MULTILINE):
+            words = re.findall(r"'[^']*'|[^\s']+", line.partition(" #")[0])
+            flatfare(*(word.strip("'") for word in words))
+        statement = flatfare("customers", "statement", "acme", "--json")
+        rows = [json.loads(line) for line in flatfare("actions", "runs", "--json").splitlines()]
+    assert [row["customer"] for row in rows] == [None, "acme"]
+    assert {row["ending"] for row in rows} == {"verified"}
+    assert "0.25" in statement
+
+
+def test_problems_are_said_as_the_guide_shows_them(folder: Path) -> None:
+    text = Path("greeting.yaml").read_text()
+    shown = re.findall(r"^greeting\.yaml:\d+: .*$", GUIDE, re.MULTILINE)
+    Path("greeting.yaml").write_text(text.replace("input.name", "input.nmae"))
+    assert flatfare("actions", "check", "greeting.yaml", ends=1).splitlines()[0] == shown[0]
+    Path("greeting.yaml").write_text(text.replace("/text", "/txt"))
+    assert flatfare("actions", "check", "greeting.yaml", ends=1).splitlines()[0] == shown[1]
+
+
+def test_the_figures_of_the_guide_are_computed() -> None:
+    plain = GUIDE.replace("```", "")
+    test = doctest.DocTestParser().get_doctest(plain, {}, "actions.md", "actions.md", 0)
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
