@@ -45,6 +45,13 @@ def document_of(review: Review, answers: Sequence[Answer] = ()) -> dict[str, obj
     return document
 
 
+def veiled(document: dict[str, object]) -> dict[str, object]:
+    """A review as who may still judge it sees it: not whose work it is, nor how many have judged it."""
+    if document["state"] != "open":
+        return document
+    return {**document, "task": None, "attempt": None, "plan": None, "answers": None, "labels": None}
+
+
 def whole_document_of(book: Book, review_id: str) -> dict[str, object]:
     """One review, with what each reviewer said once it is decided."""
     review = found(book, review_id)
