@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -214,3 +215,21 @@ def test_the_conversations_of_tau2_go_out_and_come_in_again(
         assert mine == theirs
     assert out(empty) == records
     assert empty.is_sound()
+
+
+def test_records_without_calls_are_known_again_among_others(full: Place, empty: Place) -> None:
+    records = out(full, with_calls=False)
+    brought(empty, written(full, records[:2]))
+    again = brought(empty, written(full, records))
+    assert (again.new, again.known, again.rejected) == (3, 2, 0)
+    whole = brought(empty, written(full, out(full)))
+    assert (whole.new, whole.known, whole.rejected) == (0, 5, 0)
+
+
+def test_amounts_may_be_written_short(full: Place, empty: Place) -> None:
+    records = out(full)
+    short = json.loads(re.sub(r'"(\d+\.\d+?)0+"', r'"\1"', json.dumps(records)))
+    assert [list(problems(one)) for one in short] == [[]] * 5
+    brought(empty, written(full, records))
+    again = brought(empty, written(full, [*short, short[0]]))
+    assert (again.known, again.rejected) == (6, 0)

@@ -81,6 +81,8 @@ CHANGES = [
     (("calls", 0, "usage", "input"), -1, "calls[0].usage.input", "-1"),
     (("prompt",), "a text", "prompt", "a field"),
     (("attempts", "count"), 0, "attempts.count", "0"),
+    (("attempts", "count"), 2**70, "attempts.count", str(2**70)),
+    (("costs", "work", "amount"), "1000000000", "costs.work.amount", '"1000000000"'),
     (("format",), "outcome-record/2", "format", '"outcome-record/2"'),
 ]
 

@@ -7,6 +7,7 @@ line, path, found and expected; the rest comes in, in one transaction.
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 KIND = "outcomes"
 _BATCH = 5_000
+_AMOUNT = re.compile(r"-?\d+\.\d+")
 _COLUMNS: Mapping[str, tuple[Column, ...]] = {"tasks": TASKS, "calls": CALLS, "verdicts": VERDICTS}
 
 
@@ -139,7 +141,11 @@ class _Bringing:
         if former == print_:
             self.known += 1
         else:
-            where = _difference(other, record) if other is not None else "an earlier line of this file"
+            where = (
+                _difference(_main(other), _main(record))
+                if other is not None
+                else "an earlier line of this file"
+            )
             self._reject(line.number, f"This task is here already, and differs in {where}.", task)
         return False
 
@@ -195,9 +201,39 @@ def _task_id(record: Mapping[str, object]) -> str:
 
 
 def _fingerprint(record: Mapping[str, object]) -> bytes:
-    """Of what a record says, without what its writer added of their own."""
-    said = {name: value for name, value in record.items() if not name.startswith("x_")}
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).digest()
+    """Of what a record says in the main, however it writes it."""
+    said = json.dumps(_main(record), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(said.encode()).digest()
+
+
+def _main(record: Mapping[str, object]) -> object:
+    """What two records of one task must have in common: what it is, what it cost, who judged, how it stands.
+
+    Single calls may be left out of one of them, and what follows from others may be written or not.
+    """
+    costs, attempts = _part(record, "costs"), _part(record, "attempts")
+    return _plain(
+        {
+            **{name: record.get(name) for name in ("task", "path", "chain", "outcome", "settlement")},
+            "attempts": attempts.get("count", 1),
+            "costs": {name: {"amount": _part(costs, name).get("amount")} for name in costs},
+        }
+    )
+
+
+def _part(record: Mapping[str, object], name: str) -> Mapping[str, object]:
+    part = record.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _plain(value: object) -> object:
+    """A value without empty parts, amounts without trailing zeros."""
+    if isinstance(value, dict):
+        inner = {name: _plain(part) for name, part in value.items()}
+        return {name: part for name, part in inner.items() if part not in (None, {}, False)}
+    if isinstance(value, str) and _AMOUNT.fullmatch(value):
+        return value.rstrip("0").rstrip(".")
+    return value
 
 
 def _difference(here: object, there: object, path: str = "") -> str:

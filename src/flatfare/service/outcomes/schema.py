@@ -190,11 +190,14 @@ def _string(schema: Schema) -> Check:
 
 
 def _number(schema: Schema) -> Check:
-    least = schema.get("minimum")
+    least, most = schema.get("minimum"), schema.get("maximum")
 
     def check(value: object, place: Place | None, found: list[Problem]) -> None:
-        if isinstance(least, int) and isinstance(value, int | float) and value < least:
+        assert isinstance(value, int | float)
+        if isinstance(least, int) and value < least:
             found.append(Problem(_text(place), shown(value), f"at least {least}"))
+        if isinstance(most, int) and value > most:
+            found.append(Problem(_text(place), shown(value), f"at most {most}"))
 
     return check
 
