@@ -99,13 +99,21 @@ def recomputed(
     of_task: dict[Value, list[Record]] = defaultdict(list)
     for call in present(calls):
         of_task[call.get("task_id")].append(call)
-    known = {task["id"]: task for task in tasks}
+    known = {task["id"]: {**task, "path": _path(task, of_task.get(task["id"], []))} for task in tasks}
     groups: dict[tuple[str | None, ...], Group] = defaultdict(Group)
     for id_ in {*known, *of_task} - {None}:
         _add_task(groups, asking, known.get(id_), of_task.get(id_, []))
     for call in of_task.get(None, []):
         _add_outside(groups, asking, call)
     return {keys: group for keys, group in groups.items() if group.is_there}
+
+
+def _path(task: Record, calls: Iterable[Record]) -> str | None:
+    """The path that was told, else the models of the calls for work."""
+    if task.get("path") is not None:
+        return str(task["path"])
+    models = {str(call["model"]) for call in calls if call["purpose"] == "work" and call.get("model")}
+    return " + ".join(sorted(models)) or None
 
 
 @dataclass

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.errors import BadUsage
+from flatfare.core.identity import derived
 from flatfare.service.recording import Teller, record
 from flatfare.service.reporting.comparing import compared
 from flatfare.service.reporting.funnel import funnel
+from flatfare.service.reporting.listing import listed
 from flatfare.service.reporting.report import report
+from flatfare.store import calls
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 
@@ -91,3 +94,22 @@ def test_the_funnel_counts_every_task_once(place: tuple[Book, Lake]) -> None:
 def test_a_key_of_calls_counts_no_tasks(place: tuple[Book, Lake]) -> None:
     with pytest.raises(BadUsage, match="'model'"):
         funnel(*place, now_us=NOW, by="model")
+
+
+def test_a_task_that_names_no_path_went_the_way_of_its_calls(place: tuple[Book, Lake]) -> None:
+    book, _ = place
+    opened = {"event": "opened", "id": str(uuid.uuid4()), "task": "t", "name": "review", "at": NOW}
+    verdict = {"verifier": "tests", "version": "1", "judgement": "pass", "evidence": "seen"}
+    judged = {"event": "judged", "id": str(uuid.uuid4()), "task": "t", "at": NOW, **verdict}
+    record(*place, [opened, judged], Teller("test"), now_us=NOW)
+    for at, (model, purpose) in enumerate((("small", "work"), ("large", "work"), ("judge", "verification"))):
+        row = {"id": str(uuid.uuid4()), "at_us": NOW + at, "source": "gateway", "cost_nano": 5}
+        more = {"task_id": str(derived("task", "import", "t")), "model": model, "purpose": purpose}
+        with book.writing():
+            calls.insert(book, [{**row, **more, "cost_state": "measured"}])
+    found = report(*place, now_us=NOW + 9)
+    assert [(row.keys, row.figures.tasks, row.figures.cost_nano) for row in found.rows] == [
+        (("large + small",), 1, 15)
+    ]
+    assert listed(*place, now_us=NOW + 9)[0].as_json()["path"] == "large + small"
+    assert len(listed(*place, now_us=NOW + 9, filters=[("path", "large + small")])) == 1

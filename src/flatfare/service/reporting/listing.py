@@ -16,6 +16,7 @@ from flatfare.core.money import decimal_text
 from flatfare.service.reporting.aggregation import COSTED
 from flatfare.service.reporting.facts import ASSUMED, Costing, Sources, state_text, tasks_sql
 from flatfare.service.reporting.keys import Kind
+from flatfare.service.reporting.paths import name_by_models
 from flatfare.service.reporting.question import COUNTS
 from flatfare.service.reporting.report import question_of, sources_of
 from flatfare.service.reporting.whole import calls_per_task
@@ -144,6 +145,7 @@ def listed(
     if not 0 < limit <= LIMIT_MAX or offset < 0:
         raise BadUsage(f"Found limit {limit} and offset {offset}: expected 1 to {LIMIT_MAX}, and 0 or more.")
     with reading.opened(book, lake, "folded", "tasks", "verdicts") as engine, translated("Listing tasks"):
+        name_by_models(engine)
         question = question_of(
             engine, book, (), [*filters], now_us, since_us, until_us, COUNTS, time_zone="UTC"
         )

@@ -16,6 +16,7 @@ from flatfare.service.reporting import aggregation, holdings, keys, ordering, ou
 from flatfare.service.reporting.facts import Sources
 from flatfare.service.reporting.figures import Figures, Percentiles, Row
 from flatfare.service.reporting.keys import Key, Kind
+from flatfare.service.reporting.paths import name_by_models
 from flatfare.service.reporting.published import published_rows
 from flatfare.service.reporting.question import COUNTS, Question, checked_zone, period_text
 from flatfare.store import reading
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-SESSION = "session"
+SESSION, PATH = "session", "path"
 _SPEND = "cost_nano + open_nano + outside_nano + simulation_nano + test_nano"
 
 
@@ -149,6 +150,8 @@ def question_of(
 ) -> Question:
     """The question with every key resolved by what book and lake hold; ``BadUsage`` names one that is not."""
     names = (*asked, *(name for name, _ in chosen))
+    if PATH in names:
+        name_by_models(engine)
     labels = holdings.label_keys(engine, book) if any(map(keys.is_label, names)) else set()
     values: dict[Key, tuple[str, ...]] = {}
     for (_, value), key in zip(chosen, keys.resolved([name for name, _ in chosen], labels), strict=True):
