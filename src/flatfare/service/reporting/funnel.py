@@ -1,4 +1,4 @@
-"""The funnel: of the tasks attempted, how many were verified, settled, reversed, and where the rest stands."""
+"""The funnel: of the tasks attempted, how many were verified, settled or reversed, and where the rest is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
