@@ -1,5 +1,8 @@
 """Reservations of several nodes against one book: a state machine beside a simple oracle (P4)."""
 
+from collections import Counter
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -14,39 +17,55 @@ LIMITS = {"a": 1000, "b": 300}
 
 
 class Book:
-    """What is spent and leased, as the store keeps it."""
+    """What is spent and leased, as the store keeps it: leases are of epochs, the lives of treasurers."""
 
     def __init__(self) -> None:
         self.spent = dict.fromkeys(NAMES, 0)
-        self.leased = {(node, name): 0 for node in (0, 1) for name in NAMES}
-        self.booked = dict(self.leased)
+        self.leased: Counter[tuple[int, str]] = Counter()
+        self.booked: Counter[tuple[int, str]] = Counter()
 
     def outstanding(self, name: str) -> int:
-        return sum(max(0, self.leased[node, name] - self.booked[node, name]) for node in (0, 1))
+        return sum(
+            max(0, nano - self.booked[epoch, of]) for (epoch, of), nano in self.leased.items() if of == name
+        )
+
+    def end(self, epoch: int) -> None:
+        for name in NAMES:
+            self.leased.pop((epoch, name), None)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that was let in, and what was held for it."""
+
+    epoch: int
+    held: int
+    names: list[str]
 
 
 class Reserving(RuleBasedStateMachine):
-    """Two nodes; calls are reserved, end, are booked in any order; nodes give back; nothing exceeds."""
+    """Two nodes: calls are reserved, end, are booked in any order; nodes give back, and are killed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.book = Book()
         self.nodes = [Purses(), Purses()]
+        self.epochs = [0, 1]
         self.count = 0
-        self.running: dict[str, tuple[int, int, list[str]]] = {}  # call → node, held, names
-        self.ended: list[tuple[int, int, list[str]]] = []  # node, cost, names: not booked yet
+        self.running: dict[str, Call] = {}
+        self.ended: list[tuple[int, int, list[str]]] = []  # epoch, cost, names: not booked yet
         self.now = 0.0
 
     def _took(self, node: int, answer: Granted, names: list[str]) -> None:
-        self.running[answer.call_id] = (node, answer.nano, names)
+        self.running[answer.call_id] = Call(self.epochs[node], answer.nano, names)
 
     def _lease(self, node: int) -> None:
-        purses = self.nodes[node]
+        purses, epoch = self.nodes[node], self.epochs[node]
         for name, wanted in purses.needs().items():
             left = LIMITS[name] - self.book.spent[name] - self.book.outstanding(name)
             free = purses.purses[name].free_nano
             nano = max(0, portion(left, free, [(least, most) for _, least, most in wanted]))
-            self.book.leased[node, name] += nano
+            self.book.leased[epoch, name] += nano
             purses.leased(
                 name, nano, LIMITS[name], max(0, left - nano), [call_id for call_id, _, _ in wanted]
             )
@@ -70,26 +89,28 @@ class Reserving(RuleBasedStateMachine):
     def end(self, data: st.DataObject, share: float, is_known: bool) -> None:
         if self.running:
             call_id = data.draw(st.sampled_from(sorted(self.running)))
-            node, held, names = self.running.pop(call_id)
-            cost = int(held * share) if is_known else held
-            self.nodes[node].settle(call_id, cost if is_known else None, cost)
-            self.ended.append((node, cost, names))
-            self._lease(node)
+            call = self.running.pop(call_id)
+            cost = int(call.held * share) if is_known else call.held
+            self.ended.append((call.epoch, cost, call.names))
+            if call.epoch in self.epochs:  # else who held it is gone
+                node = self.epochs.index(call.epoch)
+                self.nodes[node].settle(call_id, cost if is_known else None, cost)
+                self._lease(node)
 
     @rule(data=st.data())
     def book_one(self, data: st.DataObject) -> None:
         if self.ended:
             at = data.draw(st.integers(0, len(self.ended) - 1))
-            node, cost, names = self.ended.pop(at)
+            epoch, cost, names = self.ended.pop(at)
             for name in names:
                 self.book.spent[name] += cost
-                self.book.booked[node, name] += cost
+                self.book.booked[epoch, name] += cost
 
     @rule(node=st.integers(0, 1))
     def give_back(self, node: int) -> None:
         for name, nano in list(self.nodes[node].idle()):
             self.nodes[node].given_back(name, nano)
-            self.book.leased[node, name] -= nano
+            self.book.leased[self.epochs[node], name] -= nano
 
     @rule(node=st.integers(0, 1))
     def refuse(self, node: int) -> None:
@@ -97,20 +118,33 @@ class Reserving(RuleBasedStateMachine):
         for _, refused in self.nodes[node].refuse_late(self.now):
             assert refused.needed_nano > 0
 
+    @rule(node=st.integers(0, 1))
+    def kill(self, node: int) -> None:
+        """Its treasurer dies; the next one knows nothing, and what was leased stays leased."""
+        self.nodes[node] = Purses()
+        self.epochs[node] = max(self.epochs) + 1
+
+    @rule()
+    def end_former_epochs(self) -> None:
+        """Once all that was sent under an epoch is booked, the rest of its lease goes back."""
+        still = {call.epoch for call in self.running.values()} | {epoch for epoch, _, _ in self.ended}
+        for epoch in {epoch for epoch, _ in self.book.leased} - still - set(self.epochs):
+            self.book.end(epoch)
+
     @invariant()
     def nothing_is_overspent(self) -> None:
         for name in NAMES:
             assert self.book.spent[name] + self.book.outstanding(name) <= LIMITS[name]
             committed = self.book.spent[name]
-            committed += sum(held for _, held, names in self.running.values() if name in names)
+            committed += sum(call.held for call in self.running.values() if name in call.names)
             committed += sum(cost for _, cost, names in self.ended if name in names)
             assert committed <= LIMITS[name], "spend and reserved exceed the limit"
 
     @invariant()
     def used_is_never_more_than_leased(self) -> None:
-        for node, purses in enumerate(self.nodes):
+        for epoch, purses in zip(self.epochs, self.nodes, strict=True):
             for name, purse in purses.purses.items():
-                assert 0 <= purse.used_nano <= purse.leased_nano == self.book.leased[node, name]
+                assert 0 <= purse.used_nano <= purse.leased_nano == self.book.leased[epoch, name]
 
 
 TestReserving = Reserving.TestCase
