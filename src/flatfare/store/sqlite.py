@@ -5,6 +5,7 @@ The processes that share it are all on one machine.
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ class SqliteHome:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            _set_wal(self._connection)
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
         except OSError as problem:
@@ -97,6 +98,23 @@ class SqliteHome:
             raise StoreFailure(_said(problem, self.place)) from problem
         except sqlite3.DatabaseError as problem:
             raise StoreFailure(f"The book {self.place} could not be read: {problem}.") from problem
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Let readers read beside the writer; waits for others that open the same new file.
+
+    SQLite does not wait by itself here: it would be two that wait for each other.
+    """
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as problem:
+            if "locked" not in str(problem) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def is_file(database: str) -> bool:
