@@ -189,3 +189,28 @@ def test_the_first_event_after_a_rest_is_written_at_once(spool: Path) -> None:
     time.sleep(2 * COMMIT_S)
     flatfare_sdk.signal("t", "accepted")
     assert until(lambda: flatfare_sdk.status().spooled == 2, COMMIT_S / 2 + 1.0)
+
+
+def test_where_files_cannot_be_locked_events_go_from_memory(
+    spool: Path, monkeypatch: pytest.MonkeyPatch, warnings: Callable[[], list[str]]
+) -> None:
+    from flatfare_sdk import spool as spooling
+
+    monkeypatch.setattr(spooling, "fcntl", None)
+    with receiving() as server:
+        record_by(server.url, spool)
+        flatfare_sdk.signal("t", "accepted")
+        assert flatfare_sdk.flush(5.0, sent=True)
+        assert server.names() == ["signalled"]
+    assert not spool.exists()
+    assert "cannot be locked on this system" in warnings()[0]
+
+
+def test_what_was_recorded_before_goes_where_it_was_to_go(spool: Path, fresh: None) -> None:
+    with receiving() as former, receiving() as later:
+        flatfare_sdk.configure(url=former.url, spool=str(spool))
+        flatfare_sdk.signal("t", "accepted")
+        flatfare_sdk.configure(url=later.url, spool=str(spool))
+        flatfare_sdk.signal("t", "reopened")
+        assert until(lambda: [event["name"] for event in former.events] == ["accepted"])
+        assert until(lambda: [event["name"] for event in later.events] == ["reopened"])

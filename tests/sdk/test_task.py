@@ -10,7 +10,7 @@ import pytest
 
 import flatfare
 import flatfare_sdk
-from flatfare_sdk import current, rework, signal, task, verdict
+from flatfare_sdk import current, events, rework, signal, task, verdict
 from flatfare_sdk.task import Task
 from tests.sdk.conftest import Told
 
@@ -137,7 +137,6 @@ def test_a_verdict_says_who_judged_and_shows_its_evidence_by_hash_alone(told: To
 )
 def test_evidence_has_the_hash_that_the_server_would_give_it(evidence: object) -> None:
     from flatfare.service import task_events
-    from flatfare_sdk import events
 
     assert events.evidence_hash(evidence) == task_events.evidence_hash(evidence)
 
@@ -243,3 +242,18 @@ def test_a_status_that_is_none_ends_nothing(told: Told, warnings: Callable[[], l
         t.close("great")
     assert [event.get("status") for event in told()] == [None, None, "ok", None]
     assert "expected one of ok, failed, cancelled" in warnings()[0]
+
+
+def test_evidence_that_json_does_not_know_has_a_hash_all_the_same(told: Told) -> None:
+    class Model:
+        def model_dump(self, mode: str) -> dict[str, str]:
+            return {"answer": "7", "mode": mode}
+
+    wanted = [{"answer": "7", "mode": "json"}, [1, 2], {"found": [1, 2]}]
+    with task("review") as t:
+        for evidence in (Model(), {2, 1}, {"found": frozenset({1, 2})}):
+            t.verdict("tests", passed=True, evidence=evidence)
+        t.verdict("tests", passed=True, evidence=b"bytes")
+    hashes = [event["evidence_hash"] for event in told() if event["event"] == "judged"]
+    assert hashes[:3] == [events.evidence_hash(plain) for plain in wanted]
+    assert len(set(hashes)) == 4
