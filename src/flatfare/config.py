@@ -33,6 +33,7 @@ _KNOWN = {
     "when_client_leaves",
     "log",
     "alerts",
+    "sign_in",
     "metrics",
     "metrics_token",
     "private_webhooks",
@@ -125,6 +126,19 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who says who somebody is, by OpenID Connect, and which role they have here."""
+
+    name: str
+    issuer: str  # its address, as its documents name it
+    client_id: str
+    client_secret: Secret
+    claim: str = "groups"  # which of its claims says the role
+    roles: Mapping[str, str] = field(default_factory=dict)  # a value of it, or *, to a role
+    address: str | None = None  # ours as its users reach it; what they asked for, if not said
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that can be set, with its defaults."""
 
@@ -151,6 +165,7 @@ class Settings:
     retries: Retries = Retries()
     policies: Policies = Policies()
     alerts: Mapping[str, Channel] = field(default_factory=dict)
+    sign_in: Mapping[str, Issuer] = field(default_factory=dict)
     private_webhooks: bool = False  # customers' webhooks may reach addresses inside the own network
     seller: Mapping[str, str] = field(default_factory=dict)  # lines that stand on invoices, by their order
     file: Path | None = None  # where this was read from
@@ -192,6 +207,7 @@ def load_settings(
         **chosen,  # type: ignore[arg-type]
         providers=_providers(values.get("providers"), found),
         alerts=_channels(values.get("alerts"), found),
+        sign_in=_issuers(values.get("sign_in"), found),
         seller={str(key): str(line) for key, line in _mapping(values, "seller", found).items()},
         deployments={str(key): str(model) for key, model in _mapping(values, "deployments", found).items()},
         file=found,
@@ -318,6 +334,36 @@ def _providers(values: object, file: Path | None) -> dict[str, Provider]:
             **texts,  # type: ignore[arg-type]
         )
     return providers
+
+
+_ISSUER_KEYS = {"issuer", "client_id", "client_secret", "claim", "roles", "address"}
+
+
+def _issuers(values: object, file: Path | None) -> dict[str, Issuer]:
+    issuers = {}
+    for name, given in _mapping({"sign_in": values}, "sign_in", file).items():
+        if not isinstance(given, dict):
+            raise BadInput(f"The configuration {file} says nothing of sign_in.{name}.")
+        for key in ("issuer", "client_id", "client_secret"):
+            if not given.get(key):
+                raise BadInput(f"The configuration {file} gives sign_in.{name} no {key}.")
+        unknown = set(given) - _ISSUER_KEYS
+        if unknown:
+            raise BadInput(
+                f"The configuration {file} sets sign_in.{name}.{min(unknown)}, which is not known. "
+                f"Known: {sorted(_ISSUER_KEYS)}."
+            )
+        roles = _mapping(given, "roles", file)
+        issuers[name] = Issuer(
+            name,
+            str(given["issuer"]),
+            str(given["client_id"]),
+            Secret(given["client_secret"]),
+            str(given.get("claim") or "groups"),
+            {str(value): str(role) for value, role in roles.items()},
+            str(given["address"]).rstrip("/") if given.get("address") else None,
+        )
+    return issuers
 
 
 def _channels(values: object, file: Path | None) -> dict[str, Channel]:

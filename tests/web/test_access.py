@@ -23,7 +23,14 @@ from tests.web.conftest import PASSWORD, TOKEN, let_in, looking, signed_in
 from tests.web.lively import empty, lively
 
 ROLES = tuple(RIGHTS)
-OPEN = ("/openapi.json", "/sign-in", "/assets/{name}", "/overview")
+OPEN = (
+    "/openapi.json",
+    "/sign-in",
+    "/sign-in/{issuer}",
+    "/sign-in/{issuer}/return",
+    "/assets/{name}",
+    "/overview",
+)
 """Addresses that hold nothing of anybody's."""
 
 NEEDS = {

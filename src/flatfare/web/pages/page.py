@@ -112,5 +112,5 @@ class Page:
     takes: tuple[str, ...] = ()  # parameters of its own
     narrows: bool = False  # heeds the visitor's scope
     in_navigation: bool = True
-    group: str = ""
+    is_personal: bool = False  # shows each visitor something of their own
     deeds: tuple[Deed, ...] = ()

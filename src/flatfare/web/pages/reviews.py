@@ -224,6 +224,7 @@ PAGE = Page(
     Right.READ,
     view,
     takes=("state",),
+    is_personal=True,
     deeds=(
         Deed("/reviews/next", "next_review_here", Right.REVIEW, _next),
         Deed("/reviews/{review}/answers", "answer_review_here", Right.REVIEW, _answer),
