@@ -11,17 +11,18 @@ import pytest
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.errors import BadInput, Conflict, LimitExceeded, NotFound
 from flatfare.core.ledger import NotEnoughCredit
+from flatfare.core.outcome import Judgement
 from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import File
 from flatfare.runner.running import Order, Result
-from flatfare.service import budgeting, selling
+from flatfare.service import budgeting, reviewing, selling
 from flatfare.service.actions import receipts
 from flatfare.service.actions.publishing import publish
 from flatfare.service.actions.reading import read
 from flatfare.service.actions.receipts import document_of
 from flatfare.service.recording import Teller, record
-from flatfare.store import runs
+from flatfare.store import reviews, runs
 from flatfare.store.lake import Lake
 from tests.runner.rig import CONTRACT, DOLLAR, EMAIL, EXAMPLES, REPORT, Model, Shop, identity_of, shop
 
@@ -350,6 +351,34 @@ def test_work_that_waits_for_a_person_is_paid_when_that_person_has_passed_it(tmp
             assert settled == [DOLLAR, 0]
 
     scene(tmp_path, play, None, text)
+
+
+def test_people_are_asked_for_work_that_waits_for_one_where_its_results_are_kept(tmp_path: Path) -> None:
+    awaiting = "  - {name: lawyer, awaits: human}\n\n"
+
+    async def play(own: Shop) -> None:
+        one, other = await names(own, "kept"), await names(own, "unkept")
+        assert one.run.ending == other.run.ending == "awaited"
+        with own.book() as book:
+            lake, now_us = Lake(own.settings.lake), time.time_ns() // 1000
+            (review,) = reviews.listed(book)
+            assert (review.task_id, review.verifier, review.attempt_number) == (one.run.task_id, "lawyer", 1)
+            for reviewer in ("ann", "bob"):
+                sheet = reviewing.next_for(book, reviewer, now_us=now_us)
+                assert sheet is not None
+                assert sheet.shown is not None
+                assert sheet.shown["output"] == one.output
+                tell = reviewing.teller(book, lake, reviewer, now_us=now_us)
+                reviewing.submit(book, tell, review.id, reviewer, Judgement.PASS, now_us=now_us)
+            (moved,) = recovering.follow_awaited(Shelf(book, lake), now_us)
+            assert (moved.id, moved.ending) == (one.run.id, "verified")
+            assert selling.sale_of(book, one.run.task_id).settled_nano == DOLLAR
+
+    texts = [
+        changed(("\nlimits:", f"{awaiting}{kept}limits:"), name=name)
+        for name, kept in (("kept", "privacy: {keep: 30d}\n\n"), ("unkept", ""))
+    ]
+    scene(tmp_path, play, None, *texts)
 
 
 def test_a_version_whose_definition_is_no_longer_in_force_is_not_run(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from flatfare.core.action import Ending
 from flatfare.core.checks.submission import Json
-from flatfare.runner import moving, telling
+from flatfare.runner import moving, people, telling
 from flatfare.runner.books import Shelf
 from flatfare.runner.models import Made
 from flatfare.runner.proving import Proof
@@ -119,6 +119,7 @@ def finish(shelf: Shelf, run: Run, now_us: int, *, is_lost: bool = False) -> Run
     telling.tell(shelf, run, [*telling.tried(run, last), *events, closed], now_us)
     ending = Ending(str(run.ending))
     if ending is Ending.AWAITED and not is_lost:
+        people.ask(shelf, run, now_us)
         return runs.update(shelf.book, run, owner=None)
     if is_lost and ending in (Ending.VERIFIED, Ending.AWAITED):
         return give_back(shelf, run, now_us)
