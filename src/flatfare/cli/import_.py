@@ -230,7 +230,8 @@ def events(
     """What programs recorded by the SDK while no server could be reached.
 
     Without a file, this user's spool for FLATFARE_URL and FLATFARE_KEY is drained: what has been
-    recorded is taken away. A file is read and stays. Each event is recorded once, by its id.
+    recorded is taken away. So is a folder that is named; a file is read and stays. Each event is
+    recorded once, by its id.
     """
     now_us = time.time_ns() // 1000
     with book_of(settings, create=True) as book:
@@ -238,7 +239,9 @@ def events(
         teller = _teller(book, key)
         if files:
             results = [
-                import_events(stores, name, Path(name), teller, now_us, rejects=rejects)
+                drain(stores, name, teller, now_us, rejects=rejects)
+                if Path(name).is_dir()
+                else import_events(stores, name, Path(name), teller, now_us, rejects=rejects)
                 for name in named_files(files)
             ]
         else:

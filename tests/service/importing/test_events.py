@@ -138,3 +138,13 @@ def test_a_key_that_is_not_known_is_said(folder: Path, monkeypatch: pytest.Monke
 
 def test_a_file_that_is_not_there_is_said(folder: Path) -> None:
     assert "There is no file nowhere.events." in str(run("nowhere.events").exception)
+
+
+def test_a_spool_for_another_key_is_named_and_drained_by_its_folder(folder: Path) -> None:
+    other = record(folder, 1, "ff_replaced")
+    spool = record(folder, 1)
+    result = run()
+    assert result.stdout == f"{spool}: 5 read, 5 new, 0 known, 0 rejected.\n"
+    assert f"flatfare import events {other}" in result.stderr
+    assert run(str(other)).stdout == f"{other}: 5 read, 5 new, 0 known, 0 rejected.\n"
+    assert list(other.iterdir()) == []

@@ -6,7 +6,7 @@ holds is read as far as its lines are whole, and left to that process.
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -94,7 +94,14 @@ def drain(
             continue  # its process has delivered it
     where = Path(rejects or os.path.join(folder, f"refused-{now_us}.rejects.jsonl"))
     count, reasons = write_records(tally.rejects, where) if tally.rejects else (0, ())
-    return _imported(folder, tally, str(where) if count else None, reasons)
+    done = _imported(folder, tally, str(where) if count else None, reasons)
+    return replace(done, notes=(*done.notes, *_others(Path(folder))))
+
+
+def _others(folder: Path) -> Iterator[str]:
+    """The spools beside this one that hold events, for another address or key."""
+    for other in sorted({path.parent for path in folder.parent.glob(f"*/*{SUFFIX}")} - {folder}):
+        yield f"{other} holds events for another address or key: flatfare import events {other}"
 
 
 def _whole(stream: Iterable[bytes], tally: _Tally) -> Iterator[bytes]:
