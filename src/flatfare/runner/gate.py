@@ -6,6 +6,7 @@ Either way every call is metered, kept and bound by budgets: there is no way aro
 import asyncio
 import http.client
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from flatfare.store.book import Book, open_book
 
 KEY_VARIABLE = "FLATFARE_KEY"
 KEY_NAME = "action-runner"
-KEY_LIVES_US = 30 * 24 * 3_600_000_000
+KEY_LIVES_US = 7 * 24 * 3_600_000_000
 _PROBE_S = 0.5
 
 
@@ -36,18 +37,19 @@ class Gate:
     book: Callable[[], Awaitable[None]] | None = None  # None: whoever runs the gateway does it
     key: str | None = None
     own_key: str | None = None  # the id of a key that was made for this runner
+    key_ends_us: int = 0
 
     def ensure_key(self, book: Book, environment: Mapping[str, str] = os.environ) -> bool:
         """Have a key where the gateway asks for one; whether one was made just now."""
+        now_us = _now_us()
         if self.key is None:
             self.key = environment.get(KEY_VARIABLE)
-        if self.key is not None or not keys.listed(book, at_us=_now_us()):
+        is_old = self.own_key is not None and now_us > self.key_ends_us - KEY_LIVES_US // 2
+        if (self.key is not None and not is_old) or not keys.listed(book, at_us=now_us):
             return False
-        terms = Terms(KEY_NAME, expires_at_us=_now_us() + KEY_LIVES_US)
-        made = keys.create(
-            book, terms, at_us=_now_us(), by_whom=KEY_NAME, reason="actions call models with it"
-        )
-        self.key, self.own_key = made.secret, made.key.id
+        terms = Terms(f"{KEY_NAME}-{secrets.token_hex(4)}", expires_at_us=now_us + KEY_LIVES_US)
+        made = keys.create(book, terms, at_us=now_us, by_whom=KEY_NAME, reason="actions call models with it")
+        self.key, self.own_key, self.key_ends_us = made.secret, made.key.id, now_us + KEY_LIVES_US
         return True
 
     def give_up_key(self) -> None:
