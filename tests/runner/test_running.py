@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import File
 from flatfare.runner.running import Order, Result
-from flatfare.service import budgeting, reviewing, selling
+from flatfare.service import budgeting, reviewing, sampling, selling
 from flatfare.service.actions import receipts
 from flatfare.service.actions.publishing import publish
 from flatfare.service.actions.reading import read
@@ -24,6 +25,7 @@ from flatfare.service.actions.receipts import document_of
 from flatfare.service.recording import Teller, record
 from flatfare.store import reviews, runs
 from flatfare.store.lake import Lake
+from flatfare.store.sampling import HUMAN, Plan
 from tests.runner.rig import CONTRACT, DOLLAR, EMAIL, EXAMPLES, REPORT, Model, Shop, identity_of, shop
 
 NAMES = (EXAMPLES / "names-and-dates.yaml").read_text()
@@ -379,6 +381,21 @@ def test_people_are_asked_for_work_that_waits_for_one_where_its_results_are_kept
         for name, kept in (("kept", "privacy: {keep: 30d}\n\n"), ("unkept", ""))
     ]
     scene(tmp_path, play, None, *texts)
+
+
+def test_runs_that_a_plan_draws_are_looked_at_again_where_their_results_are_kept(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        one, _ = await names(own, "kept"), await names(own)
+        with own.book() as book:
+            plan = Plan("all", Decimal(1), HUMAN, 1)
+            sampling.create(book, plan, by_whom="test")
+            waiting = sampling.waiting(book, Lake(own.settings.lake), plan)
+            assert len(waiting) == 2
+            found = sampling.kept(book, waiting)
+            assert {task: shown.output for task, shown in found.items()} == {one.run.task_id: one.output}
+
+    text = changed(("\nlimits:", "\nprivacy: {keep: 30d}\n\nlimits:"), name="kept")
+    scene(tmp_path, play, None, text)
 
 
 def test_a_version_whose_definition_is_no_longer_in_force_is_not_run(tmp_path: Path) -> None:

@@ -171,14 +171,16 @@ def drawn(settings: Settings, name: str, shape: str) -> None:
 def run(settings: Settings, name: str, file: str | None, limit: int, direct: bool, is_json: bool) -> None:
     """Have what NAME has drawn looked at again: put it before people, or let the verifier judge it.
 
-    Outputs are not stored by default: give them in a file. People can be given a link instead.
+    What actions keep is known; other outputs are not stored: give them in a file. People can be
+    given a link instead.
     """
     done = dict.fromkeys((*map(str, Judgement), "asked", "without_content"), 0)
     with book_of(settings) as book:
         plan = sampling.found(book, name)
         lake = lake_of(settings)
-        contents = {} if file is None else dict(_contents(file))
-        for one in sampling.waiting(book, lake, plan)[:limit]:
+        waiting = sampling.waiting(book, lake, plan)[:limit]
+        contents = sampling.kept(book, waiting) | ({} if file is None else dict(_contents(file)))
+        for one in waiting:
             submission = contents.get(one.task_id) or contents.get(str(one.external_id))
             if submission is None and (plan.sends_to != HUMAN or "link" not in plan.terms):
                 done["without_content"] += 1

@@ -8,7 +8,7 @@ otherwise, such as those of complaints, say nothing of the tasks that nobody com
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -167,6 +167,12 @@ def waiting(book: Book, lake: Lake, plan: Plan, limit: int = 100_000) -> list[Dr
         for task, action, external, labels, opened, models in rows
         if task not in asked
     ]
+
+
+def kept(book: Book, drawn: Sequence[Drawn]) -> dict[str, Submission]:
+    """What drawn tasks say, by their ids, where they are runs of actions that keep their results."""
+    found = sampling.kept_of(book, [one.task_id for one in drawn])
+    return {task: Submission(output, given) for task, (output, given) in found.items()}
 
 
 def _said(verifier: str) -> str:

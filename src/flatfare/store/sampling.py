@@ -1,7 +1,7 @@
 """Sampling plans as the book keeps them: of which tasks a share is looked at by somebody better."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -80,6 +80,20 @@ def all_of(book: Book, *, with_ended: bool = False) -> list[Plan]:
     """The plans, by name."""
     where = "" if with_ended else " WHERE ended_at_us IS NULL"
     return [_plan(row) for row in book.rows(f"SELECT {_PLAN} FROM sampling_plans{where} ORDER BY name")]
+
+
+def kept_of(book: Book, task_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """What runs of actions put out and were given, by task, where the action keeps it."""
+    found, wanted = {}, list(task_ids)
+    for start in range(0, len(wanted), 500):
+        some = wanted[start : start + 500]
+        rows = book.rows(
+            "SELECT task_id, output, input FROM runs WHERE output IS NOT NULL "
+            f"AND task_id IN ({', '.join('?' * len(some))})",
+            some,
+        )
+        found.update({str(task): (str(output), str(given or "")) for task, output, given in rows})
+    return found
 
 
 def _plan(row: Row) -> Plan:
