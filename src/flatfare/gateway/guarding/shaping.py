@@ -71,20 +71,22 @@ def shape(
     if not _is_object(admitted.body):
         return None  # the provider will say what is wrong with it
     findings: dict[str, int] = {}
-    for kind, look in (("models", None), ("effort", _effort), ("output", _output)):
+    for kind in ("models", "effort", "output"):
         for guard in concerned:
-            if guard.kind != kind:
-                continue
-            found = (
-                _models(guard, admitted, shares.of(claim, guard.budget))
-                if look is None
-                else look(guard, admitted)
-            )
-            if found is not None:
-                findings[guard.id] = found
+            if guard.kind == kind:
+                found = _look(guard, admitted, shares, claim)
+                if found is not None:
+                    findings[guard.id] = found
     if findings:
         admitted.findings = findings
     return None
+
+
+def _look(guard: Guard, admitted: Admitted, shares: Shares, claim: Claim | None) -> int | None:
+    """What a request asks for beyond one guard; None where it keeps within it."""
+    if guard.kind == "models":
+        return _models(guard, admitted, shares.of(claim, guard.budget))
+    return _effort(guard, admitted) if guard.kind == "effort" else _output(guard, admitted)
 
 
 def _is_object(body: bytes) -> bool:
