@@ -52,7 +52,7 @@ def test_a_statement_comes_in_and_is_told_apart(folder: Path) -> None:
 def test_a_dispute_is_written_as_csv_and_as_json(folder: Path) -> None:
     run("import", "bought", "s.csv", "--vendor", "zendesk", "--tickets", "t.csv")
     said = run("bought", "dispute", "--out", "d.csv", "--include-assumed").stdout
-    assert said == "d.csv: 4 of 4 lines disputed, $3.960000000 claimed.\n"
+    assert said == "d.csv: 4 of 4 lines disputed, $3.96 claimed.\n"
     with (folder / "d.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["statement_line"], row["reason"], row["claimed"]) for row in rows] == [

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.definition import Definition
 from flatfare.core.errors import BadInput, BadUsage, NotFound, StoreFailure
-from flatfare.core.money import decimal_text, dollar_text
+from flatfare.core.money import decimal_text, dollar_text, nano_of
 from flatfare.service import defining
 from flatfare.service.buying import accounting, disputing, vendors
 from flatfare.service.buying.accounting import Account
@@ -118,7 +119,7 @@ def dispute(
     _write(Path(out), document)
     output.say(
         f"{out}: {document['lines_disputed']:,} of {document['lines_billed']:,} lines disputed, "
-        f"${document['claimed']} claimed."
+        f"{dollar_text(nano_of(Decimal(str(document['claimed']))))} claimed."
     )
 
 
