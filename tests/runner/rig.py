@@ -198,11 +198,12 @@ class Shop:
         return open_book(self.settings.database)
 
 
-def settings_for(folder: Path, port: int) -> Settings:
+def settings_for(folder: Path, port: int, database: str | None = None) -> Settings:
     """Settings whose only provider answers at a port."""
     return Settings(
         listen="127.0.0.1:0",
-        database=f"sqlite:///{folder}/book.db",
+        database=database or f"sqlite:///{folder}/book.db",
+        journal=f"{folder}/journal",
         lake=f"{folder}/lake",
         providers={"openai": Place("openai", f"http://127.0.0.1:{port}/v1", "openai", Secret("sk-real"))},
     )
@@ -250,13 +251,13 @@ def identity_of(name: str):  # type: ignore[no-untyped-def]
 
 @asynccontextmanager
 async def shop(
-    folder: Path, model: Model | None = None, *texts: str, **stocked: object
+    folder: Path, model: Model | None = None, *texts: str, database: str | None = None, **stocked: object
 ) -> AsyncIterator[Shop]:
     """A shop that is open as long as the context lasts."""
     own = model or Model()
     async with upstream() as provider:
         provider.script = own.answer
-        settings = settings_for(folder, provider.port)
+        settings = settings_for(folder, provider.port, database)
         stock(settings, *texts, **stocked)  # type: ignore[arg-type]
         async with running(settings) as runner:
             yield Shop(folder, settings, own, provider, runner)

@@ -11,7 +11,7 @@ import pytest
 
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.errors import BadInput, Conflict, LimitExceeded, NotFound
-from flatfare.core.ledger import NotEnoughCredit
+from flatfare.core.ledger import Kind, NotEnoughCredit
 from flatfare.core.outcome import Judgement
 from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
@@ -27,6 +27,7 @@ from flatfare.store import reviews, runs
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan
 from tests.runner.rig import CONTRACT, DOLLAR, EMAIL, EXAMPLES, REPORT, Model, Shop, identity_of, shop
+from tests.store.servers import Server
 
 NAMES = (EXAMPLES / "names-and-dates.yaml").read_text()
 
@@ -481,3 +482,50 @@ def test_what_is_kept_is_erased_by_customer_and_after_its_time(tmp_path: Path) -
             assert "Ann Smith" not in str(runs.one(book, three.run.id))
 
     scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))
+
+
+def test_credit_that_expires_while_the_work_is_under_way_still_pays_for_it(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        now = time.time_ns() // 1000
+        with own.book() as book:
+            selling.grant_credit(
+                book,
+                grant_id=identity_of("soon over"),
+                customer="acme",
+                amount_nano=DOLLAR,
+                at_us=now,
+                paid="cash",
+                expires_at_us=now + 500_000,
+                by_whom="test",
+                reason="test",
+            )
+        result = await names(own)
+        with own.book() as book:
+            selling.expire_lots(book, now_us=time.time_ns() // 1000)
+            assert selling.sale_of(book, result.run.task_id).settled_nano == DOLLAR
+            assert selling.balance(book, "acme", at_us=time.time_ns() // 1000).available_nano == 0
+            assert selling.verify(book) == []
+        with pytest.raises(NotEnoughCredit):
+            await names(own)
+
+    scene(tmp_path, play, Model(think_s=0.8), wallet=0)
+
+
+def test_the_same_on_postgresql(tmp_path: Path, postgres: Server) -> None:
+    database = postgres.new_database()
+
+    async def work() -> None:
+        model = Model(always="quote", only_models=("gpt-5-nano",))
+        async with shop(tmp_path, model, database=database) as own:
+            results = await asyncio.gather(*(names(own, key=f"k{n % 3}") for n in range(6)))
+            assert len({result.run.id for result in results}) == 3
+            await own.runner.gate.book()  # type: ignore[misc]
+            await own.runner.books.do(judging.book_open_costs, time.time_ns() // 1000)
+            with own.book() as book:
+                assert book.value("SELECT COUNT(*) FROM tasks WHERE outcome = 'verified'") == 3
+                assert selling.totals(book)[Kind.REVENUE]["USD"] == 3 * DOLLAR
+                costs = sum(selling.sale_of(book, one.run.task_id).costs.total_nano for one in results[:3])
+                assert costs == book.value("SELECT SUM(cost_nano) FROM calls")
+                assert selling.verify(book) == []
+
+    asyncio.run(work())

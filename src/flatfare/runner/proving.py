@@ -11,7 +11,7 @@ from pathlib import Path
 from flatfare.core.action import Action, Ending
 from flatfare.core.checks.finding import Finding
 from flatfare.core.checks.submission import Submission
-from flatfare.core.errors import BadInput
+from flatfare.core.errors import BadInput, FlatfareError
 from flatfare.core.outcome import Judgement
 from flatfare.runner.inputs import Prepared
 from flatfare.runner.working import input_files
@@ -50,12 +50,18 @@ class Prover:
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             (place / path).write_bytes(content)
         self._place = place
-        self._schema = None
-        if action.output_schema is not None:
-            given = {"schema": plain(action.output_schema)}
-            self._schema = kinds.verifier("json-schema", given, name=OUTPUT_SCHEMA)
-        judging = [check.name for check in action.checks if not check.is_awaited]
-        self._plain = {name: self._verifier(name) for name in judging}
+        self._schema: kinds.Check | None = None
+        self._plain: dict[str, kinds.Check] = {}
+        try:
+            if action.output_schema is not None:
+                given = {"schema": plain(action.output_schema)}
+                self._schema = kinds.verifier("json-schema", given, name=OUTPUT_SCHEMA)
+            for check in action.checks:
+                if not check.is_awaited:
+                    self._plain[check.name] = self._verifier(check.name)
+        except FlatfareError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Remove what was laid out for it."""
