@@ -12,11 +12,13 @@ from starlette.testclient import TestClient
 from flatfare.config import Settings
 from flatfare.core.checks.submission import Submission
 from flatfare.service import budgeting, reviewing
+from flatfare.service.actions import publishing
+from flatfare.service.actions.reading import read_file
 from flatfare.service.reviewing import Wanted
 from flatfare.store.book import open_book
 from tests.builders import task, write_tasks
 from tests.web.conftest import let_in, looking, signed_in
-from tests.web.lively import HOSTILE, empty
+from tests.web.lively import ACTION, HOSTILE, empty
 from tests.web.pages.test_pages import Read
 
 NOW_US = 1_795_000_000_000_000
@@ -123,3 +125,28 @@ def test_a_form_of_an_odd_kind_is_refused(client: TestClient) -> None:
     assert odd.status_code == 400
     large = client.post("/budgets", data={"name": "x" * 70_000})
     assert large.status_code == 400
+
+
+def test_an_action_is_run_from_its_page_and_its_receipt_is_shown(
+    client: TestClient, settings: Settings
+) -> None:
+    with open_book(settings.database) as book:
+        action = read_file(ACTION.with_name("word-count.yaml"))
+        publishing.publish(book, action, at_us=NOW_US, by_whom="test")
+    page = client.get("/actions/word-count")
+    assert "0.05 USD per verified outcome" in Read(page.text).text
+    send(client, "/customers", "/customers", name="acme", currency="USD", terms="invoice")
+    fields = {"input": '{"text": "one two two <b>three</b>"}', "customer": "acme", "id": "mine"}
+    came = send(client, "/actions/word-count", "/actions/word-count/runs", **fields)
+    assert came.status_code == 200, came.text
+    shown = Read(came.text).text
+    if "verified" not in shown:
+        pytest.skip(f"no command can be contained on this machine: {shown[:300]}")
+    for part in ("Run of word-count", "Receipt", "What came of it", '"words"', "counted-again", "$0.05"):
+        assert part in shown, part
+    assert "<b>three</b>" not in came.text
+    (run,) = client.get("/actions/word-count.json").json()["runs"]
+    assert (run["customer"], run["ending"]) == ("acme", "verified")
+    kept = Read(client.get(f"/runs/{run['id']}").text).text
+    assert "Receipt" in kept
+    assert "counted-again" in kept
