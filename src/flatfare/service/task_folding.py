@@ -32,6 +32,8 @@ from flatfare.store.tasks import TaskRow, Told
 
 Row = tuple[Value, ...]
 _RUNNING = "running"
+_RESOLVED = "dispute_resolved"
+_DISPUTES = ("disputed", _RESOLVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ def folded(known: Known, register: Register, now_us: int) -> Folded:
     )
     row |= _standing_columns(standing, known.imported)
     row |= _rework_columns(rework, known.imported)
-    disputes = [told.kind for told, _ in events if told.kind in ("disputed", "dispute_resolved")]
-    if disputes:
-        row["is_disputed"] = int(disputes[-1] == "disputed")
+    disputes = [(told.at_us, told.kind == _RESOLVED) for told, _ in events if told.kind in _DISPUTES]
+    if disputes:  # of one moment, the resolution is the later word
+        row["is_disputed"] = int(not max(disputes)[1])
     return Folded(row, standing, definition, attempts, rework)
 
 
