@@ -26,7 +26,7 @@ def view_of(run: Mapping[str, object]) -> View:
     reasons = run["reasons"]
     assert isinstance(reasons, list)
     if reasons:
-        blocks.append(Text("Why it was not verified", "\n".join(str(one) for one in reasons)))
+        blocks.append(Text("What the verifiers said", "\n".join(str(one) for one in reasons)))
     if isinstance(receipt, dict):
         blocks += [_receipt(run, receipt), *_tables(receipt)]
     address = f"/actions/{run['action']}"
