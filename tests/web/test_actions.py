@@ -1,5 +1,6 @@
 """Actions over HTTP: published and run, waited for or followed, each for whom it is meant."""
 
+import asyncio
 import json
 import threading
 import time
@@ -227,3 +228,49 @@ def test_a_run_that_a_former_process_left_is_looked_after_at_the_start(settings:
                 break
             time.sleep(0.1)
     assert (run["state"], run["ending"]) == ("done", "interrupted")
+
+
+@pytest.mark.parametrize(("key", "settlement"), [(None, "reversed"), ("k9", "settled")])
+def test_who_leaves_before_the_result_is_there_is_billed_only_if_they_can_ask_again(
+    settings: Settings, model: Model, key: str | None, settlement: str
+) -> None:
+    model.think_s = 0.6
+    app = application(settings, Door(TOKEN, is_loopback=True))
+    body = json.dumps({"input": {"email": EMAIL}, "customer": "acme", "id": key}).encode()
+    sent: list[Any] = []
+
+    async def ask_and_leave() -> None:
+        messages: list[Any] = [
+            {"type": "http.request", "body": body, "more_body": False},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive() -> Any:
+            if len(messages) == 1:
+                await asyncio.sleep(0.3)
+            return messages.pop(0) if messages else await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/api/actions/names-and-dates/runs",
+            "raw_path": b"/api/actions/names-and-dates/runs",
+            "query_string": b"",
+            "headers": [
+                (b"host", b"localhost:4180"),
+                (b"content-type", b"application/json"),
+                (b"authorization", f"Bearer {TOKEN}".encode()),
+            ],
+            "app": app,
+        }
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+
+    asyncio.run(ask_and_leave())
+    assert sent == []
+    with open_book(settings.database) as book:
+        run = runs.listed(book)[0]
+        assert book.value("SELECT settlement FROM tasks WHERE id = ?", (run.task_id,)) == settlement

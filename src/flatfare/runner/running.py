@@ -19,7 +19,7 @@ from flatfare.config import Settings
 from flatfare.core import identity, labels
 from flatfare.core.action import Action, Ending, climbed
 from flatfare.core.checks.submission import Json
-from flatfare.core.errors import BadInput, FlatfareError
+from flatfare.core.errors import BadInput, FlatfareError, LimitExceeded
 from flatfare.core.identity import derived, time_ordered
 from flatfare.runner import entering, judging, telling
 from flatfare.runner.books import Books, Shelf
@@ -39,6 +39,9 @@ from flatfare.store import runs
 from flatfare.store.runs import Attempt, Run, State
 
 KEY_LENGTH_MAX = 512
+UNDER_WAY_MAX = 1000
+"""Runs that one process works at; each holds its input in memory."""
+
 FINISHED_MAX = 1000
 """Results that are held until they are handed over."""
 
@@ -108,7 +111,12 @@ class Runner:
         return await self.result(await self.begin(order))
 
     async def begin(self, order: Order) -> Run:
-        """Accept an order and hold its price; its work goes on by itself."""
+        """Accept an order and hold its price; its work goes on by itself.
+
+        ``LimitExceeded`` where this process has as many runs under way as it takes.
+        """
+        if self.under_way >= UNDER_WAY_MAX:
+            raise LimitExceeded(f"{UNDER_WAY_MAX} runs are under way: ask again when some are done.")
         ready = await self._accepted(order)
         if isinstance(ready, Run):
             return ready
@@ -140,6 +148,15 @@ class Runner:
         self._finished.pop(run.id, None)
         if not run.is_delivered and run.state is State.DONE:
             await self.books.do(_delivered, run)
+
+    async def not_handed_over(self, run: Run) -> None:
+        """Who asked has left before the result was there.
+
+        Asked for again by its key it is handed over then; without a key nobody can, and it is given back.
+        """
+        if run.request_key is None and run.state is State.DONE and not run.is_delivered:
+            self._finished.pop(run.id, None)
+            await self.books.do(judging.give_back, run, self.now())
 
     @property
     def under_way(self) -> int:

@@ -1,5 +1,6 @@
 """Actions over HTTP: published, listed and carried out; runs with their progress and receipts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -156,11 +157,19 @@ class _Carried(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         workshop: Workshop = scope["app"].state.workshop
         runner = await workshop.runner()
-        if self._waits:
-            result = await workshop.carry_out(self._order)
-        else:
-            run = await workshop.begin(self._order, self._hook)
-            result = Result(run, run.output)
+        leaving = asyncio.get_running_loop().create_task(_left(receive))
+        try:
+            if self._waits:
+                result = await workshop.carry_out(self._order)
+            else:
+                run = await workshop.begin(self._order, self._hook)
+                result = Result(run, run.output)
+        finally:
+            has_left = leaving.done()
+            leaving.cancel()
+        if self._waits and has_left:
+            await runner.not_handed_over(result.run)
+            return
         document = await runner.books.do(_document, result, self._for_operator)
         is_done = document["state"] == State.DONE
         headers = {"Location": f"/api/runs/{result.run.id}"}
@@ -168,6 +177,12 @@ class _Carried(Response):
         await Response(body, 200 if is_done else 202, headers, "application/json")(scope, receive, send)
         if self._waits:
             await runner.handed_over(result.run)
+
+
+async def _left(receive: Receive) -> None:
+    """Ends when who asked has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _document(shelf: Shelf, result: Result, for_operator: bool) -> dict[str, object]:
