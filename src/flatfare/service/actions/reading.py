@@ -81,10 +81,7 @@ def read(
     name = top.text("action", pattern=_NAME, expected="lower-case letters, digits and dashes, a letter first")
     ladder = tuple(_rung(section) for section in top.sections("ladder", _RUNG))
     input_schema, output_schema = top.schema("input") or {}, top.schema("output")
-    checks = tuple(
-        _check(section)
-        for section in top.sections("verifiers", ("name", "kind", "awaits", "parameters", "weight"))
-    )
+    checks = tuple(_check(section) for section in top.sections("verifiers", _CHECK))
     steps = tuple(_step(section) for section in top.sections("steps", _STEP))
     made = Action(
         name=name,
@@ -114,6 +111,9 @@ _STEP = (
     *("name", "system", "prompt", "each", "characters", "output_tokens"),
     *("run", "files", "seconds", "readable", "uncontained", "cost"),
 )
+
+
+_CHECK = ("name", "kind", "awaits", "parameters", "weight")
 
 
 def _rung(section: Section) -> Rung:
