@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,13 @@ def raw(both: Pair, *lines: str, body: bytes = b"", first: str = f"POST {CHAT} H
     """A request with exactly these lines, and the key."""
     own_lines = [first, "host: 127.0.0.1", f"authorization: Bearer {both.secret}", *lines]
     return ("\r\n".join(own_lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+def remove_book(pair: Pair) -> None:
+    """Take away a gateway's book, and its keys with it; what vouches for its chains stays."""
+    for part in pair.gateway.folder.glob(f"{pair.gateway.book.name}*"):
+        if part.is_file():
+            part.unlink()
 
 
 def tried(both: Pair, data: bytes, timeout_s: float = 3.0) -> tuple[Seen, bool]:
@@ -202,16 +209,17 @@ def test_a_body_in_chunks_is_too_large_as_well(both: Pair) -> None:
 
 
 def test_a_client_that_is_slow_to_say_what_it_wants_is_let_go(both: Pair) -> None:
-    data = raw(both, "content-length: 5")
+    """It may take a second and would take forty, a byte each fifth of a second: it never comes to its end."""
+    data, said = raw(both, "content-length: 5", f"x-padding: {'x' * 100}"), 0
     with both.opened(4) as line:
-        started = time.monotonic()
         with suppress(ConnectionError):
-            for i in range(0, len(data), 2):
-                line.send(data[i : i + 2])
-                time.sleep(0.1)
+            for byte in data[:-1]:
+                line.send(bytes([byte]))
+                said += 1
+                time.sleep(0.2)
+        assert said < len(data) // 2, "it was heard for most of a minute"
         seen = line.receive()
         assert seen.status == 408 or seen.end in ("reset", "none")
-        assert time.monotonic() - started < 4
     assert both.provider.log == []
 
 
@@ -224,15 +232,15 @@ def test_a_client_that_says_nothing_more_is_let_go(both: Pair, sent: bytes) -> N
         assert seen.end != "late"
 
 
-def test_many_slow_clients_do_not_keep_others_waiting(both: Pair) -> None:
-    slow = [both.opened() for _ in range(300)]
-    for line in slow:
-        line.send(b"POST /v1/chat/comp")
-    started = time.monotonic()
-    assert both.through(whole(WHOLE)).status == 200
-    assert time.monotonic() - started < 1
-    for line in slow:
-        line.close()
+def test_many_slow_clients_do_not_keep_others_waiting(tmp_path: Path) -> None:
+    """Others are served while the slow ones are still heard, who may take a minute."""
+    limits = {"header_s": 60.0, "body_s": 60.0}
+    with pair(tmp_path, limits=limits) as patient, ExitStack() as stack:
+        slow = [stack.enter_context(patient.opened()) for _ in range(300)]
+        for line in slow:
+            line.send(b"POST /v1/chat/comp")
+        assert patient.through(whole(WHOLE), timeout_s=30).status == 200
+        assert not any(line.is_closed(0.001) for line in slow[::50])
 
 
 def test_a_client_that_does_not_read_is_not_read_for(both: Pair) -> None:
@@ -556,8 +564,7 @@ def test_without_keys_a_web_page_is_not_let_in(tmp_path: Path) -> None:
     """On loopback no key is needed; a page that a browser shows must not make use of that."""
     with pair(tmp_path) as alone:
         alone.gateway.stop()
-        for part in tmp_path.glob("flatfare.db*"):
-            part.unlink()
+        remove_book(alone)
         alone.gateway.start()
         port = alone.gateway.port
         alone.provider.forget()
@@ -580,8 +587,7 @@ def test_without_keys_nobody_is_let_in_through_a_proxy(tmp_path: Path, name: str
     """A reverse proxy on this machine speaks for others, whatever host it names."""
     with pair(tmp_path) as alone:
         alone.gateway.stop()
-        for part in tmp_path.glob("flatfare.db*"):
-            part.unlink()
+        remove_book(alone)
         alone.gateway.start()
         passed = [(name, "203.0.113.7")]
         for method, target in (("POST", CHAT), ("GET", "/metrics")):
@@ -592,8 +598,7 @@ def test_without_keys_nobody_is_let_in_through_a_proxy(tmp_path: Path, name: str
 def test_without_keys_a_page_of_another_site_is_not_let_in_without_an_origin_either(tmp_path: Path) -> None:
     with pair(tmp_path) as alone:
         alone.gateway.stop()
-        for part in tmp_path.glob("flatfare.db*"):
-            part.unlink()
+        remove_book(alone)
         alone.gateway.start()
         cross = [("sec-fetch-site", "cross-site")]
         seen = ask(alone.gateway.port, asking("GET", "/v1/models", b"", cross, "localhost"))

@@ -44,12 +44,16 @@ def begun(both: Pair) -> socket.socket:
     both.provider.forget()
     both.provider.next((SWITCHED + said(), Stall()))
     line = socket.create_connection(("127.0.0.1", both.gateway.port), 5)
-    line.sendall(UPGRADE.format(both.secret).encode())
-    received = b""
-    while not received.endswith(said()):
-        piece = line.recv(65536)
-        assert piece, received
-        received += piece
+    try:
+        line.sendall(UPGRADE.format(both.secret).encode())
+        received = b""
+        while not received.endswith(said()):
+            piece = line.recv(65536)
+            assert piece, received
+            received += piece
+    except BaseException:
+        line.close()
+        raise
     return line
 
 
