@@ -10,6 +10,7 @@ import pytest
 
 from flatfare.core.errors import BadInput
 from flatfare.service.importing.inspect_events import split_model, usage_cells
+from flatfare.service.importing.landing import ImportRow
 from flatfare.service.reporting import report
 from tests.service.importing.bringing import Place
 
@@ -372,3 +373,19 @@ def test_counts_with_a_point_and_names_with_line_breaks_are_read(place: Place) -
     brought(place, log(sample("a\nb" * 300, 1, {"includes": "C"}, odd, uuid=None)))  # type: ignore[arg-type]
     assert place.row("SELECT input, output FROM calls") == (100, 20)
     assert place.row("SELECT length(json_extract_string(labels, 'sample')) <= 512 FROM tasks") == (True,)
+
+
+def test_an_import_that_breaks_off_at_its_last_step_has_changed_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_off(*_: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImportRow, "insert", breaks_off)
+        with pytest.raises(RuntimeError):
+            brought(place, log(sample(1, 1, {"includes": "C"})))
+    for kind in ("tasks", "calls", "verdicts", "folded"):
+        assert place.row(f"SELECT count(*) FROM {kind}") == (0,)
+    assert place.lake.unlisted(set(), ("tasks", "calls", "verdicts", "folded")) == []
+    assert brought(place, log(sample(1, 1, {"includes": "C"}))).new == 1

@@ -114,3 +114,28 @@ def test_tasks_opened_before_a_definition_are_judged_without_it(place: Place) ->
     defining.define(place.book, defining.of_document(rule), by_whom="ann", at_us=1_780_000_000_000_000)
     place.text("tasks", "task_id,action,success,created_at\nt1,resolve,true,2026-01-01\n", "tasks.csv")
     assert task(place) == ("verified", 0)
+
+
+def test_evaluation_events_of_opentelemetry_are_verdicts(place: Place) -> None:
+    events = (
+        '{"timestamp":"2026-01-01T00:00:00Z","event.name":"gen_ai.evaluation.result","attributes":'
+        '{"gen_ai.conversation.id":"c1","gen_ai.evaluation.name":"Relevance",'
+        '"gen_ai.evaluation.score.label":"pass","gen_ai.evaluation.score.value":0.9}}\n'
+        '{"timestamp":"2026-01-01T00:00:00Z","attributes":{"gen_ai.conversation.id":"c2",'
+        '"gen_ai.evaluation.name":"Relevance","gen_ai.evaluation.score.label":"fail"}}\n'
+    )
+    place.text("verdicts", events, "events.jsonl", verifier_kind="model")
+    columns = "external_id, verifier, kind, judgement, score"
+    assert place.rows(f"SELECT {columns} FROM verdicts JOIN tasks ON tasks.id = task_id ORDER BY 1") == [
+        ("c1", "Relevance", "model", "pass", "0.9"),
+        ("c2", "Relevance", "model", "fail", None),
+    ]
+
+
+def test_the_kind_of_each_verifier_is_kept(place: Place) -> None:
+    rows = "t1,a,LLM\nt2,b,HUMAN\nt3,c,CODE\nt4,d,llm-as-a-judge\nt5,gpt-4o,\nt6,QA person,\nt7,suite,\n"
+    text = "task_id,verifier,annotator_kind,result,at\n" + rows.replace("\n", ",pass,2026-01-01\n")
+    place.text("verdicts", text)
+    assert place.rows("SELECT kind FROM verdicts JOIN tasks ON tasks.id = task_id ORDER BY external_id") == [
+        (kind,) for kind in ("model", "human", "code", "model", "model", "human", "code")
+    ]

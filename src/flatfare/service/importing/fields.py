@@ -206,14 +206,16 @@ TASKS = _fields(
 VERDICTS = _fields(
     f"""
     id key: verdict_id judgement_id evaluation_id score_id uuid
-    task key: {_TASK} trace_id run_id session_id conversation_id
+    task key: {_TASK} trace_id run_id session_id conversation_id gen_ai_conversation_id
     verifier text: judge judge_model grader evaluator verifier_name judge_name rater reviewer checker
+        gen_ai_evaluation_name
     version text: verifier_version judge_version grader_version evaluator_version prompt_version prompt
-    kind word: verifier_kind
+    kind word: verifier_kind annotator_kind judge_type evaluator_type grader_type
     result word: judge_pass judgement judgment passed pass is_correct correct verdict outcome resolved
-        success label_value decision score reward
+        success label_value decision gen_ai_evaluation_score_label score reward
+        gen_ai_evaluation_score_value
     at moment: judged_at verified_at evaluated_at {_TIMES}
-    score number: reward rating
+    score number: reward rating gen_ai_evaluation_score_value
     evidence text: evidence_hash
     cost amount: judge_cost judge_cost_usd verification_cost eval_cost {_COST}
     currency text: cost_currency

@@ -195,13 +195,20 @@ def read_flag(text: str) -> Words:
     }.get(text.lower()), None
 
 
+_VERIFIER_KINDS = {
+    **dict.fromkeys(
+        ["code", "test", "tests", "unit_test", "script", "rule", "heuristic", "automated"], "code"
+    ),
+    **dict.fromkeys(["model", "llm", "llm_judge", "llm_as_judge", "llm_as_a_judge", "ai"], "model"),
+    **dict.fromkeys(["human", "person", "annotator", "expert", "reviewer", "manual"], "human"),
+    **dict.fromkeys(["customer", "user", "end_user"], "customer"),
+    "signal": "signal",
+}
+
+
 def read_kind(text: str) -> Words:
     """(kind, problem) of a verifier's kind."""
-    known = {
-        "code": "code", "test": "code", "tests": "code", "model": "model", "llm": "model", "human": "human",
-        "person": "human", "customer": "customer", "user": "customer", "signal": "signal",
-    }  # fmt: skip
-    found = known.get(_word(text))
+    found = _VERIFIER_KINDS.get(_word(text))
     if found is None:
         return None, f"Found the verifier kind {text[:60]!r}: it is code, model, human, customer or signal."
     return found, None
