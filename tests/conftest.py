@@ -12,6 +12,14 @@ ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("FLATFARE_SHARED", ROOT.parent / "shared"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Heads are signed with a key of the tests, and not with the user's."""
+    os.environ["FLATFARE_HEADS_KEY"] = str(tmp_path_factory.mktemp("heads") / "heads.key")
+    yield
+    del os.environ["FLATFARE_HEADS_KEY"]
+
+
 @pytest.fixture(scope="session")
 def shared() -> Callable[..., Path]:
     """Finds a file of the reference data; the test is skipped, saying so, where it is absent."""

@@ -11,7 +11,7 @@ from typing import cast
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Moment, book_of, lake_of, pass_settings, user_name
+from flatfare.cli.options import Moment, changing, lake_of, pass_settings, user_name
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError
@@ -197,7 +197,7 @@ def bought(settings: Settings, /, files: tuple[str, ...], **given: object) -> No
     if given["dry_run"]:
         raise BadUsage("Found --dry-run: a statement is read whole; import it into a book of its own first.")
     results: list[Imported] = []
-    with book_of(settings, create=True) as book:
+    with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
         for name in named_files(files):
             now_us, rejects = time.time_ns() // 1000, _text(given["rejects"])
@@ -234,7 +234,7 @@ def events(
     recorded once, by its id.
     """
     now_us = time.time_ns() // 1000
-    with book_of(settings, create=True) as book:
+    with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
         teller = _teller(book, key)
         if files:
@@ -282,7 +282,7 @@ def _run(
     readable, failures = _looked_at(names)
     if not readable:
         raise click.exceptions.Exit(1)
-    with book_of(settings, create=True) as book:
+    with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
         for name in readable:
             try:
@@ -306,7 +306,7 @@ def _run_results(settings: Settings, names: list[str], order: Order, given: _Giv
     groups = [names] if TOOLS[order.kind].is_together else [[name] for name in names]
     results: list[Imported] = []
     failures = 0
-    with book_of(settings, create=True) as book:
+    with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
         for group in groups:
             try:

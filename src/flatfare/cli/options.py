@@ -4,14 +4,16 @@ import functools
 import getpass
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
+from flatfare.cli import output
 from flatfare.config import Settings, load_settings
-from flatfare.core.errors import BadInput, BadUsage
+from flatfare.core.errors import BadInput, BadUsage, StoreFailure
 from flatfare.core.moments import is_span, parse_moment, parse_span
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.store.book import Book, open_book
@@ -145,6 +147,19 @@ def period_options(command: Callable[P, R]) -> Callable[P, R]:
 def book_of(settings: Settings, *, create: bool = False) -> Book:
     """The book that the settings name."""
     return open_book(settings.database, create=create)
+
+
+@contextmanager
+def changing(settings: Settings, *, create: bool = False) -> Iterator[Book]:
+    """The book, for a command that changes what is chained: at the end the new heads are signed."""
+    from flatfare.service import vouching  # with what it needs, for such commands alone
+
+    with book_of(settings, create=create) as book:
+        yield book
+        try:
+            vouching.sign(book, lake_of(settings), vouching.heads_of(settings), now_us=time.time_ns() // 1000)
+        except StoreFailure as problem:
+            output.note(f"What was done stands, and its heads are not signed: {problem}")
 
 
 def lake_of(settings: Settings) -> Lake:

@@ -15,6 +15,7 @@ from flatfare.cli import import_ as imported
 from flatfare.cli import output
 from flatfare.cli.options import (
     book_of,
+    changing,
     filter_of,
     format_options,
     lake_of,
@@ -73,7 +74,7 @@ def define(settings: Settings, file: str, reason: str | None, as_json: bool) -> 
     A file holds one definition, or a list of them. The one that is in force already changes nothing.
     """
     given = [defining.of_document(document) for document in _documents(file)]
-    with book_of(settings, create=True) as book:
+    with changing(settings, create=True) as book:
         made = [
             defining.define(book, one, by_whom=user_name(), at_us=time.time_ns() // 1000, reason=reason)
             for one in given

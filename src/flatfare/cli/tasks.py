@@ -9,6 +9,7 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import (
     book_of,
+    changing,
     filter_of,
     format_options,
     lake_of,
@@ -21,7 +22,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import time_ordered
 from flatfare.core.money import dollar_text, nano_of, parse_amount
-from flatfare.service import telling, vouching
+from flatfare.service import telling
 from flatfare.service.recording import Teller, mature, record
 from flatfare.service.reporting import listing
 
@@ -210,7 +211,7 @@ def dispute(settings: Settings, task: str, reason: str | None, resolved: bool) -
 def _tell(settings: Settings, kind: str, task: str, said: dict[str, str]) -> None:
     """Record one event of a task that there is."""
     now_us = _now_us()
-    with book_of(settings) as book:
+    with changing(settings) as book:
         lake = lake_of(settings)
         found = telling.find(book, lake, task, now_us=now_us)
         event_id = str(time_ordered(now_us, secrets.token_bytes(10)))
@@ -219,7 +220,6 @@ def _tell(settings: Settings, kind: str, task: str, said: dict[str, str]) -> Non
         if done.refused:
             raise BadInput(done.refused[0].reason)
         now = telling.find(book, lake, found.id, now_us=now_us)
-        vouching.sign(book, lake, vouching.heads_of(settings), now_us=now_us)
     dispute = ", disputed" if now.columns["is_disputed"] else ""
     output.say(f"{found.id} is {now.columns['outcome']}{dispute}.")
 

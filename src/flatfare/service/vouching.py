@@ -72,12 +72,12 @@ class Verified:
 
 
 def heads_of(settings: Settings) -> Heads:
-    """Where the settings keep heads: beside a book that is a file, else in this folder."""
+    """Where the settings keep heads: else beside a book that is a file, or beside the lake."""
     folder = settings.heads
     if folder is None:
         is_file = "://" not in settings.database or settings.database.startswith("sqlite")
-        book = sqlite_path(settings.database) if is_file else Path("flatfare")
-        folder = str(book.with_name(book.name + "-heads"))
+        beside = sqlite_path(settings.database) if is_file else Path(settings.lake)
+        folder = str(beside.with_name(f"{beside.name}-heads"))
     key = settings.heads_key or str(user_folder() / "heads.key")
     return Heads(Path(folder), Path(key))
 
