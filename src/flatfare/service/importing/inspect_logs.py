@@ -170,23 +170,14 @@ def _sample(value: object, place: str, header: _Header, reading: Reading) -> Fou
     if sample.get("invalidation"):
         yield Unread(place, "The sample was invalidated by whoever ran it: it says nothing.")
         return
-    if sample.get("error") and _is_never_started(sample):
-        reading.notes["{n} samples ended in an error before anything was done; they count as failed."] += 1
     key = as_text(sample.get("uuid")) or f"{header.eval_id}/{on_one_line(sample['id'], 1_500)}/{epoch}"
     events = _events(sample)
     first, last = span_of_events(events)
     opened_at = as_text(sample.get("started_at")) or first or header.at
     closed_at = as_text(sample.get("completed_at")) or last
     tries = 1 + len(records(sample.get("error_retries")))
-    if tries > 1:
-        reading.notes[
-            "{n} samples were tried again after an error; the log keeps little of the failed tries, so they "
-            "cost more than is known."
-        ] += 1
-    calls = list(calls_of(events, key, is_batch=header.is_batch, at=opened_at))
-    if not calls and (totals := mapping(sample.get("model_usage"))):
-        reading.notes["{n} samples have no model events: their usage per model was taken as one call."] += 1
-        calls = calls_of_totals(totals, mapping(sample.get("role_usage")), key, opened_at)
+    calls = _calls(sample, events, key, header, opened_at, reading)
+    _note(sample, tries, reading)
     task: Cells = {
         "task": key,
         "name": header.task,
@@ -203,6 +194,29 @@ def _sample(value: object, place: str, header: _Header, reading: Reading) -> Fou
     }
     verdicts = _verdicts(sample, key, header, events, closed_at or opened_at)
     yield Work(task, calls, verdicts)
+
+
+def _calls(
+    sample: Record, events: list[Record], key: str, header: _Header, at: str | None, reading: Reading
+) -> list[Cells]:
+    """The calls that its events tell of, else one for what each model used in all."""
+    calls = list(calls_of(events, key, is_batch=header.is_batch, at=at))
+    totals = mapping(sample.get("model_usage"))
+    if calls or not totals:
+        return calls
+    reading.notes["{n} samples have no model events: their usage per model was taken as one call."] += 1
+    return calls_of_totals(totals, mapping(sample.get("role_usage")), key, at)
+
+
+def _note(sample: Record, tries: int, reading: Reading) -> None:
+    """Say what a person should know of how a sample ended."""
+    if sample.get("error") and _is_never_started(sample):
+        reading.notes["{n} samples ended in an error before anything was done; they count as failed."] += 1
+    if tries > 1:
+        reading.notes[
+            "{n} samples were tried again after an error; the log keeps little of the failed tries, so they "
+            "cost more than is known."
+        ] += 1
 
 
 def _is_never_started(sample: Record) -> bool:
