@@ -187,7 +187,7 @@ def main() -> None:
     print(
         f"flatfare-sdk {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores; one thread"
     )
-    for module in ("flatfare_sdk", "logging, json, http.client"):
+    for module in ("flatfare_sdk", "logging, json, hashlib, datetime, urllib.parse"):
         took = sorted(import_ms(module))
         print(f"import {module}: median {statistics.median(took):.1f} ms, {took[0]:.1f} to {took[-1]:.1f}")
     columns = ("min", "p50", "p99", "p99.9", "max")
