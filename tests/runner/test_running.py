@@ -1,6 +1,7 @@
 """An action is carried out whole: quoted, held, attempted, verified, settled or voided, with its receipt."""
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -529,3 +530,25 @@ def test_the_same_on_postgresql(tmp_path: Path, postgres: Server) -> None:
                 assert selling.verify(book) == []
 
     asyncio.run(work())
+
+
+def test_what_is_kept_is_sealed_where_there_is_a_key_for_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLATFARE_SECRET_KEY", base64.b64encode(bytes(range(32))).decode())
+
+    async def play(own: Shop) -> None:
+        result = await names(own, "changed", key="k")
+        with own.book() as book:
+            kept = runs.one(book, result.run.id)
+            assert kept is not None
+            assert "Ann Smith" not in str(kept)
+            assert str(kept.output).startswith("sealed:")
+            document = document_of(book, kept, for_operator=False)
+            assert document["output"] == json.loads(result.output or "")
+        assert (await names(own, "changed", key="k")).output == result.output
+        monkeypatch.delenv("FLATFARE_SECRET_KEY")
+        with own.book() as book, pytest.raises(BadInput, match="its key is not here"):
+            document_of(book, kept, for_operator=False)
+
+    scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))

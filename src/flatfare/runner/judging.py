@@ -10,6 +10,7 @@ from flatfare.runner.books import Shelf
 from flatfare.runner.models import Made
 from flatfare.runner.proving import Proof
 from flatfare.runner.working import Work
+from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import Published
 from flatfare.store import runs
 from flatfare.store.runs import Attempt, Booked, Run, State
@@ -98,9 +99,9 @@ def decide(shelf: Shelf, run: Run, version: Published, one: Ended, output: str |
             run,
             state=State.JUDGED,
             ending=str(one.ending),
-            reasons=json.dumps(one.reasons if keep_us else one.told),
+            reasons=json.dumps(one.reasons if keep_us and not keeping.is_sealing() else one.told),
             verdicts=json.dumps(verdicts),
-            output=output if keep_us else None,
+            output=keeping.kept(output, run.id, "output") if keep_us and output is not None else None,
             forget_at_us=now_us + keep_us if keep_us else None,
         )
 

@@ -9,7 +9,9 @@ import os
 
 from flatfare.core.checks.submission import Submission
 from flatfare.runner.books import Shelf
+from flatfare.runner.inputs import Prepared
 from flatfare.service import reviewing
+from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import published
 from flatfare.service.actions.reading import Awaited
 from flatfare.service.reviewing import Wanted
@@ -19,15 +21,18 @@ from flatfare.store.runs import Run
 
 def ask(shelf: Shelf, run: Run, now_us: int) -> list[str]:
     """Put a run that awaits a person before people; the ids of the reviews. Asked again, nothing is added."""
-    if run.output is None:
+    output = keeping.read(run.output, run.id, "output")
+    if output is None:
         return []
+    given = keeping.read(run.input, run.id, "input")
+    shown = "" if given is None else Prepared.from_json(given).text
     action = published(shelf.book, run.action, run.action_version).action
     asked = []
     for check in action.checks:
         if check.is_awaited and check.kind == Awaited.HUMAN:
             wanted = Wanted(
                 task_id=run.task_id,
-                submission=Submission(run.output, run.input or ""),
+                submission=Submission(output, shown),
                 name=run.action,
                 verifier=check.name,
                 attempt=run.attempts,

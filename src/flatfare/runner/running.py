@@ -32,6 +32,7 @@ from flatfare.runner.proving import Proof, Prover
 from flatfare.runner.purse import Purse
 from flatfare.runner.questions import asker
 from flatfare.runner.working import Work, Workshop, carried_out
+from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import Published
 from flatfare.service.bounding import Bounds
 from flatfare.service.pricing import open_price_book
@@ -132,14 +133,16 @@ class Runner:
         while True:
             found = await self.books.do(entering.standing, run.id)
             if found.state in (State.DONE, State.INTERRUPTED) or found.ending == Ending.AWAITED:
-                return Result(found, found.output, tuple(json.loads(found.reasons)))
+                text = keeping.read(found.output, found.id, "output")
+                return Result(found, text, tuple(json.loads(found.reasons)))
             await asyncio.sleep(_POLL_S)
 
     async def resume(self, run: Run) -> Run:
         """Take up a run that was cut short and whose input was kept."""
         version = await self.books.do(self._shop.published, run.action, run.action_version)
-        assert run.input is not None
-        given = Prepared.from_json(run.input)
+        kept = keeping.read(run.input, run.id, "input")
+        assert kept is not None
+        given = Prepared.from_json(kept)
         run = await self.books.do(entering.begin, run, version, self.now())
         return self._start(Ready(run, version, given, self._prover(version)))
 
@@ -206,7 +209,7 @@ class Runner:
             customer=order.customer,
             labels=labels.canonical(carried | ({"customer": order.customer} if order.customer else {})),
             size=json.dumps([size.bytes, size.characters, size.words, size.pages]),
-            input=given.to_json() if version.action.keep_us else None,
+            input=keeping.kept(given.to_json(), str(own), "input") if version.action.keep_us else None,
             owner=self.owner,
             alive_until_us=at_us + LEASE_US,
             webhook=order.webhook,

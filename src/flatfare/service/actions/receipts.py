@@ -13,6 +13,7 @@ from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
 from flatfare.core.outcome import Outcome, Settlement
 from flatfare.service import selling
+from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import Published, published
 from flatfare.service.selling import Sale
 from flatfare.store import chains, runs, tasks
@@ -35,7 +36,7 @@ def document_of(
 ) -> dict[str, object]:
     """A run as command line and API show it; ``output`` where it is at hand and not kept."""
     task = _task(book, run)
-    held = output if output is not None else run.output
+    held = output if output is not None else keeping.read(run.output, run.id, "output")
     return {
         "id": run.id,
         "key": run.request_key,

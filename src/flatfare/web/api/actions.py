@@ -163,7 +163,7 @@ class _Carried(Response):
                 result = await workshop.carry_out(self._order)
             else:
                 run = await workshop.begin(self._order, self._hook)
-                result = Result(run, run.output)
+                result = Result(run)
         finally:
             has_left = leaving.done()
             leaving.cancel()
