@@ -95,7 +95,9 @@ class _Kinds(click.Group):
 def import_() -> None:
     """Import calls, tasks, verdicts or leaderboards from CSV, JSON Lines or Parquet.
 
-    Columns are recognised by their usual names. Importing twice adds nothing.
+    Columns are recognised by their usual names. Results of other tools (Inspect
+    AI, tau-bench, SWE-bench, JUnit) and statements of vendors have kinds of
+    their own. Importing twice adds nothing.
     """
 
 
