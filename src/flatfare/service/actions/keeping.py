@@ -23,9 +23,7 @@ def read(text: str | None, run_id: str, what: str) -> str | None:
         return text
     box = found_box(os.environ)
     if box is None:
-        raise BadInput(
-            f"What is kept of run {run_id} is sealed, and its key is not here: FLATFARE_SECRET_KEY."
-        )
+        raise BadInput(f"What is kept of run {run_id} is sealed, and its key is not here: {KEY_VARIABLE}.")
     return box.open(base64.b64decode(text.removeprefix(_MARK)), _place(run_id, what)).decode()
 
 
