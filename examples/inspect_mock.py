@@ -1,10 +1,10 @@
 """Make an evaluation log of Inspect AI with its mock model: no account, no network, no cost.
 
-    pip install inspect-ai
-    python examples/inspect_mock.py logs
-    flatfare prices add mockllm/model --input 2 --output 8
-    flatfare import inspect logs/*.eval
-    flatfare report
+pip install inspect-ai
+python examples/inspect_mock.py logs
+flatfare prices add mockllm/model --input 2 --output 8
+flatfare import inspect logs/*.eval
+flatfare report
 """
 
 import itertools
