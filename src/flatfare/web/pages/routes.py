@@ -18,7 +18,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, NotFound
 from flatfare.web.access import COOKIE, Door, NotKnown, Visitor
 from flatfare.web.desk import Books, Desk
-from flatfare.web.pages import drawing, live, rendering, signing_in
+from flatfare.web.pages import drawing, live, rendering, signing_in, signing_on
 from flatfare.web.pages.asking import Asking, asked
 from flatfare.web.pages.blocks import View
 from flatfare.web.pages.csv_text import csv_text
@@ -54,6 +54,7 @@ def dashboard(settings: Settings, desk: Desk, door: Door) -> Dashboard:
         Route("/overview", _to_overview, methods=["GET"]),
         live.route(desk, door, arriving),
         *signing_in.routes(desk, door),
+        *signing_on.routes(desk),
     ]
     for page in PAGES:
         base = "/overview" if page.path == "/" else page.path
