@@ -92,7 +92,7 @@ def test_what_cannot_be_run_is_a_problem_and_moves_no_money(client: TestClient, 
     for body, status in (
         ({"input": {"mail": EMAIL}, "customer": "acme"}, 400),
         ({"input": {"email": EMAIL}, "customer": "nobody"}, 404),
-        ({"input": {"email": "x" * 200_000}, "customer": "acme"}, 429),
+        ({"input": {"email": "x" * 200_000}, "customer": "acme"}, 413),
         ({"input": {"email": EMAIL}, "wait": False}, 400),
         ({"input": {"email": EMAIL}, "webhook": {"url": "https://example.com", "secret": SECRET}}, 400),
     ):
@@ -128,6 +128,7 @@ def test_a_run_that_is_not_waited_for_is_followed_to_its_end(client: TestClient)
     run = client.get(place).json()
     assert (run["state"], run["outcome"], run["output_kept"]) == ("done", "verified", True)
     assert run["output"]["people"]
+    assert [one["output"] for one in client.get("/api/runs").json()["runs"]] == [None]
 
 
 def test_the_end_of_a_run_is_told_by_a_signed_webhook(settings: Settings) -> None:

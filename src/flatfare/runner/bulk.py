@@ -16,9 +16,9 @@ from typing import IO
 
 from flatfare.core.action import Action, Reading
 from flatfare.core.checks.submission import Json, NotJson, read_json
-from flatfare.core.errors import BadInput, BadUsage, Conflict, FlatfareError, LimitExceeded
+from flatfare.core.errors import BadInput, BadUsage, Conflict, FlatfareError
 from flatfare.runner.books import Shelf
-from flatfare.runner.inputs import File
+from flatfare.runner.inputs import File, TooLarge
 from flatfare.runner.running import Order, Result, Runner
 from flatfare.service.actions.receipts import document_of
 from flatfare.store.runs import Run
@@ -166,12 +166,7 @@ async def _one(runner: Runner, job: Job, row: Row, results: IO[str], rejects: IO
         result = await runner.run(
             Order(job.action.name, row.values, row.files, job.customer, key, job.action.version)
         )
-    except LimitExceeded as problem:
-        if "bytes" in str(problem):
-            _reject(rejects, row.name, str(problem), told)
-        else:
-            told.stopped = str(problem)
-    except (BadInput, Conflict) as problem:
+    except (BadInput, Conflict, TooLarge) as problem:
         _reject(rejects, row.name, str(problem), told)
     except FlatfareError as problem:
         told.stopped = str(problem)

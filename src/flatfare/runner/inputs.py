@@ -20,6 +20,14 @@ from flatfare.service.actions.documents import plain
 from flatfare.verifiers import kinds
 
 PROBLEMS_MAX = 10
+
+
+class TooLarge(LimitExceeded):
+    """The input is larger than the action takes."""
+
+    http_status = 413
+
+
 _IMAGES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -73,7 +81,7 @@ def prepared(action: Action, given: Mapping[str, Json], files: Mapping[str, File
 
     ``files`` by property; over HTTP a file may also stand in the input itself, as an object of
     ``name`` and ``base64``. Raises ``BadInput`` where the schema does not accept it and
-    ``LimitExceeded`` where it is larger than the action takes.
+    ``TooLarge`` where it is larger than the action takes.
     """
     found = {**_enclosed(action, given), **(files or {})}
     for name in found:
@@ -85,7 +93,7 @@ def prepared(action: Action, given: Mapping[str, Json], files: Mapping[str, File
     own = canonical(values)
     size_bytes = len(own.encode()) + sum(len(file.content) for file in found.values())
     if size_bytes > action.limits.input_bytes:
-        raise LimitExceeded(
+        raise TooLarge(
             f"The input has {size_bytes:,} bytes: {action.name} takes at most {action.limits.input_bytes:,}."
         )
     pages = 0

@@ -25,6 +25,9 @@ from flatfare.web.endpoint import Asked, Endpoint
 from flatfare.web.workshop import Hook, Workshop
 
 RUNS_MAX = 1000
+_UNTOLD: Mapping[str, object] = {"output": None, "reasons": []}
+"""What customers gave and got is theirs: lists hold none of it, nor does who may only look see it."""
+
 _FOR_CUSTOMERS = ("action", "version", "description", "input", "output", "files", "definition", "price")
 
 
@@ -194,7 +197,10 @@ def _document(shelf: Shelf, result: Result, for_operator: bool) -> dict[str, obj
 
 def _show_run(asked: Asked) -> object:
     run = _seen(asked)
-    return receipts.document_of(asked.books.book, run, for_operator=asked.visitor.may(Right.READ))
+    document = receipts.document_of(asked.books.book, run, for_operator=asked.visitor.may(Right.READ))
+    if asked.visitor.key is None and not asked.visitor.may(Right.MANAGE):
+        document |= _UNTOLD
+    return document
 
 
 def _seen(asked: Asked) -> Run:
@@ -232,7 +238,9 @@ def _list_runs(asked: Asked) -> object:
     is_operator = asked.visitor.may(Right.READ)
     seen = [run for run in found if _may_see(asked, run)]
     return {
-        "runs": [receipts.document_of(asked.books.book, run, for_operator=is_operator) for run in seen],
+        "runs": [
+            receipts.document_of(asked.books.book, run, for_operator=is_operator) | _UNTOLD for run in seen
+        ],
         "cursor": cursor,
     }
 
