@@ -25,7 +25,7 @@ from flatfare.web.endpoint import Asked, Endpoint
 from flatfare.web.workshop import Hook, Workshop
 
 RUNS_MAX = 1000
-_UNTOLD: Mapping[str, object] = {"output": None, "reasons": []}
+_UNTOLD: dict[str, object] = {"output": None, "reasons": []}
 """What customers gave and got is theirs: lists hold none of it, nor does who may only look see it."""
 
 _FOR_CUSTOMERS = ("action", "version", "description", "input", "output", "files", "definition", "price")
