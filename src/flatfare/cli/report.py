@@ -5,13 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from flatfare.cli.options import book_of, filter_of, format_options, lake_of, pass_settings, period_options
 from flatfare.cli.output import MISSING, Field, note, print_csv, print_json, print_table, say
 from flatfare.config import Settings
-from flatfare.core.errors import BadUsage
+from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.money import dollar_text, nano_of, parse_amount
 from flatfare.core.statistics import MIN_SUCCESSES
 from flatfare.service.reporting import Report, Row
@@ -39,6 +40,8 @@ from flatfare.service.reporting.wording import (
     percent,
     percents,
 )
+from flatfare.store.book import Book
+from flatfare.store.lake import Lake
 
 ROWS_ON_A_PAGE = 50
 """Rows of a table without ``--limit``; JSON and CSV have all."""
@@ -83,6 +86,12 @@ _KEY_WIDTH_MIN, _KEY_WIDTH_MAX = 10, 60
     metavar="ROW",
     help="Say by how much each row is cheaper than this one; true at every look.",
 )
+@click.option(
+    "--chart",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw it too, as FILE.svg or FILE.png.",
+)
 @format_options
 @pass_settings
 def report(
@@ -97,6 +106,7 @@ def report(
     handoff_cost: str | None,
     time_zone: str | None,
     against: str | None,
+    chart: Path | None,
     shape: str,
 ) -> None:
     """Show what tasks cost, how many were verified, and the cost per verified outcome.
@@ -109,6 +119,7 @@ def report(
     chosen = [filter_of(text) for text in filters]
     zone = time_zone or settings.time_zone
     now_us = time.time_ns() // 1000
+    ending = None if chart is None else _ending_of(chart, keys)
     with book_of(settings) as book:
         lake = lake_of(settings)
         if TURN in keys:
@@ -139,7 +150,31 @@ def report(
             sort=sort,
             limit=None if against else shown,
         )
+        if chart is not None and ending is not None and not answer.is_empty:
+            _draw(answer, book, lake, settings, zone, chart, ending)
     show(answer, shape, settings.currency, against=against)
+
+
+def _ending_of(chart: Path, keys: Sequence[str]) -> str:
+    """How a chart is written; refused before anything is looked up."""
+    from flatfare.web.pictured import checked_ending  # the dashboard's charts: only who draws waits for them
+
+    if TURN in keys:
+        raise BadUsage("A report by turn has no chart: leave out --chart, or group by something else.")
+    return checked_ending(chart.name)
+
+
+def _draw(
+    answer: Report, book: Book, lake: Lake, settings: Settings, zone: str, chart: Path, ending: str
+) -> None:
+    from flatfare.web.pictured import picture_of
+
+    drawn = picture_of(answer, book, lake, settings, zone, ending)
+    try:
+        chart.write_bytes(drawn)
+    except OSError as problem:
+        raise BadInput(f"The chart {chart} cannot be written: {problem.strerror or problem}.") from None
+    note(f"The chart is in {chart}.")
 
 
 def _rows_to_show(limit: int | None, shape: str) -> int | None:
