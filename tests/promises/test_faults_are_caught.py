@@ -17,8 +17,14 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 FAULTS = HERE / "faults"
 TIMEOUT_S = 300.0
-QUICK = ("../", "test_p2_", "test_p3_", "test_p8_", "test_p10_")
-"""Where tests stand that need no gateway: the faults that they catch are applied at every change."""
+TRIES = 3
+"""A test that draws at random may miss a fault once; every change to the product draws again."""
+
+QUICK = (
+    *("../core/", "../gateway/test_purses.py", "../service/test_bounding.py"),
+    *("test_p2_", "test_p8_", "test_p10_past"),
+)
+"""Where tests stand that take a second: the faults that they catch are applied at every change."""
 
 FAILED, GREEN = 1, 0
 """pytest's exit codes: some test has failed; all have passed."""
@@ -60,7 +66,10 @@ def applied(fault: str, test: str) -> subprocess.CompletedProcess[str]:
 
 
 def check_red(fault: str, test: str) -> None:
-    done = applied(fault, test)
+    for _ in range(TRIES):
+        done = applied(fault, test)
+        if done.returncode != GREEN:
+            break
     said = f"{fault} is not noticed by {test}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
     assert done.returncode == FAILED, said
     assert re.search(r"\d+ failed", done.stdout), said
