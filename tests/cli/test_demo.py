@@ -164,9 +164,13 @@ def test_open_serves_the_dashboard_on_the_demo_s_book_until_it_is_ended(tmp_path
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with browser.open(address, timeout=30) as page:
             assert page.url == address.partition("?")[0]
-            text = page.read().decode()
-        assert "51,451 matured tasks" in text
-        assert "claude-fable-5 in OpenHands" in text
+            firm = page.read().decode()
+        with browser.open(f"{page.url}?period=all&filter=source=OpenHands%20Index", timeout=30) as page:
+            public = page.read().decode()
+        assert "agents in a circle" in firm
+        assert "51,451 matured tasks" in public
+        assert "claude-fable-5 in OpenHands" in public
+        assert "agents in a circle" not in public
     finally:
         demo.terminate()
         demo.stdout.close()

@@ -24,6 +24,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.money import NANO, half_even
 from flatfare.prices.book import PriceBook
+from flatfare.service import example_firm
 from flatfare.service.demo import Story, System, dollars_per_million, load, told
 from flatfare.service.importing.run import Stores
 from flatfare.service.leaderboard.ranking import Standing
@@ -66,6 +67,9 @@ def demo(settings: Settings, opens: bool, keep: Path | None) -> None:
         with book_of(own) as book:
             showings = showings_in(book, lake_of(own), now_us)
         tell(told(showings, PriceBook.standard()))
+        if opens:
+            with book_of(own) as book, progress("Adding an example firm"):
+                example_firm.found(Stores(book, lake_of(own), own), now_us)
         _say_next(keep, is_open=opens)
         if opens:
             _serve(replace(own, listen=_address(own.listen)), is_kept=keep is not None)
@@ -184,6 +188,8 @@ def _serve(settings: Settings, *, is_kept: bool) -> None:
 def _announce(address: str, *, is_kept: bool) -> None:
     say()
     say(f"The dashboard: {address}")
+    say("The last 30 days are an invented firm's, with teams, budgets, customers and reviews to look at;")
+    say("all time, and sources by their names, hold the public data above.")
     say("Ctrl-C ends it." if is_kept else "Ctrl-C ends it and throws the book away.")
     sys.stdout.flush()
     if _has_display() and not webbrowser.open(address):

@@ -83,9 +83,10 @@ def _figures(task: Listed, visit: Visit) -> tuple[Figure, ...]:
         factor = known / usual
         beside = f"its neighbours' median is {dollar_text(usual)}: {factor:.1f} times that"
     number = "" if calls is None else f"its neighbours make {calls:.1f} on average"
-    lacks = f"not all known: {', '.join(cost.lacks)}" if cost.lacks else beside
+    lacks = f"not all known: {', '.join(cost.lacks)}" if cost.lacks else ""
+    said = "; ".join(filter(None, (beside, lacks)))
     return (
-        Figure("Cost", cost_text(task), lacks, why=WHY, tone="lead"),
+        Figure("Cost", cost_text(task), said, why=WHY, tone="lead"),
         Figure("Outcome", task.state, _cause(task), tone=TONES.get(task.state, "")),
         Figure("Calls", f"{task.calls:,}" if task.calls is not None else None, number),
         Figure("Attempts", f"{task.attempts:,}", ""),
