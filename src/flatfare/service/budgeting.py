@@ -1,6 +1,5 @@
 """Budgets: agreed, topped up, changed and removed, each change on record with who made it and why."""
 
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -220,13 +219,4 @@ def _record(
     by_whom: str,
     reason: str | None,
 ) -> None:
-    chains.append(
-        book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=budget.id,
-        by_whom=by_whom,
-        at_us=at_us,
-        content=json.dumps(content, sort_keys=True, ensure_ascii=False),
-        reason=reason,
-    )
+    chains.record_change(book, kind, budget.id, content, at_us=at_us, by_whom=by_whom, reason=reason)

@@ -5,7 +5,6 @@ again; each change is on record with who made it, without the credential.
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -33,7 +32,7 @@ def set_credential(
     sealed = base64.b64encode(box.seal(secret.encode(), _place(provider, field))).decode()
     with book.writing():
         credentials.put(book, SealedCredential(provider, field, sealed, at_us, by_whom))
-        _record(book, "credential.set", provider, {"field": field}, at_us, by_whom)
+        chains.record_change(book, "credential.set", provider, {"field": field}, at_us=at_us, by_whom=by_whom)
 
 
 def remove_credential(book: Book, provider: str, *, at_us: int, by_whom: str) -> int:
@@ -42,7 +41,9 @@ def remove_credential(book: Book, provider: str, *, at_us: int, by_whom: str) ->
         count = credentials.remove(book, provider)
         if not count:
             raise NotFound(f"No credential of {provider!r} is kept here: flatfare providers list")
-        _record(book, "credential.removed", provider, {"secrets": count}, at_us, by_whom)
+        chains.record_change(
+            book, "credential.removed", provider, {"secrets": count}, at_us=at_us, by_whom=by_whom
+        )
     return count
 
 
@@ -111,17 +112,3 @@ def _opened(box: SecretBox, one: SealedCredential) -> str:
 
 def _place(provider: str, field: str) -> str:
     return f"credential {provider} {field}"
-
-
-def _record(
-    book: Book, kind: str, provider: str, content: Mapping[str, object], at_us: int, by_whom: str
-) -> None:
-    chains.append(
-        book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=provider,
-        by_whom=by_whom,
-        at_us=at_us,
-        content=json.dumps(content, sort_keys=True),
-    )

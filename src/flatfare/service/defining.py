@@ -56,14 +56,13 @@ def define(
         made = replace(definition, version=version)
         content = json.dumps(document_of(made), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         definitions.insert(book, made.action, version, content, at_us, by_whom)
-        chains.append(
+        chains.record_change(
             book,
-            chains.ORGANISATION,
-            kind="definition.made",
-            subject=made.action,
-            by_whom=by_whom,
+            "definition.made",
+            made.action,
+            document_of(made),
             at_us=at_us,
-            content=content,
+            by_whom=by_whom,
             reason=reason,
         )
     return made

@@ -1,6 +1,5 @@
 """Guards: agreed, changed and removed, each change on record with who made it and why."""
 
-import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -281,17 +280,12 @@ def _record(
     by_whom: str,
     reason: str | None,
 ) -> None:
-    chains.append(
+    chains.record_change(
         book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=guard.id,
-        by_whom=by_whom,
+        kind,
+        guard.id,
+        {name: value for name, value in content.items() if value is not None},
         at_us=at_us,
-        content=json.dumps(
-            {name: value for name, value in content.items() if value is not None},
-            sort_keys=True,
-            ensure_ascii=False,
-        ),
+        by_whom=by_whom,
         reason=reason,
     )

@@ -5,7 +5,6 @@ bits, so that no slow hash is needed to keep it from being guessed.
 """
 
 import hashlib
-import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -189,16 +188,7 @@ def _record(
     reason: str | None,
 ) -> None:
     keys.count_change(book)
-    chains.append(
-        book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=key.id,
-        by_whom=by_whom,
-        at_us=at_us,
-        content=json.dumps(content, sort_keys=True, ensure_ascii=False),
-        reason=reason,
-    )
+    chains.record_change(book, kind, key.id, content, at_us=at_us, by_whom=by_whom, reason=reason)
 
 
 def _terms_of(key: Key, secret: str) -> dict[str, object]:

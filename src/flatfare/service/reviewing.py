@@ -146,14 +146,13 @@ def withdraw(book: Book, review_id: str, *, at_us: int, by_whom: str, reason: st
         review = found(book, review_id)
         if not reviews.set_withdrawn(book, review_id, at_us):
             raise Conflict(f"The review {review_id} is {review.state}: only an open one can be withdrawn.")
-        chains.append(
+        chains.record_change(
             book,
-            chains.ORGANISATION,
-            kind="review.withdrawn",
-            subject=review_id,
-            by_whom=by_whom,
+            "review.withdrawn",
+            review_id,
+            {"task": review.task_id, "verifier": review.verifier},
             at_us=at_us,
-            content=json.dumps({"task": review.task_id, "verifier": review.verifier}, sort_keys=True),
+            by_whom=by_whom,
             reason=reason,
         )
     return replace(review, withdrawn_at_us=at_us, content=None)

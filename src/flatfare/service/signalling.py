@@ -297,15 +297,12 @@ def _place(name: str) -> str:
 
 
 def _note(book: Book, what: str, source: Source, at_us: int, by_whom: str, reason: str | None = None) -> None:
-    chains.append(
+    chains.record_change(
         book,
-        chains.ORGANISATION,
-        kind=f"signal_source.{what}",
-        subject=source.name,
-        by_whom=by_whom,
+        f"signal_source.{what}",
+        source.name,
+        {"project": source.project, "mapping": json.loads(source.mapping)},
         at_us=at_us,
-        content=json.dumps(
-            {"project": source.project, "mapping": json.loads(source.mapping)}, sort_keys=True
-        ),
+        by_whom=by_whom,
         reason=reason,
     )

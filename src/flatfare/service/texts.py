@@ -1,6 +1,5 @@
 """Stored texts: shown, erased and expired, each reading and erasing on record without the text."""
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ def show(book: Book, texts: TextStore, call_id: str, *, at_us: int, by_whom: str
             f"No text of the call {call_id} is stored: it has expired, was erased, or was never asked for."
         )
     with book.writing():
-        _record(book, "texts.shown", call_id, {}, at_us, by_whom, None)
+        chains.record_change(book, "texts.shown", call_id, {}, at_us=at_us, by_whom=by_whom, reason=None)
     return document_of(text)
 
 
@@ -62,7 +61,9 @@ def erase(
         _check_call(call_id)
         count, whose = texts.erase_call(call_id), call_id
     with book.writing():
-        _record(book, "texts.erased", whose, {"texts": count}, at_us, by_whom, reason)
+        chains.record_change(
+            book, "texts.erased", whose, {"texts": count}, at_us=at_us, by_whom=by_whom, reason=reason
+        )
     return count
 
 
@@ -93,24 +94,3 @@ def document_of(text: Text) -> dict[str, object]:
 def _check_call(call_id: str) -> None:
     if not _CALL.fullmatch(call_id):
         raise BadInput(f"Found {call_id[:60]!r} where a call's id was expected: it stands in flatfare-call.")
-
-
-def _record(
-    book: Book,
-    kind: str,
-    subject: str,
-    content: Mapping[str, object],
-    at_us: int,
-    by_whom: str,
-    reason: str | None,
-) -> None:
-    chains.append(
-        book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=subject,
-        by_whom=by_whom,
-        at_us=at_us,
-        content=json.dumps(content, sort_keys=True),
-        reason=reason,
-    )

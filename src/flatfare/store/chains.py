@@ -3,6 +3,8 @@
 A record is appended in the transaction that makes the change, so that neither stands without the other.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flatfare.core.chain import GENESIS, first_break, link
@@ -46,6 +48,30 @@ def append(
             previous,
             link(previous, chain, *says),
         ),
+    )
+
+
+def record_change(
+    book: Book,
+    kind: str,
+    subject: str,
+    content: Mapping[str, object],
+    *,
+    at_us: int,
+    by_whom: str,
+    reason: str | None = None,
+) -> None:
+    """Write a change of settings behind the organisation's last, in the transaction that makes it."""
+    said = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    append(
+        book,
+        ORGANISATION,
+        kind=kind,
+        subject=subject,
+        by_whom=by_whom,
+        at_us=at_us,
+        content=said,
+        reason=reason,
     )
 
 

@@ -26,7 +26,7 @@ from flatfare.core.invoice import (
     hash_of,
     written,
 )
-from flatfare.core.ledger import Entry, Kind, canonical
+from flatfare.core.ledger import Entry, Kind
 from flatfare.core.moments import datetime_of, micros_of
 from flatfare.service.invoicing.composing import calls_cost_nano, compose, tax_of
 from flatfare.service.invoicing.periods import month
@@ -158,7 +158,7 @@ def void(book: Book, number: str, *, at_us: int, by_whom: str, reason: str) -> K
         )
         invoices.uncover(book, kept.id)
         invoices.set_status(book, kept.id, Status.VOID, paid_nano=0, voided_at_us=at_us)
-        _record(book, "invoice.voided", number, {"reason": reason}, at_us, by_whom)
+        chains.record_change(book, "invoice.voided", number, {"reason": reason}, at_us=at_us, by_whom=by_whom)
         return _standing(book, number)
 
 
@@ -287,7 +287,14 @@ def _issued(
     )
     invoices.insert(book, kept)
     invoices.cover(book, customer.owed.id, made.positions, own_id)
-    _record(book, "invoice.issued", number, {"hash": kept.hash, "total": made.total_nano}, at_us, by_whom)
+    chains.record_change(
+        book,
+        "invoice.issued",
+        number,
+        {"hash": kept.hash, "total": made.total_nano},
+        at_us=at_us,
+        by_whom=by_whom,
+    )
     return kept
 
 
@@ -356,17 +363,3 @@ def _moment(text: object) -> int:
 
 def _text(kept: Kept, nano: int) -> str:
     return f"{payable_text(nano, kept.currency)} {kept.currency}"
-
-
-def _record(
-    book: Book, kind: str, number: str, content: Mapping[str, object], at_us: int, by_whom: str
-) -> None:
-    chains.append(
-        book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=number,
-        by_whom=by_whom,
-        at_us=at_us,
-        content=canonical(content),
-    )

@@ -1,7 +1,6 @@
 """Plans and who has which: versioned, dated, each change on record."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flatfare.core.customer import Customer
@@ -36,7 +35,9 @@ def offer(book: Book, plan: Plan, *, at_us: int, by_whom: str, reason: str | Non
             )
         content = canonical(document_of(made))
         invoices.insert_plan(book, made.name, made.version, content, at_us, by_whom)
-        _record(book, "plan.offered", made.name, document_of(made), at_us, by_whom, reason)
+        chains.record_change(
+            book, "plan.offered", made.name, document_of(made), at_us=at_us, by_whom=by_whom, reason=reason
+        )
     return made
 
 
@@ -66,7 +67,9 @@ def assign(
                     f"{found.currency}: give a plan in that currency."
                 )
             invoices.subscribe(book, customer, plan, at_us)
-        _record(book, "plan.assigned", customer, {"plan": plan}, at_us, by_whom, reason)
+        chains.record_change(
+            book, "plan.assigned", customer, {"plan": plan}, at_us=at_us, by_whom=by_whom, reason=reason
+        )
 
 
 def in_force(book: Book, customer: Customer, period: Period) -> tuple[Plan | None, int, int | None]:
@@ -82,24 +85,3 @@ def in_force(book: Book, customer: Customer, period: Period) -> tuple[Plan | Non
         held = [one for one in versions if one.from_us <= max(period.from_us, from_us)] or versions[:1]
         return held[-1].plan, from_us, until_us
     return None, period.from_us, None
-
-
-def _record(
-    book: Book,
-    kind: str,
-    subject: str,
-    content: Mapping[str, object],
-    at_us: int,
-    by_whom: str,
-    reason: str | None,
-) -> None:
-    chains.append(
-        book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=subject,
-        by_whom=by_whom,
-        at_us=at_us,
-        content=canonical(content),
-        reason=reason,
-    )

@@ -6,7 +6,6 @@ from dataclasses import replace
 from flatfare.core.currency import check_currency
 from flatfare.core.customer import Customer, Terms, check_name
 from flatfare.core.errors import BadInput, Conflict, NotFound
-from flatfare.core.ledger import canonical
 from flatfare.service.selling.posting import no_customer
 from flatfare.store import chains, sales
 from flatfare.store.book import Book
@@ -124,13 +123,4 @@ def _record(book: Book, kind: str, customer: Customer, at_us: int, by_whom: str,
         "details": dict(customer.details),
         "closed_at_us": customer.closed_at_us,
     }
-    chains.append(
-        book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=customer.name,
-        by_whom=by_whom,
-        at_us=at_us,
-        content=canonical(says),
-        reason=reason,
-    )
+    chains.record_change(book, kind, customer.name, says, at_us=at_us, by_whom=by_whom, reason=reason)

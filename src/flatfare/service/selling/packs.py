@@ -7,7 +7,6 @@ from flatfare.core.currency import check_currency
 from flatfare.core.customer import check_name
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.grant import PRIORITY
-from flatfare.core.ledger import canonical
 from flatfare.core.moments import MICROSECONDS, iso
 from flatfare.store import chains, sales
 from flatfare.store.book import Book
@@ -106,13 +105,4 @@ def _record(book: Book, kind: str, pack: Pack, at_us: int, by_whom: str, reason:
         "expires_us": pack.expires_us,
         "priority": pack.priority,
     }
-    chains.append(
-        book,
-        chains.ORGANISATION,
-        kind=kind,
-        subject=pack.name,
-        by_whom=by_whom,
-        at_us=at_us,
-        content=canonical(says),
-        reason=reason,
-    )
+    chains.record_change(book, kind, pack.name, says, at_us=at_us, by_whom=by_whom, reason=reason)
