@@ -96,6 +96,7 @@ def test_another_content_under_a_known_id_is_refused_and_nothing_is_lost(book: B
     done = record(book, lake, [{**first, "judgement": "fail"}, judged("u", 6)], TELLER, now_us=NOW)
     assert (done.recorded, done.known) == (1, 0)
     assert "said something else" in done.refused[0].reason
+    assert done.refused[0].index == 0
     assert row(book, "t")["outcome"] == "verified"
 
 

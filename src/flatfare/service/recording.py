@@ -65,6 +65,7 @@ class Recorded:
 @dataclass(slots=True)
 class _Batch:
     told: dict[str, tuple[Told, Event]] = field(default_factory=dict)  # by the event's id
+    places: dict[str, int] = field(default_factory=dict)  # where each stood in what was given
     refused: list[Refusal] = field(default_factory=list)
     known: int = 0
 
@@ -161,6 +162,7 @@ def _take(
     former = batch.told.get(told.id)
     if former is None:
         batch.told[told.id] = (told, event)
+        batch.places[told.id] = index
     elif (former[0].task_id, former[0].content) == (told.task_id, told.content):
         batch.known += 1
     else:
@@ -184,7 +186,7 @@ def _leave_out_known(book: Book, batch: _Batch) -> None:
         if (told.task_id, told.content) == said:
             batch.known += 1
         else:
-            batch.refused.append(Refusal(-1, event_id, _other(event_id)))
+            batch.refused.append(Refusal(batch.places[event_id], event_id, _other(event_id)))
 
 
 def _append_signals(book: Book, fresh: Iterable[tuple[Told, Event]]) -> None:
