@@ -20,6 +20,7 @@ import pytest
 import uvicorn
 
 from flatfare.config import Settings
+from flatfare.service import example_firm
 from flatfare.service.demo import load
 from flatfare.service.importing.run import Stores
 from flatfare.store.book import open_book
@@ -116,7 +117,9 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     firm = lively(folder / "lively", time.time_ns() // 1000)
     shown = settings_in(folder / "demo")
     with open_book(shown.database) as book:
-        load(Stores(book, Lake(shown.lake), shown), time.time_ns() // 1000)
+        stores, now_us = Stores(book, Lake(shown.lake), shown), time.time_ns() // 1000
+        load(stores, now_us)
+        example_firm.found(stores, now_us)
     with served(firm) as one, served(empty(folder / "empty")) as two, served(shown) as three:
         yield {"lively": one, "empty": two, "demo": three}
 

@@ -139,6 +139,31 @@ def test_a_click_anywhere_on_a_row_leads_on(browser: Any, addresses: dict[str, s
     page.context.close()
 
 
+def test_a_newcomer_finds_what_a_newcomer_looks_for(browser: Any, addresses: dict[str, str]) -> None:
+    page = opened(browser, addresses["demo"])
+    page.goto(addresses["demo"])
+    # the dearest path that mostly fails: the first row of the first table
+    assert "agents in a circle" in page.inner_text("section.part tbody tr >> nth=0")
+    # the team over its budget
+    page.click("nav[aria-label=Sections] >> text=Budgets")
+    assert "legal" in page.inner_text("dl.figures > div:has-text('Used up')")
+    # why one task cost so much more than its neighbours
+    page.click("nav[aria-label=Sections] >> text=Tasks")
+    page.click("thead >> text=Cost")
+    page.wait_for_url("**sort=cost*")
+    page.click("tbody tr >> nth=0")
+    page.wait_for_url("**/tasks/*")
+    assert "times that" in page.inner_text("dl.figures")
+    assert "neighbours make" in page.inner_text("dl.figures")
+    # what one customer's next invoice will say
+    page.click("nav[aria-label=Sections] >> text=Customers")
+    page.click("tbody >> text=acme")
+    page.wait_for_url("**/customers/acme")
+    assert "The invoice of" in page.inner_text("main")
+    picture(page, "a newcomer at the end")
+    page.context.close()
+
+
 def test_without_scripts_every_figure_is_there(browser: Any, addresses: dict[str, str]) -> None:
     page = opened(browser, addresses["lively"], java_script_enabled=False)
     page.goto(addresses["lively"] + "/spend")

@@ -34,8 +34,6 @@ from flatfare.web.pages.rendering import moment_text
 from flatfare.web.pages.run import view_of
 from flatfare.web.workshop import Workshop
 
-RUNS_SHOWN = 20
-
 
 def view(visit: Visit) -> View:
     """Every version of every action, with what came of it in the period."""

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from flatfare.core.money import dollar_text
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting.document import csv_columns, rows_of
 from flatfare.service.reporting.keys import PERIODS
 from flatfare.service.reporting.wording import (
-    at_least,
     attempt,
     cost,
     headline,
@@ -26,8 +24,6 @@ WHY = "/unknown"
 
 KEYS = ("path", "model", "provider", "action", "key", "source", "outcome")
 """Keys that every book has."""
-
-TITLES = {"key": "key", "path": "path"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +207,3 @@ def _column(one: _Measure, visit: Visit) -> Column:
         sorted_="other" if is_here else "",
         gives_way=one.gives_way,
     )
-
-
-def spend_text(nano: int, unknown: int) -> str | None:
-    """Spend as a person reads it."""
-    return known(nano, unknown)
-
-
-def money_text(nano: int, unknown: int = 0) -> str:
-    """An amount of which so much is not known."""
-    return at_least(dollar_text(nano), unknown > 0)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -23,11 +22,6 @@ POLICY = (
 """What a page of ours may load and where its forms may go: nothing but ourselves."""
 
 ASSETS = {"dashboard.css": "text/css", "dashboard.js": "text/javascript", "icon.svg": "image/svg+xml"}
-
-
-def is_installed() -> bool:
-    """Whether what pages are made with is installed."""
-    return find_spec("jinja2") is not None
 
 
 @cache
