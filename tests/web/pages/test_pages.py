@@ -150,11 +150,12 @@ def test_spend_tells_what_calls_are_made_of_and_how_they_ended(operator: TestCli
 
 def test_outcomes_count_every_task_once(operator: TestClient) -> None:
     found = operator.get("/outcomes.json?period=all").json()
-    by_state: dict[str, int] = {}
-    for row in found["states"]:
-        by_state[row["outcome"]] = by_state.get(row["outcome"], 0) + row["tasks"] + row["open"]
-    assert sum(by_state.values()) == found["total"]["tasks"] + found["total"]["open"]
-    assert by_state["verified"] == found["total"]["verified"]
+    counted = found["funnel"]
+    states = ("verified", "failed", "assumed", "reversed", "open")
+    assert sum(counted[state] for state in states) == counted["attempted"]
+    assert counted["attempted"] == found["total"]["tasks"] + found["total"]["open"]
+    assert counted == operator.get("/api/funnel").json()["total"]
+    assert operator.get("/outcomes.json?period=all&filter=model%3Dgpt-5").json()["funnel"] is None
 
 
 def test_a_list_of_tasks_adds_up_to_the_report(operator: TestClient) -> None:

@@ -3,12 +3,13 @@
 The picture is the leaderboard's, of the book's own tasks.
 """
 
-from collections import Counter
-
+from flatfare.core.errors import BadUsage
 from flatfare.service.leaderboard.ranking import board_of
 from flatfare.service.leaderboard.showing import Showing
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting.document import document_of
+from flatfare.service.reporting.funnel import Funnel as Counted
+from flatfare.service.reporting.funnel import funnel
 from flatfare.service.reporting.wording import percent
 from flatfare.web.access import Right
 from flatfare.web.pages.blocks import Block, Chart, Funnel, Key, Notes, Step, View
@@ -26,9 +27,9 @@ def view(visit: Visit) -> View:
     """The page."""
     asking = visit.asking
     key = asking.by or "path"
-    states = visit.report("outcome", "settlement")
+    counted = _counted(visit)
     found = visit.report(key, sort=asking.sort or "cost-per-verified-outcome", limit=visit.limit)
-    blocks: list[Block] = [_funnel(states, visit)]
+    blocks: list[Block] = [] if counted is None else [_funnel(counted, found, visit)]
     chart = frontier(found, visit, key)
     if chart is not None:
         blocks.append(chart)
@@ -45,7 +46,7 @@ def view(visit: Visit) -> View:
     blocks += [table, Notes(_NOTES)]
     document = {
         **document_of(found, visit.books.settings.currency),
-        "states": document_of(states, visit.books.settings.currency)["rows"],
+        "funnel": None if counted is None else counted.as_json("action"),
     }
     return View("Outcomes", tuple(blocks), document, is_live=True)
 
@@ -56,14 +57,25 @@ _NOTES = (
 )
 
 
-def _funnel(states: Report, visit: Visit) -> Funnel:
-    total = states.total
-    f = total.figures
-    settlements: Counter[str] = Counter()
-    for row in states.rows:
-        if not row.is_published and row.keys[1]:
-            settlements[row.keys[1]] += row.n + row.figures.open
-    everything = total.n + f.open
+def _counted(visit: Visit) -> Counted | None:
+    """The funnel's counts; None where a filter says nothing of a task."""
+    period = visit.asking.period
+    try:
+        _, total = funnel(
+            visit.books.book,
+            visit.books.lake,
+            now_us=visit.books.now_us,
+            filters=visit.visitor.scope.narrowed(visit.asking.filters),
+            since_us=period.since_us,
+            until_us=period.until_us,
+        )
+    except BadUsage:
+        return None
+    return total
+
+
+def _funnel(counted: Counted, found: Report, visit: Visit) -> Funnel:
+    everything = counted.attempted
 
     def step(label: str, count: int, beside: str, tone: str = "", **of: str) -> Step:
         share = count / everything if everything else 0.0
@@ -71,17 +83,18 @@ def _funnel(states: Report, visit: Visit) -> Funnel:
         href = visit.asking.filtered(name, value, "/tasks") if name and count else None
         return Step(label, f"{count:,}", share, beside, href, tone)
 
+    tries = f"{found.total.figures.attempts:,} attempts at matured tasks"
     shown = [
-        step("Attempted", everything, f"{f.attempts:,} attempts at matured tasks", "quiet"),
-        step("Matured", total.n, f"{f.open:,} still open", "quiet"),
-        step("Verified", f.verified, _of(f.verified, total.n), outcome="verified"),
-        step(
-            "Settled", settlements["settled"], _of(settlements["settled"], f.verified), settlement="settled"
-        ),
-        step("Reversed", f.reversed, "verified once, and no longer", "bad", outcome="reversed"),
-        step("Failed", f.failed, _of(f.failed, total.n), "bad", outcome="failed"),
-        step("Assumed", f.assumed, "nobody verified them", "quiet", outcome="assumed"),
+        step("Attempted", everything, tries, "quiet"),
+        step("Matured", counted.matured, f"{counted.open:,} still open", "quiet"),
+        step("Verified", counted.verified, _of(counted.verified, everything), outcome="verified"),
+        step("Settled", counted.settled, _of(counted.settled, counted.verified), settlement="settled"),
+        step("Reversed", counted.reversed, "verified once, and no longer", "bad", outcome="reversed"),
+        step("Failed", counted.failed, _of(counted.failed, everything), "bad", outcome="failed"),
+        step("Assumed", counted.assumed, "nobody verified them", "quiet", outcome="assumed"),
     ]
+    if counted.disputed:
+        shown.append(step("Disputed", counted.disputed, "whatever their outcome", "bad"))
     return Funnel("From attempt to settlement", tuple(shown))
 
 
