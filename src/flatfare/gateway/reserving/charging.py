@@ -7,7 +7,7 @@ resolved. A threshold that is crossed is told, and acted on, in the same transac
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -42,11 +42,11 @@ def charge_of(intent: Intent, cost_nano: int | None) -> Sequence[Charge]:
 
 @dataclass(slots=True)
 class _Sum:
-    """What calls of one epoch cost one allowance, and the last of them."""
+    """What calls of one epoch cost one allowance, and the reservations that draw on it."""
 
     allowance: Allowance
     epoch: str | None
-    last: Charge
+    reservations: set[str] = field(default_factory=set)
     nano: int = 0
 
 
@@ -62,7 +62,7 @@ def charge(book: Book, charges: Iterable[Charge], settings: Settings, at_us: int
             continue
         ends_us = budget.window.span(one.allowance.begins_us)[1]
         before = budgets.book_spend(book, one.allowance, ends_us, one.epoch, one.nano)
-        _tell_crossings(book, budget, one, before, settings, at_us)
+        _tell_crossings(book, budget, one, found, before, settings, at_us)
     for charge in found:
         if not charge.is_certain:
             for allowance in reservation_of(charge.reservation)[1]:
@@ -73,30 +73,47 @@ def charge(book: Book, charges: Iterable[Charge], settings: Settings, at_us: int
 def _summed(charges: list[Charge]) -> Iterable[_Sum]:
     """By reservation first, since many calls have the same, and then by allowance and epoch."""
     alike: defaultdict[str, int] = defaultdict(int)
-    last: dict[str, Charge] = {}
     for charge in charges:
         alike[charge.reservation] += charge.nano
-        last[charge.reservation] = charge
     sums: dict[tuple[str, str | None], _Sum] = {}
     for reservation, nano in alike.items():
         epoch, allowances = reservation_of(reservation)
         for allowance in allowances:
-            name = (allowance.id, epoch)
-            one = sums.setdefault(name, _Sum(allowance, epoch, last[reservation]))
+            one = sums.setdefault((allowance.id, epoch), _Sum(allowance, epoch))
             one.nano += nano
+            one.reservations.add(reservation)
     return sums.values()
 
 
+def _who_crossed(charges: list[Charge], of: _Sum, before: int, limit_nano: int, percent: int) -> Charge:
+    """The call with which a share of the limit was reached."""
+    spent, own = before, [one for one in charges if one.reservation in of.reservations]
+    for charge in own:
+        spent += charge.nano
+        if spent * 100 >= limit_nano * percent:
+            return charge
+    return own[-1]
+
+
 def _tell_crossings(
-    book: Book, budget: Budget, by: _Sum, before: int, settings: Settings, at_us: int
+    book: Book,
+    budget: Budget,
+    of: _Sum,
+    charges: list[Charge],
+    before: int,
+    settings: Settings,
+    at_us: int,
 ) -> None:
-    allowance, nano, key_id = by.allowance, by.nano, by.last.key_id
+    allowance, nano = of.allowance, of.nano
     limit = budget.limit_nano(at_us, allowance.subject)
     if budget.window.kind == "rolling":  # all slots that count together
         after = budgets.standing(book, budget, allowance.subject, allowance.begins_us).spent_nano
         before = after - nano
     for threshold in crossed(budget, limit, before, before + nano):
-        raise_alert(book, _alert(book, budget, by, threshold, before + nano, limit, at_us), settings)
+        by = _who_crossed(charges, of, before, limit, threshold.percent)
+        told = _alert(book, budget, allowance, by, threshold, before + nano, limit, at_us)
+        raise_alert(book, told, settings)
+        key_id = by.key_id
         if threshold.action == "disable" and key_id is not None:
             keys.set_disabled(book, key_id, at_us)
             keys.count_change(book)
@@ -113,9 +130,15 @@ def _tell_crossings(
 
 
 def _alert(
-    book: Book, budget: Budget, by: _Sum, threshold: Threshold, spent: int, limit: int, at_us: int
+    book: Book,
+    budget: Budget,
+    allowance: Allowance,
+    by: Charge,
+    threshold: Threshold,
+    spent: int,
+    limit: int,
+    at_us: int,
 ) -> Alert:
-    allowance = by.allowance
     subject = "" if budget.scope.value != "*" else f" of {allowance.subject!r}"
     said = (
         f"The budget {budget.name!r}{subject} has reached {threshold.percent} %: {dollar_text(spent)} of "
@@ -129,8 +152,8 @@ def _alert(
         "action": threshold.action,
         "spent": decimal_text(spent),
         "limit": decimal_text(limit),
-        "last_call": by.last.call_id,
-        "key": by.last.key_id,
+        "last_call": by.call_id,
+        "key": by.key_id,
         "top": _causes(book, budget, allowance),
         "see": f"flatfare budgets show {budget.name}",
     }

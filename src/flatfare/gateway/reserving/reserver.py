@@ -101,6 +101,7 @@ class Reserver:
 
     def close(self) -> None:
         """End the connection; nobody is answered any more."""
+        self._flush()
         if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
