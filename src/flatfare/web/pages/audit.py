@@ -78,7 +78,11 @@ def _figures(broken: int | None, newest: list[Record]) -> tuple[Figure, ...]:
 
 def _row(one: Record, visit: Visit) -> tuple[Cell, ...]:
     content = json.loads(one.content)
-    says = ", ".join(f"{key}: {_short(value)}" for key, value in content.items()) if content else ""
+    said = [
+        (key, _changed(value) if one.kind.endswith("changed") else _short(value))
+        for key, value in content.items()
+    ]
+    says = ", ".join(f"{key}: {text}" for key, text in said if text)
     return (
         Cell(one.kind.replace(".", " ").replace("_", " "), one.subject),
         Cell(moment_text(one.at_us, visit.asking.zone), tone="when"),
@@ -88,14 +92,20 @@ def _row(one: Record, visit: Visit) -> tuple[Cell, ...]:
     )
 
 
-def _short(value: object) -> str:
+def _changed(value: object) -> str:
+    """What was, and what is: changes are written as pairs."""
     if isinstance(value, list) and len(value) == 2:
-        return f"{_short(value[0])} → {_short(value[1])}"
+        return f"{_short(value[0]) or 'none'} → {_short(value[1]) or 'none'}"
+    return _short(value)
+
+
+def _short(value: object) -> str:
+    """A value in words; nothing for what was left out."""
     if isinstance(value, dict):
         return " ".join(f"{key}={_short(one)}" for key, one in value.items())
     if isinstance(value, list):
         return " ".join(_short(one) for one in value)
-    return "none" if value is None else str(value)
+    return "" if value is None else str(value)
 
 
 def _document(one: Record) -> dict[str, object]:

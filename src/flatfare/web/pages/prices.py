@@ -167,7 +167,7 @@ def _rates(rates: list[dict[str, object]]) -> Table:
     rows = tuple(
         (
             Cell(str(row["unit"]).replace("_", " ")),
-            Cell(str(row["rate"]), f"per {int(str(row['per'])):,} {row['quantum']}s", tone="strong"),
+            Cell(str(row["rate"]), _per(int(str(row["per"])), str(row["quantum"])), tone="strong"),
             Cell(str(row["since"] or "always")),
             Cell(str(row["layer"]), tone="quiet"),
             Cell(str(row["source"] or ""), str(row["note"] or "")),
@@ -187,6 +187,13 @@ def _rates(rates: list[dict[str, object]]) -> Table:
     return Table(
         "rates", "Rates that apply now", columns, rows, Csv(names, rates), empty="No rate applies now."
     )
+
+
+def _per(count: int, quantum: str) -> str:
+    """Of how many the rate is."""
+    if count == 1:
+        return f"per {quantum}"
+    return f"per {count:,} {quantum}{'es' if quantum.endswith(('ch', 'sh', 's')) else 's'}"
 
 
 def _history(history: list[dict[str, object]]) -> Table:
