@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.budget import Budget, Scope, Window
-from flatfare.core.errors import BadInput, Conflict, LimitExceeded, NotFound
+from flatfare.core.errors import BadInput, Conflict, LimitExceeded, NotFound, StoreFailure
 from flatfare.core.ledger import Kind, NotEnoughCredit
 from flatfare.core.outcome import Judgement
 from flatfare.runner import judging, recovering
@@ -552,3 +552,31 @@ def test_what_is_kept_is_sealed_where_there_is_a_key_for_texts(
             document_of(book, kept, for_operator=False)
 
     scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))
+
+
+def test_a_run_whose_record_could_not_be_written_is_taken_up_when_it_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide, failures = judging.decide, [StoreFailure("The disk is full."), StoreFailure("It still is.")]
+
+    def failing(*given: object) -> object:
+        if failures:
+            raise failures.pop()
+        return decide(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(judging, "decide", failing)
+
+    async def play(own: Shop) -> None:
+        for _ in range(2):
+            with pytest.raises(StoreFailure):
+                await names(own, key="k")
+        result = await names(own, key="k")
+        assert (result.run.ending, result.run.attempts, result.run.take) == ("verified", 3, 1)
+        with own.book() as book:
+            sale = selling.sale_of(book, result.run.task_id)
+            assert (sale.settlement, sale.settled_nano) == ("settled", DOLLAR)
+            ended = [one.ending for one in runs.attempts_of(book, result.run.id)]
+            assert ended == ["interrupted", "interrupted", "verified"]
+            assert selling.verify(book) == []
+
+    scene(tmp_path, play)

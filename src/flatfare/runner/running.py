@@ -43,6 +43,9 @@ KEY_LENGTH_MAX = 512
 UNDER_WAY_MAX = 1000
 """Runs that one process works at; each holds its input in memory."""
 
+GRACE_S = 20.0
+"""How long runs under way are waited for when the runner ends."""
+
 FINISHED_MAX = 1000
 """Results that are held until they are handed over."""
 
@@ -231,6 +234,15 @@ class Runner:
     # --- carrying out
 
     async def _carry(self, ready: Ready) -> Result:
+        """Carry a run to its end; where that fails or is cut short, anybody may take it up."""
+        try:
+            return await self._climb(ready)
+        except BaseException:
+            with suppress(FlatfareError):
+                await self.books.do(_let_go, ready.run)
+            raise
+
+    async def _climb(self, ready: Ready) -> Result:
         """Attempt after attempt, until one is verified or none is left."""
         run, action = ready.run, ready.version.action
         loop = asyncio.get_running_loop()
@@ -304,8 +316,13 @@ class Runner:
         self.progress.tell(run.id, kind, self.now(), **said)
 
     async def close(self) -> None:
-        """Let runs that are under way come to their end, and clear away."""
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        """Let runs under way come to their end; those that take long are left for whoever comes next."""
+        tasks = [*self._under_way.values()]
+        if tasks:
+            _, waiting = await asyncio.wait(tasks, timeout=GRACE_S)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for prover in self._provers.values():
             prover.close()
 
@@ -316,6 +333,10 @@ def _following(action: Action, rung: int, tried: int, ending: Ending) -> int | N
 
 def _rung_name(action: Action, number: int) -> str:
     return action.ladder[number].name if action.ladder else "command"
+
+
+def _let_go(shelf: Shelf, run: Run) -> None:
+    runs.update(shelf.book, run, owner=None)
 
 
 def _delivered(shelf: Shelf, run: Run) -> Run:
