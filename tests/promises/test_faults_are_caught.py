@@ -26,6 +26,9 @@ QUICK = (
 )
 """Where tests stand that take a second: the faults that they catch are applied at every change."""
 
+BROKEN = re.compile(r"\b(?:Attribute|Type|Name|Import|ModuleNotFound)Error\b")
+"""A patch that does not fit the product any more breaks its test in another way than it says."""
+
 FAILED, GREEN = 1, 0
 """pytest's exit codes: some test has failed; all have passed."""
 
@@ -74,6 +77,7 @@ def check_red(fault: str, test: str) -> None:
     assert done.returncode == FAILED, said
     assert re.search(r"\d+ failed", done.stdout), said
     assert not re.search(r"\d+ errors?\b", done.stdout), f"it did not run: {said}"
+    assert not BROKEN.search(done.stdout), f"the fault itself is broken: {said}"
 
 
 PAIRS = sorted(faults())

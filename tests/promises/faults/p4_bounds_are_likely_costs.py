@@ -1,6 +1,6 @@
 """What is held is what a call will likely cost, not the most that it can."""
 
-from dataclasses import replace
+import msgspec
 
 from flatfare.service.bounding import Bounds
 
@@ -13,7 +13,7 @@ def _likely(bounds, *asked):
     found = _of(bounds, *asked)
     if found.most_nano is None:
         return found
-    return replace(found, least_nano=found.least_nano // 20, most_nano=found.most_nano // 20)
+    return msgspec.structs.replace(found, least_nano=found.least_nano // 20, most_nano=found.most_nano // 20)
 
 
 Bounds.of = _likely

@@ -1,16 +1,19 @@
 """A call without a limit on its answer is held at the longest there is, or refused."""
 
-from flatfare.service.bounding import Bound
+import msgspec
+
+from flatfare.service.bounding import Bounds
 
 CAUGHT_BY = (
     "test_p4_no_overspend.py::test_without_a_limit_on_the_answer_nearly_all_that_fit_are_answered_in_full",
 )
 
-_init = Bound.__init__
+_of = Bounds.of
 
 
-def _longest(bound, least_nano, most_nano, *more, **named):
-    _init(bound, most_nano, most_nano, *more, **named)
+def _longest(bounds, *asked):
+    found = _of(bounds, *asked)
+    return msgspec.structs.replace(found, least_nano=found.most_nano)
 
 
-Bound.__init__ = _longest
+Bounds.of = _longest
