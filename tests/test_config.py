@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flatfare.config import Settings, load_settings
+from flatfare.config import Settings, WeeklyReport, load_settings
 from flatfare.core.errors import BadInput
 
 
@@ -63,3 +63,13 @@ def test_a_wrong_file_is_refused_naming_what_is_wrong(tmp_path: Path, text: str,
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no configuration file"):
         load_settings(tmp_path / "nowhere.yaml", {})
+
+
+def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
+    text = (
+        "heads: ./heads\nheads_key: ./key\nseller: {a: 'Firm Ltd'}\n"
+        "alerts: {ops: {url: 'https://x/y'}}\nweekly_report: {channels: [ops], day: Friday, hour: 17}\n"
+    )
+    settings = load_settings(written(tmp_path, text), {})
+    assert (settings.heads, settings.heads_key, settings.seller) == ("./heads", "./key", {"a": "Firm Ltd"})
+    assert settings.weekly_report == WeeklyReport(("ops",), "friday", 17)

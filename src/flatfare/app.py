@@ -6,7 +6,7 @@ Everything below is a part; this is the only place that knows them all.
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from flatfare.config import Settings
@@ -57,7 +57,14 @@ def serve(load: Callable[[], Settings], *, workers: int, say: Callable[[str], No
         door = Door(token, _is_local(settings.listen))
         run(application(replace(settings, listen=addresses[-1]), door), sock, life)
 
-    return Supervisor(settings, complete, workers=workers, say=say, pages=pages).run(announce)
+    def weekly_page(document: Mapping[str, object]) -> bytes:
+        from flatfare.web.weekly_page import page
+
+        return page(document)
+
+    return Supervisor(settings, complete, workers=workers, say=say, pages=pages, page=weekly_page).run(
+        announce
+    )
 
 
 def _is_local(listen: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from flatfare.core.errors import BadInput
+from flatfare.core.week import DAYS
 
 FILE_NAME = "flatfare.yaml"
 _KNOWN = {
@@ -37,6 +38,10 @@ _KNOWN = {
     "metrics",
     "metrics_token",
     "private_webhooks",
+    "seller",
+    "heads",
+    "heads_key",
+    "weekly_report",
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -126,6 +131,15 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class WeeklyReport:
+    """Who is sent the weekly report, and when, by the wall clock of ``time_zone``."""
+
+    channels: tuple[str, ...]  # names below ``alerts``
+    day: str = "monday"
+    hour: int = 8
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """Who says who somebody is, by OpenID Connect, and which role they have here."""
 
@@ -165,6 +179,7 @@ class Settings:
     retries: Retries = Retries()
     policies: Policies = Policies()
     alerts: Mapping[str, Channel] = field(default_factory=dict)
+    weekly_report: WeeklyReport | None = None
     sign_in: Mapping[str, Issuer] = field(default_factory=dict)
     private_webhooks: bool = False  # customers' webhooks may reach addresses inside the own network
     seller: Mapping[str, str] = field(default_factory=dict)  # lines that stand on invoices, by their order
@@ -203,10 +218,12 @@ def load_settings(
     for name in ("journal_sync", "private_webhooks"):
         if name in values:
             chosen[name] = _typed(bool, name, values[name], found)
+    channels = _channels(values.get("alerts"), found)
     return Settings(
         **chosen,  # type: ignore[arg-type]
         providers=_providers(values.get("providers"), found),
-        alerts=_channels(values.get("alerts"), found),
+        alerts=channels,
+        weekly_report=_weekly_report(values.get("weekly_report"), channels, found),
         sign_in=_issuers(values.get("sign_in"), found),
         seller={str(key): str(line) for key, line in _mapping(values, "seller", found).items()},
         deployments={str(key): str(model) for key, model in _mapping(values, "deployments", found).items()},
@@ -390,6 +407,32 @@ def _channels(values: object, file: Path | None) -> dict[str, Channel]:
             allow_private=given.get("allow_private") is True,
         )
     return channels
+
+
+def _weekly_report(value: object, channels: Mapping[str, Channel], file: Path | None) -> WeeklyReport | None:
+    given = _mapping({"weekly_report": value}, "weekly_report", file)
+    if not given:
+        return None
+    unknown = set(given) - {"channels", "day", "hour"}
+    if unknown:
+        raise BadInput(
+            f"The configuration {file} sets weekly_report.{min(unknown)}, which is not known. "
+            "Known: ['channels', 'day', 'hour']."
+        )
+    names = tuple(dict.fromkeys(_list(given.get("channels"), "weekly_report.channels", file)))
+    strange = [name for name in names if name not in channels]
+    if strange or not names:
+        known = ", ".join(channels) or "none yet: alerts: {ops: {url: …}}"
+        raise BadInput(
+            f"The configuration {file} gives weekly_report.channels as {', '.join(strange) or 'nothing'}: "
+            f"write a list of channels that stand below alerts: {known}."
+        )
+    day, hour = str(given.get("day", "monday")).lower(), given.get("hour", 8)
+    if day not in DAYS:
+        raise BadInput(f"Found weekly_report.day: {day!r}: it is one of {', '.join(DAYS)}.")
+    if not isinstance(hour, int) or isinstance(hour, bool) or not 0 <= hour <= 23:
+        raise BadInput(f"Found weekly_report.hour: {hour!r}: it is a whole number from 0 to 23.")
+    return WeeklyReport(names, day, hour)
 
 
 _CHANNEL_KEYS = {"url", "secret", "kinds", "quiet", "digest", "allow_private"}

@@ -4,16 +4,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flatfare.config import Settings
+from flatfare.config import Channel, Secret, Settings, WeeklyReport
+from flatfare.gateway import bookkeeping
 from flatfare.gateway.bookkeeping import HOT_US, SEAL_ROWS_MIN, Pace, run_booking, seal_old
 from flatfare.gateway.folders import journal_folder, new_worker, workers
 from flatfare.store import calls, sqlite
+from flatfare.store.alerts import Alert
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
 from tests.gateway.calls import intent, result, write_journal
@@ -27,10 +30,10 @@ def settings_of(folder: Path) -> Settings:
 
 
 @contextmanager
-def keeping(settings: Settings) -> Iterator[list[str]]:
+def keeping(settings: Settings, pace: Pace = FAST) -> Iterator[list[str]]:
     """The bookkeeping in a thread; gives what it says."""
     stop, said = threading.Event(), []
-    thread = threading.Thread(target=run_booking, args=(settings, stop, said.append), kwargs={"pace": FAST})
+    thread = threading.Thread(target=run_booking, args=(settings, stop, said.append), kwargs={"pace": pace})
     thread.start()
     try:
         yield said
@@ -69,6 +72,26 @@ def test_calls_are_booked_as_they_come(tmp_path: Path) -> None:
         for number in range(3):
             write_journal(journal_folder(settings), [intent(number), result(number)])
             wait_for(lambda number=number: booked(settings) == number + 1)
+
+
+def test_the_weekly_report_is_sent_once_however_often_it_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def take(channel: Channel, batch: Sequence[Alert], *, page: object) -> None:
+        told.extend(one.kind for one in batch)
+
+    monkeypatch.setattr(bookkeeping, "send", take)
+    channels = {"ops": Channel("ops", Secret("https://hooks.example/x"))}
+    settings = replace(settings_of(tmp_path), alerts=channels, weekly_report=WeeklyReport(("ops",)))
+    pace = replace(FAST, tell_every_s=0.02)
+    write_journal(journal_folder(settings), [intent(1), result(1)])
+    for _ in range(2):
+        with keeping(settings, pace):
+            wait_for(lambda: told)
+            time.sleep(0.2)
+    assert told == ["report.weekly"]
 
 
 def test_what_is_there_at_the_stop_is_booked(tmp_path: Path) -> None:

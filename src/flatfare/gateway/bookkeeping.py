@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, remove_unborn
-from flatfare.service import alerting, reviewing, selling, vouching
+from flatfare.service import alerting, reviewing, selling, vouching, weekly
 from flatfare.service.recording import mature
-from flatfare.service.sending import send
+from flatfare.service.sending import Page, send
 from flatfare.store import sealing, sealing_tasks
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
@@ -67,17 +68,20 @@ def run_booking(
     *,
     pace: Pace = Pace(),
     on_booked: Callable[[Booked], None] | None = None,
+    page: Page | None = None,
 ) -> None:
     """Keep the book until ``stop`` is set; then book once more what is there, and return.
 
-    Blocks. Stands by as long as another process keeps this book.
+    Blocks. Stands by as long as another process keeps this book. ``page`` prints the weekly report.
     """
     folder = journal_folder(settings)
     with claimed(folder, stop, say, pace.retry_s) as is_claimed:
         if not is_claimed:
             return
         sealer = threading.Thread(target=_seal_regularly, args=(settings, stop, say, pace), name="sealing")
-        teller = threading.Thread(target=_tell_regularly, args=(settings, stop, say, pace), name="alerts")
+        teller = threading.Thread(
+            target=_tell_regularly, args=(settings, stop, say, pace, page), name="alerts"
+        )
         keeper = threading.Thread(target=_mature_regularly, args=(settings, stop, say, pace), name="maturing")
         signer = threading.Thread(target=_sign_regularly, args=(settings, stop, say, pace), name="signing")
         beside = (sealer, teller, keeper, signer)
@@ -238,13 +242,18 @@ def _sign_regularly(settings: Settings, stop: threading.Event, say: Say, pace: P
         said = problem
 
 
-def _tell_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
+def _tell_regularly(
+    settings: Settings, stop: threading.Event, say: Say, pace: Pace, page: Page | None
+) -> None:
     """The thread that tells the channels of alerts: a channel that does not answer holds nothing up."""
     said: str | None = None
     while settings.alerts and not stop.wait(pace.tell_every_s):
         try:
             with open_book(settings.database, create=False) as book:
-                told = alerting.tell(book, settings, send, now_us=lambda: time.time_ns() // 1000)
+                weekly.owe_if_due(book, Lake(settings.lake), settings, now_us=time.time_ns() // 1000)
+                told = alerting.tell(
+                    book, settings, partial(send, page=page), now_us=lambda: time.time_ns() // 1000
+                )
             problem = f"{told.given_up} alerts were given up: flatfare alerts list" if told.given_up else None
         except FlatfareError as failure:
             problem = f"Alerts wait: {failure}"

@@ -33,6 +33,7 @@ from flatfare.gateway.reserving.treasurer import Treasurer, claimed
 from flatfare.gateway.server import BACKLOG, bound, is_loopback
 from flatfare.gateway.worker import Worker
 from flatfare.service.pricing import open_price_book
+from flatfare.service.sending import Page
 from flatfare.store.book import open_book
 
 BOOKKEEPER, PAGES, TREASURER = -1, -2, -3
@@ -68,13 +69,21 @@ class Supervisor:
     """Keeps as many workers as asked for, and one bookkeeper."""
 
     def __init__(
-        self, settings: Settings, load: Load, *, workers: int, say: Say, pages: Pages | None = None
+        self,
+        settings: Settings,
+        load: Load,
+        *,
+        workers: int,
+        say: Say,
+        pages: Pages | None = None,
+        page: Page | None = None,
     ) -> None:
         self._settings = settings
         self._load = load
         self._workers = workers
         self._say = say
         self._pages = pages
+        self._page = page
         self._pages_socket: socket.socket | None = None
         self._children: dict[int, _Child] = {}
         self._due: list[tuple[float, _Child]] = []
@@ -182,7 +191,7 @@ class Supervisor:
                 os.nice(NICE)
             if child.number == BOOKKEEPER:
                 self._close_sockets(self._socket, self._pages_socket)
-                code = _keep_book(self._settings, self._life, self._say)
+                code = _keep_book(self._settings, self._life, self._say, self._page)
             elif child.number == PAGES:
                 self._close_sockets(self._socket)
                 code = self._serve_pages()
@@ -319,7 +328,7 @@ async def _hold_budgets(settings: Settings, life: int) -> None:
     loop.remove_reader(life)
 
 
-def _keep_book(settings: Settings, life: int, say: Say) -> int:
+def _keep_book(settings: Settings, life: int, say: Say, page: Page | None) -> int:
     """The bookkeeper's life."""
     stop = threading.Event()
     told, tell = os.pipe()
@@ -333,7 +342,7 @@ def _keep_book(settings: Settings, life: int, say: Say) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
     threading.Thread(target=_wait_for_end, args=((life, told), stop), daemon=True).start()
-    run_booking(settings, stop, say)
+    run_booking(settings, stop, say, page=page)
     return 0
 
 

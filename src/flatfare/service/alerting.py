@@ -60,7 +60,13 @@ def due_at(channel: Channel, at_us: int, settings: Settings) -> int:
     """When the channel is to be told of what happened at a moment: now, with the digest, after the quiet."""
     zone = ZoneInfo(settings.time_zone)
     due_us = at_us if channel.digest is None else digest_at(at_us, channel.digest, zone)
-    return due_us if channel.quiet is None else Quiet.of(channel.quiet).over_at(due_us, zone)
+    return after_quiet(channel, due_us, settings)
+
+
+def after_quiet(channel: Channel, at_us: int, settings: Settings) -> int:
+    """The moment itself, or the end of the channel's quiet hours where it lies in them."""
+    zone = ZoneInfo(settings.time_zone)
+    return at_us if channel.quiet is None else Quiet.of(channel.quiet).over_at(at_us, zone)
 
 
 def tell(book: Book, settings: Settings, send: Send, *, now_us: Callable[[], int]) -> Told:
@@ -80,11 +86,11 @@ def tell(book: Book, settings: Settings, send: Send, *, now_us: Callable[[], int
 def _messages(
     found: Iterable[Delivery], channels: Mapping[str, Channel]
 ) -> Iterable[tuple[Channel, list[Delivery]]]:
-    """What goes out together: a digest's in one message, everything else by itself."""
+    """What goes out together: a digest's in one message, everything else, and each report, by itself."""
     digests: dict[str, list[Delivery]] = {}
     for one in found:
         channel = channels[one.channel]
-        if channel.digest is None:
+        if channel.digest is None or one.alert.kind.startswith("report."):
             yield channel, [one]
         else:
             digests.setdefault(channel.name, []).append(one)

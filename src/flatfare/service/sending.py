@@ -8,8 +8,11 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,20 +23,33 @@ from flatfare.core import webhook
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError, NotAuthorised
 from flatfare.core.identity import derived
 from flatfare.core.moments import iso
+from flatfare.service import weekly
 from flatfare.store.alerts import Alert
+
+if TYPE_CHECKING:
+    from apprise import Apprise
 
 TIMEOUT_S = 10.0
 _TOLD_MAX = 20
+
+
+Page = Callable[[Mapping[str, object]], bytes]
+"""Makes a PDF of the weekly report's document; ``BadUsage`` where what makes it is not installed."""
 
 
 class NotTaken(FlatfareError):
     """A channel has not taken a message; it may take it later."""
 
 
-def send(channel: Channel, alerts: Sequence[Alert]) -> None:
-    """Tell a channel of alerts, in one message. ``NotTaken`` where it was not confirmed."""
+def send(channel: Channel, alerts: Sequence[Alert], *, page: Page | None = None) -> None:
+    """Tell a channel of alerts, in one message. ``NotTaken`` where it was not confirmed.
+
+    A weekly report goes with its ``page``, where the channel takes files.
+    """
     if channel.url.startswith(("http://", "https://")):
         _send_webhook(channel, alerts)
+    elif alerts[0].kind == weekly.KIND:
+        _send_report(channel, alerts[0], page)
     else:
         _send_by_apprise(channel, alerts)
 
@@ -137,7 +153,26 @@ def _is_outside(address: str) -> bool:
     return (mapped or found).is_global and not found.is_multicast
 
 
-def _send_by_apprise(channel: Channel, alerts: Sequence[Alert]) -> None:
+def _send_report(channel: Channel, alert: Alert, page: Page | None) -> None:
+    """The weekly report as text, and as a page where there is one: without it the figures still come."""
+    teller = _apprise_of(channel)
+    body = "\n".join(weekly.lines_of(alert.content))
+    with tempfile.TemporaryDirectory(prefix="flatfare-weekly-") as folder:
+        attached: list[str] = []
+        if page is not None:
+            try:
+                made = page(alert.content)
+            except BadUsage as problem:
+                body += f"\n\n{problem}"
+            else:
+                file = Path(folder) / f"flatfare-{alert.subject}.pdf"
+                file.write_bytes(made)
+                attached = [str(file)]
+        if not teller.notify(title=f"Flatfare: {alert.said}", body=body, attach=attached or None):
+            raise NotTaken(f"The channel {channel.name!r} has not taken the weekly report.")
+
+
+def _apprise_of(channel: Channel) -> "Apprise":
     try:
         import apprise
     except ImportError:
@@ -149,6 +184,11 @@ def _send_by_apprise(channel: Channel, alerts: Sequence[Alert]) -> None:
         raise BadUsage(
             f"The url of the channel {channel.name!r} is none that Apprise knows: see its list of services."
         )
+    return teller
+
+
+def _send_by_apprise(channel: Channel, alerts: Sequence[Alert]) -> None:
+    teller = _apprise_of(channel)
     title = "Flatfare: " + (alerts[0].said if len(alerts) == 1 else f"{len(alerts)} alerts")
     body = "\n".join(f"{iso(alert.at_us)}  {alert.said}" for alert in alerts[:_TOLD_MAX])
     if len(alerts) > _TOLD_MAX:

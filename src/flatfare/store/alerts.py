@@ -128,6 +128,16 @@ def latest(book: Book, limit: int) -> list[tuple[Alert, list[Delivery]]]:
     return found
 
 
+def owed_to(book: Book, alert_id: str) -> dict[str, Delivery]:
+    """The deliveries of one alert, by channel."""
+    rows = book.rows(
+        f"SELECT {_prefixed(_ALERT, 'a')}, {_prefixed(_DELIVERY, 'd')} FROM deliveries AS d "
+        "JOIN alerts AS a ON a.id = d.alert_id WHERE a.id = ? ORDER BY d.channel",
+        (alert_id,),
+    )
+    return {one.channel: one for one in map(_read, rows)}
+
+
 def undelivered(book: Book, *, before_us: int) -> list[Delivery]:
     """Deliveries that were due before a moment and failed, or were given up."""
     rows = book.rows(
