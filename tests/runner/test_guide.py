@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from flatfare.cli.actions import _print_advice
 from flatfare.cli.root import root
+from flatfare.service.actions import advising
 from tests.runner.rig import Model, provided
+from tests.service.actions.test_advising import steady
 
 GUIDE = (Path(__file__).parent.parent.parent / "docs" / "guides" / "actions.md").read_text()
 
@@ -58,3 +61,10 @@ def test_the_figures_of_the_guide_are_computed() -> None:
     test = doctest.DocTestParser().get_doctest(plain, {}, "actions.md", "actions.md", 0)
     assert test.examples
     assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_the_advice_that_the_guide_shows_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    found = advising.advise("resolve-ticket", steady(300), sales=100, risk_max=0.05, margin=0.3)
+    _print_advice(advising.document_of(found), found)
+    printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert printed in GUIDE
