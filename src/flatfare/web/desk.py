@@ -39,6 +39,7 @@ class Desk:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._held = threading.local()
+        self._books: list[Book] = []  # of all threads, to be closed at the end
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="writer")
 
@@ -51,11 +52,15 @@ class Desk:
         """Finish what is under way; nothing more is answered."""
         self._readers.shutdown()
         self._writers.shutdown()
+        for book in self._books:
+            if book.is_shared:  # a file is closed with its thread, and by no other
+                book.close()
 
     def _answer(self, question: Callable[[Books], Answer]) -> Answer:
         keyring: KeyRing | None = getattr(self._held, "keyring", None)
         if keyring is None:
             self._held.book = open_book(self._settings.database)
+            self._books.append(self._held.book)
             keyring = self._held.keyring = KeyRing(self._held.book)
         keyring.refresh()
         lake = Lake(self._settings.lake)
