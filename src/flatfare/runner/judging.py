@@ -16,6 +16,9 @@ from flatfare.store import runs
 from flatfare.store.runs import Attempt, Booked, Run, State
 
 NOT_TOLD = "what a call has cost is known once it is booked"
+SEALED_US = 12 * 3_600_000_000
+"""After which the cost of a run is left as it was told: older calls are sealed."""
+
 SETTLES_US = 600_000_000
 """How long after an attempt was cut short its calls may still come in."""
 
@@ -162,6 +165,9 @@ def book_open_costs(shelf: Shelf, now_us: int) -> int:
 def _book_cost(shelf: Shelf, run: Run, now_us: int) -> bool:
     """Take the cost of a run's attempts from its calls, once each of them is booked."""
     attempts = [one for one in runs.attempts_of(shelf.book, run.id) if one.take == run.take]
+    if now_us > (run.ended_at_us or 0) + SEALED_US:  # its calls may be in the lake: what was told then stands
+        runs.update(shelf.book, run, is_cost_final=1)
+        return True
     by_attempt: dict[str | None, list[Booked]] = {}
     for call in runs.booked_calls(shelf.book, run.task_id):
         by_attempt.setdefault(call.attempt_id, []).append(call)

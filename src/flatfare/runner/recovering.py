@@ -33,8 +33,6 @@ def recover(shelf: Shelf, owner: str, now_us: int, *, give_up: bool = False) -> 
         is_left = run.state is State.INTERRUPTED or is_gone(run.owner, run.alive_until_us, now_us)
         if not is_left or run.owner == owner:
             continue
-        if run.ending == Ending.AWAITED and run.owner is None:
-            continue
         if not runs.claim(shelf.book, run, owner, now_us + LEASE_US, now_us):
             continue
         what, after = _looked_after(shelf, run, now_us, give_up)
@@ -87,13 +85,8 @@ def _given_up(shelf: Shelf, run: Run, now_us: int) -> Run:
 def follow_awaited(shelf: Shelf, now_us: int) -> list[Run]:
     """Move the money of runs that waited for a person's, a customer's or a signal's word, and have it."""
     moved = []
-    for run in runs.left_behind(shelf.book):
-        if run.state is not State.JUDGED or run.ending != Ending.AWAITED:
-            continue
-        row = tasks.rows_of(shelf.book, [run.task_id]).get(run.task_id)
-        outcome = Outcome(str(row["outcome"])) if row else Outcome.OPEN
-        if outcome is Outcome.OPEN:
-            continue
+    for run in runs.awaited_and_decided(shelf.book):
+        outcome = Outcome(str(tasks.rows_of(shelf.book, [run.task_id])[run.task_id]["outcome"]))
         try:
             moving.settle(shelf, run, now_us, f"the task is {outcome}")
         except FlatfareError:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
+from flatfare.core.action import Ending
+from flatfare.core.outcome import Outcome
 from flatfare.store.book import Book, Row, Value
 
 
@@ -19,6 +21,8 @@ class State(StrEnum):
     DONE = "done"  # and the money is moved
     INTERRUPTED = "interrupted"  # its process ended before it was decided
 
+
+_AWAITED = str(Ending.AWAITED)
 
 UNDER_WAY = (State.ACCEPTED, State.WORKING, State.JUDGED)
 
@@ -121,12 +125,25 @@ def keep_alive(book: Book, owner: str, until_us: int) -> int:
 
 
 def left_behind(book: Book, limit: int = 1000) -> list[Run]:
-    """Runs that are under way, were interrupted, or were not handed over, the oldest first."""
+    """Runs under way, interrupted or not handed over, the oldest first; not those that await somebody."""
     states = (*UNDER_WAY, State.INTERRUPTED)
     rows = book.rows(
-        f"SELECT {', '.join(_RUN)} FROM runs WHERE state IN ({_in(states)}) OR (state = ? AND "
-        "is_delivered = 0) ORDER BY started_at_us LIMIT ?",
-        (*map(str, states), str(State.DONE), limit),
+        f"SELECT {', '.join(_RUN)} FROM runs WHERE (state IN ({_in(states)}) OR (state = ? AND "
+        "is_delivered = 0)) AND NOT (owner IS NULL AND COALESCE(ending, '') = ?) "
+        "ORDER BY started_at_us LIMIT ?",
+        (*map(str, states), str(State.DONE), _AWAITED, limit),
+    )
+    return [_run(row) for row in rows]
+
+
+def awaited_and_decided(book: Book, limit: int = 1000) -> list[Run]:
+    """Runs that awaited somebody's word and whose tasks have an outcome by now."""
+    columns = ", ".join(f"runs.{name}" for name in _RUN)
+    rows = book.rows(
+        f"SELECT {columns} FROM runs JOIN tasks ON tasks.id = runs.task_id WHERE runs.state = ? "
+        "AND runs.ending = ? AND runs.owner IS NULL AND tasks.outcome <> ? "
+        "ORDER BY runs.started_at_us LIMIT ?",
+        (str(State.JUDGED), _AWAITED, str(Outcome.OPEN), limit),
     )
     return [_run(row) for row in rows]
 
