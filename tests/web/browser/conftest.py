@@ -92,9 +92,9 @@ def served(settings: Settings) -> Iterator[str]:
         sock.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium without a window."""
+    """Chromium without a window; no longer than its tests, since Playwright keeps the thread's event loop."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     found = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if found is None:
