@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flatfare.config import Settings, user_folder
 from flatfare.core.errors import FlatfareError
+from flatfare.service import settled_terms
 from flatfare.service.defining import Register
 from flatfare.service.recording import known_of
 from flatfare.service.selling import verify as verify_ledger
@@ -108,6 +109,7 @@ def verify(
             *_file_problems(book, lake),
             *_verdict_problems(engine),
             *_record_problems(book),
+            *(Problem(whose, None, what) for whose, what in settled_terms.problems(book)),
             *(Problem("ledger", None, what) for what in verify_ledger(book)),
             *_head_problems(engine),
             *_outcome_problems(book, lake, now_us),

@@ -68,11 +68,12 @@ def update(book: Book, guard: Guard) -> None:
     count_change(book)
 
 
-def all_of(book: Book) -> list[Guard]:
-    """Every guard that stands, the oldest first."""
+def all_of(book: Book, *, with_removed: bool = False) -> list[Guard]:
+    """Every guard that stands (or all there ever were), the oldest first."""
+    where = "" if with_removed else "WHERE removed_at_us IS NULL "
     rows = book.rows(
-        "SELECT id, name, kind, scope, amount, terms, created_at_us FROM guards "
-        "WHERE removed_at_us IS NULL ORDER BY created_at_us, id"
+        "SELECT id, name, kind, scope, amount, terms, created_at_us, removed_at_us FROM guards "
+        f"{where}ORDER BY created_at_us, id"
     )
     return [_guard(row) for row in rows]
 
@@ -189,6 +190,7 @@ def _guard(row: Row) -> Guard:
         models=tuple(terms["models"]),
         instead=tuple((pattern, other) for pattern, other in terms["instead"]),
         created_at_us=int(row[6] or 0),
+        removed_at_us=None if row[7] is None else int(row[7]),
         **{name: terms[name] for name in _TERMS},
     )
 
