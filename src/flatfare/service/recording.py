@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from flatfare.core import identity
 from flatfare.core import labels as label_rules
-from flatfare.core.definition import SIGNAL
+from flatfare.core.definition import DISPUTE_UPHELD, SIGNAL
 from flatfare.core.errors import BadInput
 from flatfare.core.outcome import Judgement, VerifierKind
 from flatfare.service import task_events
@@ -26,6 +26,9 @@ from flatfare.store.lake import Lake
 from flatfare.store.tasks import Told
 
 EVENTS_MAX = 10_000
+DISPUTES = "dispute"
+"""The source of what deciding a dispute tells."""
+
 _MATURING_TOGETHER = 1_000
 _SIGNAL_VERSION = "1"
 _NOTHING = InLake()
@@ -144,6 +147,11 @@ def _take(
     try:
         event = given if isinstance(given, Event) else task_events.read(given)
         event_id = event.id
+        if isinstance(event, Signalled) and event.name == DISPUTE_UPHELD and teller.source != DISPUTES:
+            raise BadInput(
+                f"The signal {DISPUTE_UPHELD} is said by deciding a dispute: flatfare disputes decide. "
+                "To say that work was not done, tell 'rejected' or a verdict."
+            )
         if isinstance(event, Opened) and teller.labels:
             event.labels = label_rules.checked({**event.labels, **teller.labels})
         told = Told(
@@ -163,10 +171,14 @@ def _take(
     if former is None:
         batch.told[told.id] = (told, event)
         batch.places[told.id] = index
-    elif (former[0].task_id, former[0].content) == (told.task_id, told.content):
+    elif _said(former[0]) == _said(told):
         batch.known += 1
     else:
         batch.refused.append(Refusal(index, told.id, _other(told.id)))
+
+
+def _said(told: Told) -> tuple[str, str, str]:
+    return told.task_id, told.kind, told.content
 
 
 def _with_fresh(known: Mapping[str, Known], fresh: Iterable[tuple[Told, Event]]) -> dict[str, Known]:
@@ -183,7 +195,7 @@ def _with_fresh(known: Mapping[str, Known], fresh: Iterable[tuple[Told, Event]])
 def _leave_out_known(book: Book, batch: _Batch) -> None:
     for event_id, said in tasks.known(book, list(batch.told)).items():
         told, _ = batch.told.pop(event_id)
-        if (told.task_id, told.content) == said:
+        if _said(told) == said:
             batch.known += 1
         else:
             batch.refused.append(Refusal(batch.places[event_id], event_id, _other(event_id)))

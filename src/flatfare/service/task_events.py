@@ -20,7 +20,10 @@ from flatfare.core.money import nano_of
 
 NAME_LENGTH_MAX = 512
 CONTENT_BYTES_MAX = 64 * 1024
+TEXT_LENGTH_MAX = 4096
 AMOUNT_MAX = Decimal(9_000_000_000)  # dollars: what a row's 64 bits of nano-dollars hold
+DIGITS_MAX = 40
+"""Of a number, behind its point too: one such as 1e-999999 would take seconds to reckon with."""
 
 Moment = str | int
 
@@ -50,6 +53,7 @@ class Opened(Event, tag="opened"):
     def check(self) -> None:
         """See ``Event.check``."""
         _name("name", self.name)
+        _texts(action_version=self.action_version, path=self.path, session=self.session)
         label_rules.checked(self.labels)
         amount_nano("value", self.value)
         if self.deadline is not None:
@@ -67,6 +71,7 @@ class AttemptStarted(Event, tag="attempt_started"):
         """See ``Event.check``."""
         _name("attempt", self.attempt)
         _number(self.number)
+        _texts(rung=self.rung)
 
 
 class AttemptEnded(Event, tag="attempt_ended"):
@@ -141,6 +146,7 @@ class Reworked(Event, tag="reworked"):
 
     def check(self) -> None:
         """See ``Event.check``."""
+        _texts(by_whom=self.by_whom)
         if decimal_of("minutes", self.minutes) < 0:
             raise BadInput(f"Found {self.minutes} minutes of rework: expected 0 or more.")
         if (amount_nano("rate", self.rate) or 0) < 0:
@@ -152,17 +158,29 @@ class Closed(Event, tag="closed"):
 
     path: str | None = None
 
+    def check(self) -> None:
+        """See ``Event.check``."""
+        _texts(path=self.path)
+
 
 class Disputed(Event, tag="disputed"):
     """Somebody says that its outcome is not right."""
 
     reason: str | None = None
 
+    def check(self) -> None:
+        """See ``Event.check``."""
+        _texts(reason=self.reason)
+
 
 class DisputeResolved(Event, tag="dispute_resolved"):
     """The dispute is over."""
 
     reason: str | None = None
+
+    def check(self) -> None:
+        """See ``Event.check``."""
+        _texts(reason=self.reason)
 
 
 AnyEvent = (
@@ -241,7 +259,9 @@ def decimal_of(what: str, text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or len(text) > 40 or abs(number) > AMOUNT_MAX:
+    exponent = number.as_tuple().exponent
+    is_short = isinstance(exponent, int) and exponent >= -DIGITS_MAX and len(text) <= DIGITS_MAX
+    if not is_short or abs(number) > AMOUNT_MAX:
         raise BadInput(f"Found {text[:60]!r} as {what}: expected a decimal number such as 2.50.")
     return number
 
@@ -281,6 +301,15 @@ def _name(what: str, text: str) -> None:
         raise BadInput(
             f"Found {text[:60]!r} as {what}: expected plain text of 1 to {NAME_LENGTH_MAX} characters."
         )
+
+
+def _texts(**given: str | None) -> None:
+    for what, text in given.items():
+        if text is not None and ("\0" in text or len(text) > TEXT_LENGTH_MAX):
+            raise BadInput(
+                f"Found {text[:60]!r} as {what}: expected at most {TEXT_LENGTH_MAX} characters, without "
+                "the character 0, which no database keeps."
+            )
 
 
 def _number(number: int | None) -> None:

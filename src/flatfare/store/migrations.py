@@ -375,6 +375,19 @@ def _turned_sales() -> Iterator[str]:
     yield "CREATE INDEX signals_by_time ON signals (at_us)"
 
 
+def _attempts_of_tasks() -> Iterator[str]:
+    """An attempt's id is its task's alone: one that two tasks name alike is taken from neither."""
+    yield """CREATE TABLE attempts_of_tasks (
+        id TEXT NOT NULL, task_id TEXT NOT NULL, number {bigint} NOT NULL, path TEXT, rung TEXT,
+        status TEXT NOT NULL, started_at_us {bigint} NOT NULL, ended_at_us {bigint},
+        PRIMARY KEY (task_id, id), UNIQUE (task_id, number)){strict}"""
+    yield """INSERT INTO attempts_of_tasks
+        (id, task_id, number, path, rung, status, started_at_us, ended_at_us)
+        SELECT id, task_id, number, path, rung, status, started_at_us, ended_at_us FROM attempts"""
+    yield "DROP TABLE attempts"
+    yield "ALTER TABLE attempts_of_tasks RENAME TO attempts"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -396,5 +409,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _invoices,
     _labels_of_reviews,
     _turned_sales,
+    _attempts_of_tasks,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -36,11 +36,11 @@ class Told:
     recorded_at_us: int
 
 
-def known(book: Book, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Task and content of each event that was told before."""
+def known(book: Book, ids: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """Task, kind and content of each event that was told before."""
     return {
-        str(one): (str(task), str(content))
-        for one, task, content in _rows(book, "id, task_id, content FROM task_events", "id", ids)
+        str(one): (str(task), str(kind), str(content))
+        for one, task, kind, content in _rows(book, "id, task_id, kind, content FROM task_events", "id", ids)
     }
 
 
