@@ -155,12 +155,16 @@ def test_open_serves_the_dashboard_on_the_demo_s_book_until_it_is_ended(tmp_path
     environment = {key: value for key, value in os.environ.items() if "DISPLAY" not in key}
     environment |= {"TMPDIR": str(tmp_path), "FLATFARE_TOKEN": "t", "FLATFARE_LISTEN": "127.0.0.1:0"}
     command = [sys.executable, "-m", "flatfare", "demo", "--open"]
-    demo = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, cwd=tmp_path
-    )
+    errors = tmp_path / "errors.txt"
+    with errors.open("w", encoding="utf-8") as to:
+        demo = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=to, text=True, env=environment, cwd=tmp_path
+        )
     try:
         assert demo.stdout is not None
-        address = next(line.split()[-1] for line in demo.stdout if line.startswith("The dashboard: "))
+        said = (line.split()[-1] for line in demo.stdout if line.startswith("The dashboard: "))
+        address = next(said, "")
+        assert address, errors.read_text(encoding="utf-8")
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with browser.open(address, timeout=30) as page:
             assert page.url == address.partition("?")[0]
