@@ -22,6 +22,7 @@ KEPT = (EXAMPLES / "names-and-dates.yaml").read_text().replace("names-and-dates"
 )
 PROGRAM = "import tests.promises.applied_fault; from tests.promises import action_runs; action_runs.main()"
 LONGEST_S = 4.0
+WALLET = 100_000
 
 
 def killed_at_random(folder: Path, kills: int, seed: int) -> int:
@@ -31,7 +32,7 @@ def killed_at_random(folder: Path, kills: int, seed: int) -> int:
     model = Model(seed=seed, chances=chances, only_models=("gpt-5-nano",), think_s=0.02)
     with provided(model) as port:
         settings = settings_for(folder, port)
-        stock(settings, KEPT, examples=True)
+        stock(settings, KEPT, wallet=WALLET)
         arguments = [str(folder), str(port)]
         killed, before, count = 0, set(), COUNT
         for _ in range(kills):
@@ -75,7 +76,7 @@ def _check(folder: Path, wanted: int, killed: int) -> None:
         given_back = totals.get(Kind.REFUNDS, {}).get("USD", 0)
         assert totals[Kind.REVENUE]["USD"] + given_back == billed * DOLLAR
         balance = selling.balance(book, "acme", at_us=time.time_ns() // 1000)
-        assert balance.available_nano == (1000 - billed) * DOLLAR
+        assert balance.available_nano == (WALLET - billed) * DOLLAR
 
 
 def test_runs_killed_at_random_moments_are_each_sold_once(tmp_path: Path) -> None:
