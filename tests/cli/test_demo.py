@@ -1,8 +1,10 @@
 """``flatfare demo``: the first screen anybody sees, and that each of its figures is in the sources."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -153,7 +155,8 @@ def test_a_folder_that_holds_something_is_not_written_to(tmp_path: Path) -> None
 def test_open_serves_the_dashboard_on_the_demo_s_book_until_it_is_ended(tmp_path: Path) -> None:
     pytest.importorskip("jinja2", reason="needs the web extra")
     environment = {key: value for key, value in os.environ.items() if "DISPLAY" not in key}
-    environment |= {"TMPDIR": str(tmp_path), "FLATFARE_TOKEN": "t", "FLATFARE_LISTEN": "127.0.0.1:0"}
+    short = Path(tempfile.mkdtemp(prefix="ff"))  # a socket's path has 107 signs at most
+    environment |= {"TMPDIR": str(short), "FLATFARE_TOKEN": "t", "FLATFARE_LISTEN": "127.0.0.1:0"}
     command = [sys.executable, "-m", "flatfare", "demo", "--open"]
     errors = tmp_path / "errors.txt"
     with errors.open("w", encoding="utf-8") as to:
@@ -179,7 +182,8 @@ def test_open_serves_the_dashboard_on_the_demo_s_book_until_it_is_ended(tmp_path
         demo.terminate()
         demo.stdout.close()
         assert demo.wait(30) == 0
-    assert list(tmp_path.rglob("flatfare.db")) == []
+    assert list(short.rglob("flatfare.db")) == []
+    shutil.rmtree(short)
 
 
 def dollars(amount: object) -> str:
