@@ -80,9 +80,7 @@ def test_a_five_dollar_budget_is_set_burned_told_of_explained_and_topped_up(
     ann = json.loads(flatfare(gateway, "keys", "create", "--name", "ann", "--json"))
     bob = json.loads(flatfare(gateway, "keys", "create", "--name", "bob", "--json"))
 
-    assert "$5.000000000 per month" in flatfare(
-        gateway, "budgets", "create", "--name", "mine", "--amount", "5.00"
-    )
+    assert "$5.00 per month" in flatfare(gateway, "budgets", "create", "--name", "mine", "--amount", "5.00")
     gateway.wait_for_key(bob["key"])
     time.sleep(1.0)
 

@@ -44,7 +44,11 @@ def test_a_budget_is_created_listed_topped_up_and_removed(run: Run, tmp_path: Pa
             "share": 0.0,
         }
     ]
-    assert "7.500000000" in run("budgets", "show", "search").stdout
+    shown = run("budgets", "show", "search").stdout
+    assert "$7.50" in shown
+    assert "thresholds: 50:alert, 75:alert, 90:alert, 100:alert" in shown
+    assert "$2.50 more since" in shown
+    assert shown.rstrip().endswith(": launch")
     assert run("budgets", "change", "search", "--threshold", "90:stop", "--contact", "ann").exit_code == 0
     assert run("budgets", "override", "search", "1.00", "--expires", "1d").exit_code == 0
     assert run("budgets", "remove", "search", "--reason", "over").exit_code == 0
@@ -55,6 +59,39 @@ def test_a_budget_is_created_listed_topped_up_and_removed(run: Run, tmp_path: Pa
     assert kinds == [
         f"budget.{what}" for what in ("created", "topped_up", "changed", "overridden", "removed")
     ]
+
+
+def test_a_top_up_says_what_may_be_spent_now(run: Run) -> None:
+    run("budgets", "create", "--name", "search", "--amount", "5.00")
+    said = run("budgets", "top-up", "search", "2.50").stdout
+    assert "may spend $7.50 per month" in said
+
+
+def test_who_spent_of_a_budget_is_of_its_own_scope(run: Run, tmp_path: Path) -> None:
+    run(
+        "budgets",
+        "create",
+        "--name",
+        "mine",
+        "--amount",
+        "5.00",
+        "--scope",
+        "team=search",
+        "--per",
+        "lifetime",
+    )
+    spent = {"mine": ("search", 20), "other": ("sales", 900)}
+    with open_book(str(tmp_path / "flatfare.db")) as book:
+        write_calls(
+            book,
+            [
+                call(name, None, nano * 1_000_000, labels={"team": team}, model=name)
+                for name, (team, nano) in spent.items()
+            ],
+        )
+    said = run("budgets", "show", "mine").stdout
+    assert "spent of late: $0.0200 by no key, mine" in said
+    assert "other" not in said
 
 
 def test_a_key_is_made_with_its_budget(run: Run) -> None:
@@ -75,7 +112,7 @@ def test_a_key_whose_budget_cannot_be_made_is_not_to_be_used(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--amount", "-1"], "expected 0 to"),
+        (["--amount", "-1"], "Found a budget of $-1.000000000: expected 0 to"),
         (["--amount", "1", "--scope", "team"], "Found the scope"),
         (["--amount", "1", "--per", "fortnight"], "Found the window"),
         (["--amount", "1", "--time-zone", "Mars"], "Found the time zone"),

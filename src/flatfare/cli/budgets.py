@@ -1,7 +1,8 @@
 """``flatfare budgets``: limits on spend that hold, what is left of them, and more for a while."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import ParamSpec, TypeVar
 
 import click
@@ -9,11 +10,16 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import Amount, Expiry, book_of, format_options, lake_of, pass_settings, user_name
 from flatfare.config import Settings
-from flatfare.core.budget import ACTIONS, Budget, Scope, Threshold, TopUp, Window
+from flatfare.core.budget import ACTIONS, EACH, Budget, Scope, Threshold, TopUp, Window
 from flatfare.core.errors import BadUsage
+from flatfare.core.moments import iso
+from flatfare.core.money import dollar_text, nano_of
 from flatfare.service import budgeting
 from flatfare.service.units_left import unit_costs
 from flatfare.store import budgets as standing
+from flatfare.store import keys as kept_keys
+from flatfare.store import spenders
+from flatfare.store.book import Book
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,8 +121,8 @@ def create(
     if shape == "json":
         output.print_json(document)
     else:
-        kind = "hard" if made.is_hard else "soft"
-        output.say(f"{made.name} ({made.id}): ${document['amount']} per {made.window}, {made.scope}, {kind}.")
+        kind, amount_text = "hard" if made.is_hard else "soft", dollar_text(made.amount_nano)
+        output.say(f"{made.name} ({made.id}): {amount_text} per {made.window}, {made.scope}, {kind}.")
 
 
 @budgets.command()
@@ -190,11 +196,15 @@ def _top_up(
     more = TopUp(amount, now_us, until_us, user_name(), reason, replaces, subject)
     with book_of(settings) as book:
         changed = budgeting.top_up(book, budget, more, at_us=now_us, reason=reason)
-        document = budgeting.document_of(book, changed, at_us=now_us)
-    output.say(f"{changed.name} ({changed.id}) has {len(changed.top_ups)} top-ups or overrides.")
-    output.note(
-        f"Terms: ${document['amount']} per {changed.window}. See: flatfare budgets show {changed.name}"
-    )
+    limit = dollar_text(changed.limit_nano(now_us, subject or _subject_of(changed)))
+    whose = f" for {subject}" if subject else ""
+    until = "" if until_us is None else f" until {iso(until_us)}"
+    output.say(f"{changed.name} ({changed.id}) may spend {limit} per {changed.window}{whose}{until}.")
+    output.note(f"Agreed: {dollar_text(changed.amount_nano)}. See: flatfare budgets show {changed.name}")
+
+
+def _subject_of(budget: Budget) -> str:
+    return budget.scope.value or budget.scope.key
 
 
 @budgets.command()
@@ -245,6 +255,7 @@ def show(settings: Settings, budget: str, shape: str) -> None:
         found = budgeting.one_of(book, budget)
         costs = unit_costs(book, lake_of(settings), [found], _now_us())
         document = budgeting.document_of(book, found, at_us=_now_us(), subjects_max=1000, costs=costs)
+        said = list(_spenders(book, found)) if shape == "table" else []
     if shape != "table":
         _show([document], shape)
         return
@@ -254,10 +265,35 @@ def show(settings: Settings, budget: str, shape: str) -> None:
     for one in subjects:
         if "units_left" in one:
             output.say(one["units_left"]["said"])
-    names = ("thresholds", "queue_ms", "unpriced", "fail", "output_limit", "contact", "top_ups")
-    for name in names:
+    for line in said:
+        output.say(line)
+    output.say(f"thresholds: {', '.join(f'{one.percent}:{one.action}' for one in found.thresholds)}")
+    for name in ("queue_ms", "unpriced", "fail", "output_limit", "contact"):
         if document[name]:
             output.say(f"{name}: {document[name]}")
+    for more in found.top_ups:
+        output.say(_top_up_text(more))
+
+
+def _spenders(book: Book, budget: Budget) -> Iterator[str]:
+    """Who spent most of a budget of late, a line each."""
+    now_us = _now_us()
+    since_us = budget.window.counted_since(budget.window.span(now_us)[0])
+    names = {key.id: key.name for key in kept_keys.all_of(book)}
+    for one in standing.standings(book, budget, now_us)[:3]:
+        subject = one.allowance.subject
+        whose = "" if budget.scope.value != EACH else f" of {subject}"
+        for spender in spenders.dearest(book, budget, subject, since_us):
+            key = "no key" if spender.key_id is None else names.get(spender.key_id, spender.key_id)
+            yield f"spent{whose} of late: {dollar_text(spender.cost_nano)} by {key}, {spender.model or '—'}"
+
+
+def _top_up_text(more: TopUp) -> str:
+    what = f"{dollar_text(more.amount_nano)} {'in its place' if more.replaces else 'more'}"
+    whose = f" for {more.subject}" if more.subject else ""
+    until = "" if more.until_us is None else f" until {iso(more.until_us)}"
+    why = f": {more.reason}" if more.reason else ""
+    return f"{what}{whose} since {iso(more.from_us)}{until}, by {more.by_whom}{why}"
 
 
 def _show(documents: list[dict[str, object]], shape: str) -> None:
@@ -271,7 +307,13 @@ def _show(documents: list[dict[str, object]], shape: str) -> None:
     elif not rows:
         output.say("No budgets yet. Create one: flatfare budgets create --name NAME --amount 5.00")
     else:
-        output.print_table(rows, fields)
+        output.print_table([_read(row) for row in rows], fields)
+
+
+def _read(row: dict[str, object]) -> dict[str, object]:
+    """A row as a person reads it."""
+    money = ("limit", "spent", "reserved", "left")
+    return {**row, **{name: dollar_text(nano_of(Decimal(str(row[name])))) for name in money}}
 
 
 def _rows(document: dict[str, object]) -> list[dict[str, object]]:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import datetime_of, micros_of
+from flatfare.core.money import decimal_text
 
 EACH = "*"
 """The value of a scope that has an allowance for each value there is."""
@@ -234,7 +235,7 @@ class Budget:
             raise BadInput(f"Found the name {self.name[:40]!r} for a budget: a name is plain text.")
         if not 0 <= self.amount_nano <= AMOUNT_NANO_MAX:
             raise BadInput(
-                f"Found a budget of {self.amount_nano} nano-dollars: expected 0 to $1,000,000,000."
+                f"Found a budget of ${decimal_text(self.amount_nano)}: expected 0 to $1,000,000,000."
             )
         for one in self.thresholds:
             if not 0 < one.percent <= 1000 or one.action not in ACTIONS:

@@ -17,7 +17,7 @@ from flatfare.core.money import decimal_text, dollar_text
 from flatfare.gateway.records import Intent
 from flatfare.gateway.reserving.claims import reservation_of
 from flatfare.service.alerting import raise_alert
-from flatfare.store import budgets, chains, keys
+from flatfare.store import budgets, chains, keys, spenders
 from flatfare.store.alerts import Alert
 from flatfare.store.book import Book
 
@@ -163,13 +163,9 @@ def _alert(
 
 
 def _causes(book: Book, budget: Budget, allowance: Allowance) -> list[dict[str, str]]:
-    """Who spent most of late: keys and models of the calls that are not sealed yet."""
-    rows = book.rows(
-        "SELECT key_id, model, SUM(cost_nano) AS nano FROM calls WHERE at_us >= ? AND cost_nano IS NOT NULL "
-        "GROUP BY key_id, model ORDER BY nano DESC LIMIT 3",
-        (allowance.begins_us,),
-    )
+    """Who spent most of it of late."""
+    since_us = budget.window.counted_since(allowance.begins_us)
     return [
-        {"key": str(key or ""), "model": str(model or ""), "cost": decimal_text(int(nano or 0))}
-        for key, model, nano in rows
+        {"key": one.key_id or "", "model": one.model or "", "cost": decimal_text(one.cost_nano)}
+        for one in spenders.dearest(book, budget, allowance.subject, since_us)
     ]
