@@ -88,6 +88,7 @@ class Charge:
     unit_nano: int | None = None
     items: tuple[Item, ...] = ()
     note: str | None = None
+    action: str | None = None  # which action was sold, or taken back
 
 
 @dataclass(frozen=True, slots=True)

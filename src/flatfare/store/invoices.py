@@ -157,6 +157,26 @@ def billed_tokens_nano(book: Book, customer: str) -> int:
     return int(str(found))
 
 
+def is_issued_beyond(book: Book, customer: str, period: str) -> bool:
+    """Whether a document for a later month stands."""
+    found = book.value(
+        "SELECT 1 FROM invoices WHERE customer = ? AND period > ? AND refers IS NULL AND status <> 'void' "
+        "LIMIT 1",
+        (customer, period),
+    )
+    return found is not None
+
+
+def positions_within(book: Book, account: str, since_us: int, until_us: int) -> list[int]:
+    """The lines of an account whose entries are of a time."""
+    rows = book.rows(
+        "SELECT position FROM postings JOIN entries ON entries.id = entry_id "
+        "WHERE account_id = ? AND at_us >= ? AND at_us < ?",
+        (account, since_us, until_us),
+    )
+    return [int(str(position)) for (position,) in rows]
+
+
 def sold(book: Book, customer: str) -> dict[str, tuple[str, str]]:
     """Action and version of each task that was sold to a customer."""
     rows = book.rows(

@@ -7,9 +7,8 @@ to what was spent and sold.
 from dataclasses import dataclass
 
 from flatfare.core.customer import Terms
-from flatfare.core.invoice import LineKind
 from flatfare.core.money import decimal_text
-from flatfare.service.invoicing.composing import compose
+from flatfare.service.invoicing.composing import used
 from flatfare.service.invoicing.issuing import Books
 from flatfare.service.invoicing.periods import month
 from flatfare.service.reporting.report import report
@@ -63,11 +62,9 @@ def statements(books: Books, month_name: str, *, now_us: int, label: str = "team
     for customer in customers.listed(books.book):
         if customer.terms is not Terms.TEAM:
             continue
-        made, _ = compose(books.book, customer, period, time_zone=books.time_zone)
         sold[customer.name] = [
             (charge.text, charge.quantity, charge.exact_nano)
-            for charge in made.charges
-            if charge.kind in (LineKind.USAGE, LineKind.REVERSAL)
+            for charge in used(books.book, customer, period, time_zone=books.time_zone)
         ]
     teams = [*dict.fromkeys([*(team for team in spent if team is not None), *sold])]
     all_of = [

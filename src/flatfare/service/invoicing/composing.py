@@ -6,6 +6,7 @@ after its month was invoiced falls into the next one, and says what it refers to
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from flatfare.core.customer import Customer
@@ -52,8 +53,10 @@ def compose(
         charges += _of_plan(plan, owed, days, of_days)
     cost_nano = 0
     if plan is not None and plan.markup is not None:
-        billed_nano = 0 if token_cost_nano is not None else invoices.billed_tokens_nano(book, customer.name)
-        cost_nano = calls_nano - billed_nano if token_cost_nano is None else token_cost_nano
+        if token_cost_nano is not None:
+            cost_nano = token_cost_nano
+        elif not invoices.is_issued_beyond(book, customer.name, period.name):
+            cost_nano = calls_nano - invoices.billed_tokens_nano(book, customer.name)
         charges += _of_tokens(plan, cost_nano)
     made = composed(
         customer.name, customer.currency, period, charges, tax_of(customer.details), customer.details
@@ -61,15 +64,25 @@ def compose(
     return made, cost_nano
 
 
-def calls_cost_nano(book: Book, lake: Lake, customer: Customer, period: Period) -> int:
-    """What the calls have cost that the customer's plan bills by the token, until the period's end.
+def calls_cost_nano(book: Book, lake: Lake, customer: Customer, period: Period, time_zone: str) -> int:
+    """What the calls have cost that the customer's plans billed by the token, until the period's end.
 
-    Read it before the transaction that issues: what comes in between falls into the next month.
+    Read it before the transaction that issues: what comes in between falls into the next month, and
+    so does what a month costs that is issued after its successor.
     """
-    plan, since_us, until_us = plans.in_force(book, customer, period)
+    plan, _, _ = plans.in_force(book, customer, period)
     if plan is None or plan.markup is None:
         return 0
-    return cost_of_calls(book, lake, customer, since_us, min(period.until_us, until_us or period.until_us))
+    return cost_of_calls(book, lake, customer, plans.token_spans(book, customer, period, time_zone))
+
+
+def used(book: Book, customer: Customer, period: Period, *, time_zone: str) -> list[Charge]:
+    """What was sold and taken back in a period, whichever document billed it."""
+    within = invoices.positions_within(book, customer.owed.id, period.from_us, period.until_us)
+    made, _ = compose(
+        book, customer, period, time_zone=time_zone, positions=frozenset(within), token_cost_nano=0
+    )
+    return [charge for charge in made.charges if charge.kind in (LineKind.USAGE, LineKind.REVERSAL)]
 
 
 def tax_of(details: Mapping[str, str]) -> Tax:
@@ -85,7 +98,7 @@ def tax_of(details: Mapping[str, str]) -> Tax:
 
 
 def _owed(book: Book, customer: Customer, period: Period, positions: frozenset[int] | None) -> list[Charge]:
-    """What the ledger says is owed: sales by action and price, reversals one by one, packs."""
+    """What the ledger says is owed: sales and reversals by action and amount, packs."""
     account = customer.owed.id
     covered = invoices.covered(book, account)
     actions = invoices.sold(book, customer.name)
@@ -102,6 +115,7 @@ def _owed(book: Book, customer: Customer, period: Period, positions: frozenset[i
         if entries[line.entry_id].verb == Verb.SETTLE and line.position not in (positions or ())
     }
     groups: dict[tuple[str, str, int], list[Item]] = {}
+    backs: dict[tuple[str, str, int], list[Item]] = {}
     others: list[Charge] = []
     for line in lines:
         entry = entries[line.entry_id]
@@ -124,7 +138,12 @@ def _owed(book: Book, customer: Customer, period: Period, positions: frozenset[i
             action, version = actions.get(str(entry.task_id), ("sale", ""))
             groups.setdefault((action, version, item.amount_nano), []).append(item)
         elif entry.verb == Verb.REVERSE:
-            others.append(_reversal(item, actions, settled, covered))
+            action, _ = actions.get(str(entry.task_id), ("sale", ""))
+            billed = settled.get(entry.task_id)
+            number = None if billed is None else covered.get(billed.position)
+            backs.setdefault((action, number or "", item.amount_nano), []).append(
+                replace(item, refers=number)
+            )
         else:
             others.append(_pack(item, json.loads(entry.asked)))
     used = [
@@ -136,34 +155,25 @@ def _owed(book: Book, customer: Customer, period: Period, positions: frozenset[i
             unit_nano,
             tuple(items),
             _late_note(items),
+            action,
         )
         for (action, version, unit_nano), items in sorted(groups.items())
     ]
-    return [*used, *others]
+    return [*used, *(_reversal(*key, items) for key, items in sorted(backs.items())), *others]
 
 
-def _reversal(
-    item: Item,
-    actions: Mapping[str, tuple[str, str]],
-    settled: Mapping[str | None, ledger.Posted],
-    covered: Mapping[int, str],
-) -> Charge:
-    """What was given back for a task: it names the document that billed it, if one did before."""
-    action, _ = actions.get(str(item.task_id), ("sale", ""))
-    billed = settled.get(item.task_id)
-    number = covered.get(billed.position) if billed is not None else None
-    referring = Item(
-        item.position, item.entry_id, item.at_us, item.amount_nano, item.task_id, number, item.is_late
-    )
-    text = f"{action} taken back"
+def _reversal(action: str, number: str, unit_nano: int, items: list[Item]) -> Charge:
+    """What was given back of an action: together, since each line is rounded once, and a coin that is
+    smaller than what can be paid would never come back. It names the document that billed it, if one did."""
     return Charge(
         LineKind.REVERSAL,
-        text,
-        1,
-        item.amount_nano,
-        item.amount_nano,
-        (referring,),
-        None if number is None else f"billed on {number}",
+        f"{action} taken back",
+        len(items),
+        sum(item.amount_nano for item in items),
+        unit_nano,
+        tuple(items),
+        f"billed on {number}" if number else None,
+        action,
     )
 
 
@@ -196,13 +206,19 @@ def _of_plan(plan: Plan, owed: list[Charge], days: int, of_days: int) -> list[Ch
 
 
 def _included(action: str, units: int, owed: list[Charge]) -> list[Charge]:
-    """The sales of an action that the plan includes, the dearest first."""
+    """The sales of an action that the plan includes, the dearest first; not those taken back beside them."""
     charges, left = [], units
-    sold = [
-        charge for charge in owed if charge.kind is LineKind.USAGE and charge.text.split(" ")[0] == action
-    ]
+    own = [charge for charge in owed if charge.action == action]
+    backs = {
+        -(charge.unit_nano or 0): charge.quantity
+        for charge in own
+        if charge.kind is LineKind.REVERSAL and charge.note is None
+    }
+    sold = [charge for charge in own if charge.kind is LineKind.USAGE]
     for charge in sorted(sold, key=lambda one: -(one.unit_nano or 0)):
-        count = min(left, charge.quantity)
+        gone = min(charge.quantity, backs.get(charge.unit_nano or 0, 0))
+        backs[charge.unit_nano or 0] = backs.get(charge.unit_nano or 0, 0) - gone
+        count = min(left, charge.quantity - gone)
         if count and charge.unit_nano:
             text = f"{charge.text}, included in the plan"
             charges.append(

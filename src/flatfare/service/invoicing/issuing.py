@@ -4,6 +4,7 @@ What is wrong on it is set right by another: it is voided, or a credit note refe
 verb is idempotent: a month is invoiced once, a payment known by its id.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -52,7 +53,7 @@ def draft(books: Books, customer: str, month_name: str) -> dict[str, object]:
     """The document that would be issued now; nothing is changed."""
     found = customers.one_of(books.book, customer)
     period = month(month_name, books.time_zone)
-    calls_nano = calls_cost_nano(books.book, books.lake, found, period)
+    calls_nano = calls_cost_nano(books.book, books.lake, found, period, books.time_zone)
     made, _ = compose(books.book, found, period, time_zone=books.time_zone, calls_nano=calls_nano)
     return {**document_of(made, number=None, issued_at_us=None), "status": str(Status.DRAFT)}
 
@@ -70,7 +71,8 @@ def issue(books: Books, customer: str, month_name: str, *, at_us: int, by_whom: 
             f"{month_name} has not ended yet: issue it when it has. What it comes to so far: "
             f"flatfare invoices draft {customer} --month {month_name}"
         )
-    calls_nano = calls_cost_nano(book, books.lake, customers.one_of(book, customer), period)
+    buyer = customers.one_of(book, customer)
+    calls_nano = calls_cost_nano(book, books.lake, buyer, period, books.time_zone)
     with book.writing():
         standing = invoices.of_period(book, customer, month_name)
         if standing is not None:
@@ -99,7 +101,7 @@ def pay(
     with book.writing():
         kept = _standing(book, number)
         entry_id = derived("payment", str(payment_id))
-        if _is_booked(book, kept, str(entry_id)):
+        if _is_booked(book, kept, str(entry_id), amount_nano):
             return kept
         open_nano = open_of(book, kept)
         paid_nano = open_nano if amount_nano is None else amount_nano
@@ -180,6 +182,11 @@ def credit(
         own_id = str(derived("credit note", str(credit_id)))
         known = invoices.by_id(book, own_id)
         if known is not None:
+            if known.refers != number or amount_nano not in (None, -known.total_nano):
+                raise Conflict(
+                    f"The id {credit_id} stands for {_text(known, -known.total_nano)} on {known.refers}: "
+                    "a credit note of its own takes an id of its own."
+                )
             return known
         kept = _standing(book, number)
         left_nano = kept.total_nano + sum(one.total_nano for one in invoices.crediting(book, number))
@@ -251,7 +258,7 @@ def _issued(
     reason: str | None = None,
 ) -> Kept:
     """Number the document, keep it, post it, and set it in the chain: all in the transaction that is open."""
-    year = datetime_of(made.period.until_us - 1).year if refers is None else datetime_of(at_us).year
+    year = int(made.period.name[:4]) if refers is None else datetime_of(at_us).year
     number = invoices.next_number(book, MARKS[made.kind], year)
     text = written(document_of(made, number=number, issued_at_us=at_us, refers=refers, reason=reason))
     own_id = own_id or str(derived("invoice", number))
@@ -338,11 +345,19 @@ def one_of(book: Book, number: str) -> Kept:
     return _standing(book, number)
 
 
-def _is_booked(book: Book, kept: Kept, entry_id: str) -> bool:
-    return (
-        book.value("SELECT 1 FROM entries WHERE id = ? AND customer = ?", (entry_id, kept.customer))
-        is not None
-    )
+def _is_booked(book: Book, kept: Kept, entry_id: str, amount_nano: int | None) -> bool:
+    """The payment of that id is booked; ``Conflict`` where it was another one."""
+    found = ledger.entry_of(book, entry_id)
+    if found is None:
+        return False
+    booked_nano = sum(one.amount_nano for one in found.postings if one.account.kind == Kind.RECEIVABLE)
+    number = json.loads(found.asked).get("reference")
+    if number != kept.number or amount_nano not in (None, booked_nano):
+        raise Conflict(
+            f"The id of this payment stands for {_text(kept, booked_nano)} on {number}: another payment "
+            "takes an id of its own."
+        )
+    return True
 
 
 def _entry(book: Book, entry_id: str) -> Entry:

@@ -8,6 +8,7 @@ from flatfare.core.errors import BadInput, NotFound
 from flatfare.core.invoice import Period
 from flatfare.core.ledger import canonical
 from flatfare.core.plan import Plan, document_of, plan_of
+from flatfare.service.invoicing.periods import month, month_of
 from flatfare.service.selling import customers
 from flatfare.store import chains, invoices
 from flatfare.store.book import Book
@@ -85,3 +86,25 @@ def in_force(book: Book, customer: Customer, period: Period) -> tuple[Plan | Non
         held = [one for one in versions if one.from_us <= max(period.from_us, from_us)] or versions[:1]
         return held[-1].plan, from_us, until_us
     return None, period.from_us, None
+
+
+def token_spans(book: Book, customer: Customer, period: Period, time_zone: str) -> list[tuple[int, int]]:
+    """From when until when, up to the end of a month, the customer's plans billed calls by the token.
+
+    Month by month, as each month's plan was in force: so a new plan, or a version that begins to bill
+    calls, bills none from before it, and takes back none that the former billed.
+    """
+    spans: list[tuple[int, int]] = []
+    first = next((from_us for _, from_us, _ in invoices.subscriptions(book, customer.name)), period.until_us)
+    at_us = first
+    while at_us < period.until_us:
+        own = month(month_of(at_us, time_zone), time_zone)
+        plan, from_us, until_us = in_force(book, customer, own)
+        if plan is not None and plan.markup is not None:
+            since = max(own.from_us, from_us)
+            until = min(own.until_us, period.until_us, own.until_us if until_us is None else until_us)
+            if spans and spans[-1][1] == since:
+                since = spans.pop()[0]
+            spans.append((since, until))
+        at_us = own.until_us
+    return spans
