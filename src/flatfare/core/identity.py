@@ -7,6 +7,8 @@ they are, so that importing the same record again is a no-op.
 import hashlib
 import uuid
 
+from flatfare.core.errors import BadInput
+
 Id = uuid.UUID
 
 
@@ -24,17 +26,21 @@ def time_ordered(at_us: int, randomness: bytes) -> Id:
     return Id(int=(milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
 
 
+class BadName(BadInput, ValueError):
+    """A part of an id that would be read as two."""
+
+
 def derived(*parts: str) -> Id:
     """The id of a record that is identified by what it says (MD5 of the parts, as the lake computes it too).
 
-    The parts are joined by the unit separator, which no part may hold (``ValueError``).
+    The parts are joined by the unit separator, which no part may hold (``BadName``).
     MD5 serves as a fingerprint here, not as a seal: the chains use SHA-256.
 
     >>> derived("task", "tau2", "17")
     UUID('71212a66-70ed-4877-8fee-b0aa964abf4c')
     """
     if any("\x1f" in part for part in parts):
-        raise ValueError(f"found a unit separator in {parts!r}")
+        raise BadName(f"Found a unit separator in one of {parts!r}: a name is written without it.")
     joined = "\x1f".join(parts)
     return Id(hashlib.md5(joined.encode(), usedforsecurity=False).hexdigest())
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
-from flatfare.core.errors import BadUsage, StoreFailure
+from flatfare.core.errors import BadInput, BadUsage, StoreFailure
 from flatfare.store.home import BUSY_MS, KeyTaken, Row, Value
 
 if TYPE_CHECKING:
@@ -223,6 +223,8 @@ class PostgresHome:
 
         try:
             yield
+        except psycopg.errors.NumericValueOutOfRange as problem:
+            raise BadInput("Found a number that is too large: whole numbers have 64 bits.") from problem
         except psycopg.errors.IntegrityError as problem:
             raise KeyTaken(f"The book {self.place} holds that already: {_first_line(problem)}.") from problem
         except psycopg.Error as problem:

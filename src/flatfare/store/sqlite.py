@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from flatfare.core.errors import BadUsage, StoreFailure
+from flatfare.core.errors import BadInput, BadUsage, StoreFailure
 from flatfare.store.home import BUSY_MS, KeyTaken, Row, Value
 
 
@@ -92,6 +92,8 @@ class SqliteHome:
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
+        except OverflowError as problem:
+            raise BadInput("Found a number that is too large: whole numbers have 64 bits.") from problem
         except sqlite3.IntegrityError as problem:
             raise KeyTaken(f"The book {self.place} holds that already: {problem}.") from problem
         except sqlite3.OperationalError as problem:

@@ -24,6 +24,10 @@ class Question:
     cost: str = COUNTS
     time_zone: str = "UTC"
 
+    def __post_init__(self) -> None:
+        if self.cost not in (COUNTS, REPORTED, COMPUTED):  # it becomes the name of a column
+            raise BadUsage(f"Found the cost {self.cost[:20]!r}: it is {COUNTS}, {REPORTED} or {COMPUTED}.")
+
     @property
     def keys(self) -> tuple[Key, ...]:
         """All keys that are looked at: those grouped by, then those only filtered by."""
