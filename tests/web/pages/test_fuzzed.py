@@ -62,7 +62,8 @@ def test_no_address_fails_through_a_fault_of_ours(
     query = {name: value.encode("utf-8", "replace").decode() for name, value in pairs}
     answer = newcomer.get(path, params=query)
     assert answer.status_code in (200, 303, 400, 401, 404), (path, query, answer.text[:300])
-    assert "<img src=x" not in answer.text
+    is_page = answer.headers.get("content-type", "").startswith("text/html")
+    assert not (is_page and "<img src=x" in answer.text)
 
 
 @settings(QUICK, max_examples=40)
