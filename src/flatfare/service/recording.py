@@ -85,21 +85,42 @@ def record(
 
     The same event again is known and changes nothing; the same id with other content is refused.
     """
+    batch = _taken(events, teller, now_us)
+    with book.writing():
+        return _kept(book, lake, batch, now_us)
+
+
+def record_open(
+    book: Book, lake: Lake, events: Sequence[Mapping[str, object]], teller: Teller, *, now_us: int
+) -> None:
+    """Record in the transaction that is open what stands with something else or not at all.
+
+    ``BadInput`` for an event that is refused, so that nothing is kept.
+    """
+    done = _kept(book, lake, _taken(events, teller, now_us), now_us)
+    if done.refused:
+        raise BadInput(done.refused[0].reason)
+
+
+def _taken(events: Sequence[bytes | Mapping[str, object] | Event], teller: Teller, now_us: int) -> _Batch:
     if len(events) > EVENTS_MAX:
         raise BadInput(f"Found {len(events)} events: at most {EVENTS_MAX} at once. Send them in parts.")
     batch = _Batch()
     for index, given in enumerate(events):
         _take(batch, index, given, teller, now_us)
-    with book.writing():
-        _leave_out_known(book, batch)
-        fresh = list(batch.told.values())
-        task_ids = tuple(dict.fromkeys(told.task_id for told, _ in fresh))
-        if fresh:
-            known = _with_fresh(known_of(book, lake, task_ids), fresh)
-            tasks.insert_events(book, (told for told, _ in fresh))
-            _append_signals(book, fresh)
-            known = _append_verdicts(book, known, fresh)
-            _write(book, known, now_us)
+    return batch
+
+
+def _kept(book: Book, lake: Lake, batch: _Batch, now_us: int) -> Recorded:
+    _leave_out_known(book, batch)
+    fresh = list(batch.told.values())
+    task_ids = tuple(dict.fromkeys(told.task_id for told, _ in fresh))
+    if fresh:
+        known = _with_fresh(known_of(book, lake, task_ids), fresh)
+        tasks.insert_events(book, (told for told, _ in fresh))
+        _append_signals(book, fresh)
+        known = _append_verdicts(book, known, fresh)
+        _write(book, known, now_us)
     return Recorded(len(fresh), batch.known, tuple(batch.refused), task_ids)
 
 

@@ -44,14 +44,18 @@ def open_dispute(
     if not reason.strip():
         raise BadInput("A dispute says what is not right: give a reason.")
     task = telling.find(book, lake, task_id, now_us=at_us)
-    standing = [one for one in disputes.of_task(book, task.id) if one.state == OPEN]
-    if standing:
-        raise Conflict(
-            f"Task {task.id} is disputed already: {standing[0].id}, since {iso(standing[0].opened_at_us)}."
-        )
     made = Dispute(str(dispute_id), task.id, _customer(book, task.id), reason, OPEN, at_us, by_whom)
-    _tell(book, lake, "disputed", made, reason, at_us, by_whom)
     with book.writing():
+        known = disputes.one(book, made.id)
+        if known is not None:
+            return known
+        standing = [one for one in disputes.of_task(book, task.id) if one.state == OPEN]
+        if standing:
+            raise Conflict(
+                f"Task {task.id} is disputed already: {standing[0].id}, since "
+                f"{iso(standing[0].opened_at_us)}."
+            )
+        _tell(book, lake, [_said("disputed", made, reason, at_us)], at_us, by_whom)
         disputes.insert(book, made)
     return made
 
@@ -70,23 +74,30 @@ def decide(
     """Decide a dispute, once; an upheld one fails the task and reverses its sale.
 
     ``reverified`` is a verdict by another verifier than those that spoke before; it becomes part of
-    the task's chain. To reject without one, or to uphold against its pass, is refused.
+    the task's chain. To reject without one, or to uphold against its pass, is refused. What is told
+    of the task and the decision stand together or not at all; should it end before the sale is
+    reversed, the bookkeeper reverses it, since its task has turned.
     """
-    found = one_of(book, dispute_id)
-    if found.state != OPEN:
-        if found.state == (UPHELD if is_upheld else REJECTED):
-            return found
-        raise Conflict(f"The dispute {found.id} was {found.state} already.")
-    _check(book, lake, found, is_upheld, reverified)
-    if reverified is not None:
-        _tell_verdict(book, lake, found, reverified, at_us, by_whom)
-    if is_upheld:
-        _give_back(book, lake, found, reason, at_us, by_whom)
-    _tell(book, lake, "dispute_resolved", found, reason, at_us, by_whom)
-    evidence = None if reverified is None else json.dumps({"evidence_hash": reverified.evidence_hash})
     with book.writing():
-        disputes.decide(book, found.id, UPHELD if is_upheld else REJECTED, reason, at_us, by_whom, evidence)
-    return one_of(book, dispute_id)
+        found = one_of(book, dispute_id)
+        if found.state == OPEN:
+            _check(book, lake, found, is_upheld, reverified)
+            at_us = max(at_us, found.opened_at_us)
+            events = [_said("dispute_resolved", found, reason, at_us)]
+            if is_upheld:
+                events.insert(0, _upheld(found, at_us))
+            if reverified is not None:
+                events.insert(0, _verdict(found, reverified, at_us))
+            _tell(book, lake, events, at_us, by_whom)
+            evidence = None if reverified is None else json.dumps({"evidence_hash": reverified.evidence_hash})
+            state = UPHELD if is_upheld else REJECTED
+            disputes.decide(book, found.id, state, reason, at_us, by_whom, evidence)
+        elif found.state != (UPHELD if is_upheld else REJECTED):
+            raise Conflict(f"The dispute {found.id} was {found.state} already.")
+        found = one_of(book, dispute_id)
+    if is_upheld:
+        _give_back(book, found, at_us)
+    return found
 
 
 def one_of(book: Book, dispute_id: str) -> Dispute:
@@ -110,9 +121,7 @@ def _check(book: Book, lake: Lake, dispute: Dispute, is_upheld: bool, reverified
                 "A dispute is rejected on evidence: give the verdict of a verifier that has not spoken yet."
             )
         return
-    task = telling.find(book, lake, dispute.task_id, now_us=dispute.opened_at_us)
-    verdicts = telling.story(book, lake, task, now_us=dispute.opened_at_us)["verdicts"]
-    assert isinstance(verdicts, list)
+    verdicts = recording.known_of(book, lake, [dispute.task_id])[dispute.task_id].verdicts
     if any(said["verifier"] == reverified.verifier for said in verdicts):
         raise BadInput(
             f"{reverified.verifier!r} has spoken on this task before: an independent verifier is another one."
@@ -123,8 +132,41 @@ def _check(book: Book, lake: Lake, dispute: Dispute, is_upheld: bool, reverified
         )
 
 
-def _give_back(book: Book, lake: Lake, dispute: Dispute, reason: str, at_us: int, by_whom: str) -> None:
-    event = {
+def _give_back(book: Book, dispute: Dispute, at_us: int) -> None:
+    try:
+        if selling.sale_of(book, dispute.task_id).settlement is not Settlement.SETTLED:
+            return
+        selling.reverse(
+            book,
+            task_id=dispute.task_id,
+            entry_id=derived("dispute", dispute.id),
+            at_us=at_us,
+            reason=f"dispute upheld: {dispute.decision}",
+        )
+    except NotFound:
+        return  # it was never sold
+    except Conflict:  # the bookkeeper, who follows turned tasks, may have been faster
+        if selling.sale_of(book, dispute.task_id).settlement is Settlement.SETTLED:
+            raise
+
+
+def _tell(book: Book, lake: Lake, events: list[dict[str, object]], at_us: int, by_whom: str) -> None:
+    teller = Teller(by_whom, source=recording.DISPUTES)
+    recording.record_open(book, lake, events, teller, now_us=at_us)
+
+
+def _said(kind: str, dispute: Dispute, reason: str, at_us: int) -> dict[str, object]:
+    return {
+        "event": kind,
+        "id": str(derived(kind, dispute.id)),
+        "task": dispute.task_id,
+        "at": at_us,
+        "reason": reason,
+    }
+
+
+def _upheld(dispute: Dispute, at_us: int) -> dict[str, object]:
+    return {
         "event": "signalled",
         "id": str(derived("dispute upheld", dispute.id)),
         "task": dispute.task_id,
@@ -132,36 +174,10 @@ def _give_back(book: Book, lake: Lake, dispute: Dispute, reason: str, at_us: int
         "name": DISPUTE_UPHELD,
         "source": f"dispute {dispute.id}",
     }
-    recording.record(book, lake, [event], Teller(by_whom, source="dispute"), now_us=at_us)
-    try:
-        sale = selling.sale_of(book, dispute.task_id)
-    except NotFound:
-        return  # it was never sold
-    if sale.settlement is Settlement.SETTLED:
-        selling.reverse(
-            book,
-            task_id=dispute.task_id,
-            entry_id=derived("dispute", dispute.id),
-            at_us=at_us,
-            reason=f"dispute upheld: {reason}",
-        )
 
 
-def _tell(book: Book, lake: Lake, kind: str, dispute: Dispute, reason: str, at_us: int, by_whom: str) -> None:
-    event = {
-        "event": kind,
-        "id": str(derived(kind, dispute.id)),
-        "task": dispute.task_id,
-        "at": at_us,
-        "reason": reason,
-    }
-    recording.record(book, lake, [event], Teller(by_whom, source="dispute"), now_us=at_us)
-
-
-def _tell_verdict(
-    book: Book, lake: Lake, dispute: Dispute, said: Reverified, at_us: int, by_whom: str
-) -> None:
-    event = {
+def _verdict(dispute: Dispute, said: Reverified, at_us: int) -> dict[str, object]:
+    return {
         "event": "judged",
         "id": str(derived("reverified", dispute.id)),
         "task": dispute.task_id,
@@ -172,9 +188,6 @@ def _tell_verdict(
         "judgement": str(said.judgement),
         "evidence_hash": said.evidence_hash,
     }
-    done = recording.record(book, lake, [event], Teller(by_whom, source="dispute"), now_us=at_us)
-    if done.refused:
-        raise BadInput(done.refused[0].reason)
 
 
 def _customer(book: Book, task_id: str) -> str | None:

@@ -220,6 +220,8 @@ def _decide(asked: Asked) -> object:
     given: Deciding = asked.body
     looked = None
     if given.verifier is not None:
+        if given.evidence is None:
+            raise BadInput("A verdict has evidence: give what was looked at as 'evidence'; it is hashed.")
         said = Judgement.FAIL if given.is_upheld else Judgement.PASS
         looked = Reverified(given.verifier, given.version, given.kind, said, evidence_hash(given.evidence))
     found = disputing.decide(
