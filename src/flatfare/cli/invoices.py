@@ -4,23 +4,33 @@ import json
 import os
 import secrets
 import time
-from pathlib import Path
+from decimal import Decimal
 from uuid import UUID
 
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Amount, Moment, book_of, format_options, lake_of, pass_settings, user_name
+from flatfare.cli.options import (
+    Amount,
+    Moment,
+    book_of,
+    format_options,
+    lake_of,
+    pass_settings,
+    user_name,
+    write_file,
+)
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.currency import payable_text
-from flatfare.core.errors import BadUsage
+from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.identity import time_ordered
-from flatfare.core.money import decimal_text, dollar_text
+from flatfare.core.money import decimal_text, dollar_text, nano_of
 from flatfare.service.invoicing import exporting, issuing, rendering
 from flatfare.service.invoicing.chargeback import statements
 from flatfare.service.invoicing.exporting import Format
 from flatfare.service.invoicing.issuing import Books
+from flatfare.service.invoicing.periods import month as period_of
 from flatfare.service.invoicing.periods import month_before, month_of
 from flatfare.store import invoices as kept_documents
 from flatfare.store.book import Book
@@ -69,14 +79,22 @@ def invoices() -> None:
 @invoices.command()
 @click.argument("customer")
 @click.option("--month", metavar="YYYY-MM", help="The month; this one, if not given.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--pdf", metavar="FILE", help="Write the page to print, marked as a draft.")
+@format_options
 @pass_settings
-def draft(settings: Settings, customer: str, month: str | None, as_json: bool) -> None:
+def draft(settings: Settings, shape: str, customer: str, month: str | None, pdf: str | None) -> None:
     """Show what CUSTOMER's document would be if it were issued now."""
+    this = month_of(_now_us(), settings.time_zone)
+    if month is not None and period_of(month, settings.time_zone).from_us > _now_us():
+        raise BadInput(f"{month} has not begun: there is nothing to draft. This month is {this}.")
     with book_of(settings) as book:
-        name = month or month_of(_now_us(), settings.time_zone)
-        document = issuing.draft(_books(settings, book), customer, name)
-    _show(document, as_json)
+        document = issuing.draft(_books(settings, book), customer, month or this)
+    if pdf is not None:
+        write_file(pdf, rendering.draft_page(document, dict(settings.seller)))
+    elif shape == "csv":
+        output.print_csv(rendering.rows(document), rendering.COLUMNS)
+    else:
+        _show(document, shape == "json")
 
 
 @invoices.command()
@@ -144,8 +162,7 @@ def show(settings: Settings, shape: str, number: str, pdf: str | None, is_verifi
                 raise SystemExit(1)
             return
     if pdf is not None:
-        Path(pdf).write_bytes(rendering.page(kept, dict(settings.seller)))
-        output.note(f"Wrote {pdf}.")
+        write_file(pdf, rendering.page(kept, dict(settings.seller)))
     elif shape == "csv":
         output.print_csv(rendering.rows(kept.says), rendering.COLUMNS)
     else:
@@ -271,8 +288,7 @@ def export(
         output.say(f"{exporting.send(found, chosen, url, secret)} events were taken.")
     elif out is not None:
         lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in found)
-        Path(out).write_text(lines, encoding="utf-8")
-        output.note(f"Wrote {len(found)} events to {out}.")
+        write_file(out, lines.encode("utf-8"))
     else:
         output.print_json_lines(found)
 
@@ -300,18 +316,37 @@ def _show(document: dict[str, object], as_json: bool) -> None:
     lines, tax = document["lines"], document["tax"]
     assert isinstance(lines, list)
     assert isinstance(tax, dict)
-    name = document["number"] or "Draft"
+    currency = str(document["currency"])
+
+    def amount(text: object) -> str | None:
+        return None if text is None else payable_text(nano_of(Decimal(str(text))), currency)
+
+    name = document["number"] or "Not issued"
     output.say(f"{name}  {document['customer']}  {document['period']}  {document['status']}")
+    if not lines:
+        output.say(
+            f"Nothing to bill. What is paid already: flatfare customers statement {document['customer']}"
+        )
+        return
     output.print_table(
-        [{**line, "quantity": f"{line['quantity']:,}"} for line in lines],
+        [
+            {
+                **line,
+                "quantity": f"{line['quantity']:,}",
+                "unit": amount(line["unit"]),
+                "amount": amount(line["amount"]),
+            }
+            for line in lines
+        ],
         (
             Field("text", "What", align="left"),
             Field("quantity", "Quantity"),
             Field("unit", "Each"),
-            Field("amount", f"{document['currency']}", is_strong=True),
+            Field("amount", currency, is_strong=True),
             Field("note", "", align="left"),
         ),
     )
     output.say(
-        f"Net {document['net']}, {tax['name']} {tax['percent']} % {tax['amount']}, total {document['total']}"
+        f"Net {amount(document['net'])}, {tax['name']} {tax['percent']} % {amount(tax['amount'])}, "
+        f"total {amount(document['total'])} {currency}"
     )

@@ -193,6 +193,15 @@ def bytes_of(name: str) -> bytes:
         ) from None
 
 
+def write_file(path: str, content: bytes) -> None:
+    """Write a file and say so on stderr; ``BadInput`` where it cannot be written."""
+    try:
+        Path(path).write_bytes(content)
+    except OSError as problem:
+        raise BadInput(f"{path} cannot be written: {problem.strerror or problem}.") from None
+    output.note(f"Wrote {path}.")
+
+
 def text_of(name: str) -> str:
     """What a file of text holds, or standard input for ``-``; ``BadInput`` where it is none."""
     try:

@@ -66,6 +66,15 @@ def rows(document: Mapping[str, object]) -> Iterator[dict[str, object]]:
 
 def page(kept: Kept, seller: Mapping[str, str]) -> bytes:
     """The document as PDF. ``BadUsage`` where the extra that makes it is not installed."""
+    return _page({**kept.says, "status": str(kept.status), "hash": kept.hash}, seller)
+
+
+def draft_page(document: Mapping[str, object], seller: Mapping[str, str]) -> bytes:
+    """What would be issued now, as PDF; it says that it is a draft."""
+    return _page({**document, "hash": "of a draft changes"}, seller)
+
+
+def _page(document: Mapping[str, object], seller: Mapping[str, str]) -> bytes:
     try:
         import typst
     except ImportError:
@@ -73,16 +82,17 @@ def page(kept: Kept, seller: Mapping[str, str]) -> bytes:
             "Documents are made by typst, which is not installed: pip install 'flatfare[invoices]'"
         ) from None
     template = files("flatfare.data").joinpath("invoice.typ").read_bytes()
-    said = json.dumps(_printed(kept, seller), ensure_ascii=False)
+    said = json.dumps(_printed(document, seller), ensure_ascii=False)
     made = typst.compile(template, sys_inputs={"document": said}, format="pdf")
     assert isinstance(made, bytes)
     return made
 
 
-def _printed(kept: Kept, seller: Mapping[str, str]) -> dict[str, object]:
+def _printed(said: Mapping[str, object], seller: Mapping[str, str]) -> dict[str, object]:
     """What stands on the page, each amount as it can be paid."""
-    said = kept.says
-    currency = kept.currency
+    currency = str(said["currency"])
+    is_draft = said["number"] is None
+    title = "Credit note" if str(said["kind"]) == "credit_note" else "Invoice"
 
     def amount(text: object) -> str:
         return payable_text(nano_of(Decimal(str(text))), currency)
@@ -92,18 +102,18 @@ def _printed(kept: Kept, seller: Mapping[str, str]) -> dict[str, object]:
     details = said["details"]
     assert isinstance(details, dict)
     return {
-        "title": "Credit note" if str(said["kind"]) == "credit_note" else "Invoice",
-        "number": kept.number,
-        "customer": kept.customer,
+        "title": f"{title}, draft" if is_draft else title,
+        "number": said["number"] or "not issued",
+        "customer": said["customer"],
         "details": [f"{details[key]}" for key in sorted(details) if not key.startswith("tax_")],
         "seller": [f"{value}" for _, value in sorted(seller.items())],
         "period": said["period"],
-        "issued": str(said["issued_at"])[:10],
-        "due": str(said["due_at"])[:10],
+        "issued": "—" if is_draft else str(said["issued_at"])[:10],
+        "due": "—" if is_draft else str(said["due_at"])[:10],
         "refers": said["refers"],
         "currency": currency,
-        "status": str(kept.status),
-        "hash": kept.hash,
+        "status": str(said["status"]),
+        "hash": str(said["hash"]),
         "lines": [
             {
                 "text": line["text"],
