@@ -92,7 +92,7 @@ def test_a_sealed_task_that_is_told_of_again_comes_back_with_its_whole_past(plac
     total = report(*place, now_us=LATER).total
     assert (total.n, total.verified) == (4, 2)
     assert sealing_tasks.seal_tasks(*place, before_us=LATER + 10**12, now_us=LATER) == 1
-    assert [one.replaces_rows for one in segments.listed(place[0], "tasks")] == [0, 1]
+    assert sorted(one.replaces_rows for one in segments.listed(place[0], "tasks")) == [0, 1]
     assert report(*place, now_us=LATER).total == total
     assert examine(*place).is_sound
 

@@ -83,13 +83,17 @@ class Heads:
             os.close(handle)
 
     def statements(self) -> list[Statement]:
-        """Every statement, the oldest first. ``StoreFailure`` names a line that cannot be read."""
+        """Every statement, the oldest first. ``StoreFailure`` names a line that cannot be read.
+
+        What stands behind the last end of a line was never said: its writer died in the middle.
+        """
         try:
-            lines = (self.folder / STATEMENTS).read_text(encoding="utf-8").splitlines()
+            text = (self.folder / STATEMENTS).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
         except OSError as problem:
             raise StoreFailure(f"{self.folder / STATEMENTS} cannot be read: {problem.strerror}.") from problem
+        lines = text.split("\n")[:-1]  # and at no other sign that ends a line: names may hold those
         return [self._read(number, line) for number, line in enumerate(lines, start=1)]
 
     def problems(self, statements: Sequence[Statement]) -> Iterator[str]:
@@ -152,32 +156,48 @@ class Heads:
     def key(self) -> bytes | None:
         """The key that signs; None where there is none yet."""
         try:
-            return bytes.fromhex(self.key_file.read_text(encoding="ascii").strip())
+            key = bytes.fromhex(self.key_file.read_text(encoding="ascii").strip())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as problem:
             raise StoreFailure(f"The key {self.key_file} cannot be read: {problem}.") from problem
+        if len(key) < _KEY_BYTES:
+            raise StoreFailure(
+                f"Found {len(key)} bytes in the key {self.key_file}: expected {_KEY_BYTES}, in hexadecimal. "
+                "Put the file back from a copy; if it never signed anything, remove it."
+            )
+        return key
 
     def _make_key(self) -> bytes:
+        """The key, made whole or not at all; that of another process if it was faster."""
         key = secrets.token_bytes(_KEY_BYTES)
+        made = self.key_file.with_name(f".{self.key_file.name}-{secrets.token_hex(8)}")
         try:
             self.key_file.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return self.key() or key
+            handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(key.hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(made, self.key_file)
+            except FileExistsError:
+                return self.key() or key
+            finally:
+                made.unlink()
         except OSError as problem:
             raise StoreFailure(
                 f"The key {self.key_file} that signs heads cannot be made: {problem.strerror}. "
                 "Set FLATFARE_HEADS_KEY to a file that can be written."
             ) from problem
-        with os.fdopen(handle, "w") as file:
-            file.write(key.hex() + "\n")
         return key
 
     def _append(self, line: str) -> None:
         try:
-            with (self.folder / STATEMENTS).open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with (self.folder / STATEMENTS).open("a+b") as file:
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)  # what a writer that died left half said
+                file.write((line + "\n").encode())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as problem:
