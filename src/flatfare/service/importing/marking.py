@@ -92,6 +92,10 @@ def mark_repeated_ids(engine: "DuckDBPyConnection", key: str, read: str, what: s
     )
 
 
+NEVER = "FALSE"
+"""No other content is taken: such rows are evidence, and stay as they are."""
+
+
 def mark_known(
     engine: "DuckDBPyConnection",
     read: str,
@@ -109,6 +113,9 @@ def mark_known(
     reason = (
         f"'This {what} was imported before with other content: "
         "--update takes the new one and keeps the old in the history.'"
+        if updates != NEVER
+        else f"'This {what} was imported before with other content, and a {what} that stands never changes: "
+        "what was found later is one of its own, with a later time.'"
     )
     with translated("Comparing with what is known"):
         engine.execute(

@@ -23,6 +23,7 @@ from flatfare.service.importing.existing import (
     taken_back,
 )
 from flatfare.service.importing.marking import (
+    NEVER,
     Tally,
     mark_known,
     mark_repeated_ids,
@@ -196,7 +197,7 @@ def _verdicts(
     rows = _open(file, read, "id")
     if not load_known_tasks(stores.book, stores.lake, engine, read, "task_id", None, landing.placed):
         make_nothing_known(engine, read, "task_id")
-    mark_known(engine, read, "known_verdicts", verdicts.differs(file), "false", "verdict")
+    mark_known(engine, read, "known_verdicts", verdicts.differs(file), NEVER, "verdict")
     counts = tally(engine, rows, len(file.raw.rejected))
     made = 0
     if counts.new:
