@@ -6,7 +6,7 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, lake_of, pass_settings, user_name
+from flatfare.cli.options import book_of, format_options, lake_of, pass_settings, user_name
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
@@ -54,18 +54,20 @@ def open_dispute(settings: Settings, task: str, reason: str) -> None:
 
 @disputes.command("list")
 @click.option("--state", type=click.Choice(["open", "upheld", "rejected"]), help="In this state alone.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+@format_options
 @pass_settings
-def list_disputes(settings: Settings, state: str | None, as_json: bool) -> None:
+def list_disputes(settings: Settings, shape: str, state: str | None) -> None:
     """List disputes, the newest first."""
     with book_of(settings) as book:
         rows = [one.as_json() for one in kept.listed(book, state)]
-    if as_json:
+    if shape == "json":
         output.print_json_lines(rows)
+    elif shape == "csv":
+        output.print_csv(rows, [field.key for field in _FIELDS])
     elif rows:
         output.print_table(rows, _FIELDS)
     else:
-        output.say("No disputes.")
+        output.say("No disputes. A flag of tasks dispute is no case to decide: flatfare disputes open TASK")
 
 
 @disputes.command()

@@ -138,10 +138,16 @@ def format_options(command: Callable[P, R]) -> Callable[P, R]:
 
 def period_options(command: Callable[P, R]) -> Callable[P, R]:
     """Adds ``--since`` and ``--until``: the command gets ``since`` and ``until`` in microseconds, or None."""
-    command = click.option("--until", type=Moment(), metavar="TIME", help="Up to, and without, this time.")(
-        command
-    )
-    return click.option("--since", type=Moment(), metavar="TIME", help="From this time on.")(command)
+
+    @functools.wraps(command)
+    def in_order(*args: P.args, **kwargs: P.kwargs) -> R:
+        since, until = kwargs.get("since"), kwargs.get("until")
+        if isinstance(since, int) and isinstance(until, int) and since >= until:
+            raise BadUsage("The period ends before it begins: give an --until that is later than --since.")
+        return command(*args, **kwargs)
+
+    until = click.option("--until", type=Moment(), metavar="TIME", help="Up to, and without, this time.")
+    return click.option("--since", type=Moment(), metavar="TIME", help="From this time on.")(until(in_order))
 
 
 def book_of(settings: Settings, *, create: bool = False) -> Book:

@@ -252,7 +252,7 @@ def import_records(settings: Settings, files: tuple[str, ...], rejects: str | No
     """Bring outcome records in, with their ids and chains; each task once, however often."""
     results = []
     failures = 0
-    with book_of(settings, create=True) as book:
+    with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
         for name in named_files(files):
             try:

@@ -112,6 +112,8 @@ def list_tasks(
         output.print_csv((_flat(one) for one in documents), _CSV)
     elif found:
         output.print_table([_row(task) for task in found], _FIELDS)
+    elif filters or since is not None or until is not None or offset:
+        output.say("No task is like that.")
     else:
         output.say("No tasks. How to tell of them: docs/guides/outcomes.md")
 
@@ -229,7 +231,8 @@ def _row(task: listing.Listed) -> dict[str, object]:
     known = dollar_text(task.cost.known_nano)
     cost = f"≥ {known}" if task.cost.known_nano else None
     state = f"{_outcome(row)}{', disputed' if row['disputed'] else ''}"
-    return {**row, "cost": cost if task.cost.lacks else known, "state": state}
+    name = row["external_id"] or row["task"]
+    return {**row, "task": name, "cost": cost if task.cost.lacks else known, "state": state}
 
 
 def _outcome(told: dict[str, object]) -> str:

@@ -22,6 +22,9 @@ _USUAL = (
 )
 
 
+USUAL_ADDRESS = f"http://{Settings().listen}"
+
+
 def with_usual_providers(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """The settings as they are, or, where they name no provider, with the usual ones."""
     if settings.providers:
@@ -50,6 +53,8 @@ def welcome(settings: Settings, address: str, *, keys: int, is_loopback: bool, t
     yours = f" (yours: {address}/?token={token})" if is_loopback else ""
     lines = [f"Flatfare serves at {address}{yours}", ""]
     lines += _lines_to_paste(settings, address)
+    if address != USUAL_ADDRESS:  # where the SDK looks if nothing says otherwise
+        lines.append(f"  export FLATFARE_URL={address}")
     lines.append("")
     if keys:
         lines.append(
