@@ -73,7 +73,7 @@ def treasury(folder: str, budgets: int) -> None:
     from flatfare.core.budget import Budget, Scope, Window
     from flatfare.gateway.folders import journal_folder
     from flatfare.gateway.reserving.treasurer import Treasurer, claimed
-    from flatfare.service import budgeting
+    from flatfare.service.budgets import budgeting
     from flatfare.store.book import open_book
 
     settings = Settings(database=f"sqlite:///{folder}/book.db", lake=Path(folder) / "lake")

@@ -79,8 +79,8 @@ def flatfare() -> Pricer:
     from flatfare.dialects.meter import read_whole
     from flatfare.dialects.reading import Asked, Exchange
     from flatfare.dialects.recognition import by_name
-    from flatfare.service.metering import standard_book
-    from flatfare.service.pricing import cost_reading
+    from flatfare.service.costing.metering import standard_book
+    from flatfare.service.costing.pricing import cost_reading
 
     route, book = by_name("openai", "chat.completions").route, standard_book()
     asked = Asked(model="gpt-4o")
@@ -97,7 +97,7 @@ def flatfare() -> Pricer:
 def flatfare_explained() -> Pricer:
     """The same with recognition, the request read, and every line explained, as ``flatfare meter`` does."""
     sys.path.insert(0, str(ROOT / "src"))
-    from flatfare.service.metering import Response, meter_response, standard_book
+    from flatfare.service.costing.metering import Response, meter_response, standard_book
 
     book, request = standard_book(), b'{"model": "gpt-4o", "messages": []}'
 

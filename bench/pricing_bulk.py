@@ -18,7 +18,7 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from flatfare.service.bulk_pricing import PRICED, priced_row, priced_sql
+from flatfare.service.costing.bulk_pricing import PRICED, priced_row, priced_sql
 from tests.service import lakes
 
 

@@ -6,7 +6,7 @@ What stands here is the face of the package; everything else may move.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flatfare.service.metering import Metered, meter
+    from flatfare.service.costing.metering import Metered, meter
     from flatfare_sdk import headers, signal, task, verdict, wrap
 
 __version__ = "0.1.0"
@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 __all__ = ["Metered", "__version__", "headers", "meter", "signal", "task", "verdict", "wrap"]
 
 _PLACES = {
-    "Metered": "flatfare.service.metering",
-    "meter": "flatfare.service.metering",
+    "Metered": "flatfare.service.costing.metering",
+    "meter": "flatfare.service.costing.metering",
     # recording, of the distribution flatfare-sdk that comes along
     "headers": "flatfare_sdk",
     "signal": "flatfare_sdk",

@@ -16,7 +16,7 @@ from flatfare.gateway.keyring import KeyRing
 from flatfare.gateway.logs import log_to_stderr
 from flatfare.gateway.server import is_loopback
 from flatfare.gateway.supervisor import Supervisor
-from flatfare.service.credentials import with_sealed_credentials
+from flatfare.service.access.credentials import with_sealed_credentials
 from flatfare.store.book import open_book
 
 WORKERS_MAX = 256

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from flatfare.cli.root import root
 from flatfare.config import load_settings
 from flatfare.core.errors import BadInput
-from flatfare.service.credentials import with_sealed_credentials
+from flatfare.service.access.credentials import with_sealed_credentials
 from flatfare.store import chains
 from flatfare.store.book import open_book
 

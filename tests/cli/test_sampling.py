@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from flatfare.cli.root import root
 from flatfare.core.identity import derived
-from flatfare.service.recording import Teller, record
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
 from tests.verifiers.judges import Asked, Judge, judging, says

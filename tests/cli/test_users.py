@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from flatfare.cli.root import root
 from flatfare.core.errors import BadInput, Conflict, NotFound
-from flatfare.service import users as people
+from flatfare.service.access import users as people
 from flatfare.store.book import open_book
 from flatfare.store.chains import ORGANISATION, latest
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from flatfare.core.moments import parse_moment
-from flatfare.service.metering import Metered, Response, meter, meter_response, standard_book
+from flatfare.service.costing.metering import Metered, Response, meter, meter_response, standard_book
 
 NOW = "2026-11-15T03:00:00Z"  # a Sunday
 JSON = Mapping[str, object]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from flatfare.core.usage import Usage
-from flatfare.service.metering import Metered, Response, meter_response, standard_book
+from flatfare.service.costing.metering import Metered, Response, meter_response, standard_book
 
 NOW_US = 1_794_700_800_000_000  # 2026-11-15
 USAGE = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}

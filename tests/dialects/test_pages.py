@@ -11,7 +11,7 @@ import pytest
 import flatfare.dialects
 from flatfare.core.usage import Usage
 from flatfare.dialects import recognition
-from flatfare.service.metering import Response, meter_response, standard_book
+from flatfare.service.costing.metering import Response, meter_response, standard_book
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 

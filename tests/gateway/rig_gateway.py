@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from flatfare.gateway.keyring import REFRESH_S
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Issued, Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Issued, Terms
 from flatfare.store.book import open_book
 from tests.gateway.rig import Provider, Seen, ask, asking
 from tests.gateway.rig_recorded import NAMES, Recorded

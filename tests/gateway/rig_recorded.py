@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flatfare.service.metering import Metered, Response, meter_response, standard_book
-from flatfare.service.recordings import response_of
+from flatfare.service.costing.metering import Metered, Response, meter_response, standard_book
+from flatfare.service.costing.recordings import response_of
 from tests.gateway.rig import Answer, Headers, chunked, whole
 
 OWN = Path(__file__).parent.parent / "recorded" / "exchanges"

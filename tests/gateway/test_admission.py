@@ -11,8 +11,8 @@ import pytest
 from flatfare.config import Limits, Provider, Secret
 from flatfare.gateway.limiter import Limiter, SharedCounts
 from flatfare.gateway.server import Running
-from flatfare.service import keys
-from flatfare.service.keys import Issued, Terms
+from flatfare.service.access import keys
+from flatfare.service.access.keys import Issued, Terms
 from flatfare.store.book import open_book
 from tests.gateway.upstreams import ANSWER, CHAT, Answer, ask, both, parsed, rows, sent, whole
 

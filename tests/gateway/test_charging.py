@@ -6,9 +6,9 @@ from pathlib import Path
 from flatfare.config import Settings
 from flatfare.core.budget import Budget, Scope, Threshold, Window
 from flatfare.gateway.reserving.charging import Charge, charge
-from flatfare.service import budgeting
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
+from flatfare.service.budgets import budgeting
 from flatfare.store import budgets
 from flatfare.store.book import Book, open_book
 

@@ -9,7 +9,7 @@ from flatfare.dialects.reading import Asked, Exchange, Part, Reading, Reported, 
 from flatfare.gateway.costing import figures_of
 from flatfare.gateway.records import Figures, Intent, Result, decode, encode
 from flatfare.prices.book import PriceBook
-from flatfare.service.metering import meter
+from flatfare.service.costing.metering import meter
 
 MODEL = "gpt-4o-2024-08-06"
 ID = "019b796d-d600-7000-8000-000000000001"

@@ -11,8 +11,8 @@ from flatfare.core.errors import StoreFailure
 from flatfare.gateway.forwarding import Call
 from flatfare.gateway.journal import Journal
 from flatfare.gateway.logs import JsonLines
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
 from flatfare.store.book import open_book
 from tests.gateway.upstreams import ask, both, rows, settings_for
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flatfare.gateway.keyring import UNKNOWN, KeyRing, Refused
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
 from flatfare.store.book import Book, open_book
 from flatfare.store.keys import Key
 

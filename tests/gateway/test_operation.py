@@ -15,8 +15,8 @@ from flatfare.core.errors import BadInput
 from flatfare.dialects.meter import Stream
 from flatfare.gateway.logs import JsonLines
 from flatfare.gateway.server import Running
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
 from flatfare.store.book import open_book
 from tests.gateway.upstreams import STREAM, Answer, ask, both, parsed, rows, settings_for
 

@@ -476,7 +476,7 @@ def test_one_keys_task_is_not_anothers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["revoke", "disable", "rotate", "expire"])
 def test_a_key_taken_back_is_refused_within_a_second_by_every_worker(tmp_path: Path, how: str) -> None:
-    from flatfare.service import keys as issuing
+    from flatfare.service.access import keys as issuing
     from flatfare.store.book import open_book
 
     with pair(tmp_path, workers=3) as alone, alone.provider.answers(lambda _: whole(WHOLE)):

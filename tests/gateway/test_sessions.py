@@ -20,8 +20,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from flatfare.config import Provider, Secret, Timeouts
 from flatfare.gateway.messages import Messages
 from flatfare.gateway.server import Running, serving
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
 from flatfare.store.book import open_book
 from tests.gateway.rig_tls import authority
 from tests.gateway.upstreams import ask, rows, settings_for, upstream

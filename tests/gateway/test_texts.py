@@ -17,9 +17,9 @@ from flatfare.cli.root import root
 from flatfare.core.errors import BadInput, NotFound
 from flatfare.gateway.server import Running
 from flatfare.gateway.texts import TEXT_BYTES_MAX
-from flatfare.service import keys as issuing
-from flatfare.service import texts as keeping
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access import texts as keeping
+from flatfare.service.access.keys import Terms
 from flatfare.store import chains
 from flatfare.store.book import open_book
 from flatfare.store.text_terms import TextTerms

@@ -11,7 +11,7 @@ import pytest
 
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.gateway import failing
-from flatfare.service import budgeting
+from flatfare.service.budgets import budgeting
 from flatfare.store.book import open_book
 from tests.gateway.rig import JSON, Answer, Seen, whole
 from tests.gateway.rig_load import settled_rows

@@ -3,7 +3,7 @@
 import pytest
 
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
-from flatfare.service.metering import standard_book
+from flatfare.service.costing.metering import standard_book
 
 DAY_US = 1_794_700_800_000_000  # 2026-11-15
 

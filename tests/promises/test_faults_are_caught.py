@@ -21,7 +21,7 @@ TRIES = 3
 """A test that draws at random may miss a fault once; every change to the product draws again."""
 
 QUICK = (
-    *("../core/", "../gateway/test_purses.py", "../service/test_bounding.py"),
+    *("../core/", "../gateway/test_purses.py", "../service/budgets/test_bounding.py"),
     *("test_p2_", "test_p8_", "test_p10_past"),
 )
 """Where tests stand that take a second: the faults that they catch are applied at every change."""

@@ -16,8 +16,8 @@ import pytest
 
 from flatfare.core.chain import GENESIS, link
 from flatfare.service import vouching
-from flatfare.service.defining import define, of_document
-from flatfare.service.recording import Teller, record
+from flatfare.service.tasks.defining import define, of_document
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store.book import open_book
 from flatfare.store.heads import STATEMENTS, Heads
 from flatfare.store.lake import Lake

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.budget import Budget, Scope, TopUp, Window
-from flatfare.service import budgeting, guarding, keys, selling, settled_terms, users
+from flatfare.service import selling, settled_terms
+from flatfare.service.access import keys, users
+from flatfare.service.access.keys import Terms
 from flatfare.service.actions import publishing
 from flatfare.service.actions.reading import read_file
+from flatfare.service.budgets import budgeting, guarding
 from flatfare.service.invoicing import issuing
 from flatfare.service.invoicing.issuing import Books
 from flatfare.service.invoicing.periods import month, month_of
-from flatfare.service.keys import Terms
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 from tests.builders import OPENED_US

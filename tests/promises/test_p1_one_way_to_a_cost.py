@@ -14,9 +14,16 @@ from flatfare.dialects.meter import Stream
 from flatfare.dialects.openai_shape import ChatBody, ChatStream
 from flatfare.dialects.reading import Exchange, Reading
 from flatfare.dialects.recognition import Recognised, by_name
-from flatfare.service.metering import Response, exchange_of, meter, meter_response, recognise, standard_book
-from flatfare.service.pricing import cost_reading, price_reading
-from flatfare.service.recordings import response_of
+from flatfare.service.costing.metering import (
+    Response,
+    exchange_of,
+    meter,
+    meter_response,
+    recognise,
+    standard_book,
+)
+from flatfare.service.costing.pricing import cost_reading, price_reading
+from flatfare.service.costing.recordings import response_of
 
 
 def recorded_streams(folder: Path) -> Iterator[tuple[Path, Response, Recognised]]:

@@ -9,7 +9,7 @@ from flatfare.core.units import UNITS
 from flatfare.core.usage import Usage
 from flatfare.dialects.reading import Conditions, Exchange, Part, Reading
 from flatfare.prices.book import PriceBook
-from flatfare.service.pricing import cost_reading
+from flatfare.service.costing.pricing import cost_reading
 from tests.prices.books import at
 
 NOW = at("2026-11-20")

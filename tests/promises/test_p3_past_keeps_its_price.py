@@ -9,8 +9,8 @@ from flatfare.core.usage import Usage
 from flatfare.dialects.reading import Exchange, Part, Reading
 from flatfare.prices.book import PriceBook
 from flatfare.prices.log import FileLog, MemoryLog
-from flatfare.service.price_updates import NewRates, add
-from flatfare.service.pricing import cost_reading
+from flatfare.service.costing.price_updates import NewRates, add
+from flatfare.service.costing.pricing import cost_reading
 from tests.prices.books import at
 
 DAY_US = 86_400_000_000

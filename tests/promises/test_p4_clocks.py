@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.budget import Budget, Scope, Window
-from flatfare.service import budgeting
+from flatfare.service.budgets import budgeting
 from flatfare.store.book import open_book
 from tests.gateway.rig import whole
 from tests.gateway.rig_pair import Pair, pair

@@ -16,9 +16,9 @@ import pytest
 
 from flatfare.core.budget import Budget, Scope, Threshold, Window
 from flatfare.dialects.reading import Asked
-from flatfare.service import budgeting
-from flatfare.service.bounding import Bounds
-from flatfare.service.metering import standard_book
+from flatfare.service.budgets import budgeting
+from flatfare.service.budgets.bounding import Bounds
+from flatfare.service.costing.metering import standard_book
 from flatfare.store import adjustments, budgets
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import open_book

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.budget import Budget, Scope
-from flatfare.service import budgeting
+from flatfare.service.budgets import budgeting
 from flatfare.store import budgets
 from flatfare.store.book import open_book
 from tests.gateway.rig import Pause, Provider, ask, asking, whole

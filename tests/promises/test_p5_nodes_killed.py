@@ -31,8 +31,8 @@ class Node(Gateway):
         return str(self.settings["database"])
 
     def issue_shared(self) -> str:
-        from flatfare.service import keys
-        from flatfare.service.keys import Terms
+        from flatfare.service.access import keys
+        from flatfare.service.access.keys import Terms
 
         with open_book(self.database) as book:
             issued = keys.create(book, Terms("rig"), at_us=time.time_ns() // 1000, by_whom="test")

@@ -20,9 +20,9 @@ from flatfare.core.definition import Definition, standing_of
 from flatfare.core.errors import BadInput
 from flatfare.core.outcome import Judgement, Outcome, Verdict, VerifierKind
 from flatfare.service import vouching
-from flatfare.service.defining import of_document
-from flatfare.service.recording import Teller, mature, record
-from flatfare.service.task_events import KINDS
+from flatfare.service.tasks.defining import of_document
+from flatfare.service.tasks.events import KINDS
+from flatfare.service.tasks.recording import Teller, mature, record
 from flatfare.store.book import Book, open_book
 from flatfare.store.heads import Heads
 from flatfare.store.lake import Lake

@@ -42,7 +42,7 @@ def test_the_first_ten_minutes(folder: Path) -> None:
             flatfare(*(word.strip("'") for word in words))
         statement = flatfare("customers", "statement", "acme", "--json")
         rows = [json.loads(line) for line in flatfare("actions", "runs", "--json").splitlines()]
-    assert [row["customer"] for row in rows] == [None, "acme"]
+    assert [row["customer"] for row in rows] == ["bolt", None, "acme"]
     assert {row["ending"] for row in rows} == {"verified"}
     assert "0.25" in statement
 

@@ -18,12 +18,14 @@ from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import File
 from flatfare.runner.running import Order, Result
-from flatfare.service import budgeting, reviewing, sampling, selling
+from flatfare.service import selling
 from flatfare.service.actions import receipts
 from flatfare.service.actions.publishing import publish
 from flatfare.service.actions.reading import read
 from flatfare.service.actions.receipts import document_of
-from flatfare.service.recording import Teller, record
+from flatfare.service.budgets import budgeting
+from flatfare.service.judging import reviewing, sampling
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import reviews, runs
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan

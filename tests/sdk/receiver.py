@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from flatfare.core.errors import BadInput
-from flatfare.service import task_events
+from flatfare.service.tasks import events as task_events
 
 Answer = tuple[int, bytes]
 

@@ -136,7 +136,7 @@ def test_a_verdict_says_who_judged_and_shows_its_evidence_by_hash_alone(told: To
     "evidence", ["text", "Ü\ud800", {"b": 1, "a": [2, None]}, [1.5, True], 0, "", {"ü": "ö"}]
 )
 def test_evidence_has_the_hash_that_the_server_would_give_it(evidence: object) -> None:
-    from flatfare.service import task_events
+    from flatfare.service.tasks import events as task_events
 
     assert events.evidence_hash(evidence) == task_events.evidence_hash(evidence)
 

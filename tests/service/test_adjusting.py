@@ -8,8 +8,9 @@ import pytest
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import derived
 from flatfare.prices.book import PriceBook
-from flatfare.service import adjusting, doctoring, repricing
+from flatfare.service import adjusting, doctoring
 from flatfare.service.adjusting import Selection
+from flatfare.service.costing import repricing
 from flatfare.store import adjustments, reading, sealing
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake

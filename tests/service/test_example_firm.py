@@ -6,11 +6,13 @@ import pytest
 
 from flatfare.config import Settings
 from flatfare.core.budget import Window
-from flatfare.service import budgeting, example_firm, review_reports, selling
+from flatfare.service import example_firm, selling
+from flatfare.service.budgets import budgeting
 from flatfare.service.importing.run import Stores
 from flatfare.service.invoicing import issuing
 from flatfare.service.invoicing.issuing import Books
 from flatfare.service.invoicing.periods import month_of
+from flatfare.service.judging import review_reports
 from flatfare.service.reporting import listing, report
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake

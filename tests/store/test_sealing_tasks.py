@@ -11,10 +11,10 @@ import pytest
 from flatfare.core.identity import derived
 from flatfare.service import vouching
 from flatfare.service.doctoring import examine
-from flatfare.service.recording import Teller, known_of, record
 from flatfare.service.reporting.document import document_of
 from flatfare.service.reporting.listing import listed
 from flatfare.service.reporting.report import report
+from flatfare.service.tasks.recording import Teller, known_of, record
 from flatfare.store import sealing_tasks, segments, tasks
 from flatfare.store.book import Book, open_book
 from flatfare.store.heads import Heads

@@ -15,10 +15,10 @@ from flatfare.core.checks.submission import Submission
 from flatfare.core.identity import derived
 from flatfare.core.outcome import Judgement
 from flatfare.gateway.server import serving
-from flatfare.service import keys as issuing
-from flatfare.service.asking import Asker, Whose
-from flatfare.service.keys import Terms
-from flatfare.service.recording import Teller, record
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
+from flatfare.service.judging.asking import Asker, Whose
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
 from flatfare.verifiers import kinds, verdicts

@@ -11,8 +11,8 @@ from flatfare.core.checks.finding import Finding
 from flatfare.core.checks.submission import Submission
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.outcome import Judgement, VerifierKind
-from flatfare.service import asking
-from flatfare.service.asking import Asker, Whose
+from flatfare.service.judging import asking
+from flatfare.service.judging.asking import Asker, Whose
 from flatfare.verifiers import kinds
 from flatfare.verifiers.kinds import Check, Means
 from tests.verifiers.judges import Answer, Asked, Judge, Said, chat, judging, message, obeys, says

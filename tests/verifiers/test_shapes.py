@@ -9,7 +9,7 @@ import pytest
 from flatfare.config import Provider
 from flatfare.core.checks import pairs, rubric
 from flatfare.core.checks.question import Marks, Question, material
-from flatfare.service.asking_shapes import SHAPES
+from flatfare.service.judging.asking_shapes import SHAPES
 from tests.verifiers.judges import chat, message
 
 MARKS = Marks("0123456789abcdef", "89abcdef")

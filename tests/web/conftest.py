@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from flatfare.config import Settings
-from flatfare.service import users as people
+from flatfare.service.access import users as people
 from flatfare.store.book import open_book
 from flatfare.web.access import COOKIE, Door
 from flatfare.web.application import application

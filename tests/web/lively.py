@@ -11,13 +11,16 @@ from flatfare.core.budget import Budget, Scope, TopUp, Window
 from flatfare.core.checks.submission import Submission
 from flatfare.core.identity import task_id
 from flatfare.core.sale import Costs
-from flatfare.service import alerting, budgeting, reviewing, selling
-from flatfare.service import keys as issuing
+from flatfare.service import selling
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
 from flatfare.service.actions import publishing
 from flatfare.service.actions.reading import read_file
-from flatfare.service.keys import Terms
-from flatfare.service.recording import Teller, record
-from flatfare.service.reviewing import Wanted
+from flatfare.service.alerts import alerting
+from flatfare.service.budgets import budgeting
+from flatfare.service.judging import reviewing
+from flatfare.service.judging.reviewing import Wanted
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import budgets
 from flatfare.store.alerts import Alert
 from flatfare.store.book import Book, Value, open_book

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from flatfare.config import Settings
 from flatfare.core.errors import NotAuthorised
-from flatfare.service import users as people
+from flatfare.service.access import users as people
 from flatfare.store.book import open_book
 from flatfare.web.access import RIGHTS, SESSION_COOKIE, Door, Right
 from flatfare.web.api import ENDPOINTS

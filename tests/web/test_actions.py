@@ -16,8 +16,8 @@ from starlette.testclient import TestClient
 from flatfare.config import Settings
 from flatfare.core import webhook
 from flatfare.core.identity import derived
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
 from flatfare.store import runs
 from flatfare.store.book import open_book
 from flatfare.store.runs import Run, State

@@ -7,8 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from flatfare.config import Settings
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
 from flatfare.store.book import open_book
 from flatfare.web.access import COOKIE, Door
 from flatfare.web.application import application

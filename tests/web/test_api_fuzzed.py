@@ -20,8 +20,8 @@ from schemathesis.generation import GenerationMode
 from starlette.testclient import TestClient
 
 from flatfare.config import Settings
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
 from flatfare.store.book import open_book
 from flatfare.web import openapi
 from flatfare.web.access import Door

@@ -9,9 +9,9 @@ from starlette.testclient import TestClient
 
 from flatfare.config import Settings
 from flatfare.core.identity import task_id
-from flatfare.service import keys as issuing
-from flatfare.service import sampling
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
+from flatfare.service.judging import sampling
 from flatfare.store.book import open_book
 from flatfare.store.sampling import HUMAN, Plan
 from flatfare.web.access import Door

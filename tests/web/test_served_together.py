@@ -12,9 +12,9 @@ import pytest
 from flatfare.core import webhook
 from flatfare.core.checks.submission import Submission
 from flatfare.core.identity import task_id
-from flatfare.service import reviewing, signalling
-from flatfare.service.reviewing import Wanted
-from flatfare.service.secret_box import SecretBox
+from flatfare.service.access.secret_box import SecretBox
+from flatfare.service.judging import reviewing, signalling
+from flatfare.service.judging.reviewing import Wanted
 from flatfare.store.book import open_book
 from tests.web.test_serving import served
 

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from flatfare.config import Issuer, Secret, Settings, load_settings
 from flatfare.core.errors import BadInput
-from flatfare.service import users as people
+from flatfare.service.access import users as people
 from flatfare.store.book import open_book
 from flatfare.web.access import SESSION_COOKIE
 from tests.web.conftest import let_in, looking

@@ -11,9 +11,10 @@ from flatfare.cli.options import book_of, lake_of, pass_settings, period_options
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadUsage
-from flatfare.service import adjusting, repricing
+from flatfare.service import adjusting
 from flatfare.service.adjusting import Selection
-from flatfare.service.pricing import open_price_book
+from flatfare.service.costing import repricing
+from flatfare.service.costing.pricing import open_price_book
 
 P = ParamSpec("P")
 R = TypeVar("R")

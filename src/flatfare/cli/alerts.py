@@ -9,8 +9,8 @@ from flatfare.cli import output
 from flatfare.cli.options import book_of, format_options, pass_settings
 from flatfare.config import Settings
 from flatfare.core.moments import iso
-from flatfare.service import alerting
-from flatfare.service.sending import send
+from flatfare.service.alerts import alerting
+from flatfare.service.alerts.sending import send
 from flatfare.store import alerts as kept
 from flatfare.store.alerts import Alert, Delivery
 

@@ -11,7 +11,7 @@ from flatfare.cli import output
 from flatfare.cli.options import book_of, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
-from flatfare.service import applying
+from flatfare.service.budgets import applying
 
 
 @click.command()

@@ -10,7 +10,7 @@ from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
 from flatfare.config import Settings
 from flatfare.service import auditing, vouching
 from flatfare.service.auditing import Suspicion
-from flatfare.service.pricing import open_price_book
+from flatfare.service.costing.pricing import open_price_book
 from flatfare.service.vouching import Verified
 
 _FIELDS = (

@@ -17,10 +17,10 @@ from flatfare.config import Settings
 from flatfare.core.definition import Definition
 from flatfare.core.errors import BadInput, BadUsage, NotFound, StoreFailure
 from flatfare.core.money import decimal_text, dollar_text, nano_of
-from flatfare.service import defining
 from flatfare.service.buying import accounting, disputing, vendors
 from flatfare.service.buying.accounting import Account
 from flatfare.service.buying.judging import DISPUTABLE, State
+from flatfare.service.tasks import defining
 
 _STATES = (
     Field("state", "What was billed", align="left"),

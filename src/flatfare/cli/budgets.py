@@ -14,8 +14,8 @@ from flatfare.core.budget import ACTIONS, EACH, Budget, Scope, Threshold, TopUp,
 from flatfare.core.errors import BadUsage
 from flatfare.core.moments import iso
 from flatfare.core.money import dollar_text, nano_of
-from flatfare.service import budgeting
-from flatfare.service.units_left import unit_costs
+from flatfare.service.budgets import budgeting
+from flatfare.service.budgets.units_left import unit_costs
 from flatfare.store import budgets as standing
 from flatfare.store import keys as kept_keys
 from flatfare.store import spenders

@@ -14,7 +14,7 @@ from flatfare.core.identity import time_ordered
 from flatfare.core.outcome import Judgement
 from flatfare.service.invoicing import disputing
 from flatfare.service.invoicing.disputing import Reverified
-from flatfare.service.task_events import evidence_hash
+from flatfare.service.tasks.events import evidence_hash
 from flatfare.store import disputes as kept
 
 _FIELDS = (

@@ -9,9 +9,9 @@ from flatfare.cli import output
 from flatfare.cli.options import book_of, bytes_of, pass_settings
 from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
-from flatfare.service.estimating import Estimate
-from flatfare.service.estimating import estimate as estimated
-from flatfare.service.pricing import open_price_book
+from flatfare.service.budgets.estimating import Estimate
+from flatfare.service.budgets.estimating import estimate as estimated
+from flatfare.service.costing.pricing import open_price_book
 
 
 @click.command()

@@ -11,7 +11,7 @@ from flatfare.cli.options import book_of, format_options, pass_settings, user_na
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.guard import KINDS
-from flatfare.service import guarding
+from flatfare.service.budgets import guarding
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -25,7 +25,7 @@ from flatfare.service.importing.previewing import preview
 from flatfare.service.importing.results import TOOLS, check_fixed, import_results
 from flatfare.service.importing.run import Stores, import_file
 from flatfare.service.importing.sources import STDIN, named_files, opened
-from flatfare.service.recording import Teller
+from flatfare.service.tasks.recording import Teller
 from flatfare.store.book import Book
 from flatfare_sdk.settings import settings as spool_settings
 

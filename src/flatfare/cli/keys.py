@@ -14,9 +14,9 @@ from flatfare.core import labels
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError
 from flatfare.core.guard import EFFORTS, Guard
-from flatfare.service import budgeting, guarding
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Issued, Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Issued, Terms
+from flatfare.service.budgets import budgeting, guarding
 from flatfare.store.book import Book
 from flatfare.store.text_terms import TextTerms
 

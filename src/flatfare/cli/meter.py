@@ -14,9 +14,9 @@ from flatfare.core.errors import BadUsage
 from flatfare.core.moments import iso, parse_moment
 from flatfare.core.pricing import amount_text, rate_text
 from flatfare.prices.book import PriceBook
-from flatfare.service.metering import Metered, Response, meter_response
-from flatfare.service.pricing import PricedLine, open_price_book
-from flatfare.service.recordings import response_of, responses_in
+from flatfare.service.costing.metering import Metered, Response, meter_response
+from flatfare.service.costing.pricing import PricedLine, open_price_book
+from flatfare.service.costing.recordings import response_of, responses_in
 
 _LINE_FIELDS = (
     output.Field("unit", "unit", "left", is_strong=True),

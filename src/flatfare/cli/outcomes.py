@@ -30,15 +30,15 @@ from flatfare.core import labels as label_rules
 from flatfare.core.attribution import Rule
 from flatfare.core.errors import BadInput, FlatfareError, NotFound, StoreFailure
 from flatfare.core.outcome import Outcome
-from flatfare.service import defining
 from flatfare.service.importing.run import Stores
 from flatfare.service.importing.sources import named_files, opened_whole
 from flatfare.service.outcomes import importing
 from flatfare.service.outcomes.exporting import Wanted, exported
 from flatfare.service.outcomes.schema import Problem
-from flatfare.service.recording import mature
 from flatfare.service.reporting.attributing import attributed, weights_of
 from flatfare.service.reporting.funnel import funnel as counted
+from flatfare.service.tasks import defining
+from flatfare.service.tasks.recording import mature
 
 _FIELDS = (
     Field("action", "Action", align="left"),

@@ -16,10 +16,10 @@ from flatfare.core.pricing import rate_text
 from flatfare.core.units import UNITS
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.log import EXCHANGE
-from flatfare.service import price_updates
-from flatfare.service.price_telling import listed, rate_row, statement_row, statements
-from flatfare.service.price_updates import Change, NewRates
-from flatfare.service.pricing import open_price_book, price_log_of
+from flatfare.service.costing import price_updates
+from flatfare.service.costing.price_telling import listed, rate_row, statement_row, statements
+from flatfare.service.costing.price_updates import Change, NewRates
+from flatfare.service.costing.pricing import open_price_book, price_log_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,8 +10,8 @@ from flatfare.cli import output
 from flatfare.cli.options import book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.gateway.first_run import with_usual_providers
-from flatfare.service import credentials
-from flatfare.service.secret_box import made_box
+from flatfare.service.access import credentials
+from flatfare.service.access.secret_box import made_box
 
 _FIELDS = (
     output.Field("provider", "provider", "left", is_strong=True),

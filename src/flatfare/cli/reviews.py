@@ -26,9 +26,9 @@ from flatfare.core.identity import task_id
 from flatfare.core.labels import parse
 from flatfare.core.moments import iso
 from flatfare.core.outcome import Judgement
-from flatfare.service import review_reports, reviewing
-from flatfare.service.reviewing import Sheet, Wanted, with_own_labels
-from flatfare.service.secret_box import found_box
+from flatfare.service.access.secret_box import found_box
+from flatfare.service.judging import review_reports, reviewing
+from flatfare.service.judging.reviewing import Sheet, Wanted, with_own_labels
 
 
 def _now_us() -> int:

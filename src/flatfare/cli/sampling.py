@@ -24,11 +24,11 @@ from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.identity import task_id
 from flatfare.core.money import decimal_text
 from flatfare.core.outcome import Judgement
-from flatfare.service import reviewing, sampling
-from flatfare.service.asking import KEY_VARIABLE, Asker, Whose, gateway_of
-from flatfare.service.recording import Teller, record
-from flatfare.service.sampling import Drawn
-from flatfare.service.secret_box import found_box
+from flatfare.service.access.secret_box import found_box
+from flatfare.service.judging import reviewing, sampling
+from flatfare.service.judging.asking import KEY_VARIABLE, Asker, Whose, gateway_of
+from flatfare.service.judging.sampling import Drawn
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan

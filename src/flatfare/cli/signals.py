@@ -12,8 +12,8 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso
 from flatfare.core.signal_mapping import mapping_of
-from flatfare.service import signalling
-from flatfare.service.secret_box import made_box
+from flatfare.service.access.secret_box import made_box
+from flatfare.service.judging import signalling
 
 
 def _now_us() -> int:

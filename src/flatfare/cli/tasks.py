@@ -22,9 +22,9 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import time_ordered
 from flatfare.core.money import dollar_text, nano_of, parse_amount
-from flatfare.service import telling
-from flatfare.service.recording import Teller, mature, record
 from flatfare.service.reporting import listing
+from flatfare.service.tasks import telling
+from flatfare.service.tasks.recording import Teller, mature, record
 
 _FIELDS = (
     Field("task", "Task", align="left"),

@@ -8,7 +8,7 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import book_of, pass_settings, user_name
 from flatfare.config import Settings
-from flatfare.service import texts as keeping
+from flatfare.service.access import texts as keeping
 
 
 @click.group()

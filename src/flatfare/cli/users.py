@@ -11,7 +11,7 @@ from flatfare.cli.options import book_of, format_options, pass_settings, user_na
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadInput, BadUsage
-from flatfare.service import users as people
+from flatfare.service.access import users as people
 from flatfare.store import users as kept
 
 _FIELDS = (

@@ -14,9 +14,9 @@ from flatfare.config import Settings
 from flatfare.core.checks.submission import Json, NotJson, Submission, read_json
 from flatfare.core.errors import BadUsage, Conflict
 from flatfare.core.outcome import Judgement
-from flatfare.service import calibrating, sampling
-from flatfare.service.asking import Whose
-from flatfare.service.recording import Teller, record
+from flatfare.service.judging import calibrating, sampling
+from flatfare.service.judging.asking import Whose
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.verifiers import kinds, verdicts
 from flatfare.verifiers.kinds import Means
 

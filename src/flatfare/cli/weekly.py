@@ -11,8 +11,8 @@ from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import iso
-from flatfare.service import alerting, sending
-from flatfare.service import weekly as reporting
+from flatfare.service.alerts import alerting, sending
+from flatfare.service.alerts import weekly as reporting
 from flatfare.store import alerts
 from flatfare.store.book import Book
 

@@ -18,9 +18,11 @@ from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, remove_unborn
-from flatfare.service import alerting, reviewing, selling, vouching, weekly
-from flatfare.service.recording import mature
-from flatfare.service.sending import Page, send
+from flatfare.service import selling, vouching
+from flatfare.service.alerts import alerting, weekly
+from flatfare.service.alerts.sending import Page, send
+from flatfare.service.judging import reviewing
+from flatfare.service.tasks.recording import mature
 from flatfare.store import sealing, sealing_tasks
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake

@@ -14,7 +14,13 @@ from flatfare.core.money import NANO, half_even
 from flatfare.dialects.reading import Exchange, Reading, Reported
 from flatfare.gateway.records import Figures
 from flatfare.prices.book import Found, PriceBook
-from flatfare.service.pricing import cost_reading, moment_of, no_exchange_rate, price_reading, rates_of
+from flatfare.service.costing.pricing import (
+    cost_reading,
+    moment_of,
+    no_exchange_rate,
+    price_reading,
+    rates_of,
+)
 
 AMOUNT_NANO_MAX = 10**15
 """A million in one call is a broken count; sums of many such would not fit their columns either."""

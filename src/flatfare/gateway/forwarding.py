@@ -34,7 +34,7 @@ from flatfare.gateway.texts import Taken
 from flatfare.gateway.upstream import Carried
 from flatfare.gateway.wire import Headers, Request, plain
 from flatfare.prices.book import PriceBook
-from flatfare.service.bounding import with_output_limit
+from flatfare.service.budgets.bounding import with_output_limit
 
 HELD_S = 0.05
 """A whole answer is held this long for its cost to stand in its head; one that takes longer goes out as it

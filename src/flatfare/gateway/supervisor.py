@@ -32,8 +32,8 @@ from flatfare.gateway.relay import Relay
 from flatfare.gateway.reserving.treasurer import Treasurer, claimed
 from flatfare.gateway.server import BACKLOG, bound, is_loopback
 from flatfare.gateway.worker import Worker
-from flatfare.service.pricing import open_price_book
-from flatfare.service.sending import Page
+from flatfare.service.alerts.sending import Page
+from flatfare.service.costing.pricing import open_price_book
 from flatfare.store.book import open_book
 
 BOOKKEEPER, PAGES, TREASURER = -1, -2, -3

@@ -22,7 +22,7 @@ from flatfare.gateway.costing import figures_of
 from flatfare.gateway.records import Figures
 from flatfare.gateway.routes import Place
 from flatfare.prices.book import PriceBook
-from flatfare.service.metering import Response, counted_offline, is_streamed
+from flatfare.service.costing.metering import Response, counted_offline, is_streamed
 
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
 _FAILED = "metering failed: see the gateway's log; flatfare meter on the recorded answer says more"

@@ -13,7 +13,7 @@ import msgspec
 
 from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError
-from flatfare.service.texts import expire, text_store
+from flatfare.service.access.texts import expire, text_store
 from flatfare.store.text_terms import TextTerms
 from flatfare.store.texts import Text, TextStore
 

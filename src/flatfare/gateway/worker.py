@@ -47,8 +47,8 @@ from flatfare.gateway.tap import Metered, nothing
 from flatfare.gateway.texts import Taken, TextKeeper, subject_of
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Request, whole_answer
-from flatfare.service.bounding import Bounds
-from flatfare.service.pricing import open_price_book
+from flatfare.service.budgets.bounding import Bounds
+from flatfare.service.costing.pricing import open_price_book
 from flatfare.store.book import open_book
 from flatfare.store.texts import Text
 

@@ -21,7 +21,7 @@ from flatfare.gateway.routes import upstream_of
 from flatfare.prices.book import Circumstances, Found, PriceBook
 from flatfare.runner.proving import Prover
 from flatfare.service.actions import templates
-from flatfare.service.pricing import open_price_book
+from flatfare.service.costing.pricing import open_price_book
 
 CHARACTERS_OF_A_TOKEN = 8
 """More than any text has on average: so many characters are at least one token."""

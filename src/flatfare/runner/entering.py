@@ -11,9 +11,9 @@ from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import Prepared
 from flatfare.runner.judging import cut_short, finish, give_back
 from flatfare.runner.ownership import LEASE_US, is_gone
-from flatfare.service import defining
 from flatfare.service.actions import publishing
 from flatfare.service.actions.publishing import Published
+from flatfare.service.tasks import defining
 from flatfare.store import actions, runs, tasks
 from flatfare.store.home import KeyTaken
 from flatfare.store.runs import Run, State

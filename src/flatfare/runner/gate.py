@@ -17,9 +17,9 @@ from flatfare.gateway.first_run import with_usual_providers
 from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.reserving.treasurer import claimed
 from flatfare.gateway.server import serving
-from flatfare.service import keys
-from flatfare.service.credentials import with_sealed_credentials
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys
+from flatfare.service.access.credentials import with_sealed_credentials
+from flatfare.service.access.keys import Terms
 from flatfare.store.book import Book, open_book
 
 KEY_VARIABLE = "FLATFARE_KEY"

@@ -10,12 +10,12 @@ import os
 from flatfare.core.checks.submission import Submission
 from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import Prepared
-from flatfare.service import reviewing
+from flatfare.service.access.secret_box import found_box
 from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import published
 from flatfare.service.actions.reading import Awaited
-from flatfare.service.reviewing import Wanted
-from flatfare.service.secret_box import found_box
+from flatfare.service.judging import reviewing
+from flatfare.service.judging.reviewing import Wanted
 from flatfare.store.runs import Run
 
 

@@ -13,7 +13,7 @@ from flatfare.core.money import dollar_text
 from flatfare.dialects.reading import Asked
 from flatfare.gateway.routes import upstream_of
 from flatfare.runner.models import Made, Prompt, Unanswered
-from flatfare.service.bounding import Bounds
+from flatfare.service.budgets.bounding import Bounds
 
 _FRAME_BYTES = 4096  # what a request's JSON adds to its texts: names of fields, instructions for tools
 

@@ -34,8 +34,8 @@ from flatfare.runner.questions import asker
 from flatfare.runner.working import Work, Workshop, carried_out
 from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import Published
-from flatfare.service.bounding import Bounds
-from flatfare.service.pricing import open_price_book
+from flatfare.service.budgets.bounding import Bounds
+from flatfare.service.costing.pricing import open_price_book
 from flatfare.store import runs
 from flatfare.store.runs import Attempt, Run, State
 

@@ -9,8 +9,8 @@ from flatfare.core.identity import derived
 from flatfare.core.moments import iso
 from flatfare.core.outcome import Judgement, VerifierKind
 from flatfare.runner.books import Shelf
-from flatfare.service.recording import Teller, record
-from flatfare.service.task_events import evidence_hash
+from flatfare.service.tasks.events import evidence_hash
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store.runs import Attempt, Run
 
 SOURCE = "actions"

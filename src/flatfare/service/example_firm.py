@@ -17,14 +17,16 @@ from flatfare.core.checks.submission import Submission
 from flatfare.core.identity import task_id
 from flatfare.core.moments import MICROSECONDS, iso
 from flatfare.core.sale import Costs
-from flatfare.service import budgeting, reviewing, selling
-from flatfare.service import keys as issuing
+from flatfare.service import selling
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Terms
+from flatfare.service.budgets import budgeting
 from flatfare.service.importing.order import Order
 from flatfare.service.importing.run import Stores, import_file
-from flatfare.service.keys import Terms
-from flatfare.service.recording import Teller, record
+from flatfare.service.judging import reviewing
+from flatfare.service.judging.reviewing import Wanted
 from flatfare.service.reporting import report
-from flatfare.service.reviewing import Wanted
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import budgets
 
 SOURCE = "example firm (invented)"

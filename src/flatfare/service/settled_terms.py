@@ -13,7 +13,7 @@ from flatfare.core.invoice import Status, hash_of
 from flatfare.core.ledger import Kind
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
-from flatfare.service import budgeting, guarding
+from flatfare.service.budgets import budgeting, guarding
 from flatfare.store import actions, budgets, chains, guards, invoices, keys, sales, users
 from flatfare.store.book import Book
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from flatfare.config import Settings, user_folder
 from flatfare.core.errors import FlatfareError
 from flatfare.service import settled_terms
-from flatfare.service.defining import Register
-from flatfare.service.recording import known_of
 from flatfare.service.selling import verify as verify_ledger
-from flatfare.service.task_folding import Known, folded
+from flatfare.service.tasks.defining import Register
+from flatfare.service.tasks.folding import Known, folded
+from flatfare.service.tasks.recording import known_of
 from flatfare.store import chains, reading, segments, verdict_chains
 from flatfare.store.book import Book
 from flatfare.store.engine import translated

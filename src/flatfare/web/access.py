@@ -17,8 +17,8 @@ from starlette.requests import Request
 
 from flatfare.core.errors import FlatfareError, NotAuthorised
 from flatfare.gateway.keyring import Refused
-from flatfare.service import users
-from flatfare.service.keys import MARK
+from flatfare.service.access import users
+from flatfare.service.access.keys import MARK
 from flatfare.store.keys import Key
 from flatfare.web.desk import Books
 from flatfare.web.scope import EVERYTHING, Scope

@@ -9,7 +9,7 @@ from decimal import Decimal
 from importlib.resources import files
 
 from flatfare.core.errors import BadUsage
-from flatfare.service.weekly import notes_of
+from flatfare.service.alerts.weekly import notes_of
 from flatfare.web.pages.charts import Point, two_lines
 from flatfare.web.pages.drawing import can_draw
 from flatfare.web.pages.frames import LIGHT, Frame, svg

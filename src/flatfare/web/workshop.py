@@ -19,8 +19,8 @@ from flatfare.core.moments import iso
 from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
 from flatfare.runner.running import Order, Result, Runner, running
-from flatfare.service import sending
 from flatfare.service.actions.receipts import document_of
+from flatfare.service.alerts import sending
 from flatfare.store import runs
 from flatfare.store.book import open_book
 from flatfare.store.runs import Run

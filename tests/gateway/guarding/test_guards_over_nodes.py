@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from flatfare.service import guarding
+from flatfare.service.budgets import guarding
 from flatfare.store.book import open_book
 from tests.gateway.rig import Provider, ask, asking, whole
 from tests.gateway.rig_load import BODY

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flatfare.service import guarding
+from flatfare.service.budgets import guarding
 from flatfare.store.book import open_book
 from tests.gateway.rig import Answer, Pause, Request, Seen, Stall, ask, asking, whole
 from tests.gateway.rig_gateway import Row

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flatfare.core.budget import Budget, Scope, Window
-from flatfare.service import budgeting, guarding
+from flatfare.service.budgets import budgeting, guarding
 from flatfare.store.book import open_book
 from tests.gateway.rig import whole
 from tests.gateway.rig_pair import Pair, pair, until

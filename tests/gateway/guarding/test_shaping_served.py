@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flatfare.core.budget import Budget, Scope, Threshold, Window
-from flatfare.service import budgeting, guarding
+from flatfare.service.budgets import budgeting, guarding
 from flatfare.store.book import open_book
 from tests.gateway.rig import Seen, ask, asking, whole
 from tests.gateway.rig_pair import CHAT, Pair, pair, until

@@ -2,7 +2,7 @@
 
 from flatfare.store import reviews
 
-CAUGHT_BY = ("../service/test_reviewing.py::test_what_was_shown_is_erased_with_the_decision",)
+CAUGHT_BY = ("../service/judging/test_reviewing.py::test_what_was_shown_is_erased_with_the_decision",)
 
 
 def _set_decided(book, review_id, judgement, at_us):

@@ -1,7 +1,7 @@
 """The gateway's lean way to a cost rounds otherwise than the one that explains it."""
 
 from flatfare.core.cost import Cost
-from flatfare.service import metering, pricing
+from flatfare.service.costing import metering, pricing
 
 CAUGHT_BY = ("test_p1_one_way_to_a_cost.py::test_lean_and_explained_give_the_same_nano_dollar",)
 

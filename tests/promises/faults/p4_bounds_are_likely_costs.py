@@ -2,9 +2,11 @@
 
 import msgspec
 
-from flatfare.service.bounding import Bounds
+from flatfare.service.budgets.bounding import Bounds
 
-CAUGHT_BY = ("../service/test_bounding.py::test_text_is_bounded_by_its_bytes_and_the_answer_by_its_limit",)
+CAUGHT_BY = (
+    "../service/budgets/test_bounding.py::test_text_is_bounded_by_its_bytes_and_the_answer_by_its_limit",
+)
 
 _of = Bounds.of
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flatfare.service.bounding import Bounds
+from flatfare.service.budgets.bounding import Bounds
 
 CAUGHT_BY = (
     "test_p4_no_overspend.py::test_without_a_limit_on_the_answer_nearly_all_that_fit_are_answered_in_full",

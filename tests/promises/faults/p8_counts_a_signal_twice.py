@@ -2,10 +2,10 @@
 
 import uuid
 
-from flatfare.service import signalling
+from flatfare.service.judging import signalling
 from flatfare.store import signals
 
-CAUGHT_BY = ("../service/test_signalling.py::test_the_same_message_again_changes_nothing[sqlite]",)
+CAUGHT_BY = ("../service/judging/test_signalling.py::test_the_same_message_again_changes_nothing[sqlite]",)
 
 _event_of = signalling.event_of
 signals.find_message = lambda book, source, message_id: None

@@ -7,7 +7,6 @@ import pytest
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import derived
-from flatfare.service import defining
 from flatfare.service.buying.accounting import Account, accounts, document_of
 from flatfare.service.buying.disputing import dispute_of, rows_of
 from flatfare.service.buying.judging import State
@@ -16,6 +15,7 @@ from flatfare.service.buying.vendors import listed, vendor_of
 from flatfare.service.importing.order import ExchangeRate, Imported, Order
 from flatfare.service.importing.run import Stores
 from flatfare.service.reporting import report
+from flatfare.service.tasks import defining
 from tests.service.importing.bringing import Place
 
 HEAD = "Resolution ID,Conversation ID,Date,Amount (USD),Resolution state\n"

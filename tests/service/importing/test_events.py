@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 import flatfare_sdk
 from flatfare.cli.root import root
 from flatfare.core.identity import task_id
-from flatfare.service.keys import Terms, create
+from flatfare.service.access.keys import Terms, create
 from flatfare.store.book import open_book
 from flatfare_sdk.recorder import process
 from flatfare_sdk.settings import settings as sdk_settings

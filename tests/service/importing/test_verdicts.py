@@ -2,7 +2,7 @@
 
 from flatfare.core.chain import GENESIS
 from flatfare.core.identity import derived
-from flatfare.service import defining
+from flatfare.service.tasks import defining
 from tests.service.importing.bringing import Place
 
 HEAD = "task_id,verifier,result,at\n"

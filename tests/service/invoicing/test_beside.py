@@ -19,7 +19,7 @@ from flatfare.service.invoicing.disputing import Reverified
 from flatfare.service.invoicing.exporting import Format, events, send
 from flatfare.service.invoicing.issuing import Books, issue
 from flatfare.service.invoicing.periods import month, month_of
-from flatfare.service.recording import Teller, record
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import calls, tasks
 from flatfare.store.lake import Lake
 from tests.builders import OPENED_US, id_of

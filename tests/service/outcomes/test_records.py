@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from flatfare.config import Settings
-from flatfare.service import defining
 from flatfare.service.importing.order import Imported
 from flatfare.service.importing.run import Stores
 from flatfare.service.outcomes.exporting import EVERYTHING, Wanted, exported
 from flatfare.service.outcomes.importing import import_records
 from flatfare.service.outcomes.validating import problems
-from flatfare.service.recording import Teller, record
 from flatfare.service.reporting import report
 from flatfare.service.reporting.document import document_of
+from flatfare.service.tasks import defining
+from flatfare.service.tasks.recording import Teller, record
 from tests.service.importing.bringing import Place
 
 TASKS = """task_id,action,path,success,cost,user_cost,judge_cost,human_minutes,attempts,team,created_at

@@ -10,8 +10,8 @@ import pytest
 from flatfare.core.attribution import Rule
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import derived
-from flatfare.service.recording import Teller, record
 from flatfare.service.reporting.attributing import HUMAN, attributed, weights_of
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import calls
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake

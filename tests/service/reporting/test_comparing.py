@@ -8,11 +8,11 @@ import pytest
 
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import derived
-from flatfare.service.recording import Teller, record
 from flatfare.service.reporting.comparing import compared
 from flatfare.service.reporting.funnel import funnel
 from flatfare.service.reporting.listing import listed
 from flatfare.service.reporting.report import report
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import calls
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake

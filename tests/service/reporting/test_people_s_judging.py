@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.identity import derived, task_id
-from flatfare.service.recording import Teller, record
 from flatfare.service.reporting import report
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 from tests.store.rows import NOON_US, call, place, write

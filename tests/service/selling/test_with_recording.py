@@ -6,7 +6,7 @@ from pathlib import Path
 from flatfare.core.action_price import parse_price
 from flatfare.core.identity import derived
 from flatfare.service import selling
-from flatfare.service.recording import Teller, record
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 from tests.builders import OPENED_US

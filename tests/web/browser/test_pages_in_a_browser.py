@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from flatfare.core.checks.submission import Submission
-from flatfare.service import reviewing
-from flatfare.service.reviewing import Wanted
+from flatfare.service.judging import reviewing
+from flatfare.service.judging.reviewing import Wanted
 from flatfare.store.book import open_book
 from flatfare.web.pages.navigation import PAGES
 from tests.builders import call, task, write_calls, write_tasks

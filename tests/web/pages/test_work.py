@@ -11,10 +11,11 @@ from starlette.testclient import TestClient
 
 from flatfare.config import Settings
 from flatfare.core.checks.submission import Submission
-from flatfare.service import budgeting, reviewing
 from flatfare.service.actions import publishing
 from flatfare.service.actions.reading import read_file
-from flatfare.service.reviewing import Wanted
+from flatfare.service.budgets import budgeting
+from flatfare.service.judging import reviewing
+from flatfare.service.judging.reviewing import Wanted
 from flatfare.store.book import open_book
 from tests.builders import task, write_tasks
 from tests.web.conftest import let_in, looking, signed_in

@@ -20,7 +20,7 @@ from flatfare.gateway.reserving.claims import Claim
 from flatfare.gateway.routes import Place
 from flatfare.gateway.wire import Request
 from flatfare.prices.limits import limits_of
-from flatfare.service.bounding import limit_field
+from flatfare.service.budgets.bounding import limit_field
 
 OUTPUT_CAP, EFFORT_CAP, DOWNGRADED = "output_cap", "effort_cap", "downgrade"
 """As ``flatfare-changed`` names them."""

@@ -16,7 +16,7 @@ from flatfare.core.errors import StoreFailure
 from flatfare.core.guard import COUNTED, Guard, amount_text, sentence
 from flatfare.gateway.guarding.tallies import SECOND_US, TALLIES_MAX, Crossing, Tallies
 from flatfare.gateway.reserving.messages import Over, Watch, framed
-from flatfare.service.alerting import raise_alert
+from flatfare.service.alerts.alerting import raise_alert
 from flatfare.store import guards
 from flatfare.store.alerts import Alert
 from flatfare.store.book import Book, open_book

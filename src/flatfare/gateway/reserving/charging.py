@@ -16,7 +16,7 @@ from flatfare.core.budget import Allowance, Budget, Threshold, crossed
 from flatfare.core.money import decimal_text, dollar_text
 from flatfare.gateway.records import Intent
 from flatfare.gateway.reserving.claims import reservation_of
-from flatfare.service.alerting import raise_alert
+from flatfare.service.alerts.alerting import raise_alert
 from flatfare.store import budgets, chains, keys, spenders
 from flatfare.store.alerts import Alert
 from flatfare.store.book import Book

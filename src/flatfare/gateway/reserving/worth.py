@@ -12,7 +12,7 @@ from flatfare.gateway.admission import Admitted
 from flatfare.gateway.reserving.claims import BudgetList, Claim
 from flatfare.gateway.reserving.messages import Refused, Reserve
 from flatfare.gateway.wire import Request
-from flatfare.service.bounding import Bound, Bounds, unbounded
+from flatfare.service.budgets.bounding import Bound, Bounds, unbounded
 
 OUTPUT_LIMIT = "output_limit"
 """Named in ``flatfare-changed`` where the gateway set a limit on an answer."""

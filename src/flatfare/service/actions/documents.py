@@ -11,7 +11,7 @@ from flatfare.core.currency import payable_text
 from flatfare.core.moments import iso, span_text
 from flatfare.core.money import decimal_text
 from flatfare.service.actions.publishing import Published
-from flatfare.service.defining import document_of as definition_document
+from flatfare.service.tasks.defining import document_of as definition_document
 
 
 def document_of(action: Action) -> dict[str, object]:

@@ -4,7 +4,7 @@ import base64
 import os
 
 from flatfare.core.errors import BadInput
-from flatfare.service.secret_box import KEY_VARIABLE, found_box
+from flatfare.service.access.secret_box import KEY_VARIABLE, found_box
 
 _MARK = "sealed:"
 

@@ -12,8 +12,8 @@ from difflib import get_close_matches
 from flatfare.core.action import Action
 from flatfare.core.checks.submission import canonical
 from flatfare.core.errors import Conflict, NotFound
-from flatfare.service import defining
 from flatfare.service.actions import reading
+from flatfare.service.tasks import defining
 from flatfare.store import actions, chains
 from flatfare.store.actions import ActionRow
 from flatfare.store.book import Book

@@ -30,11 +30,11 @@ from flatfare.core.definition import Definition
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import parse_span
 from flatfare.core.path import Rung as Model
-from flatfare.service import defining
 from flatfare.service.actions import templates
 from flatfare.service.actions.lines import BadAction, Lines, Place, parsed
 from flatfare.service.actions.sections import Section, wrong
 from flatfare.service.actions.words import size_bytes
+from flatfare.service.tasks import defining
 
 OUTPUT_SCHEMA = "output-schema"
 """The verifier that every structured answer passes first."""

@@ -22,10 +22,10 @@ from flatfare.service.buying.judging import (
     judged_lines,
 )
 from flatfare.service.buying.vendors import vendor_of
-from flatfare.service.defining import document_of as definition_document
 from flatfare.service.reporting import report
 from flatfare.service.reporting.comparing import Compared, compared
 from flatfare.service.reporting.figures import Figures, Row
+from flatfare.service.tasks.defining import document_of as definition_document
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from flatfare.core.definition import Definition, Standing, standing_of
 from flatfare.core.outcome import Judgement, Outcome, Verdict, VerifierKind
 from flatfare.service.buying.vendors import vendor_of
-from flatfare.service.defining import Register
+from flatfare.service.tasks.defining import Register
 from flatfare.store import bought, reading
 from flatfare.store.book import Book
 from flatfare.store.bought import BilledLine, TicketRow

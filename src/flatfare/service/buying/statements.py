@@ -17,12 +17,12 @@ from flatfare.core.identity import derived
 from flatfare.core.money import decimal_text, nano_of, parse_amount
 from flatfare.service.buying.rows import Row, read_rows
 from flatfare.service.buying.vendors import Vendor
-from flatfare.service.defining import Register
 from flatfare.service.importing.found import Cells, Found, Reading, Unread, Work, evidence
 from flatfare.service.importing.order import Imported, Order
 from flatfare.service.importing.results import Tool, import_results
 from flatfare.service.importing.run import Stores
 from flatfare.service.importing.watching import OnProgress, unwatched
+from flatfare.service.tasks.defining import Register
 from flatfare.store.book import Book
 
 KIND = "bought"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flatfare.core.chain import GENESIS
 from flatfare.core.definition import UNDECLARED, standing_of
 from flatfare.core.outcome import Judgement, Outcome, Verdict, VerifierKind
-from flatfare.service.defining import Register
+from flatfare.service.tasks.defining import Register
 from flatfare.store.engine import quoted
 from flatfare.store.layout import VERDICTS
 from flatfare.store.verdict_chains import SAID

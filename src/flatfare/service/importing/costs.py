@@ -7,7 +7,7 @@ that zero is free.
 from typing import TYPE_CHECKING
 
 from flatfare.prices.book import PriceBook
-from flatfare.service.bulk_pricing import priced_sql
+from flatfare.service.costing.bulk_pricing import priced_sql
 from flatfare.service.importing.order import Order
 from flatfare.service.importing.reading import Readable
 

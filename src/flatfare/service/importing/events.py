@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 
 from flatfare.core.errors import BadInput, StoreFailure
+from flatfare.service.access.keys import hash_of
 from flatfare.service.importing.order import Imported
 from flatfare.service.importing.rejects import rejects_path, write_records
 from flatfare.service.importing.run import Stores
 from flatfare.service.importing.textual import opened_text
-from flatfare.service.keys import hash_of
-from flatfare.service.recording import EVENTS_MAX, Refusal, Teller, record
+from flatfare.service.tasks.recording import EVENTS_MAX, Refusal, Teller, record
 from flatfare.store import keys
 from flatfare.store.book import Book
 from flatfare_sdk.spool import SUFFIX, Spool

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from flatfare.service.defining import Register
 from flatfare.service.importing.attempts import land_attempts
 from flatfare.service.importing.chaining import chained, fold_outcomes, verdict_id
 from flatfare.service.importing.landing import Landing
 from flatfare.service.importing.reading import Readable
 from flatfare.service.importing.tasks import COMPARED
+from flatfare.service.tasks.defining import Register
 from flatfare.store.engine import quoted
 from flatfare.store.layout import TASKS
 

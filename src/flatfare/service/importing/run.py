@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import time_ordered
-from flatfare.service.defining import Register
+from flatfare.service.costing.pricing import open_price_book
 from flatfare.service.importing import calls, judged, leaderboard, tasks, verdicts
 from flatfare.service.importing import landing as land
 from flatfare.service.importing.columns import FileMapping, recognised
@@ -38,7 +38,7 @@ from flatfare.service.importing.reading import Readable, readable
 from flatfare.service.importing.rejects import rejects_path, write_rejects
 from flatfare.service.importing.sources import Source, opened, rows_of
 from flatfare.service.importing.watching import OnProgress, unwatched, watched
-from flatfare.service.pricing import open_price_book
+from flatfare.service.tasks.defining import Register
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted, translated
 from flatfare.store.lake import Lake

@@ -13,8 +13,9 @@ from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.identity import derived
 from flatfare.core.moments import iso
 from flatfare.core.outcome import Judgement, Settlement
-from flatfare.service import recording, selling, telling
-from flatfare.service.recording import Teller
+from flatfare.service import selling
+from flatfare.service.tasks import recording, telling
+from flatfare.service.tasks.recording import Teller
 from flatfare.store import disputes
 from flatfare.store.book import Book
 from flatfare.store.disputes import Dispute

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from flatfare.service.defining import Register
 from flatfare.service.outcomes.records import Parts, Record, Row, record_of
+from flatfare.service.tasks.defining import Register
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated

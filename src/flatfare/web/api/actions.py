@@ -14,10 +14,10 @@ from flatfare.runner.books import Shelf
 from flatfare.runner.checking import check
 from flatfare.runner.progress import Step
 from flatfare.runner.running import Order, Result, Runner
-from flatfare.service import sending
 from flatfare.service.actions import documents, publishing, receipts
 from flatfare.service.actions.lines import BadAction
 from flatfare.service.actions.reading import read
+from flatfare.service.alerts import sending
 from flatfare.store import runs
 from flatfare.store.runs import Run, State
 from flatfare.web.access import Right

@@ -7,10 +7,10 @@ import msgspec
 from flatfare.core.budget import Budget, Scope, Threshold, TopUp, Window
 from flatfare.core.errors import BadInput
 from flatfare.core.money import nano_of, parse_amount
-from flatfare.service import budgeting
-from flatfare.service.estimating import estimate
-from flatfare.service.pricing import open_price_book
-from flatfare.service.units_left import unit_costs
+from flatfare.service.budgets import budgeting
+from flatfare.service.budgets.estimating import estimate
+from flatfare.service.budgets.units_left import unit_costs
+from flatfare.service.costing.pricing import open_price_book
 from flatfare.store import budgets as standing
 from flatfare.web.access import Right
 from flatfare.web.api.keys import Reason

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flatfare.service import guarding
+from flatfare.service.budgets import guarding
 from flatfare.web.access import Right
 from flatfare.web.api.keys import Reason
 from flatfare.web.endpoint import Asked, Endpoint

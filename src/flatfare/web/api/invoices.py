@@ -16,7 +16,7 @@ from flatfare.service.invoicing.chargeback import statements
 from flatfare.service.invoicing.disputing import Reverified
 from flatfare.service.invoicing.issuing import Books
 from flatfare.service.invoicing.periods import month_of
-from flatfare.service.task_events import evidence_hash
+from flatfare.service.tasks.events import evidence_hash
 from flatfare.store import disputes as kept_disputes
 from flatfare.store import invoices as kept_documents
 from flatfare.store.invoices import Kept

@@ -4,8 +4,8 @@ from typing import Protocol
 
 import msgspec
 
-from flatfare.service import keys as issuing
-from flatfare.service.keys import Issued, Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access.keys import Issued, Terms
 from flatfare.store.book import Book
 from flatfare.store.keys import Key
 from flatfare.web.access import Right

@@ -15,10 +15,10 @@ from flatfare.core.identity import task_id
 from flatfare.core.moments import MICROSECONDS
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.core.outcome import Judgement
-from flatfare.service import review_reports, reviewing, sampling
-from flatfare.service.reviewing import Wanted
-from flatfare.service.sampling import Drawn
-from flatfare.service.secret_box import found_box
+from flatfare.service.access.secret_box import found_box
+from flatfare.service.judging import review_reports, reviewing, sampling
+from flatfare.service.judging.reviewing import Wanted
+from flatfare.service.judging.sampling import Drawn
 from flatfare.store.reviews import Review
 from flatfare.store.tasks import rows_of
 from flatfare.web.access import Right

@@ -4,8 +4,8 @@ import os
 
 import msgspec
 
-from flatfare.service import signalling
-from flatfare.service.secret_box import found_box
+from flatfare.service.access.secret_box import found_box
+from flatfare.service.judging import signalling
 from flatfare.web.access import Right
 from flatfare.web.endpoint import Asked, Endpoint, Signed
 

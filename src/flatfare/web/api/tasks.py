@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import msgspec
 
 from flatfare.core.errors import NotFound
-from flatfare.service import defining, telling
-from flatfare.service.recording import Recorded, Teller, record
 from flatfare.service.reporting import listing
-from flatfare.service.task_events import KINDS
+from flatfare.service.tasks import defining, telling
+from flatfare.service.tasks.events import KINDS
+from flatfare.service.tasks.recording import Recorded, Teller, record
 from flatfare.web.access import Right
 from flatfare.web.api.reports import filter_of, moment
 from flatfare.web.endpoint import Asked, Endpoint

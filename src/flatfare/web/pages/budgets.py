@@ -8,8 +8,8 @@ from flatfare.core.budget import DEFAULT_THRESHOLDS, EACH, Budget, Scope, Thresh
 from flatfare.core.errors import BadInput, NotAuthorised
 from flatfare.core.moments import MICROSECONDS
 from flatfare.core.money import decimal_text, dollar_text, half_even, nano_of, parse_amount
-from flatfare.service import budgeting
-from flatfare.service import keys as issuing
+from flatfare.service.access import keys as issuing
+from flatfare.service.budgets import budgeting
 from flatfare.store import alerts, budgets
 from flatfare.store.budgets import Standing
 from flatfare.web.access import Right, Visitor

@@ -7,8 +7,8 @@ from urllib.parse import quote
 from flatfare.core.errors import NotFound
 from flatfare.core.units import UNITS
 from flatfare.prices.book import Found, Missing, PriceBook
-from flatfare.service.price_telling import first_names, listed, rate_row, statement_row, statements
-from flatfare.service.pricing import open_price_book
+from flatfare.service.costing.price_telling import first_names, listed, rate_row, statement_row, statements
+from flatfare.service.costing.pricing import open_price_book
 from flatfare.service.reporting.wording import money
 from flatfare.web.access import Right
 from flatfare.web.pages.blocks import Block, Cell, Column, Csv, Fact, Facts, Notes, Search, Table, View

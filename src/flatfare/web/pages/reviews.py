@@ -6,10 +6,10 @@ import os
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import parse_moment
 from flatfare.core.outcome import Judgement
-from flatfare.service import review_reports, reviewing
+from flatfare.service.access.secret_box import found_box
+from flatfare.service.judging import review_reports, reviewing
+from flatfare.service.judging.reviewing import Sheet
 from flatfare.service.reporting.wording import percent
-from flatfare.service.reviewing import Sheet
-from flatfare.service.secret_box import found_box
 from flatfare.store import reviews
 from flatfare.web.access import Right, Visitor
 from flatfare.web.pages.blocks import (

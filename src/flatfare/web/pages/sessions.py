@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flatfare.service import users as people
-from flatfare.service.users import Session
+from flatfare.service.access import users as people
+from flatfare.service.access.users import Session
 from flatfare.web.access import SESSION_COOKIE
 
 

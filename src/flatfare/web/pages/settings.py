@@ -6,9 +6,9 @@ from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadInput, NotFound
 from flatfare.core.moments import MICROSECONDS, parse_moment
-from flatfare.service import keys as issuing
-from flatfare.service import users as people
-from flatfare.service.keys import Terms
+from flatfare.service.access import keys as issuing
+from flatfare.service.access import users as people
+from flatfare.service.access.keys import Terms
 from flatfare.store import users
 from flatfare.web.access import Right, Visitor
 from flatfare.web.pages.blocks import (

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flatfare.core.errors import FlatfareError
-from flatfare.service import users as people
+from flatfare.service.access import users as people
 from flatfare.store import users
 from flatfare.web.access import Door, NotKnown, session_of
 from flatfare.web.desk import Books, Desk

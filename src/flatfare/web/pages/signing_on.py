@@ -18,10 +18,10 @@ from starlette.routing import BaseRoute, Route
 
 from flatfare.config import Issuer
 from flatfare.core.errors import NotFound
-from flatfare.service import single_sign_on
-from flatfare.service import users as people
-from flatfare.service.single_sign_on import Begun
-from flatfare.service.users import SignInRefused
+from flatfare.service.access import single_sign_on
+from flatfare.service.access import users as people
+from flatfare.service.access.single_sign_on import Begun
+from flatfare.service.access.users import SignInRefused
 from flatfare.web.desk import Books, Desk
 from flatfare.web.pages import rendering, sessions
 from flatfare.web.pages.problem import html_answer

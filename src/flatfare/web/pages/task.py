@@ -6,9 +6,9 @@ from urllib.parse import quote
 from flatfare.core.errors import NotFound
 from flatfare.core.moments import parse_moment
 from flatfare.core.money import dollar_text, nano_of, parse_amount
-from flatfare.service import telling
 from flatfare.service.reporting.listing import Listed
 from flatfare.service.reporting.report import report
+from flatfare.service.tasks import telling
 from flatfare.web.access import Right
 from flatfare.web.pages.blocks import (
     Block,

@@ -1,0 +1,1 @@
+"""What people are told of: alerts, digests, the weekly report."""

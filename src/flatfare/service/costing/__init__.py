@@ -1,0 +1,1 @@
+"""What calls cost: read, priced by dated rates, explained, and priced anew."""

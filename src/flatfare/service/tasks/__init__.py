@@ -1,0 +1,1 @@
+"""Tasks: told of, judged by the definition in force, and their whole story told again."""

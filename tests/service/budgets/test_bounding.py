@@ -1,0 +1,226 @@
+"""Bounds: what a call costs at most is never below what it cost, and a limit is set where there is room."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flatfare.core.errors import BadInput
+from flatfare.dialects.reading import Asked
+from flatfare.prices.limits import limits_of
+from flatfare.service.budgets.bounding import LEAST_OUTPUT, Bound, Bounds, limit_field, with_output_limit
+from flatfare.service.costing.metering import Response, exchange_of, meter_response, recognise, standard_book
+from flatfare.service.costing.recordings import responses_in
+
+NOW_US = 1_795_000_000_000_000
+BOUNDS = Bounds(standard_book())
+
+
+def bound(body: object, *, model: str = "gpt-4o", provider: str = "openai", **asked: object) -> Bound:
+    endpoint = str(asked.pop("endpoint", "chat.completions"))
+    raw = json.dumps(body).encode()
+    return BOUNDS.of(provider, endpoint, Asked(model, **asked), raw, NOW_US)  # type: ignore[arg-type]
+
+
+def test_text_is_bounded_by_its_bytes_and_the_answer_by_its_limit() -> None:
+    body = {"model": "gpt-4o", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
+    found = bound(body, output_limit=100)
+    # GPT-4o: $2.50 in and $10 out per million; 64 tokens more than there are bytes.
+    assert found.most_nano == found.least_nano == (len(json.dumps(body)) + 64) * 2500 + 100 * 10_000
+
+
+def test_without_a_limit_the_model_s_longest_answer_counts_and_less_will_do() -> None:
+    found = bound({"model": "gpt-4o", "messages": []})
+    assert found.is_flexible
+    assert found.most_nano == found.fixed_nano + 16_384 * 10_000
+    assert found.least_nano == found.fixed_nano + LEAST_OUTPUT * 10_000
+    assert found.output_for(found.fixed_nano + 12_345 * 10_000 + 9_999) == 12_345
+
+
+def test_several_answers_cost_several_times() -> None:
+    one = bound({"n": 1, "x": "0"}, output_limit=100)
+    three = bound({"n": 3, "x": "0"}, output_limit=100)
+    assert (three.most_nano or 0) - (one.most_nano or 0) == 200 * 10_000
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"previous_response_id": "resp_1"},
+        {"messages": [{"content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+        {"web_search_options": {}},
+        {"contents": [{"parts": [{"fileData": {"fileUri": "gs://x"}}]}]},
+    ],
+)
+def test_what_stands_elsewhere_is_as_long_as_the_model_can_read(more: dict[str, object]) -> None:
+    found = bound(more, output_limit=1)
+    assert found.most_nano is not None
+    assert found.most_nano >= (limits_of("gpt-4o").reads or 0) * 2500
+
+
+SEARCH = {"tools": [{"type": "web_search"}]}
+
+
+def test_each_round_of_a_hosted_tool_reads_all_again() -> None:
+    """GPT-5 reads at $1.25 a million; the dearest tool in its list, a container, is $0.03."""
+    found = {
+        uses: bound(SEARCH | {"max_tool_calls": uses}, model="gpt-5", endpoint="responses", output_limit=1)
+        for uses in (1, 9, 20)
+    }
+    reads = limits_of("gpt-5").reads or 0
+    assert found[9].fixed_nano - found[1].fixed_nano == 8 * reads * 1250
+    assert found[20].fixed_nano - found[9].fixed_nano == 11 * reads * 1250 + 50 * 30_000_000
+
+
+def test_claude_goes_round_ten_times_at_most_and_writes_each_time() -> None:
+    tool = {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}]}
+    kind = {"model": "claude-sonnet-4-5", "provider": "anthropic", "endpoint": "messages"}
+    short, long = (bound(tool, output_limit=limit, **kind) for limit in (100, 1100))
+    assert short.fixed_nano >= 10 * (limits_of("claude-sonnet-4-5").reads or 0) * 3000
+    assert (long.most_nano or 0) - (short.most_nano or 0) == 10 * 1000 * short.output_rate // 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "model", "endpoint"),
+    [
+        (SEARCH, "gpt-5", "responses"),
+        ({"tools": [{"type": "mcp", "server_url": "https://x"}]}, "gpt-5", "responses"),
+        ({"tools": [{"type": "image_generation"}], "max_tool_calls": 1}, "gpt-5", "responses"),
+        ({"tools": [{"type": "openrouter:web_search"}]}, "gpt-5", "chat.completions"),
+        ({"messages": [], "x": 0}, "o3-deep-research", "responses"),
+    ],
+)
+def test_what_reads_as_often_as_it_likes_has_no_bound(
+    body: dict[str, object], model: str, endpoint: str
+) -> None:
+    found = bound(body, model=model, endpoint=endpoint, output_limit=1)
+    assert found.most_nano is None
+    assert "as often as it likes" in (found.reason or "") or "however often" in (found.reason or "")
+
+
+def test_a_function_of_the_client_s_own_is_no_hosted_tool_whatever_its_name() -> None:
+    own = {"tools": [{"type": "function", "name": "web_search", "parameters": {}}], "anything": 0}
+    found = bound(own, model="gpt-5", endpoint="responses", output_limit=1)
+    assert found.most_nano is not None
+    assert found.fixed_nano < 10_000_000
+
+
+def test_an_hour_in_the_cache_is_the_dearest_reading() -> None:
+    def read(ttl: str) -> int:
+        body = {"cache_control": {"type": "ephemeral", "ttl": ttl}}
+        found = bound(
+            body, model="claude-sonnet-4-5", provider="anthropic", endpoint="messages", output_limit=1
+        )
+        return found.fixed_nano
+
+    assert read("1h") == read("5m") * 6_000 // 3_750
+
+
+def test_a_picture_counts_as_the_dearest_there_is() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
+    found = bound({"messages": [{"content": [picture]}]}, model="gpt-4o-mini", output_limit=1)
+    assert found.most_nano is not None
+    assert found.most_nano >= 48_169 * 150
+
+
+def test_a_long_prompt_is_bounded_at_the_rates_of_long_prompts() -> None:
+    """Gemini 2.5 Pro: above 200,000 tokens $2.50 and $15 in place of $1.25 and $10."""
+    short = bound(
+        {"x": ""}, model="gemini-2.5-pro", provider="gemini", endpoint="generateContent", output_limit=10
+    )
+    assert short.output_rate == 15_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "model", "said"),
+    [
+        ("chat.completions", None, "names no model"),
+        ("images.generations", "gpt-image-1", "cannot be told before"),
+        ("chat.completions", "no-such-model-at-all", "No price"),
+    ],
+)
+def test_where_nothing_sound_can_be_said_it_says_why(endpoint: str, model: str | None, said: str) -> None:
+    found = BOUNDS.of("openai", endpoint, Asked(model), b"{}", NOW_US)
+    assert found.most_nano is None
+    assert said in (found.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("provider", "endpoint", "field"),
+    [
+        ("openai", "chat.completions", "max_completion_tokens"),
+        ("groq", "chat.completions", "max_tokens"),
+        ("openai", "responses", "max_output_tokens"),
+        ("gemini", "generateContent", "generationConfig.maxOutputTokens"),
+        ("bedrock", "converse", "inferenceConfig.maxTokens"),
+        ("openai", "embeddings", None),
+    ],
+)
+def test_each_dialect_has_its_own_name_for_the_limit(provider: str, endpoint: str, field: str | None) -> None:
+    assert limit_field(provider, endpoint) == field
+
+
+def test_a_limit_is_set_and_nothing_else_changed() -> None:
+    body = b' {"model" : "gpt-4o","n":1.50, "messages":[]}'
+    assert (
+        with_output_limit(body, "max_tokens", 77)
+        == b' {"max_tokens":77,"model" : "gpt-4o","n":1.50, "messages":[]}'
+    )
+    assert with_output_limit(b"{ }", "max_tokens", 7) == b'{"max_tokens":7 }'
+    unset = with_output_limit(b'{"max_tokens": null, "n": 1}', "max_tokens", 7)
+    assert json.loads(unset) == {"max_tokens": 7, "n": 1}, "a limit that is said to be none is no limit"
+    assert unset.count(b"max_tokens") == 1
+    nested = with_output_limit(
+        b'{"generationConfig":{"topK":1.0},"a":[]}', "generationConfig.maxOutputTokens", 9
+    )
+    assert json.loads(nested) == {"generationConfig": {"topK": 1.0, "maxOutputTokens": 9}, "a": []}
+    with pytest.raises(BadInput, match="no JSON object"):
+        with_output_limit(b"[]", "generationConfig.maxOutputTokens", 9)
+
+
+@given(
+    st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9), max_size=5),
+    st.integers(1, 10**6),
+)
+def test_a_limit_joins_whatever_is_there(fields: dict[str, object], limit: int) -> None:
+    for field in ("max_tokens", "generationConfig.maxOutputTokens"):
+        raw = json.dumps({name: value for name, value in fields.items() if name not in field}).encode()
+        outer, _, inner = field.partition(".")
+        found = json.loads(with_output_limit(raw, field, limit))
+        assert (found[outer][inner] if inner else found[outer]) == limit
+
+
+SCRUBBED = {"bedrock/0365.json", "bedrock/0366.json"}
+"""Recordings whose long prompt was replaced by a short one: what was read is not what stands there."""
+
+
+def test_no_recorded_call_cost_more_than_its_bound(shared: Callable[..., Path]) -> None:
+    bounded = below = 0
+    exceeded = []
+    for name, response in responses_in(shared("recorded"), Response(b"")):
+        recognised, _ = recognise(response)
+        if recognised is None or not response.request_body or name[-len("bedrock/0365.json") :] in SCRUBBED:
+            continue
+        exchange = exchange_of(recognised, response)
+        found = BOUNDS.of(
+            exchange.provider,
+            exchange.endpoint,
+            exchange.asked,
+            bytes(response.request_body),
+            exchange.at_us or NOW_US,
+        )
+        cost_nano = meter_response(response, standard_book()).cost.amount_nano
+        if not cost_nano:
+            continue
+        if found.most_nano is None:
+            below += 1
+        elif found.most_nano < cost_nano:
+            exceeded.append((name, found, cost_nano))
+        else:
+            bounded += 1
+    assert exceeded == []
+    assert bounded > 1500
+    assert below < 0.09 * bounded  # half of them: hosted tools that go round as often as they like

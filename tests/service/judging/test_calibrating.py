@@ -1,0 +1,142 @@
+"""Calibrating a judge on a book: real judges against the verified outcome, domain by domain."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flatfare.core.calibration import Cell
+from flatfare.core.errors import BadUsage, NotFound
+from flatfare.core.outcome import Judgement
+from flatfare.service.judging.calibrating import Seen, calibrated, document_of, of_book
+from tests.service.importing.bringing import Place
+
+PASS, FAIL = Judgement.PASS, Judgement.FAIL
+TRUTH = "source:success"
+
+
+def seen(domain: str, word: Judgement, label: bool | None, count: int, **more: Any) -> Seen:
+    cost = 2.0e9 * count
+    return Seen(
+        domain,
+        more.pop("month", "2026-10"),
+        more.pop("producer", "gpt-5"),
+        word,
+        label,
+        Cell(count, cost, cost * 2.0e9),
+        **more,
+    )
+
+
+def labelled(domain: str, hits: int, misses: int, alarms: int, rejections: int, **more: Any) -> list[Seen]:
+    return [
+        seen(domain, PASS, True, hits, **more),
+        seen(domain, FAIL, True, misses, **more),
+        seen(domain, PASS, False, alarms, **more),
+        seen(domain, FAIL, False, rejections, **more),
+    ]
+
+
+@pytest.fixture
+def judged(tmp_path: Path, shared: Callable[..., Path]) -> Iterator[Place]:
+    file = shared("data", "tau2_judge", "judged.csv")
+    place = Place(tmp_path)
+    place.bring(
+        "tasks", file, source="j", maps={"task": "simulation_id", "label.domain": "domain"}, at_us=10**15
+    )
+    maps = {"task": "simulation_id", "verifier": "prompt", "result": "judge_pass"}
+    place.bring("verdicts", file, source="j", maps=maps, at_us=1_764_700_000_000_000)
+    yield place
+    place.book.close()
+
+
+@pytest.mark.parametrize(
+    ("judge", "expected"),
+    [
+        # hits of successes, rejections of failures: counted from the file by hand, domain by domain
+        (
+            "quick_triage_v1",
+            {"airline": (22, 23, 3, 27), "retail": (68, 68, 2, 46), "telecom": (26, 27, 78, 87)},
+        ),
+        (
+            "customer_outcome_v1",
+            {"airline": (14, 23, 6, 27), "retail": (61, 68, 12, 46), "telecom": (20, 27, 57, 87)},
+        ),
+    ],
+)
+def test_sensitivity_and_specificity_of_real_judges(
+    judged: Place, judge: str, expected: dict[str, tuple[int, int, int, int]]
+) -> None:
+    found = of_book(judged.book, judged.lake, judge=judge, truth=TRUTH)
+    counts = {
+        part.domain: (
+            part.errors.sensitivity.count,
+            part.errors.sensitivity.n,
+            part.errors.specificity.count,
+            part.errors.specificity.n,
+        )
+        for part in found.parts
+    }
+    assert counts == expected
+    assert found.transfer < 0.001
+    assert found.whole.tasks == 278
+
+
+def test_who_never_spoke_is_named_with_who_did(judged: Place) -> None:
+    with pytest.raises(NotFound, match=r"no verdict of 'nobody'\. Verifiers that spoke: 'custom"):
+        of_book(judged.book, judged.lake, judge="nobody", truth=TRUTH)
+    with pytest.raises(BadUsage, match="as both judge and truth"):
+        of_book(judged.book, judged.lake, judge=TRUTH, truth=TRUTH)
+    with pytest.raises(BadUsage, match="cannot be parted by 'model'"):
+        of_book(judged.book, judged.lake, judge="quick_triage_v1", truth=TRUTH, by="model")
+
+
+def test_a_cost_is_corrected_with_the_rate() -> None:
+    found = calibrated(
+        [
+            *labelled("a", 50, 0, 45, 5),
+            seen("a", PASS, None, 950),
+            seen("a", FAIL, None, 50),
+        ],
+        "judge",
+        "truth",
+    )
+    document = document_of(found)
+    (domain,) = document["domains"]  # type: ignore[misc]
+    assert domain["judged_cost_per_success"] == "2.105263158"
+    assert domain["cost_per_verified_outcome"] == "4.000000000"
+    assert document["error_rates_transfer"] is None
+
+
+def test_unknown_costs_leave_the_rate_and_no_cost() -> None:
+    found = calibrated(labelled("a", 30, 5, 10, 30, unknown_costs=1), "judge", "truth")
+    assert found.parts[0].corrected.rate is not None
+    assert found.parts[0].corrected.cost_per_success is None
+    assert found.whole.cost_per_success is None
+    assert found.unknown_costs == 4
+
+
+def test_a_judge_that_changed_has_drifted() -> None:
+    before = labelled("a", 40, 2, 5, 40, month="2026-09")
+    after = labelled("a", 40, 2, 35, 10, month="2026-10")
+    assert calibrated([*before, *after], "judge", "truth").has_drifted
+    assert not calibrated([*before, *labelled("a", 39, 3, 6, 39)], "judge", "truth").has_drifted
+
+
+def test_self_preference_compares_failures_of_its_own_with_those_of_others() -> None:
+    own = labelled("a", 40, 2, 30, 20, producer="azure/gpt-4o")
+    others = labelled("a", 40, 2, 5, 45, producer="claude-sonnet-4-5")
+    found = calibrated([*own, *others], "judge", "truth", judge_model="gpt-5-mini")
+    assert found.own_family == "openai"
+    assert found.self_preference is not None
+    assert found.self_preference.low > 0.3
+    assert calibrated(own, "judge", "truth").self_preference is None
+
+
+def test_a_domain_without_labels_is_refused_and_with_it_the_whole() -> None:
+    found = calibrated([*labelled("a", 30, 5, 10, 30), seen("b", PASS, None, 100)], "judge", "truth")
+    assert found.parts[0].corrected.refused is None
+    assert found.parts[1].corrected.refused is not None
+    assert found.whole.refused is not None
+    assert found.whole.refused.startswith("b: ")
