@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.service.tasks.test_recording import NOW, event, judged
 
 from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import tasks
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
+from tests.service.tasks.test_recording import NOW, event, judged
 
 SHOP, RIVAL = Teller("shop", project="shop"), Teller("rival", project="rival")
 
