@@ -149,7 +149,7 @@ def test_a_reviewer_sees_of_an_open_review_nothing_that_would_tell_whose_work_it
         rita.get("/api/reviews").json()["reviews"][0],
     ):
         assert (document["state"], document["task"], document["answers"]) == ("open", None, None)
-        assert document["is_disputed"] is False
+        assert [document[hidden] for hidden in ("is_disputed", "labels", "asked_by")] == [None] * 3
     assert client.get(f"/api/reviews/{review}").json()["answers"] == 2
 
 

@@ -278,11 +278,6 @@ def not_judged_by(book: Book, reviewer: str, name: str | None = None) -> list[st
     return [str(labels) for (labels,) in rows]
 
 
-def count_waiting(book: Book, reviewer: str, name: str | None = None) -> int:
-    """Open reviews that this reviewer has not judged, whoever's work they are about."""
-    return len(not_judged_by(book, reviewer, name))
-
-
 def _prefixed(columns: str) -> str:
     return ", ".join(f"r.{column}" for column in columns.split(", "))
 

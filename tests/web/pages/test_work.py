@@ -16,6 +16,7 @@ from flatfare.service.actions.reading import read_file
 from flatfare.service.budgets import budgeting
 from flatfare.service.judging import reviewing
 from flatfare.service.judging.reviewing import Wanted
+from flatfare.store import reviews
 from flatfare.store.book import open_book
 from tests.builders import task, write_tasks
 from tests.web.conftest import let_in, looking, signed_in
@@ -75,7 +76,7 @@ def test_a_customer_is_entered_and_a_payment_sent_twice_is_one(client: TestClien
     assert "welcome" in shown
 
 
-def ask(settings: Settings, name: str) -> None:
+def ask(settings: Settings, name: str, labels: dict[str, str] | None = None) -> None:
     """Put a piece of work into the queue."""
     with open_book(settings.database) as book:
         row = task(name)
@@ -84,6 +85,7 @@ def ask(settings: Settings, name: str) -> None:
             str(row["id"]),
             submission=Submission(output=f"It is done. {HOSTILE}", input="Do it."),
             question="Is it done?",
+            labels=labels or {},
         )
         reviewing.enqueue(book, wanted, at_us=NOW_US, asked_by="test")
 
@@ -108,11 +110,53 @@ def test_reviews_are_judged_one_after_another_and_blind(settings: Settings) -> N
     assert other != review
     last = send(client, "/reviews", f"/reviews/{other}/answers", judgement="fail")
     assert last.headers["location"] == "/reviews"
-    shown = client.get("/reviews.json").json()
-    assert [one["answers"] for one in shown["reviews"]] == [1, 1]
-    assert shown["waiting"] == 0
+    assert client.get("/reviews.json").json()["waiting"] == 0
     strange = send(client, "/reviews", f"/reviews/{other}/answers", judgement="perhaps")
     assert strange.status_code == 400
+
+
+def test_nothing_of_the_queue_tells_a_reviewer_what_others_said_or_whose_work_it_is(
+    settings: Settings, client: TestClient
+) -> None:
+    pytest.importorskip("argon2", reason="needs the web extra")
+    ask(settings, "first")
+    task_id = str(task("first")["id"])
+    for name, word in (("annelie", "pass"), ("bob", "fail"), ("kim", None)):
+        let_in(settings, name, "reviewer")
+        if word is not None:
+            other = signed_in(settings, name)
+            (review,) = set(
+                re.findall(r"/reviews/([^/]+)/answers", send(other, "/reviews", "/reviews/next").text)
+            )
+            send(other, "/reviews", f"/reviews/{review}/answers", judgement=word)
+    kim = signed_in(settings, "kim")
+    page, table, document = (kim.get(f"/reviews{ending}") for ending in ("", ".csv", ".json"))
+    for told in (page.text, table.text, document.text):
+        assert task_id not in told
+        assert "annelie" not in told
+    (row,) = document.json()["reviews"]
+    assert [row[name] for name in ("answers", "is_disputed", "judgement", "labels")] == [None] * 4
+    assert "2 of 2" not in page.text
+    assert ">disputed<" not in page.text
+    assert client.get("/reviews.json").json()["reviews"][0]["answers"] == 2
+
+
+def test_a_reviewer_of_one_team_judges_the_work_of_that_team_on_the_page(settings: Settings) -> None:
+    pytest.importorskip("argon2", reason="needs the web extra")
+    for team in ("legal", "search"):
+        ask(settings, team, {"team": team})
+    let_in(settings, "rita", "reviewer", {"team": "search"})
+    rita = signed_in(settings, "rita")
+    shown = rita.get("/reviews.json").json()
+    assert (len(shown["reviews"]), shown["waiting"]) == (1, 1)
+    sheet = send(rita, "/reviews", "/reviews/next").text
+    (own,) = set(re.findall(r"/reviews/([^/]+)/answers", sheet))
+    with open_book(settings.database) as book:
+        (foreign,) = [one.id for one in reviews.listed(book) if one.id != own]
+    refused = send(rita, "/reviews", f"/reviews/{foreign}/answers", judgement="pass")
+    assert refused.status_code == 404
+    send(rita, "/reviews", f"/reviews/{own}/answers", judgement="pass")
+    assert rita.get("/reviews.json").json()["waiting"] == 0
 
 
 def test_an_input_that_is_no_json_runs_nothing(client: TestClient) -> None:

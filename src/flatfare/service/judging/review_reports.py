@@ -18,6 +18,7 @@ from flatfare.store.book import Book
 from flatfare.store.reviews import Answer, Review
 
 REVIEWS_MAX = 1_000_000
+_VEILED = ("task", "attempt", "plan", "labels", "asked_by", "answers", "is_disputed")
 
 
 def document_of(review: Review, answers: Sequence[Answer] = ()) -> dict[str, object]:
@@ -46,10 +47,10 @@ def document_of(review: Review, answers: Sequence[Answer] = ()) -> dict[str, obj
 
 
 def veiled(document: dict[str, object]) -> dict[str, object]:
-    """A review as who may still judge it sees it: not whose work it is, nor how many have judged it."""
+    """A review as who may still judge it sees it: not whose work it is, who asks, how many have judged."""
     if document["state"] != "open":
         return document
-    return {**document, "task": None, "attempt": None, "plan": None, "answers": None, "labels": None}
+    return {**document, **dict.fromkeys(_VEILED)}
 
 
 def whole_document_of(book: Book, review_id: str) -> dict[str, object]:

@@ -3,14 +3,13 @@
 import json
 import os
 
-from flatfare.core.errors import BadInput
+from flatfare.core.errors import BadInput, NotFound
 from flatfare.core.moments import parse_moment
 from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import review_reports, reviewing
 from flatfare.service.judging.reviewing import Sheet
 from flatfare.service.reporting.wording import percent
-from flatfare.store import reviews
 from flatfare.web.access import Right, Visitor
 from flatfare.web.pages.blocks import (
     Block,
@@ -52,9 +51,12 @@ def view(visit: Visit) -> View:
     state = visit.asking.more.get("state", "open")
     if state not in STATES:
         raise BadInput(f"Found the state {state[:20]!r}: expected {', '.join(STATES)}.")
-    listed = review_reports.listed(book, state=state, limit=visit.limit or 10_000)
-    agreement = review_reports.agreement_of(book)
-    waiting = len(reviews.not_judged_by(book, visitor.name))
+    sees = visitor.scope.sees
+    listed = review_reports.listed(book, sees, state=state, limit=visit.limit or 10_000)
+    if not visitor.may(Right.MANAGE):
+        listed = [review_reports.veiled(one) for one in listed]
+    agreement = review_reports.agreement_of(book, sees=sees)
+    waiting = reviewing.count_waiting(book, visitor.name, sees=sees)
     blocks: list[Block] = [Figures(_figures(waiting, agreement))]
     if visitor.may(Right.REVIEW):
         blocks.append(Take("/reviews/next", waiting, visitor.name))
@@ -97,7 +99,7 @@ def _table(listed: list[dict[str, object]], state: str, visit: Visit) -> Table:
     rows = tuple(
         (
             Cell(str(one["name"]), str(one["question"] or "")),
-            Cell(f"{one['answers']} of {one['reviewers']}", badge="disputed" if one["is_disputed"] else ""),
+            Cell(_answers(one), badge="disputed" if one["is_disputed"] else ""),
             Cell(str(one["judgement"] or ""), tone=_TONES.get(str(one["judgement"]), "quiet")),
             Cell(moment_text(parse_moment(str(one["opened"]))[0], zone), tone="when"),
             Cell(
@@ -123,6 +125,12 @@ def _table(listed: list[dict[str, object]], state: str, visit: Visit) -> Table:
         "withdrawn": "Nothing was withdrawn.",
     }[state]
     return Table("reviews", f"Reviews: {state}", columns, rows, Csv(_CSV, listed), tabs=tabs, empty=empty)
+
+
+def _answers(review: dict[str, object]) -> str:
+    """How many have judged it, of how many; of how many alone where that is not for the visitor to know."""
+    given = review["answers"]
+    return f"{review['reviewers']} asked" if given is None else f"{given} of {review['reviewers']}"
 
 
 def _people(found: list[dict[str, object]]) -> Table:
@@ -155,12 +163,12 @@ def _next(sent: Sent) -> str | View:
     books, who = sent.books, sent.visitor.name
     tell = reviewing.teller(books.book, books.lake, who, now_us=books.now_us)
     reviewing.record_decided(books.book, tell, now_us=books.now_us)
-    sheet = reviewing.next_for(books.book, who, now_us=books.now_us, box=found_box(os.environ))
+    sees = sent.visitor.scope.sees
+    sheet = reviewing.next_for(books.book, who, now_us=books.now_us, box=found_box(os.environ), sees=sees)
     if sheet is None:
         return "/reviews"
-    return _shown(
-        sheet, sent.visitor, len(reviews.not_judged_by(books.book, who)), sent.books.settings.time_zone
-    )
+    waiting = reviewing.count_waiting(books.book, who, sees=sees)
+    return _shown(sheet, sent.visitor, waiting, books.settings.time_zone)
 
 
 def _shown(sheet: Sheet, visitor: Visitor, waiting: int, zone: str) -> View:
@@ -199,6 +207,7 @@ def _answer(sent: Sent) -> str | View:
     given = sent.text("judgement") or ""
     if given not in tuple(Judgement):
         raise BadInput(f"Found the judgement {given[:20]!r}: it is {', '.join(Judgement)}.")
+    _check_own(sent)
     reviewing.submit(
         books.book,
         reviewing.teller(books.book, books.lake, who, now_us=books.now_us),
@@ -212,7 +221,15 @@ def _answer(sent: Sent) -> str | View:
     return _next(sent)
 
 
+def _check_own(sent: Sent) -> None:
+    """``NotFound`` for a review of work that is not the visitor's to see."""
+    review = sent.path["review"]
+    if not sent.visitor.scope.sees(reviewing.labels_of(reviewing.found(sent.books.book, review))):
+        raise NotFound(f"There is no review {review[:80]!r} here: take the next one that waits.")
+
+
 def _release(sent: Sent) -> str:
+    _check_own(sent)
     reviewing.release(sent.books.book, sent.path["review"], sent.visitor.name)
     return "/reviews"
 
@@ -224,10 +241,11 @@ PAGE = Page(
     Right.READ,
     view,
     takes=("state",),
+    narrows=True,
     is_personal=True,
     deeds=(
-        Deed("/reviews/next", "next_review_here", Right.REVIEW, _next),
-        Deed("/reviews/{review}/answers", "answer_review_here", Right.REVIEW, _answer),
-        Deed("/reviews/{review}/release", "release_review_here", Right.REVIEW, _release),
+        Deed("/reviews/next", "next_review_here", Right.REVIEW, _next, narrows=True),
+        Deed("/reviews/{review}/answers", "answer_review_here", Right.REVIEW, _answer, narrows=True),
+        Deed("/reviews/{review}/release", "release_review_here", Right.REVIEW, _release, narrows=True),
     ),
 )
