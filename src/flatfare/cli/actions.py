@@ -92,15 +92,10 @@ def list_(settings: Settings, shape: str) -> None:
     with book_of(settings, create=True) as book:
         rows = documents.catalogue(publishing.listed(book))
     keys = ("name", "version", "price", "path", "description")
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, keys)
-    elif not rows:
-        output.note("No action is published yet: flatfare actions publish FILE")
-    else:
-        fields = [output.Field(key, key, "left", is_strong=key == "name") for key in keys]
-        output.print_table(rows, fields)
+    fields = [output.Field(key, key, "left", is_strong=key == "name") for key in keys]
+    output.print_list(
+        rows, fields, shape, nothing="No action is published yet: flatfare actions publish FILE"
+    )
 
 
 @actions.command()
@@ -357,12 +352,8 @@ def runs_(
             for one in kept_runs.listed(book, action=action, customer=customer, state=state, limit=limit)
         ]
     keys = ("id", "started_at", "action", "customer", "state", "ending", "attempts")
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, keys)
-    else:
-        output.print_table(rows, [output.Field(key, key.replace("_", " "), "left") for key in keys])
+    fields = [output.Field(key, key.replace("_", " "), "left") for key in keys]
+    output.print_list(rows, fields, shape, nothing="No run yet. Begin one: flatfare actions run NAME")
 
 
 @actions.command()

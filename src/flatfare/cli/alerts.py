@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import click
 
@@ -40,14 +41,14 @@ def list_(settings: Settings, limit: int, shape: str) -> None:
     with book_of(settings, create=True) as book:
         found = kept.latest(book, limit)
     rows = [_row(alert, deliveries) for alert, deliveries in found]
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif not rows and shape == "table":
-        output.say("No alerts yet. They come from budgets: flatfare budgets create --help")
-    elif shape == "csv":
-        output.print_csv([_flat(row) for row in rows], ["id", *(field.key for field in _FIELDS)])
-    else:
-        output.print_table([_flat(row) for row in rows], _FIELDS)
+    output.print_list(
+        [_flat(row) for row in rows],
+        _FIELDS,
+        shape,
+        nothing="No alerts yet. They come from budgets: flatfare budgets create --help",
+        documents=rows,
+        columns=["id", *(field.key for field in _FIELDS)],
+    )
 
 
 _CHANNEL_FIELDS = (
@@ -64,7 +65,7 @@ _CHANNEL_FIELDS = (
 @pass_settings
 def channels(settings: Settings, shape: str) -> None:
     """List the channels that are configured; an address may hold a credential and is not shown."""
-    rows: list[dict[str, object]] = [
+    rows: list[dict[str, Any]] = [
         {
             "channel": one.name,
             "by": one.url.partition("://")[0],
@@ -75,22 +76,13 @@ def channels(settings: Settings, shape: str) -> None:
         }
         for one in settings.alerts.values()
     ]
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif not rows and shape == "table":
-        output.say("No channels yet. In flatfare.yaml: alerts: {ops: {url: 'https://…', secret: whsec_…}}")
-    elif shape == "csv":
-        output.print_csv(
-            [
-                {**row, "kinds": ", ".join(one.kinds)}
-                for row, one in zip(rows, settings.alerts.values(), strict=True)
-            ],
-            [field.key for field in _CHANNEL_FIELDS],
-        )
-    else:
-        for row in rows:
-            row["kinds"] = ", ".join(map(str, row["kinds"])) if isinstance(row["kinds"], list) else ""
-        output.print_table(rows, _CHANNEL_FIELDS)
+    output.print_list(
+        [{**row, "kinds": ", ".join(row["kinds"])} for row in rows],
+        _CHANNEL_FIELDS,
+        shape,
+        nothing="No channels yet. In flatfare.yaml: alerts: {ops: {url: 'https://…', secret: whsec_…}}",
+        documents=rows,
+    )
 
 
 @alerts.command()

@@ -1,7 +1,7 @@
 """``flatfare budgets``: limits on spend that hold, what is left of them, and more for a while."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import ParamSpec, TypeVar
 
@@ -297,20 +297,20 @@ def _top_up_text(more: TopUp) -> str:
 
 
 def _show(documents: list[dict[str, object]], shape: str) -> None:
-    if shape == "json":
-        output.print_json_lines(documents)
-        return
     rows = [row for document in documents for row in _rows(document)]
     fields = (*_FIELDS, _UNITS) if any(row["units_left"] is not None for row in rows) else _FIELDS
-    if shape == "csv":
-        output.print_csv(rows, ["id", *(field.key for field in (*_FIELDS, _UNITS))])
-    elif not rows:
-        output.say("No budgets yet. Create one: flatfare budgets create --name NAME --amount 5.00")
-    else:
-        output.print_table([_read(row) for row in rows], fields)
+    output.print_list(
+        rows,
+        fields,
+        shape,
+        nothing="No budgets yet. Create one: flatfare budgets create --name NAME --amount 5.00",
+        documents=documents,
+        columns=["id", *(field.key for field in (*_FIELDS, _UNITS))],
+        read=_read,
+    )
 
 
-def _read(row: dict[str, object]) -> dict[str, object]:
+def _read(row: Mapping[str, object]) -> dict[str, object]:
     """A row as a person reads it."""
     money = ("limit", "spent", "reserved", "left")
     return {**row, **{name: dollar_text(nano_of(Decimal(str(row[name])))) for name in money}}

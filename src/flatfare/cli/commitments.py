@@ -1,6 +1,7 @@
 """``flatfare commitments``: fixed fees, and whom they served."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from fractions import Fraction
 
@@ -166,17 +167,10 @@ _AMOUNTS = ("amount", "fee", "allocated", "idle")
 
 
 def _show(rows: list[dict[str, object]], fields: tuple[output.Field, ...], shape: str, empty: str) -> None:
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, [field.key for field in fields])
-    elif rows:
-        output.print_table([_in_dollars(row) for row in rows], fields)
-    else:
-        output.say(empty)
+    output.print_list(rows, fields, shape, nothing=empty, read=_in_dollars)
 
 
-def _in_dollars(row: dict[str, object]) -> dict[str, object]:
+def _in_dollars(row: Mapping[str, object]) -> dict[str, object]:
     """The row with its amounts as a person reads them."""
     amounts = {key: dollar_text(nano_of(parse_amount(str(row[key]))[0])) for key in _AMOUNTS if key in row}
     return {**row, **amounts}

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Mapping
 from uuid import UUID
 
 import click
@@ -223,14 +224,13 @@ def list_(settings: Settings, shape: str) -> None:
             showing.balance_document(selling.balance(book, one.name, at_us=now_us), at_us=now_us)
             for one in selling.customers.listed(book)
         ]
-    if shape == "json":
-        output.print_json_lines(documents)
-    elif shape == "csv":
-        output.print_csv(documents, [field.key for field in _FIELDS])
-    elif not documents:
-        output.say("No customers yet. Enter one: flatfare customers create NAME")
-    else:
-        output.print_table([_read(document) for document in documents], _FIELDS)
+    output.print_list(
+        documents,
+        _FIELDS,
+        shape,
+        nothing="No customers yet. Enter one: flatfare customers create NAME",
+        read=_read,
+    )
 
 
 _LOTS = (
@@ -312,7 +312,7 @@ def entry_rows(documents: list[dict[str, object]]) -> list[dict[str, object]]:
     return rows
 
 
-def _read(document: dict[str, object]) -> dict[str, object]:
+def _read(document: Mapping[str, object]) -> dict[str, object]:
     """The document with amounts as a person reads them."""
     currency = str(document["currency"])
     amounts = ("available", "wallet", "held", "accrued", "receivable", "left")

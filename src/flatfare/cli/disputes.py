@@ -60,14 +60,12 @@ def list_disputes(settings: Settings, shape: str, state: str | None) -> None:
     """List disputes, the newest first."""
     with book_of(settings) as book:
         rows = [one.as_json() for one in kept.listed(book, state)]
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, [field.key for field in _FIELDS])
-    elif rows:
-        output.print_table(rows, _FIELDS)
-    else:
-        output.say("No disputes. A flag of tasks dispute is no case to decide: flatfare disputes open TASK")
+    output.print_list(
+        rows,
+        _FIELDS,
+        shape,
+        nothing="No disputes. A flag of tasks dispute is no case to decide: flatfare disputes open TASK",
+    )
 
 
 @disputes.command()

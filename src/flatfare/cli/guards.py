@@ -146,14 +146,13 @@ def list_(settings: Settings, shape: str) -> None:
     """List the guards, with how often calls went past each."""
     with book_of(settings, create=True) as book:
         documents = guarding.listed(book)
-    if shape == "json":
-        output.print_json_lines(documents)
-    elif shape == "csv":
-        output.print_csv(documents, ["id", *(field.key for field in _FIELDS)])
-    elif not documents:
-        output.say("No guards yet. Create one: flatfare guards create --name loops --kind calls --at-most 50")
-    else:
-        output.print_table(documents, _FIELDS)
+    output.print_list(
+        documents,
+        _FIELDS,
+        shape,
+        nothing="No guards yet. Create one: flatfare guards create --name loops --kind calls --at-most 50",
+        columns=["id", *(field.key for field in _FIELDS)],
+    )
 
 
 @guards.command()

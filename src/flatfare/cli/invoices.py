@@ -131,14 +131,12 @@ def list_invoices(settings: Settings, shape: str, customer: str | None, status: 
     """List documents, the newest first."""
     with book_of(settings) as book:
         rows = [_row(book, kept) for kept in kept_documents.listed(book, customer, status)]
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, [field.key for field in _FIELDS])
-    elif rows:
-        output.print_table(rows, _FIELDS)
-    else:
-        output.say("No documents yet. See what a month comes to: flatfare invoices draft CUSTOMER")
+    output.print_list(
+        rows,
+        _FIELDS,
+        shape,
+        nothing="No documents yet. See what a month comes to: flatfare invoices draft CUSTOMER",
+    )
 
 
 @invoices.command()

@@ -220,14 +220,13 @@ def list_(settings: Settings, with_ended: bool, shape: str) -> None:
     """List the keys; a secret is never shown again."""
     with book_of(settings) as book:
         rows = issuing.listed(book, at_us=_now_us(), with_ended=with_ended)
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif not rows and shape == "table":
-        output.say("No keys yet. Create one: flatfare keys create --name NAME")
-    elif shape == "csv":
-        output.print_csv([_flat(row) for row in rows], [field.key for field in _FIELDS])
-    else:
-        output.print_table([_flat(row) for row in rows], _FIELDS)
+    output.print_list(
+        [_flat(row) for row in rows],
+        _FIELDS,
+        shape,
+        nothing="No keys yet. Create one: flatfare keys create --name NAME",
+        documents=rows,
+    )
 
 
 def _flat(row: dict[str, object]) -> dict[str, object]:

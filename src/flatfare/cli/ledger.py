@@ -127,11 +127,4 @@ def verify(settings: Settings, replay: bool) -> None:
 
 
 def _show(rows: list[dict[str, object]], fields: tuple[output.Field, ...], shape: str, nothing: str) -> None:
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, [field.key for field in fields])
-    elif not rows:
-        output.say(nothing)
-    else:
-        output.print_table(rows, fields)
+    output.print_list(rows, fields, shape, nothing=nothing)

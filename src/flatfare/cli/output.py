@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -58,6 +58,31 @@ def print_csv(rows: Iterable[Mapping[str, object]], keys: Sequence[str]) -> None
     for row in rows:
         writer.writerow([csv_cell(row.get(key)) for key in keys])
     click.echo(buffer.getvalue(), nl=False)
+
+
+def print_list(
+    rows: Sequence[Mapping[str, object]],
+    fields: Sequence[Field],
+    shape: str,
+    *,
+    nothing: str,
+    documents: Sequence[object] | None = None,
+    columns: Sequence[str] | None = None,
+    read: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None,
+) -> None:
+    """A list in the shape that was asked for: a table, CSV, or JSON Lines.
+
+    ``documents`` are what JSON prints, the rows if not given; ``columns`` those of CSV, the table's if not
+    given; ``read`` gives a row as a person reads it; ``nothing`` is said where there is no row for a table.
+    """
+    if shape == "json":
+        print_json_lines(rows if documents is None else documents)
+    elif shape == "csv":
+        print_csv(rows, [field.key for field in fields] if columns is None else columns)
+    elif not rows:
+        say(nothing)
+    else:
+        print_table(rows if read is None else map(read, rows), fields)
 
 
 def csv_cell(value: object) -> object:

@@ -1,6 +1,7 @@
 """``flatfare packs``: what is sold in advance, such as ten blog posts for $20."""
 
 import time
+from collections.abc import Mapping
 
 import click
 
@@ -151,23 +152,24 @@ def list_(settings: Settings, shape: str) -> None:
     """List every pack there ever was."""
     with book_of(settings, create=True) as book:
         documents = [showing.pack_document(pack) for pack in selling.packs.listed(book)]
-    if shape == "json":
-        output.print_json_lines(documents)
-        return
     rows: list[dict[str, object]] = []
     for document in documents:
         actions = document["actions"]
         assert isinstance(actions, list)
         rows.append({**document, "actions": ", ".join(actions) or "all"})
-    if shape == "csv":
-        output.print_csv(rows, [field.key for field in _FIELDS])
-    elif not rows:
-        output.say("No packs yet. Offer one: flatfare packs create NAME --price 20 --units 10 --action NAME")
-    else:
-        output.print_table([_read(row) for row in rows], _FIELDS)
+    output.print_list(
+        rows,
+        _FIELDS,
+        shape,
+        nothing="No packs yet. Offer one: flatfare packs create NAME --price 20 --units 10 --action NAME",
+        documents=documents,
+        read=_read,
+    )
 
 
-def _read(row: dict[str, object]) -> dict[str, object]:
+def _read(row: Mapping[str, object]) -> dict[str, object]:
     currency = str(row["currency"])
     amounts = {key: row[key] for key in ("price", "credit") if isinstance(row[key], str)}
-    return row | {key: payable_text(parse_in(str(text), currency), currency) for key, text in amounts.items()}
+    return {**row} | {
+        key: payable_text(parse_in(str(text), currency), currency) for key, text in amounts.items()
+    }

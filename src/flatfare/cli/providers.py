@@ -80,13 +80,11 @@ def list_(settings: Settings, shape: str) -> None:
     """List the providers and where the credential of each comes from; never a credential."""
     with book_of(settings, create=True) as book:
         rows = credentials.listed(with_usual_providers(settings, os.environ), book)
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        flat = [{**row, "sealed": " ".join(map(str, row["sealed"]))} for row in rows]  # type: ignore[call-overload]
-        output.print_csv(flat, ["provider", "dialect", "base_url", "credential", "sealed", "set"])
-    else:
-        output.print_table(rows, _FIELDS)
+    flat = [{**row, "sealed": " ".join(map(str, row["sealed"]))} for row in rows]  # type: ignore[call-overload]
+    columns = ["provider", "dialect", "base_url", "credential", "sealed", "set"]
+    output.print_list(
+        flat, _FIELDS, shape, nothing="No providers are configured.", documents=rows, columns=columns
+    )
 
 
 def _now_us() -> int:

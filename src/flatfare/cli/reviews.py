@@ -86,14 +86,13 @@ def list_(
             until_us=until,
             limit=limit,
         )
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, _CSV)
-    elif not rows:
-        output.say("No reviews. Put work in: flatfare reviews add TASK --output FILE")
-    else:
-        output.print_table(rows, _LIST)
+    output.print_list(
+        rows,
+        _LIST,
+        shape,
+        nothing="No reviews. Put work in: flatfare reviews add TASK --output FILE",
+        columns=_CSV,
+    )
 
 
 @reviews.command()

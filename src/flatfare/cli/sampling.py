@@ -128,14 +128,9 @@ def list_(settings: Settings, with_ended: bool, shape: str) -> None:
     """List the plans."""
     with book_of(settings) as book:
         rows = [sampling.document_of(plan) for plan in all_plans(book, with_ended=with_ended)]
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, [field.key for field in _LIST])
-    elif not rows:
-        output.say("No plans. Make one: flatfare verifiers sample add NAME --share 5%")
-    else:
-        output.print_table(rows, _LIST)
+    output.print_list(
+        rows, _LIST, shape, nothing="No plans. Make one: flatfare verifiers sample add NAME --share 5%"
+    )
 
 
 @sample.command()
@@ -150,15 +145,9 @@ def drawn(settings: Settings, name: str, shape: str) -> None:
         {"task": one.task_id, "external_id": one.external_id, "action": one.action, "labels": one.labels}
         for one in found
     ]
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, ["task", "external_id", "action"])
-    else:
-        output.print_table(
-            rows,
-            (output.Field("external_id", "task", "left", is_strong=True), output.Field("task", "id", "left")),
-        )
+    fields = (output.Field("external_id", "task", "left", is_strong=True), output.Field("task", "id", "left"))
+    columns = ["task", "external_id", "action"]
+    output.print_list(rows, fields, shape, nothing="No task is waiting to be judged.", columns=columns)
 
 
 @sample.command()

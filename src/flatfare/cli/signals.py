@@ -120,14 +120,12 @@ def list_(settings: Settings, shape: str) -> None:
     """List the sources, and what came of their messages; a secret is never shown again."""
     with book_of(settings) as book:
         rows = signalling.listed(book)
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, [field.key for field in _LIST])
-    elif not rows:
-        output.say("No sources of signals. Create one: flatfare signals create-source NAME --map FILE")
-    else:
-        output.print_table(rows, _LIST)
+    output.print_list(
+        rows,
+        _LIST,
+        shape,
+        nothing="No sources of signals. Create one: flatfare signals create-source NAME --map FILE",
+    )
 
 
 _MESSAGES = (
@@ -148,12 +146,7 @@ def messages(settings: Settings, name: str, limit: int, shape: str) -> None:
     """Say what came of the last messages of NAME. What they said is not kept."""
     with book_of(settings) as book:
         rows = signalling.messages_of(book, name, limit)
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, [field.key for field in _MESSAGES])
-    else:
-        output.print_table(rows, _MESSAGES)
+    output.print_list(rows, _MESSAGES, shape, nothing="No message came yet.")
 
 
 @signals.command("map")

@@ -106,16 +106,12 @@ def list_tasks(
             offset=offset,
         )
     documents = [task.as_json(settings.currency) for task in found]
-    if shape == "json":
-        output.print_json_lines(documents)
-    elif shape == "csv":
-        output.print_csv((_flat(one) for one in documents), _CSV)
-    elif found:
-        output.print_table([_row(task) for task in found], _FIELDS)
-    elif filters or since is not None or until is not None or offset:
-        output.say("No task is like that.")
-    else:
-        output.say("No tasks. How to tell of them: docs/guides/outcomes.md")
+    is_narrowed = filters or since is not None or until is not None or offset
+    nothing = (
+        "No task is like that." if is_narrowed else "No tasks. How to tell of them: docs/guides/outcomes.md"
+    )
+    rows = [_flat(one) for one in documents] if shape == "csv" else [_row(task) for task in found]
+    output.print_list(rows, _FIELDS, shape, nothing=nothing, documents=documents, columns=_CSV)
 
 
 @tasks.command()

@@ -87,14 +87,14 @@ def list_(settings: Settings, shape: str) -> None:
     """Everybody who may sign in, or once might."""
     with book_of(settings) as book:
         found = [people.document_of(user) for user in kept.all_of(book)]
-    if shape == "json":
-        output.print_json_lines(found)
-    elif shape == "csv":
-        output.print_csv([_flat(one) for one in found], _CSV)
-    elif found:
-        output.print_table([_flat(one) for one in found], _FIELDS)
-    else:
-        output.say("Nobody signs in yet. Make the first: flatfare users create --admin NAME")
+    output.print_list(
+        [_flat(one) for one in found],
+        _FIELDS,
+        shape,
+        nothing="Nobody signs in yet. Make the first: flatfare users create --admin NAME",
+        documents=found,
+        columns=_CSV,
+    )
 
 
 @users.command()

@@ -37,17 +37,12 @@ def list_(shape: str) -> None:
         {"kind": name, "by": str(kinds.named(name).kind), "what": kinds.summary_of(kinds.named(name))}
         for name in kinds.names()
     ]
-    if shape == "json":
-        output.print_json_lines(rows)
-    elif shape == "csv":
-        output.print_csv(rows, ["kind", "by", "what"])
-    else:
-        fields = (
-            output.Field("kind", "kind", "left", is_strong=True),
-            output.Field("by", "by", "left"),
-            output.Field("what", "what it checks", "left"),
-        )
-        output.print_table(rows, fields)
+    fields = (
+        output.Field("kind", "kind", "left", is_strong=True),
+        output.Field("by", "by", "left"),
+        output.Field("what", "what it checks", "left"),
+    )
+    output.print_list(rows, fields, shape, nothing="There is no kind of verifier here.")
 
 
 @verifiers.command()

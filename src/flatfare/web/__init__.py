@@ -1,1 +1,1 @@
-"""What people see in a browser: pages, pictures, and later the API and the dashboard."""
+"""What people see in a browser: the API, the dashboard, and what it draws."""
