@@ -14,7 +14,8 @@ from flatfare.service.leaderboard.gathering import over_all_domains
 from flatfare.service.leaderboard.reading import showings_in
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
-from flatfare.web.site.charts import DARK, LIGHT, WIDE, signature, svg
+from flatfare.web.frames import DARK, LIGHT, svg
+from flatfare.web.site.charts import WIDE, signature
 
 TARGET = Path(__file__).parent.parent / "docs" / "pictures"
 

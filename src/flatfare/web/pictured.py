@@ -20,10 +20,9 @@ from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 from flatfare.web.access import Right, Visitor
 from flatfare.web.desk import Books
+from flatfare.web.frames import LIGHT, SCHEMA, Colours, Frame, Json, Spec, config, svg
 from flatfare.web.pages.asking import Asking
-from flatfare.web.pages.charts import config
 from flatfare.web.pages.drawing import PNG_SCALE
-from flatfare.web.pages.frames import LIGHT, Colours, Frame, Json, Spec, svg
 from flatfare.web.pages.outcomes import frontier
 from flatfare.web.pages.over_time import prices_over_time
 from flatfare.web.pages.page import Visit
@@ -173,7 +172,7 @@ def _bars(rows: Sequence[dict[str, Json]], colours: Colours, frame: Frame) -> Sp
     }
     values: list[Json] = [*rows]
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "$schema": SCHEMA,
         "width": frame.width,
         "height": frame.height,
         "padding": 16,

@@ -10,9 +10,9 @@ from importlib.resources import files
 
 from flatfare.core.errors import BadUsage
 from flatfare.service.alerts.weekly import notes_of
+from flatfare.web.frames import LIGHT, Frame, svg
 from flatfare.web.pages.charts import Point, two_lines
 from flatfare.web.pages.drawing import can_draw
-from flatfare.web.pages.frames import LIGHT, Frame, svg
 from flatfare.web.pages.over_time import TITLES, first_day
 
 _FRAME = Frame("page", 640, 300)

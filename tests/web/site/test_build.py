@@ -173,7 +173,7 @@ def test_the_same_boards_give_the_same_site(site: Path, tmp_path: Path) -> None:
 
 
 def test_each_ink_reads_on_its_paper() -> None:
-    from flatfare.web.site.charts import DARK, LIGHT
+    from flatfare.web.frames import DARK, LIGHT
 
     for colours in (LIGHT, DARK):
         for ink, least in (
@@ -186,7 +186,7 @@ def test_each_ink_reads_on_its_paper() -> None:
 
 
 def test_the_inks_of_the_stylesheet_are_those_of_the_charts(site: Path) -> None:
-    from flatfare.web.site.charts import DARK, LIGHT
+    from flatfare.web.frames import DARK, LIGHT
 
     css = (site / "assets" / "site.css").read_text(encoding="utf-8")
     light, dark = css.split("@media", 1)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from flatfare.web.pages.frames import Colours, Frame, Spec
+from flatfare.web.frames import Colours, Frame, Spec
 
 
 @dataclass(frozen=True, slots=True)

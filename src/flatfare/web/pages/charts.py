@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flatfare.core.money import NANO
-from flatfare.web.pages.frames import FONT, SERIES, Colours, Frame, Json, Spec
-
-_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+from flatfare.web.frames import SCHEMA, SERIES, Colours, Frame, Json, Spec, config
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def two_lines(
         )
     ]
     return {
-        "$schema": _SCHEMA,
+        "$schema": SCHEMA,
         "padding": {"left": 4, "right": 4, "top": 4, "bottom": 4},
         "background": None,
         "spacing": 30,
@@ -151,7 +149,7 @@ def stacked(parts: Sequence[Part], order: Sequence[str], colours: Colours, frame
     names: list[Json] = [*order]
     ranges: list[Json] = [*scale]
     return {
-        "$schema": _SCHEMA,
+        "$schema": SCHEMA,
         "width": frame.width,
         "height": frame.height,
         "padding": {"left": 4, "right": 4, "top": 4, "bottom": 4},
@@ -230,24 +228,4 @@ def _money_axis(frame: Frame, colours: Colours) -> dict[str, Json]:
         "titleY": -8,
         "titleColor": colours.text,
         "titleFontWeight": 600,
-    }
-
-
-def config(colours: Colours) -> Json:
-    """How every chart of ours looks."""
-    return {
-        "font": FONT,
-        "view": {"stroke": None},
-        "axis": {
-            "labelColor": colours.muted,
-            "titleColor": colours.muted,
-            "gridColor": colours.grid,
-            "domainColor": colours.grid,
-            "tickColor": colours.grid,
-            "labelFontSize": 12,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
-            "titlePadding": 12,
-            "labelPadding": 6,
-        },
     }

@@ -8,8 +8,8 @@ import json
 from functools import lru_cache
 
 from flatfare.core.errors import BadUsage, NotFound
+from flatfare.web.frames import DARK, LIGHT, Spec, svg
 from flatfare.web.pages.blocks import Chart
-from flatfare.web.pages.frames import DARK, LIGHT, Spec, svg
 
 PICTURES_KEPT = 256
 PNG_SCALE = 2.0

@@ -12,8 +12,8 @@ from flatfare.service.reporting.funnel import Funnel as Counted
 from flatfare.service.reporting.funnel import funnel
 from flatfare.service.reporting.wording import percent
 from flatfare.web.access import Right
+from flatfare.web.frames import Colours, Frame, Json, Spec
 from flatfare.web.pages.blocks import Block, Chart, Funnel, Key, Notes, Step, View
-from flatfare.web.pages.frames import Colours, Frame, Json, Spec
 from flatfare.web.pages.page import Page, Visit
 from flatfare.web.pages.ranked import key_tabs, other_keys, ranked
 from flatfare.web.site.charts import NARROW, WIDE, drawn, signature

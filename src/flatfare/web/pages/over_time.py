@@ -6,9 +6,9 @@ from flatfare.core.money import NANO
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting.document import csv_columns, previous_rows, rows_of, shown_cost
 from flatfare.service.reporting.wording import headline, interval_text, money, percent
+from flatfare.web.frames import Colours, Frame, Spec, frames
 from flatfare.web.pages.blocks import Cell, Chart, Column, Csv, Key, Table
 from flatfare.web.pages.charts import Point, dollars, two_lines
-from flatfare.web.pages.frames import Colours, Frame, Spec, frames
 from flatfare.web.pages.page import Visit
 
 TITLES = ("Cost per verified outcome", "Price per million tokens")

@@ -11,6 +11,7 @@ from flatfare.service.reporting.anatomy import Anatomy, anatomy
 from flatfare.service.reporting.document import csv_columns, document_of, rows_of
 from flatfare.service.reporting.wording import known, percent
 from flatfare.web.access import Right
+from flatfare.web.frames import Colours, Frame, Spec, frames
 from flatfare.web.pages import movement
 from flatfare.web.pages.blocks import (
     Block,
@@ -26,7 +27,6 @@ from flatfare.web.pages.blocks import (
     View,
 )
 from flatfare.web.pages.charts import Part, stacked
-from flatfare.web.pages.frames import Colours, Frame, Spec, frames
 from flatfare.web.pages.over_time import first_day, last_day
 from flatfare.web.pages.page import Page, Visit
 from flatfare.web.pages.ranked import SPEND_MEASURES, WHY, key_tabs, other_keys, ranked

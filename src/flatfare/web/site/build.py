@@ -17,7 +17,8 @@ from flatfare.core.money import dollar_text
 from flatfare.service.leaderboard.document import csv_text, document_of, rows_of
 from flatfare.service.leaderboard.ranking import Board
 from flatfare.service.leaderboard.sources import Source
-from flatfare.web.site.charts import DARK, LIGHT, NARROW, WIDE, Frame, Spec, drawn, overview, signature, svg
+from flatfare.web.frames import DARK, LIGHT, Frame, Spec, svg
+from flatfare.web.site.charts import NARROW, WIDE, drawn, overview, signature
 from flatfare.web.site.folder import replaced
 from flatfare.web.site.views import BoardView, anchor_of, slugs_of, view_of
 

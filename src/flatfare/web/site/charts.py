@@ -8,60 +8,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
 
-from flatfare.core.errors import BadUsage
 from flatfare.core.money import NANO
 from flatfare.service.leaderboard.ranking import Board, Place, Standing
 from flatfare.service.leaderboard.wording import title_of
+from flatfare.web.frames import SCHEMA, Colours, Frame, Json, Spec, config
 from flatfare.web.site.labels import SIDES, Box, Spot, place
-
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | int | bool | None"
-Spec: TypeAlias = dict[str, Json]
-
-VEGA_LITE = "5.20"
-FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
-
-
-@dataclass(frozen=True, slots=True)
-class Colours:
-    """The inks of one theme; the same values stand in ``site.css``."""
-
-    name: str
-    text: str
-    muted: str
-    grid: str
-    point: str
-    accent: str
-    paper: str
-
-
-LIGHT = Colours("light", "#1c1e21", "#5c626b", "#e8e9eb", "#8b93a1", "#0b6e5f", "#ffffff")
-DARK = Colours("dark", "#eceef0", "#a3abb6", "#2a2f36", "#78818e", "#4fd1b5", "#14171a")
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A chart's size in pixels: the plot, and the room around it."""
-
-    name: str
-    width: int
-    height: int
-    left: int = 56
-    right: int = 20
-    top: int = 34
-    bottom: int = 52
-    label_length: int = 40
-    labels: int = 40
-
-    @property
-    def full_width(self) -> int:
-        return self.left + self.width + self.right
-
-    @property
-    def full_height(self) -> int:
-        return self.top + self.height + self.bottom
-
 
 WIDE = Frame("wide", 984, 460)
 NARROW = Frame("narrow", 296, 340, left=46, right=16, label_length=26, labels=4)
@@ -129,7 +81,7 @@ def signature(board: Board, colours: Colours, frame: Frame) -> Spec:
         },
     }
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "$schema": SCHEMA,
         "width": frame.width,
         "height": frame.height,
         "autosize": {"type": "none", "contains": "content"},
@@ -138,7 +90,7 @@ def signature(board: Board, colours: Colours, frame: Frame) -> Spec:
         "data": {"values": _values(standings, axes, frame)},
         "encoding": {"x": x, "y": y},  # type: ignore[dict-item]
         "layer": _layers(colours),
-        "config": _config(colours),
+        "config": config(colours),
     }
 
 
@@ -181,7 +133,7 @@ def overview(boards: Sequence[Board], colours: Colours, frame: Frame) -> Spec:
     first: Json = {"type": "point", "filled": True, "size": 90, "color": colours.accent, "opacity": 1}
     rows: list[Json] = [{"board": name, "cost": cost, "is_first": tied} for name, cost, tied in values]
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "$schema": SCHEMA,
         "width": frame.width,
         "height": frame.height,
         "autosize": {"type": "none", "contains": "content"},
@@ -194,7 +146,7 @@ def overview(boards: Sequence[Board], colours: Colours, frame: Frame) -> Spec:
             {"transform": [{"filter": "datum.is_first"}], "mark": first, "encoding": {"x": x}},
             _row_names(names, colours, frame),
         ],
-        "config": _config(colours),
+        "config": config(colours),
     }
 
 
@@ -215,15 +167,6 @@ def _row_names(names: Sequence[str], colours: Colours, frame: Frame) -> Json:
         },
         "encoding": {"text": {"field": "board"}},
     }
-
-
-def svg(spec: Spec) -> str:
-    """The picture. Needs the ``charts`` extra."""
-    try:
-        import vl_convert
-    except ImportError as problem:
-        raise BadUsage("Charts need one more package: pip install 'flatfare[charts]'.") from problem
-    return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
 
 
 def _values(standings: Sequence[Standing], axes: Axes, frame: Frame) -> list[Json]:
@@ -394,25 +337,6 @@ def _names(colours: Colours) -> list[Json]:
             {"transform": only, "mark": mark, "encoding": {"text": {"field": "label"}, "color": ink}}
         )
     return layers
-
-
-def _config(colours: Colours) -> Json:
-    return {
-        "font": FONT,
-        "view": {"stroke": None},
-        "axis": {
-            "labelColor": colours.muted,
-            "titleColor": colours.muted,
-            "gridColor": colours.grid,
-            "domainColor": colours.grid,
-            "tickColor": colours.grid,
-            "labelFontSize": 12,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
-            "titlePadding": 12,
-            "labelPadding": 6,
-        },
-    }
 
 
 def _ticks(low: float, high: float, frame: Frame) -> list[Json]:
