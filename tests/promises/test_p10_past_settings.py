@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flatfare.core.budget import Budget, Scope, TopUp, Window
+from flatfare.core.budget import Budget, Scope, Threshold, TopUp, Window
 from flatfare.service import selling, settled_terms
 from flatfare.service.access import keys, users
 from flatfare.service.access.keys import Terms
@@ -31,7 +31,8 @@ BY = {"at_us": OPENED_US, "by_whom": "me"}
 
 def live(book: Book, folder: Path) -> None:
     """Everything that may happen to settings happens once."""
-    ann = keys.create(book, Terms("ann", labels={"team": "search"}, requests_per_minute=9), **BY).key
+    two = {"allowed_models": ("gpt-*", "o3"), "allowed_providers": ("openai", "azure")}
+    ann = keys.create(book, Terms("ann", labels={"team": "search"}, requests_per_minute=9, **two), **BY).key
     for change in (keys.disable, keys.enable, keys.disable):
         change(book, ann.id, **BY)
     keys.rotate(book, "ann", overlap_us=5, **BY)
@@ -39,9 +40,12 @@ def live(book: Book, folder: Path) -> None:
     keys.revoke(book, "bob", **BY)
 
     window = Window.of("month", "UTC")
+    lines = (Threshold.of("75"), Threshold.of("90:throttle"))
     for name in ("search", "gone"):
-        budgeting.create(book, Budget("", name, Scope.of("team=search"), 5 * shop.USD, window), **BY)
+        budget = Budget("", name, Scope.of("team=search"), 5 * shop.USD, window, thresholds=lines)
+        budgeting.create(book, budget, **BY)
     budgeting.change(book, "search", {"amount_nano": 6 * shop.USD, "is_hard": False}, **BY)
+    budgeting.change(book, "search", {"thresholds": (Threshold.of("50"), *lines[:1])}, **BY)
     for replaces in (False, True):
         more = TopUp(shop.USD, OPENED_US, OPENED_US + 9, "me", replaces=replaces, subject="search")
         budgeting.top_up(book, "search", more, at_us=OPENED_US)

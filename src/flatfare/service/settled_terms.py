@@ -99,8 +99,11 @@ def _document(content: str) -> State:
 def _take(states: States, subject: str, verb: str, content: State) -> None:
     """Take one record into the terms of its subject."""
     state = states.setdefault(subject, {})
-    if verb in ("created", "published", "issued", "changed"):
-        state.update({name: _after(value) for name, value in content.items() if name not in _BESIDE})
+    terms = {name: value for name, value in content.items() if name not in _BESIDE}
+    if verb in ("created", "published", "issued"):
+        state.update(terms)
+    if verb == "changed":
+        state.update({name: _after(value) for name, value in terms.items()})
     if verb in ("created", "rotated") and "prefix" in content:
         state["secrets"] = sorted([*_list(state, "secrets"), str(content["prefix"])])
     if verb in ("topped_up", "overridden"):
@@ -125,7 +128,7 @@ _MARKS: Mapping[str, tuple[str, bool]] = {
 
 
 def _after(value: object) -> object:
-    """What was changed is written as what it was and what it is, or as what it is."""
+    """What was changed is written as what it was and what it is, or as what it is, which is no list."""
     return value[1] if isinstance(value, list) and len(value) == 2 else value
 
 
