@@ -88,12 +88,15 @@ class Oracle:
         sale = self.sales.get(task)
         if sale is None or sale["state"] != "settled":
             return False
-        given = sale["paid"] if nano is None else nano
-        if not 0 < given <= sale["paid"] or (sale["unit"] and given != sale["paid"]):
+        left = sale["paid"] - sale.get("back", 0)
+        given = left if nano is None else nano
+        if not 0 < given <= left or (sale["unit"] and given != sale["paid"]):
             return False
         sale["draws"] = self._unwind(sale["who"], sale["draws"], given, at)
         self._add(sale["who"], refunds=-given)
-        sale["state"] = "reversed"
+        sale["back"] = sale.get("back", 0) + given
+        if sale["back"] == sale["paid"]:
+            sale["state"] = "reversed"
         return True
 
     def costs(self, task: str, work: int, checks: int) -> bool:
@@ -328,14 +331,13 @@ class Driver:
         )
 
     def reverse(self, task: str, nano: int | None, skew_us: int = 0) -> None:
-        at = self.now_us + skew_us
+        at, one = self.now_us + skew_us, self._id()
         self._both(
             self._buyer(task),
             lambda: selling.reverse(
-                self.book, task_id=id_of(task), at_us=at, reason="back", amount_nano=nano
+                self.book, task_id=id_of(task), entry_id=one, at_us=at, reason="back", amount_nano=nano
             ),
             self.oracle.reverse(task, nano, at),
-            is_again=self._stood(task, "reversed", nano),
         )
 
     def costs(self, task: str, work: int, checks: int) -> None:

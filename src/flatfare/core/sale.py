@@ -27,7 +27,7 @@ class NotBillable(Conflict):
 MOVES: Mapping[Settlement, frozenset[Settlement]] = {
     Settlement.NONE: frozenset({Settlement.HELD}),
     Settlement.HELD: frozenset({Settlement.SETTLED, Settlement.VOIDED}),
-    Settlement.SETTLED: frozenset({Settlement.REVERSED}),
+    Settlement.SETTLED: frozenset({Settlement.REVERSED}),  # when all of it has been given back
     Settlement.VOIDED: frozenset(),
     Settlement.REVERSED: frozenset(),
 }
@@ -245,8 +245,8 @@ def applied(sale: Sale | None, entry: Entry, quote: Quote) -> Sale:
         return replace(sale, settlement=Settlement.VOIDED, voided_at_us=entry.at_us, draws=())
     return replace(
         sale,
-        settlement=Settlement.REVERSED,
-        reversed_nano=decided["reversed"],
+        settlement=Settlement.SETTLED if decided.get("left") else Settlement.REVERSED,
+        reversed_nano=sale.reversed_nano + decided["reversed"],
         reversed_at_us=entry.at_us,
         draws=_draws(decided["draws"]),
     )

@@ -59,7 +59,8 @@ def give_back(shelf: Shelf, run: Run, now_us: int, reason: str = _LOST) -> Sale 
     if sale.settlement is Settlement.HELD:
         return selling.void(shelf.book, task_id=run.task_id, at_us=now_us, reason=reason, costs=costs)
     if sale.settlement is Settlement.SETTLED:
-        return selling.reverse(shelf.book, task_id=run.task_id, at_us=now_us, reason=reason)
+        own_id = derived("given back", run.task_id)
+        return selling.reverse(shelf.book, task_id=run.task_id, entry_id=own_id, at_us=now_us, reason=reason)
     return sale
 
 

@@ -388,6 +388,24 @@ def _attempts_of_tasks() -> Iterator[str]:
     yield "ALTER TABLE attempts_of_tasks RENAME TO attempts"
 
 
+def _parts_given_back() -> Iterator[str]:
+    """A settlement may be given back in parts: each is an entry that names it. Any other is reversed once."""
+    yield """CREATE TABLE entries_in_parts (
+        id TEXT PRIMARY KEY, customer TEXT NOT NULL, number {bigint} NOT NULL, verb TEXT NOT NULL,
+        task_id TEXT, reverses TEXT, at_us {bigint} NOT NULL, reason TEXT, by_whom TEXT,
+        asked TEXT NOT NULL, decided TEXT NOT NULL, previous_hash TEXT NOT NULL, hash TEXT NOT NULL,
+        UNIQUE (customer, number)){strict}"""
+    columns = (
+        "id, customer, number, verb, task_id, reverses, at_us, reason, by_whom, asked, decided, "
+        "previous_hash, hash"
+    )
+    yield f"INSERT INTO entries_in_parts ({columns}) SELECT {columns} FROM entries"
+    yield "DROP TABLE entries"
+    yield "ALTER TABLE entries_in_parts RENAME TO entries"
+    yield "CREATE INDEX entries_by_task ON entries (task_id)"
+    yield "CREATE UNIQUE INDEX entries_reversed_once ON entries (reverses) WHERE verb <> 'reverse'"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -410,5 +428,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _labels_of_reviews,
     _turned_sales,
     _attempts_of_tasks,
+    _parts_given_back,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -10,4 +10,5 @@ CAUGHT_BY = (
 
 sale.MOVES[Settlement.REVERSED] = frozenset({Settlement.REVERSED})
 reversing._settlement = lambda book, task: None
-reversing._done_before = lambda book, one, own_id, asked, reason: one
+reversing._is_given_back = lambda book, one, own_id, asked, reason: False
+reversing._check_amount = lambda one, nano: None

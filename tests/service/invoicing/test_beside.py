@@ -201,3 +201,27 @@ def test_events_are_sent_with_their_ids_and_a_refusal_is_told(
     assert (path, headers["Authorization"]) == ("/v1/billing/meter_events", "Bearer sk_test")
     assert parse_qs(body)["identifier"] == [found[0]["identifier"]]
     assert parse_qs(body)["payload[value]"] == ["1"]
+
+
+def test_a_part_given_back_takes_no_unit_back_before_the_last(books: Books) -> None:
+    shop.settled(books.book, "acme", "c")
+    for number, nano in enumerate([2 * USD, None]):
+        selling.reverse(
+            books.book,
+            task_id=id_of("c"),
+            entry_id=uuid.UUID(id_of(f"part {number}")),
+            at_us=OPENED_US + 5,
+            reason="late",
+            amount_nano=nano,
+        )
+    told = [
+        (one["type"], one["data"]["quantity"], one["data"]["amount"])  # type: ignore[index]
+        for one in events(books.book, Format.CLOUDEVENTS, since_us=0, until_us=AFTER)
+    ]
+    assert told == [
+        ("flatfare.settled", 1, "5.000000000"),
+        ("flatfare.reversed", 0, "-2.000000000"),
+        ("flatfare.reversed", -1, "-3.000000000"),
+    ]
+    counted = events(books.book, Format.STRIPE, since_us=0, until_us=AFTER)
+    assert [one["payload"]["value"] for one in counted] == ["1", "-1"]  # type: ignore[index]

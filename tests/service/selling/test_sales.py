@@ -159,6 +159,55 @@ def test_a_part_is_given_back_and_never_more_than_was_settled(tmp_path: Path) ->
             selling.reverse(book, task_id=id_of("one"), at_us=NOW_US, reason="x", amount_nano=nano)
     sale = selling.reverse(book, task_id=id_of("one"), at_us=NOW_US, reason="x", amount_nano=2 * USD)
     assert (sale.net_nano, standing(book, "acme")["wallet"]) == (3 * USD, 17 * USD)
+    assert settlement_of(book, "one") == "settled"  # the rest of it is earned still
+
+
+def test_parts_are_given_back_until_nothing_is_left(tmp_path: Path) -> None:
+    book = shop_in(tmp_path, "acme")
+    top_up(book, "acme", 20 * USD)
+    settled(book, "acme", "one")
+
+    def back(mark: str, nano: int | None) -> selling.Sale:
+        own = uuid.UUID(id_of(mark))
+        return selling.reverse(
+            book, task_id=id_of("one"), entry_id=own, at_us=NOW_US, reason=mark, amount_nano=nano
+        )
+
+    assert back("late", 2 * USD).net_nano == 3 * USD
+    assert back("late", 2 * USD).net_nano == 3 * USD  # the same id is the same part
+    with pytest.raises(BadInput, match=r"3\.00 that are left"):
+        back("again", 4 * USD)
+    with pytest.raises(Conflict, match="An id is used again only to say the same"):
+        back("late", USD)
+    assert back("again", USD).net_nano == 2 * USD
+    sale = back("all the rest", None)
+    assert (sale.reversed_nano, sale.net_nano, settlement_of(book, "one")) == (5 * USD, 0, "reversed")
+    with pytest.raises(Conflict, match="is reversed since"):
+        back("more", 1)
+    assert standing(book, "acme") == {
+        "cash": -20 * USD,
+        "wallet": 20 * USD,
+        "revenue": 5 * USD,
+        "refunds": -5 * USD,
+    }
+    (settlement,) = [e for e in selling.entries(book, task_id=id_of("one")) if e.verb == "settle"]
+    parts = [e for e in selling.entries(book, task_id=id_of("one")) if e.verb == "reverse"]
+    assert [part.reverses for part in parts] == [settlement.id] * 3
+    assert selling.verify(book) == []
+    with open_book(":memory:") as fresh:
+        selling.rebuilt(book, fresh)
+        assert selling.differences(book, fresh) == []
+
+
+def test_a_task_that_turns_gives_back_what_a_part_has_left(tmp_path: Path) -> None:
+    book = shop_in(tmp_path, "acme")
+    top_up(book, "acme", 20 * USD)
+    settled(book, "acme", "one")
+    selling.reverse(book, task_id=id_of("one"), at_us=NOW_US, reason="late", amount_nano=2 * USD)
+    judge(book, "one", "reversed")
+    assert selling.follow(book, now_us=NOW_US).turned == 1
+    assert (standing(book, "acme")["wallet"], settlement_of(book, "one")) == (20 * USD, "reversed")
+    assert selling.follow(book, now_us=NOW_US).turned == 0
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,19 @@ PATHS = {
 
 
 def events(book: Book, form: Format, *, since_us: int, until_us: int) -> Iterator[dict[str, object]]:
-    """One event for each sale settled, and one that takes it back for each reversed, in a time."""
+    """One event for each sale settled, and one that takes it back for each reversed, in a time.
+
+    What is given back in parts takes its unit back with the last of them.
+    """
     for customer in selling.customers.listed(book):
         actions = invoices.sold(book, customer.name)
         for entry in selling.entries(book, customer=customer.name, since_us=since_us, until_us=until_us):
             if entry.verb not in (Verb.SETTLE, Verb.REVERSE):
                 continue
             action, version = actions[str(entry.task_id)]
-            sign = 1 if entry.verb == Verb.SETTLE else -1
+            is_part = bool(json.loads(entry.decided).get("left"))
+            if is_part and form is Format.STRIPE:
+                continue  # it counts units, and a part given back is none
             amount_nano = sum(
                 posting.amount_nano
                 for posting in entry.postings
@@ -62,7 +67,8 @@ def events(book: Book, form: Format, *, since_us: int, until_us: int) -> Iterato
                     "external": customer.details.get("external_id", customer.name),
                     "action": action,
                     "version": version,
-                    "quantity": sign,
+                    "kind": "settled" if entry.verb == Verb.SETTLE else "reversed",
+                    "quantity": 0 if is_part else 1 if entry.verb == Verb.SETTLE else -1,
                     "amount": decimal_text(amount_nano),
                     "currency": customer.currency,
                     "task": entry.task_id,
@@ -84,7 +90,7 @@ def _cloudevent(said: Mapping[str, object]) -> dict[str, object]:
         "specversion": "1.0",
         "id": said["id"],
         "source": SOURCE,
-        "type": f"flatfare.{'settled' if said['quantity'] == 1 else 'reversed'}",
+        "type": f"flatfare.{said['kind']}",
         "subject": said["external"],
         "time": iso(int(str(said["at_us"]))),
         "datacontenttype": "application/json",

@@ -7,6 +7,7 @@ by the same rule as any reversal, in whatever period it falls.
 
 from dataclasses import dataclass
 
+from flatfare.core.identity import derived
 from flatfare.core.moments import MICROSECONDS
 from flatfare.core.sale import Sale
 from flatfare.service.selling.reversing import reverse
@@ -32,7 +33,13 @@ def follow(book: Book, *, now_us: int) -> Followed:
     turned = 0
     while found := sales.turned(book, BATCH):
         for task_id, cause in found:
-            reverse(book, task_id=task_id, at_us=now_us, reason=f"the task was reversed by {cause}")
+            reverse(
+                book,
+                task_id=task_id,
+                entry_id=derived("turned", task_id),
+                at_us=now_us,
+                reason=f"the task was reversed by {cause}",
+            )
         turned += len(found)
     signalled = sum(
         _follow_signal(book, sale, now_us) for sale in sales.signalled(book, now_us - SIGNALS_SINCE_US)
@@ -43,11 +50,18 @@ def follow(book: Book, *, now_us: int) -> Followed:
 def _follow_signal(book: Book, sale: Sale, now_us: int) -> bool:
     """Give back what is no longer due for a settled sale under the signals that are known by now."""
     owing = due_of(book, sale.task_id, attempts=sale.attempts)
-    over_nano = sale.settled_nano - owing.amount_nano
+    over_nano = sale.net_nano - owing.amount_nano
     if sale.is_paid_by_unit:
-        over_nano = 0 if owing.amount_nano else sale.settled_nano
+        over_nano = 0 if owing.amount_nano else sale.net_nano
     if over_nano <= 0:
         return False
     reason = owing.reason or "; ".join(line.text for line in owing.lines)
-    reverse(book, task_id=sale.task_id, at_us=now_us, reason=f"due by now: {reason}", amount_nano=over_nano)
+    reverse(
+        book,
+        task_id=sale.task_id,
+        entry_id=derived("signalled", sale.task_id, str(sale.reversed_nano)),
+        at_us=now_us,
+        reason=f"due by now: {reason}",
+        amount_nano=over_nano,
+    )
     return True

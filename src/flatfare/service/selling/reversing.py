@@ -1,4 +1,7 @@
-"""Reverse: what was earned is given back, once, to where it was drawn from, in whichever period."""
+"""Reverse: what was earned is given back, whole or in parts, to where it was drawn from, in whichever period.
+
+All parts together are never more than what was settled; each is an entry of its own, once.
+"""
 
 from uuid import UUID
 
@@ -24,12 +27,13 @@ def reverse(
     reason: str,
     amount_nano: int | None = None,
 ) -> Sale:
-    """Give back what a task was billed, or part of it, by a new entry that names the one it reverses.
+    """Give back what a task was billed and is not given back yet, or part of it, by a new entry.
 
     It goes back to the same lots, what was drawn last first; what a lot that has expired
     gave comes back as a promotional lot; what was to be invoiced lowers the next invoice.
-    ``Conflict`` where the sale is not settled or was reversed in other words;
-    ``BadInput`` for an amount of nothing or of more than was settled.
+    The sale is reversed when nothing of it is left. Each part has an id of its own; the first
+    may go without. ``Conflict`` where nothing is left to give back, or the id was used in other
+    words; ``BadInput`` for an amount of nothing or of more than is left.
     """
     task = str(task_id)
     own_id = id_for(entry_id, Verb.REVERSE, task)
@@ -40,12 +44,14 @@ def reverse(
     with book.writing_of(lock_of(customer)):
         sale = sales.sale_of(book, task)
         assert sale is not None  # a sale is never deleted
-        if sale.settlement is not Settlement.SETTLED:
-            return _done_before(book, sale, own_id, asked, reason)
-        given_nano = sale.settled_nano if amount_nano is None else amount_nano
+        if _is_given_back(book, sale, own_id, asked, reason):
+            return sale
+        check_move(sale, Settlement.REVERSED)
+        given_nano = sale.net_nano if amount_nano is None else amount_nano
         _check_amount(sale, given_nano)
         back, kept = unwind(sale.draws, given_nano)
         further, lots = returned(book, back, own_id, at_us)
+        decided = {"reversed": given_nano, "left": sale.net_nano - given_nano}
         entry = entry_of(
             Verb.REVERSE,
             sale,
@@ -54,7 +60,7 @@ def reverse(
             entry_id=own_id,
             at_us=at_us,
             asked=asked,
-            decided={"reversed": given_nano, "draws": draws_document(kept), **lots_document(lots)},
+            decided={**decided, "draws": draws_document(kept), **lots_document(lots)},
             reason=reason,
             reverses=_settlement(book, task),
         )
@@ -62,17 +68,18 @@ def reverse(
 
 
 def _check_amount(sale: Sale, given_nano: int) -> None:
-    if not 0 < given_nano <= sale.settled_nano:
-        settled = payable_text(sale.settled_nano, sale.currency)
+    if not 0 < given_nano <= sale.net_nano:
+        left = payable_text(sale.net_nano, sale.currency)
         raise BadInput(
-            f"Found {payable_text(given_nano, sale.currency)} {sale.currency} to give back of {settled}: "
-            "at most what was settled, and more than nothing."
+            f"Found {payable_text(given_nano, sale.currency)} {sale.currency} to give back of {left} that "
+            "are left: at most what was settled and not given back before, and more than nothing."
         )
     if sale.is_paid_by_unit and given_nano != sale.settled_nano:
         raise BadInput("A unit of a pack paid for this: it is given back whole. Leave the amount out.")
 
 
-def _done_before(book: Book, sale: Sale, own_id: str, asked: dict[str, int | None], reason: str) -> Sale:
+def _is_given_back(book: Book, sale: Sale, own_id: str, asked: dict[str, int | None], reason: str) -> bool:
+    """This was given back before by this id; ``Conflict`` where the id was used in other words."""
     settled = _settlement(book, sale.task_id)
     same = Entry(
         own_id,
@@ -85,9 +92,7 @@ def _done_before(book: Book, sale: Sale, own_id: str, asked: dict[str, int | Non
         reverses=settled,
         reason=reason,
     )
-    if known(book, same) is None:
-        check_move(sale, Settlement.REVERSED)
-    return sale
+    return known(book, same) is not None
 
 
 def _settlement(book: Book, task: str) -> str | None:
