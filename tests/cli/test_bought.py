@@ -83,7 +83,8 @@ def test_what_cannot_be_is_told(folder: Path) -> None:
 
 
 def test_the_vendors_that_facts_are_known_of(folder: Path) -> None:
-    told = {one["key"]: one for one in json.loads(run("bought", "vendors", "--json").stdout)}
+    lines = run("bought", "vendors", "--json").stdout.splitlines()
+    told = {one["key"]: one for one in map(json.loads, lines)}
     assert told["intercom-fin"]["price"] == "0.990000000"
     assert told["servicenow"]["price"] is None
     assert all(one["source"] and one["checked"] for one in told.values())

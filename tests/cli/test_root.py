@@ -1,5 +1,6 @@
 """The command line's frame: every noun is found, explained, and takes the options that work everywhere."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from flatfare.cli.output import print_document
 from flatfare.cli.root import _brief, root
 
 COMMANDS = root.list_commands(click.Context(root))
@@ -46,6 +48,64 @@ def test_each_command_is_documented_and_takes_the_options_that_work_everywhere(
     for param in command.params:
         if isinstance(param, click.Option) and not param.hidden:
             assert param.help, f"{param.opts} of flatfare {' '.join(trail)} has no help"
+
+
+SHOWN = (
+    "actions",
+    "audit",
+    "budgets",
+    "commitments",
+    "customers",
+    "invoices",
+    "packs",
+    "prices",
+    "verifiers",
+)
+
+
+@pytest.mark.parametrize("noun", SHOWN)
+def test_a_noun_alone_shows_what_there_is(noun: str, tmp_path: Path) -> None:
+    given = ["--database", f"sqlite:///{tmp_path}/b.db", "--lake", str(tmp_path / "lake")]
+    CliRunner().invoke(root, ["budgets", "list", *given])  # makes the book
+    told = CliRunner().invoke(root, [noun, "--json", *given])
+    assert told.exit_code == 0, told.output
+    text = told.stdout.strip()
+    documents = [json.loads(text)] if noun == "audit" else [json.loads(line) for line in text.splitlines()]
+    assert bool(documents) == (noun in ("audit", "prices", "verifiers"))
+    assert CliRunner().invoke(root, [*given, noun, "--csv"]).exit_code == 0
+    assert CliRunner().invoke(root, [noun, "--help"]).output.startswith("Usage:")
+
+
+def test_the_summary_is_data_too_without_a_command(tmp_path: Path) -> None:
+    given = ["--database", f"sqlite:///{tmp_path}/none.db"]
+    assert json.loads(CliRunner().invoke(root, ["--json", *given]).stdout)["is_empty"] is True
+    assert CliRunner().invoke(root, [*given, "--csv"]).stdout.splitlines()[0] == "is_empty,next"
+
+
+READS_ALONE = {
+    "actions check",
+    "actions price",
+    "actions receipt",
+    "actions show",
+    "audit verify",
+    "estimate",
+} | {
+    *("meter", "outcomes definitions", "plans list", "reviews agreement", "reviews show", "tasks show"),
+    *("bought vendors", "summary", "verifiers check", "verifiers calibrate"),
+}
+
+
+@pytest.mark.parametrize("words", sorted(READS_ALONE))
+def test_what_is_read_comes_as_json_and_as_csv(words: str) -> None:
+    [command] = [command for trail, command in ALL if " ".join(trail) == words]
+    assert {"--json", "--csv"} <= {option for param in command.params for option in param.opts}
+
+
+def test_a_document_as_csv_is_a_row_with_a_dotted_column_for_what_is_nested(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_document({"cost": {"amount": "1.00", "reason": None}, "notes": ["a", "b"]}, "csv")
+    assert capsys.readouterr().out == 'cost.amount,cost.reason,notes\n1.00,,"[""a"", ""b""]"\n'
 
 
 def test_a_misspelt_command_is_guessed() -> None:

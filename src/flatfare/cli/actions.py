@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.action import Action
 from flatfare.core.checks.submission import Json, NotJson, read_json
@@ -28,16 +28,16 @@ from flatfare.service.actions.reading import read_file
 from flatfare.store import runs as kept_runs
 
 
-@click.group()
+@click.group(cls=Noun)
 def actions() -> None:
     """Actions: kinds of work with a fixed price, paid only when they are verified."""
 
 
 @actions.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
-def check(settings: Settings, files: tuple[Path, ...], is_json: bool) -> None:
+def check(settings: Settings, files: tuple[Path, ...], shape: str) -> None:
     """Say everything that is wrong with action files, with file and line. Ends with 1 if anything is."""
     problems: list[str] = []
     warnings: list[str] = []
@@ -49,8 +49,8 @@ def check(settings: Settings, files: tuple[Path, ...], is_json: bool) -> None:
         else:
             problems += found.problems
             warnings += found.warnings
-    if is_json:
-        output.print_json({"problems": problems, "warnings": warnings})
+    if shape != "table":
+        output.print_document({"problems": problems, "warnings": warnings}, shape)
     else:
         for text in problems:
             output.say(text)
@@ -101,14 +101,14 @@ def list_(settings: Settings, shape: str) -> None:
 @actions.command()
 @click.argument("name")
 @click.option("--version", type=int, help="Which version; the newest if not said.")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON, with what was left at its usual.")
+@format_options
 @pass_settings
-def show(settings: Settings, name: str, version: int | None, is_json: bool) -> None:
+def show(settings: Settings, name: str, version: int | None, shape: str) -> None:
     """Show a published action: its file, as it was published."""
     with book_of(settings) as book:
         found = publishing.published(book, name, version)
-    if is_json:
-        output.print_json(documents.published_document(found))
+    if shape != "table":
+        output.print_document(documents.published_document(found), shape)
         return
     output.say(found.action.source.rstrip("\n"))
     output.note(f"Published by {found.by_whom} at {iso(found.at_us)}, hash {found.hash[:16]}.")
@@ -358,15 +358,15 @@ def runs_(
 
 @actions.command()
 @click.argument("run_id", metavar="RUN")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
-def receipt(settings: Settings, run_id: str, is_json: bool) -> None:
+def receipt(settings: Settings, run_id: str, shape: str) -> None:
     """Show a run's receipt: price, verdicts with their evidence, and what it cost."""
     with book_of(settings) as book:
         found = receipts.run_of(book, run_id)
         document = receipts.receipt_of(book, found, for_operator=True)
-    if is_json:
-        output.print_json(document)
+    if shape != "table":
+        output.print_document(document, shape)
         return
     output.say(f"{document['action']} version {document['version']}: {document['outcome']}")
     for line in _receipt_lines(document):
@@ -418,7 +418,7 @@ def recover(settings: Settings, give_up: bool) -> None:
 @click.option(
     "--margin", type=click.FloatRange(0.0, 0.95), default=0.3, show_default=True, help="Wanted of a sale."
 )
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
 def price(
     settings: Settings,
@@ -428,7 +428,7 @@ def price(
     sales: int,
     risk: float,
     margin: float,
-    is_json: bool,
+    shape: str,
 ) -> None:
     """Advise on a price: what work costs, what each price risks, and whether a fixed price fits at all.
 
@@ -453,8 +453,8 @@ def price(
         tried=tried,
     )
     document = advising.document_of(advice)
-    if is_json:
-        output.print_json(document)
+    if shape != "table":
+        output.print_document(document, shape)
     else:
         _print_advice(document, advice)
 

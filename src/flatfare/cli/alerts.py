@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, pass_settings
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings
 from flatfare.config import Settings
 from flatfare.core.moments import iso
 from flatfare.service.alerts import alerting
@@ -16,7 +16,7 @@ from flatfare.store import alerts as kept
 from flatfare.store.alerts import Alert, Delivery
 
 
-@click.group()
+@click.group(cls=Noun)
 def alerts() -> None:
     """Alerts: budgets that cross a line, guards that act, costs that are not known.
 

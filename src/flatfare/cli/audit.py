@@ -6,7 +6,7 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
+from flatfare.cli.options import Noun, book_of, format_options, lake_of, pass_settings
 from flatfare.config import Settings
 from flatfare.service import auditing, vouching
 from flatfare.service.auditing import Suspicion
@@ -22,7 +22,7 @@ _FIELDS = (
 )
 
 
-@click.group()
+@click.group(cls=Noun, shows="verify")
 def audit() -> None:
     """Find what was changed, and records that cannot be right."""
 
@@ -32,9 +32,9 @@ def audit() -> None:
     "--digest", metavar="HEX", help="A statement's digest that you wrote down: it must still stand."
 )
 @click.option("--no-sign", "signs", flag_value=False, default=True, help="Sign nothing, only look.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
-def verify(settings: Settings, digest: str | None, signs: bool, as_json: bool) -> None:
+def verify(settings: Settings, digest: str | None, signs: bool, shape: str) -> None:
     """Find any change to what is chained: verdicts, entries of the ledger, keys, budgets, definitions.
 
     Holds each chain against itself and against heads that were signed outside the book; where all
@@ -49,8 +49,8 @@ def verify(settings: Settings, digest: str | None, signs: bool, as_json: bool) -
             signs=signs,
             digest=digest,
         )
-    if as_json:
-        output.print_json(
+    if shape != "table":
+        output.print_document(
             {
                 "holds": found.holds,
                 "problems": [problem.as_json() for problem in found.problems],
@@ -60,7 +60,8 @@ def verify(settings: Settings, digest: str | None, signs: bool, as_json: bool) -
                 "statements": found.statements,
                 "signed": found.signed,
                 "digest": found.digest,
-            }
+            },
+            shape,
         )
     else:
         _print_verified(found)

@@ -11,7 +11,15 @@ import click
 import yaml
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings, period_options, text_of
+from flatfare.cli.options import (
+    Noun,
+    book_of,
+    format_options,
+    lake_of,
+    pass_settings,
+    period_options,
+    text_of,
+)
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.definition import Definition
@@ -49,7 +57,7 @@ _WORDS = {
 _CSV = ("vendor", "state", "lines", "amount")
 
 
-@click.group()
+@click.group(cls=Noun, shows="report")
 def bought() -> None:
     """Outcomes that vendors billed, counted by somebody else than the vendor.
 
@@ -124,8 +132,8 @@ def dispute(
 
 
 @bought.command("vendors")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_vendors(as_json: bool) -> None:
+@format_options
+def list_vendors(shape: str) -> None:
     """Vendors of outcomes, their units and list prices, with source and date."""
     rows = [
         {
@@ -144,8 +152,8 @@ def list_vendors(as_json: bool) -> None:
         }
         for one in vendors.listed()
     ]
-    if as_json:
-        output.print_json(rows)
+    if shape != "table":
+        output.print_documents(rows, shape)
     else:
         output.print_table(rows, _VENDORS)
 

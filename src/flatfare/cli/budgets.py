@@ -8,7 +8,16 @@ from typing import ParamSpec, TypeVar
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Amount, Expiry, book_of, format_options, lake_of, pass_settings, user_name
+from flatfare.cli.options import (
+    Amount,
+    Expiry,
+    Noun,
+    book_of,
+    format_options,
+    lake_of,
+    pass_settings,
+    user_name,
+)
 from flatfare.config import Settings
 from flatfare.core.budget import ACTIONS, EACH, Budget, Scope, Threshold, TopUp, Window
 from flatfare.core.errors import BadUsage
@@ -29,7 +38,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def budgets() -> None:
     """Budgets: what may be spent, by whom, over which time. A hard one is never exceeded.
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings, user_name
+from flatfare.cli.options import Noun, book_of, format_options, lake_of, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.commitment import AllocatedBy, Commitment, CommitmentKind, Every, Serves
@@ -20,7 +20,7 @@ from flatfare.store import commitments as kept
 from flatfare.store import reading
 
 
-@click.group()
+@click.group(cls=Noun)
 def commitments() -> None:
     """Fixed fees: seats and subscriptions, provisioned capacity, own machines, credit plans."""
 

@@ -8,7 +8,15 @@ from uuid import UUID
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Expiry, book_of, format_options, pass_settings, period_options, user_name
+from flatfare.cli.options import (
+    Expiry,
+    Noun,
+    book_of,
+    format_options,
+    pass_settings,
+    period_options,
+    user_name,
+)
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.currency import parse_in, payable_text
@@ -33,7 +41,7 @@ def new_id(given: str | None) -> UUID:
         raise BadUsage(f"Found the id {given[:40]!r}: expected a UUID.") from None
 
 
-@click.group()
+@click.group(cls=Noun)
 def customers() -> None:
     """Customers: who buys, on which terms, and where they stand.
 

@@ -6,7 +6,7 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings, user_name
+from flatfare.cli.options import Noun, book_of, format_options, lake_of, pass_settings, user_name
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
@@ -27,7 +27,7 @@ _FIELDS = (
 )
 
 
-@click.group()
+@click.group(cls=Noun)
 def disputes() -> None:
     """Disputes: decided on the evidence of a verifier that has not spoken before."""
 

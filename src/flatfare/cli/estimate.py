@@ -6,7 +6,7 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, bytes_of, pass_settings
+from flatfare.cli.options import book_of, bytes_of, format_options, pass_settings
 from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.service.budgets.estimating import Estimate
@@ -19,7 +19,7 @@ from flatfare.service.costing.pricing import open_price_book
 @click.option("--provider", default="openai", show_default=True, help="Whose request it is.")
 @click.option("--endpoint", help="Such as chat.completions, messages, generateContent.")
 @click.option("--model", help="Where the request does not name it.")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
 def estimate(
     settings: Settings,
@@ -27,7 +27,7 @@ def estimate(
     provider: str,
     endpoint: str | None,
     model: str | None,
-    is_json: bool,
+    shape: str,
 ) -> None:
     """Say what a request would cost if it were sent now.
 
@@ -43,8 +43,8 @@ def estimate(
             found = estimated(prices, book, body, at_us=now_us, **wanted)  # type: ignore[arg-type]
     except StoreFailure:  # without a book there is no history, and a price all the same
         found = estimated(prices, None, body, at_us=now_us, **wanted)  # type: ignore[arg-type]
-    if is_json:
-        output.print_json(found.as_json())
+    if shape != "table":
+        output.print_document(found.as_json(), shape)
     else:
         _say(found)
     sys.exit(0 if found.bound.most_nano is not None else 1)

@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.guard import KINDS
@@ -21,7 +21,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def guards() -> None:
     """Guards against runaway agents: limits per task and session, loops, storms, effort, dear models.
 

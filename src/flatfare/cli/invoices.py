@@ -13,6 +13,7 @@ from flatfare.cli import output
 from flatfare.cli.options import (
     Amount,
     Moment,
+    Noun,
     book_of,
     format_options,
     lake_of,
@@ -67,7 +68,7 @@ def _new_id(given: str | None) -> UUID:
         raise BadUsage(f"Found the id {given[:40]!r}: expected a UUID.") from None
 
 
-@click.group()
+@click.group(cls=Noun)
 def invoices() -> None:
     """Invoices: draft, issue, pay, void, credit; what is issued never changes.
 

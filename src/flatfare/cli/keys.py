@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Amount, Expiry, Span, book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Amount, Expiry, Noun, Span, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.budget import Budget, Scope, Window
@@ -28,7 +28,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def keys() -> None:
     """Keys that clients use at the gateway: create, list, rotate, disable and revoke them.
 

@@ -6,7 +6,7 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.customers import entry_rows
-from flatfare.cli.options import book_of, format_options, pass_settings, period_options
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings, period_options
 from flatfare.config import Settings
 from flatfare.service import selling
 from flatfare.service.selling import showing
@@ -37,7 +37,7 @@ _ENTRIES = (
 )
 
 
-@click.group()
+@click.group(cls=Noun, shows="totals")
 def ledger() -> None:
     """The ledger: double entry, in nano units of each currency, hash-chained by account.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import pass_settings
+from flatfare.cli.options import format_options, pass_settings
 from flatfare.config import Settings
-from flatfare.core.errors import BadUsage
+from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import iso, parse_moment
 from flatfare.core.pricing import amount_text, rate_text
 from flatfare.prices.book import PriceBook
@@ -53,7 +53,7 @@ _LINE_FIELDS = (
 @click.option(
     "--computed", is_flag=True, help="Let the computed cost count, not the charge that the provider reported."
 )
-@click.option("--json", "is_json", is_flag=True, help="One JSON document, or JSON Lines for several.")
+@format_options
 @pass_settings
 def meter(
     settings: Settings,
@@ -69,7 +69,7 @@ def meter(
     status: int,
     is_stream: bool | None,
     computed: bool,
-    is_json: bool,
+    shape: str,
 ) -> None:
     """Say what a recorded response cost, line by line.
 
@@ -80,8 +80,8 @@ def meter(
     flatfare meter --provider anthropic --at 2026-05-01T12:00:00Z stream.txt
     curl -s https://api.openai.com/v1/responses … | flatfare meter -
 
-    Each line of the table has a unit, how many, the rate, since when it holds and who says so. Ends with exit
-    code 1 where the cost of a single response is unknown.
+    Each line of the table has a unit, how many, the rate, since when it holds and who says so. A cost that
+    cannot be known is unknown, with the reason, and no failure; what cannot be read at all is one.
     """
     hints = Response(
         body=b"",
@@ -99,23 +99,27 @@ def meter(
     is_list = len(paths) > 1 or Path(paths[0]).is_dir()
     counts_reported = settings.cost_that_counts == "reported" and not computed
     metered = _each(paths, hints, open_price_book(settings), counts_reported=counts_reported)
-    if is_json and is_list:
+    if shape == "json" and is_list:
         output.print_json_lines(found.as_json(name) for name, found in metered)
+    elif shape == "csv":
+        output.print_csv((_flat(name, found) for name, found in metered), _CSV)
     elif is_list:
         _print_list(metered)
     else:
         name, found = next(iter(metered))
-        if is_json:
+        if shape == "json":
             output.print_json(found.as_json(name))
         else:
             _print_one(name, found)
-        sys.exit(0 if found.cost.is_known else 1)
 
 
 def _moment(at: str | None) -> int | None:
     if at is None:
         return None
-    moment, is_zoned = parse_moment(at)
+    try:
+        moment, is_zoned = parse_moment(at)
+    except BadInput as problem:
+        raise BadUsage(f"--at: {problem}") from None
     if not is_zoned:
         output.note(f"{at} names no zone: taken as UTC.")
     return moment
@@ -141,6 +145,35 @@ def _each(
             continue
         for name, response in responses_in(Path(path), hints):
             yield name, meter_response(response, book, counts_reported=counts_reported)
+
+
+_CSV = (
+    *("file", "provider", "endpoint", "model", "status", "stream", "at", "usage"),
+    *("cost", "currency", "state", "reason", "computed_cost", "computed_state"),
+    *("reported_cost", "reported_currency", "reported_source"),
+)
+
+
+def _flat(name: str, found: Metered) -> dict[str, object]:
+    """A response as a row of CSV; its usage as ``input=976 output=500``."""
+    cost, computed, reported = found.cost.as_json(), found.computed_cost.as_json(), found.reported_cost
+    return {
+        "file": name,
+        "provider": found.provider,
+        "endpoint": found.endpoint,
+        "model": found.model,
+        "status": found.status,
+        "stream": str(found.is_stream).lower(),
+        "at": iso(found.at_us),
+        "usage": " ".join(f"{unit}={count}" for unit, count in found.usage.items()),
+        **cost,
+        "cost": cost["amount"],
+        "computed_cost": computed["amount"],
+        "computed_state": computed["state"],
+        "reported_cost": reported and reported.amount,
+        "reported_currency": reported and reported.currency,
+        "reported_source": reported and reported.source,
+    }
 
 
 def _print_list(metered: Iterable[tuple[str, Metered]]) -> None:

@@ -4,10 +4,10 @@ import functools
 import getpass
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -51,6 +51,31 @@ def place_options() -> list[click.Parameter]:
             callback=_remember,
         ),
     ]
+
+
+class Noun(click.Group):
+    """A group that shows what there is where no command is asked for: ``flatfare budgets --json``."""
+
+    def __init__(self, *args: Any, shows: str = "list", **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.shows = shows
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing and self.shows in self.commands and asks_no_command(args):
+            args = [self.shows, *args]
+        return super().parse_args(ctx, args)
+
+
+def asks_no_command(args: Sequence[str]) -> bool:
+    """Whether there is no command among the arguments of a group, but for options of the one it shows."""
+    places = {name for option in place_options() for name in option.opts}
+    rest = iter(args)
+    for word in rest:
+        if word in places:
+            next(rest, None)
+        elif word.partition("=")[0] not in places:
+            return word.startswith("-") and word not in ("-h", "--help", "--version")
+    return True
 
 
 def settings_now() -> Settings:

@@ -14,6 +14,7 @@ import yaml
 from flatfare.cli import import_ as imported
 from flatfare.cli import output
 from flatfare.cli.options import (
+    Noun,
     book_of,
     changing,
     filter_of,
@@ -58,7 +59,7 @@ _FUNNEL = (
 )
 
 
-@click.group()
+@click.group(cls=Noun, shows="definitions")
 def outcomes() -> None:
     """Outcomes: the truth of tasks, and the definitions they are judged by."""
 
@@ -184,9 +185,9 @@ def attribution(
 
 @outcomes.command()
 @click.argument("action", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each version.")
+@format_options
 @pass_settings
-def definitions(settings: Settings, action: str | None, as_json: bool) -> None:
+def definitions(settings: Settings, action: str | None, shape: str) -> None:
     """List the definitions of ACTION, or of all, every version."""
     with book_of(settings) as book:
         found = [defining.shown(version) for version in defining.listed(book, action)]
@@ -195,8 +196,8 @@ def definitions(settings: Settings, action: str | None, as_json: bool) -> None:
             f"There is no definition of {action!r}: its tasks are verified when every verifier that spoke "
             "says pass. Make one: flatfare outcomes define FILE"
         )
-    if as_json:
-        output.print_json_lines(found)
+    if shape != "table":
+        output.print_documents(found, shape)
     elif found:
         output.print_table([_row(one) for one in found], _FIELDS)
     else:

@@ -85,6 +85,33 @@ def print_list(
         print_table(rows if read is None else map(read, rows), fields)
 
 
+def print_document(document: Mapping[str, object], shape: str) -> None:
+    """One document as JSON, or as a row of CSV."""
+    if shape == "csv":
+        print_documents([document], shape)
+    else:
+        print_json(document)
+
+
+def print_documents(documents: Sequence[Mapping[str, object]], shape: str) -> None:
+    """Documents as JSON Lines, or as rows of CSV: what is nested has a dotted column, a list stays JSON."""
+    if shape != "csv":
+        print_json_lines(documents)
+        return
+    rows = [dict(_leaves(document)) for document in documents]
+    print_csv(rows, list(dict.fromkeys(column for row in rows for column in row)))
+
+
+def _leaves(document: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in document.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        elif isinstance(value, (list, tuple, Mapping)):
+            yield f"{above}{key}", json.dumps(value, ensure_ascii=False)
+        else:
+            yield f"{above}{key}", value
+
+
 def csv_cell(value: object) -> object:
     """A cell of CSV: nothing for None, and no formula."""
     if value is None:

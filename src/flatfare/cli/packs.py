@@ -7,7 +7,7 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.customers import new_id
-from flatfare.cli.options import book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.currency import parse_in, payable_text
 from flatfare.core.grant import PRIORITY
@@ -19,7 +19,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def packs() -> None:
     """Packs: units of an action, or credit, sold in advance.
 

@@ -6,7 +6,7 @@ import click
 import yaml
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, pass_settings, text_of, user_name
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings, text_of, user_name
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
@@ -15,7 +15,7 @@ from flatfare.core.plan import document_of, plan_of
 from flatfare.service.invoicing import plans as agreeing
 
 
-@click.group()
+@click.group(cls=Noun)
 def plans() -> None:
     """Plans: base fee, included actions, a minimum, calls by the token at cost plus."""
 
@@ -36,15 +36,15 @@ def offer(settings: Settings, file: str, reason: str | None) -> None:
 
 
 @plans.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each version.")
+@format_options
 @pass_settings
-def list_plans(settings: Settings, as_json: bool) -> None:
+def list_plans(settings: Settings, shape: str) -> None:
     """List plans, every version."""
     with book_of(settings) as book:
         found = agreeing.listed(book)
     rows = [{**document_of(one.plan), "from": iso(one.from_us), "by_whom": one.by_whom} for one in found]
-    if as_json:
-        output.print_json_lines(rows)
+    if shape != "table":
+        output.print_documents(rows, shape)
     elif rows:
         fields = [
             Field(name, name.replace("_", " ").capitalize(), align="left")

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Moment, format_options, pass_settings
+from flatfare.cli.options import Moment, Noun, format_options, pass_settings
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage, NotFound
 from flatfare.core.moments import iso
@@ -71,7 +71,7 @@ _DIFF = (
 )
 
 
-@click.group()
+@click.group(cls=Noun)
 def prices() -> None:
     """The price book: dated rates, and who says so."""
 

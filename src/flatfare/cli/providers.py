@@ -7,7 +7,7 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.gateway.first_run import with_usual_providers
 from flatfare.service.access import credentials
@@ -22,7 +22,7 @@ _FIELDS = (
 )
 
 
-@click.group()
+@click.group(cls=Noun)
 def providers() -> None:
     """Providers that the gateway reaches, and their credentials.
 

@@ -11,6 +11,7 @@ from flatfare.cli import output
 from flatfare.cli.options import (
     Amount,
     Moment,
+    Noun,
     Span,
     book_of,
     format_options,
@@ -35,7 +36,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def reviews() -> None:
     """Reviews: what people judge without sight of each other, of any verdict, or of who did the work."""
 
@@ -97,14 +98,14 @@ def list_(
 
 @reviews.command()
 @click.argument("review")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
-def show(settings: Settings, review: str, is_json: bool) -> None:
+def show(settings: Settings, review: str, shape: str) -> None:
     """Show REVIEW; who said what, once it is decided."""
     with book_of(settings) as book:
         document = review_reports.whole_document_of(book, review)
-    if is_json:
-        output.print_json(document)
+    if shape != "table":
+        output.print_document(document, shape)
         return
     for key, value in document.items():
         if key != "said":
@@ -295,16 +296,14 @@ _REVIEWERS = (
 @reviews.command()
 @click.option("--name", help="Only this kind of work.")
 @period_options
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
-def agreement(
-    settings: Settings, name: str | None, since: int | None, until: int | None, is_json: bool
-) -> None:
+def agreement(settings: Settings, name: str | None, since: int | None, until: int | None, shape: str) -> None:
     """Say how far reviewers agree beyond chance, on what they judged blind."""
     with book_of(settings) as book:
         found = review_reports.agreement_of(book, name=name, since_us=since, until_us=until)
-    if is_json:
-        output.print_json(found)
+    if shape != "table":
+        output.print_document(found, shape)
         return
     alpha = found["alpha"]
     output.say(

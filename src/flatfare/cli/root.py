@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from flatfare import __version__
-from flatfare.cli.options import place_options
+from flatfare.cli.options import asks_no_command, place_options
 
 _FOLDER = Path(__file__).parent
 _NOT_COMMANDS = {"root", "output", "options", "sampling"}
@@ -33,6 +33,11 @@ class Nouns(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, _brief(name)) for name in self.list_commands(ctx)])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing and args and asks_no_command(args):
+            args = ["summary", *args]
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -71,7 +76,8 @@ def _placed(command: click.Command) -> click.Command:
 def root(ctx: click.Context) -> None:
     """The meter, the contract and the receipt for LLM work.
 
-    Without a command: spend, cost per verified outcome, and what needs attention.
+    Without a command: spend, cost per verified outcome, and what needs attention; as data with --json or
+    --csv.
     """
     if ctx.invoked_subcommand is None:
         summary = root.get_command(ctx, "summary")

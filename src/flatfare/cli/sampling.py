@@ -11,6 +11,7 @@ from flatfare.cli import output
 from flatfare.cli.options import (
     Amount,
     Moment,
+    Noun,
     book_of,
     format_options,
     lake_of,
@@ -42,7 +43,7 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def sample() -> None:
     """Have a share of tasks looked at by people or by a stronger verifier, drawn by their ids alone."""
 

@@ -7,7 +7,7 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Span, book_of, bytes_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Noun, Span, book_of, bytes_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso
@@ -20,7 +20,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def signals() -> None:
     """Signals: what the world says of a task later (reopened, CSAT, chargeback, refund, accepted).
 

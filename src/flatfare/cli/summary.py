@@ -5,7 +5,7 @@ import time
 import click
 
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
-from flatfare.cli.output import MISSING, Field, print_json, print_table, say
+from flatfare.cli.output import MISSING, Field, print_document, print_table, say
 from flatfare.cli.report import shortened, terminal_width
 from flatfare.config import Settings
 from flatfare.core.moments import iso
@@ -38,8 +38,6 @@ _FIELDS = (
 @pass_settings
 def summary(settings: Settings, shape: str) -> None:
     """Show spend today and this month, cost per verified outcome, and what needs attention."""
-    if shape == "csv":
-        raise click.UsageError("The summary has no CSV: try flatfare report --csv.")
     now_us = time.time_ns() // 1000
     if is_file(settings.database) and not sqlite_path(settings.database).exists():
         _say_first_steps(shape)
@@ -48,15 +46,15 @@ def summary(settings: Settings, shape: str) -> None:
         found = summed(book, lake_of(settings), now_us=now_us, time_zone=settings.time_zone)
     if found.is_empty:
         _say_first_steps(shape)
-    elif shape == "json":
-        print_json(_document(found, settings.currency))
+    elif shape != "table":
+        print_document(_document(found, settings.currency), shape)
     else:
         _say_summary(found, settings.time_zone)
 
 
 def _say_first_steps(shape: str) -> None:
-    if shape == "json":
-        print_json({"is_empty": True, "next": ["flatfare demo", "flatfare import tasks FILE"]})
+    if shape != "table":
+        print_document({"is_empty": True, "next": ["flatfare demo", "flatfare import tasks FILE"]}, shape)
         return
     for line in _FIRST_STEPS:
         say(line)

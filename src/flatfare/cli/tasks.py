@@ -8,6 +8,7 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.options import (
+    Noun,
     book_of,
     changing,
     filter_of,
@@ -47,7 +48,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def tasks() -> None:
     """Tasks: units of work somebody wants done, whether they were done, and what they cost.
 
@@ -116,9 +117,9 @@ def list_tasks(
 
 @tasks.command()
 @click.argument("task")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
-def show(settings: Settings, task: str, as_json: bool) -> None:
+def show(settings: Settings, task: str, shape: str) -> None:
     """Tell TASK's whole story; TASK is its id, or its name as its source gave it."""
     now_us = _now_us()
     with book_of(settings) as book:
@@ -126,8 +127,8 @@ def show(settings: Settings, task: str, as_json: bool) -> None:
         mature(book, lake, now_us=now_us)
         found = telling.find(book, lake, task, now_us=now_us)
         document = telling.story(book, lake, found, now_us=now_us, currency=settings.currency)
-    if as_json:
-        output.print_json(document)
+    if shape != "table":
+        output.print_document(document, shape)
     else:
         _print_story(document)
 

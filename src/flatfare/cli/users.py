@@ -7,7 +7,7 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadInput, BadUsage
@@ -29,7 +29,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-@click.group()
+@click.group(cls=Noun)
 def users() -> None:
     """People who sign in to the dashboard: make, list and change them, and shut them out.
 

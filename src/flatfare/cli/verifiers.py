@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import book_of, bytes_of, format_options, lake_of, pass_settings, text_of, user_name
+from flatfare.cli.options import (
+    Noun,
+    book_of,
+    bytes_of,
+    format_options,
+    lake_of,
+    pass_settings,
+    text_of,
+    user_name,
+)
 from flatfare.cli.sampling import asker_of, now_us, parameters_of, sample
 from flatfare.config import Settings
 from flatfare.core.checks.submission import Json, NotJson, Submission, read_json
@@ -21,7 +30,7 @@ from flatfare.verifiers import kinds, verdicts
 from flatfare.verifiers.kinds import Means
 
 
-@click.group()
+@click.group(cls=Noun)
 def verifiers() -> None:
     """Verifiers: who says whether work was done, how sure it is, and how often it errs."""
 
@@ -63,7 +72,7 @@ def show(kind: str) -> None:
 @click.option("--producer", "producers", multiple=True, metavar="MODEL", help="A model that did the work.")
 @click.option("--direct", is_flag=True, help="Ask providers without the gateway: then nothing is metered.")
 @click.option("--record", "is_recorded", is_flag=True, help="Put the verdict on the task.")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
 def check(
     settings: Settings,
@@ -77,7 +86,7 @@ def check(
     producers: tuple[str, ...],
     direct: bool,
     is_recorded: bool,
-    is_json: bool,
+    shape: str,
 ) -> None:
     """Have KIND judge an output. Ends with 0 for pass and 1 for fail or abstain.
 
@@ -97,8 +106,8 @@ def check(
     found = kinds.verifier(kind, parameters_of(params), means=means).judge(submission)
     if is_recorded and task is not None:
         _record(settings, verdicts.event_of(found, submission, task, now_us()))
-    if is_json:
-        output.print_json(
+    if shape != "table":
+        output.print_document(
             {
                 "verifier": found.verifier,
                 "version": found.version,
@@ -107,7 +116,8 @@ def check(
                 "reasons": list(found.reasons),
                 "evidence": json.loads(found.evidence),
                 "evidence_hash": found.evidence_hash,
-            }
+            },
+            shape,
         )
     else:
         output.say(f"{found.judgement}  {found.verifier} {found.version}")
@@ -140,7 +150,7 @@ def _json_or_text(text: str) -> Json:
 @click.option(
     "--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of intervals."
 )
-@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@format_options
 @pass_settings
 def calibrate(
     settings: Settings,
@@ -150,7 +160,7 @@ def calibrate(
     by: str,
     judge_model: str | None,
     confidence: float,
-    is_json: bool,
+    shape: str,
 ) -> None:
     """Measure how a judge errs, domain by domain, and correct its figures by it, or refuse to.
 
@@ -178,8 +188,8 @@ def calibrate(
             plan=drawn,
         )
     document = calibrating.document_of(found)
-    if is_json:
-        output.print_json(document)
+    if shape != "table":
+        output.print_document(document, shape)
         return
     rows = [_row(part) for part in document["domains"]]  # type: ignore[attr-defined]
     if len(rows) > 1:
