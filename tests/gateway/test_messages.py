@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flatfare.dialects.framing import EVENT_BYTES_MAX
-from flatfare.gateway.messages import Messages
+from flatfare.gateway.messages import Boundary, Messages, close_frame
 
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 
@@ -89,3 +89,30 @@ def test_an_extension_nobody_knows_is_said() -> None:
     messages = Messages(is_of_server=True, extensions="x-own; level=3")
     assert messages.feed(frame(TEXT, b"x")) == []
     assert "x-own" in str(messages.problem)
+
+
+@given(
+    sizes=st.lists(st.sampled_from([0, 1, 125, 126, 400, 70_000]), max_size=6),
+    mask=st.sampled_from([b"", b"\x01\x02\x03\x04"]),
+    cuts=st.lists(st.integers(1, 70_100), max_size=12),
+)
+def test_a_session_is_cut_between_two_frames_only(sizes: list[int], mask: bytes, cuts: list[int]) -> None:
+    ends, stream = {0}, b""
+    for size in sizes:
+        stream += frame(BINARY, bytes(size), mask=mask)
+        ends.add(len(stream))
+    boundary, at = Boundary(), 0
+    for cut in [*cuts, len(stream)]:
+        piece = stream[at : at + cut]
+        last = boundary.last_in(piece)
+        inside = [end for end in ends if at < end <= at + len(piece)]
+        assert last == (max(inside) - at if inside else 0)
+        at += len(piece)
+
+
+def test_a_reason_that_is_too_long_is_cut_between_two_letters() -> None:
+    closing = close_frame(1008, "ä" * 100)
+    assert (closing[:2], closing[4:].decode()) == (b"\x88\x7c", "ä" * 61)
+    read = Messages(is_of_server=True, extensions="")
+    read.feed(closing)
+    assert (read.closed_code, read.problem) == (1008, None)

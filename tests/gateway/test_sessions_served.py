@@ -26,10 +26,10 @@ EVENTS = [
 TURN_NANO = 1000 * 4_000 + 100 * 16_000
 
 
-def said() -> bytes:
-    """What the provider says: two messages."""
+def said(count: int = 2) -> bytes:
+    """What the provider says: so many messages, all but the first the end of an answer."""
     frames = b""
-    for event in EVENTS:
+    for event in [EVENTS[0], *EVENTS[1:] * (count - 1)]:
         data = json.dumps(event).encode()
         frames += (
             b"\x81\x7e" + struct.pack("!H", len(data)) + data
@@ -39,15 +39,16 @@ def said() -> bytes:
     return frames
 
 
-def begun(both: Pair) -> socket.socket:
+def begun(both: Pair, heard: bytes | None = None) -> socket.socket:
     """A session in which the provider has said something and waits."""
+    heard = said() if heard is None else heard
     both.provider.forget()
-    both.provider.next((SWITCHED + said(), Stall()))
+    both.provider.next((SWITCHED + heard, Stall()))
     line = socket.create_connection(("127.0.0.1", both.gateway.port), 5)
     try:
         line.sendall(UPGRADE.format(both.secret).encode())
         received = b""
-        while not received.endswith(said()):
+        while not received.endswith(heard):
             piece = line.recv(65536)
             assert piece, received
             received += piece
@@ -59,11 +60,12 @@ def begun(both: Pair) -> socket.socket:
 
 def test_a_session_whose_worker_is_killed_is_one_row(tmp_path: Path) -> None:
     """Its intent was kept before it began; how it ended nobody saw."""
-    with pair(tmp_path) as both, closing(begun(both)):
+    with pair(tmp_path) as both, closing(begun(both, said(1))):
         os.kill(children(both.gateway)["worker"][0], signal.SIGKILL)
         (row,) = both.gateway.new_rows(1)
     assert (row["endpoint"], row["delivery"], row["model_asked"]) == ("realtime", "unproven", "gpt-realtime")
     assert row["cost_reason"]
+    assert row["cost_nano"] is None
 
 
 def test_a_graceful_stop_books_what_a_session_has_used(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class StreamReader(Protocol):
         """One event: its name (or empty) and data. May raise what decoding raises."""
 
     def finish(self) -> Reading:
-        """What the stream said in the end; called once, also where the stream was cut."""
+        """What the stream has said by now: in the end, also where it was cut; of a session, any time."""
 
 
 Whole = Callable[[bytes, Exchange], Reading]

@@ -32,6 +32,8 @@ def read_whole(route: Route, body: bytes, exchange: Exchange) -> Reading:
 class Stream:
     """Reads a stream beside its passage: ``feed`` each chunk as it comes, then ``finish`` once.
 
+    ``so_far`` may be asked in between where the reader can tell, as those of sessions can.
+
     An answer that turns out to be no stream (an error, a host that ignores ``stream``)
     is read whole. What its headers say is compressed is opened first.
     """
@@ -87,10 +89,16 @@ class Stream:
                 return unread(f"the answer is larger than {EVENT_BYTES_MAX} bytes", exchange.asked.model)
             return read_whole(route, bytes(self._body), exchange)
         self._events(self._framing.finish())
+        return self.so_far()
+
+    def so_far(self) -> Reading:
+        """The reading of the events that are whole by now; the stream may go on."""
+        if self._reader is None:
+            return unread("nothing has come so far", self._exchange.asked.model)
         try:
             reading = self._reader.finish()
         except UNREADABLE as problem:
-            return unread(_reason(problem), exchange.asked.model)
+            return unread(_reason(problem), self._exchange.asked.model)
         return self._with_problem(reading)
 
     def _opened(self, opener: Opener, chunk: bytes) -> bytes:
@@ -124,10 +132,9 @@ class Stream:
 
     def _with_problem(self, reading: Reading) -> Reading:
         """Figures that contradict each other refuse the whole; an unread event explains what is missing."""
-        assert self._framing is not None
         if self._contradiction is not None:
             return unread(self._contradiction, reading.model)
-        if self._framing.dropped and self._problem is None:
+        if self._framing is not None and self._framing.dropped and self._problem is None:
             self._problem = f"{self._framing.dropped} events of the stream were too large or damaged"
         if reading.parts or reading.is_free or self._problem is None or reading.text_seen is not None:
             return reading

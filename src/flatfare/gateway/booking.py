@@ -17,8 +17,8 @@ from flatfare.core.identity import derived
 from flatfare.gateway import rows
 from flatfare.gateway.folders import is_alive, log_file, log_numbers, node_id, remove_worker, workers
 from flatfare.gateway.reading_back import Note, Place, Portion, read_portion
-from flatfare.gateway.records import Ended, Intent, Result, decode
-from flatfare.gateway.reserving.charging import Charge, charge, charge_of
+from flatfare.gateway.records import Ended, Intent, Progress, Result, decode
+from flatfare.gateway.reserving.charging import Charge, charge, charge_of, charge_so_far
 from flatfare.store import adjustments, calls, journals
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Book, Value
@@ -156,6 +156,8 @@ class Booker:
                 turn.opened[record.call_id] = (worker_id, record)
             elif isinstance(record, Result):
                 self._end(turn, self._take(turn, record.call_id), record)
+            elif isinstance(record, Progress):
+                self._go_on(turn, worker_id, record)
             elif isinstance(record, Ended):
                 self._take(turn, record.intent.call_id)
                 self._end(turn, record.intent, record.result, is_again=record.is_again)
@@ -170,27 +172,44 @@ class Booker:
             turn.row_ids.add(result.call_id)
             turn.charges += charge_of(intent, result.figures.cost_nano)
 
+    def _go_on(self, turn: _Turn, worker_id: str, progress: Progress) -> None:
+        """A session has used more: its open intent says what, in place of what it said before."""
+        call_id = progress.result.call_id
+        intent = self._opened(turn, call_id)
+        if intent is None:
+            return
+        charges = charge_so_far(intent, progress)
+        turn.charges += charges
+        charged_nano = charges[0].total_nano if charges else intent.charged_nano
+        intent = msgspec.structs.replace(intent, so_far=progress.result, charged_nano=charged_nano)
+        turn.opened[call_id] = (worker_id, intent)
+
+    def _opened(self, turn: _Turn, call_id: str) -> Intent | None:
+        """The open intent of a call, as it stands by now."""
+        fresh = turn.opened.get(call_id)
+        held = None if call_id in turn.closed else self._open.get(call_id)
+        found = fresh or held
+        return None if found is None else found[1]
+
     def _take(self, turn: _Turn, call_id: str) -> Intent | None:
         """The open intent of a call, which it closes."""
-        fresh = turn.opened.pop(call_id, None)
-        if fresh is not None:
-            return fresh[1]
-        held = self._open.get(call_id)
-        if held is None or call_id in turn.closed:
-            return None
-        turn.closed.add(call_id)
-        return held[1]
+        intent = self._opened(turn, call_id)
+        turn.opened.pop(call_id, None)
+        if call_id in self._open:
+            turn.closed.add(call_id)
+        return intent
 
     def _give_up(self, turn: _Turn, dead: set[str]) -> None:
         """Book the open calls of dead workers: nobody will say how they ended."""
         if not dead:
             return
-        held = [(call_id, one) for call_id, one in self._open.items() if call_id not in turn.closed]
-        for call_id, (worker_id, intent) in [*held, *turn.opened.items()]:
+        held = {call_id: one for call_id, one in self._open.items() if call_id not in turn.closed}
+        for call_id, (worker_id, intent) in (held | turn.opened).items():
             if worker_id in dead:
                 self._take(turn, call_id)
-                turn.rows.append(rows.unproven_row(intent))
-                turn.charges += charge_of(intent, None)
+                turn.rows.append(rows.given_up_row(intent))
+                so_far = None if intent.so_far is None else intent.so_far.figures.cost_nano
+                turn.charges += charge_of(intent, so_far)
                 turn.row_ids.add(call_id)
                 turn.unproven += 1
 
@@ -207,7 +226,7 @@ class Booker:
                 turn.row_ids.add(result.call_id)
                 continue
             correction = Correction(present, rows.change_of(present, result))
-            if present["delivery"] == "unproven" and correction.is_needed:
+            if rows.is_given_up(present) and correction.is_needed:
                 turn.corrections.append(correction)
                 turn.row_ids.add(result.call_id)
             else:

@@ -297,18 +297,26 @@ class Call:
             said = f"Under the budget {budget.name!r} a call must say how long its answer may be"
             self._refuse(400, f"{said}: set {worth.bound.limit_field}.", again=False)
             return
-        kind = f"{self._admitted.place.upstream.name}\t{self._admitted.asked.model}\t{self._admitted.key_id}"
-        question = worth.question(self.call_id, kind)
+        question = worth.question(self.call_id, self._kind())
         if question is None:
             self._keep_intent()
         else:
             self._phase = "budget"
             self._worker.reserver.reserve(question, self._reserved)
 
+    def _kind(self) -> str:
+        """Calls of one kind need about the same."""
+        return f"{self._admitted.place.upstream.name}\t{self._admitted.asked.model}\t{self._admitted.key_id}"
+
     def _reserved(self, answer: Granted | Refused) -> None:
         """The treasurer's answer."""
         if self._phase != "budget":
             self._worker.reserver.settle(self.call_id, 0, None)
+        elif isinstance(answer, Granted) and self._worth.bound.most_nano is None:
+            self._worker.reserver.settle(
+                self.call_id, 0, None
+            )  # there is something left: no more can be said
+            self._keep_intent()
         elif isinstance(answer, Granted):
             self._granted = answer
             self._limit_output(answer.nano)

@@ -12,6 +12,9 @@ from flatfare.dialects.framing import EVENT_BYTES_MAX
 _NORMAL = (1000, 1001, 1005)
 """Codes of a close that is no failure (RFC 6455, section 7.4.1): done, going away, none stated."""
 
+_REASON_BYTES_MAX = 123
+"""A control frame has 125 bytes at most (RFC 6455, section 5.5), two of them the code."""
+
 
 class Messages:
     """One direction of a websocket: feed it the bytes as they come."""
@@ -64,6 +67,53 @@ class Messages:
             if self._parts:
                 found.append(b"".join(self._parts))
             self._parts, self._size = [], 0
+
+
+class Boundary:
+    """Where the frames of one direction end (RFC 6455, section 5.2), whatever way the bytes are cut."""
+
+    __slots__ = ("_head", "_left")
+
+    def __init__(self) -> None:
+        self._head = b""  # of a frame that has begun, as long as it does not say its length
+        self._left = 0  # bytes of the frame that has begun
+
+    def last_in(self, data: bytes) -> int:
+        """How many of these bytes belong to frames that are whole; 0 where no frame ends in them."""
+        at = last = 0
+        while at < len(data):
+            if not self._left:
+                self._head += data[at : at + 1]
+                at += 1
+                self._left = self._length()
+                if self._left < 0:  # it has no bytes but its head
+                    self._left, last = 0, at
+                continue
+            step = min(self._left, len(data) - at)
+            at, self._left = at + step, self._left - step
+            if not self._left:
+                last = at
+        return last
+
+    def _length(self) -> int:
+        """Bytes that follow the head, once it is whole; -1 where none do; 0 where it is not whole yet."""
+        head = self._head
+        if len(head) < 2:
+            return 0
+        length, size = head[1] & 127, 2
+        if length > 125:
+            size = 4 if length == 126 else 10
+            if len(head) < size:
+                return 0
+            length = int.from_bytes(head[2:size], "big")
+        self._head = b""
+        return length + (4 if head[1] & 128 else 0) or -1
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """The frame with which a server ends a session; the reason as far as it fits."""
+    said = code.to_bytes(2, "big") + reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore").encode()
+    return bytes((0x88, len(said))) + said
 
 
 def _extensions(agreed: str, is_of_server: bool) -> list[Extension]:

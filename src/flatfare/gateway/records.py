@@ -1,4 +1,4 @@
-"""The journal's records: the intent of a call, written before it is sent, and the result of it.
+"""The journal's records: the intent of a call, written before it is sent, what it uses, and its result.
 
 A record holds counts, names and hashes, never text of a prompt or an answer. Fields
 are added at the end with a default and never moved, so that a journal outlives an upgrade.
@@ -17,30 +17,6 @@ CallId = Annotated[
     str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 ]
 """A time-ordered id as text. The lake keeps ids as such: one of another form could never be sealed."""
-
-
-class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
-    """A call that is about to be sent to a provider."""
-
-    call_id: CallId  # one for each try
-    at_us: Whole
-    provider: str
-    endpoint: str
-    model_asked: str | None = None
-    is_stream: bool = False
-    key_id: str | None = None
-    labels: str = "{}"  # canonical JSON
-    task_id: str | None = None  # this and the next are ids as text; a name becomes one when it is booked
-    attempt_id: str | None = None
-    session: str | None = None
-    turn: Whole | None = None
-    purpose: str = "work"
-    service_tier: str | None = None
-    region: str | None = None
-    bound_nano: Whole | None = None  # what the call costs at most, as far as that is known before it is sent
-    bound_reason: str | None = None  # why that is not known
-    traits: str | None = None  # JSON object: counts and hashes of the request
-    reservation: str | None = None  # the epoch it is held in, and its allowances, line by line
 
 
 class Figures(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +57,41 @@ class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     traits: str | None = None  # JSON object, such as {"first_byte_ms":120,"added_us":310}
 
 
+class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
+    """A call that is about to be sent to a provider."""
+
+    call_id: CallId  # one for each try
+    at_us: Whole
+    provider: str
+    endpoint: str
+    model_asked: str | None = None
+    is_stream: bool = False
+    key_id: str | None = None
+    labels: str = "{}"  # canonical JSON
+    task_id: str | None = None  # this and the next are ids as text; a name becomes one when it is booked
+    attempt_id: str | None = None
+    session: str | None = None
+    turn: Whole | None = None
+    purpose: str = "work"
+    service_tier: str | None = None
+    region: str | None = None
+    bound_nano: Whole | None = None  # what the call costs at most, as far as that is known before it is sent
+    bound_reason: str | None = None  # why that is not known
+    traits: str | None = None  # JSON object: counts and hashes of the request
+    reservation: str | None = None  # the epoch it is held in, and its allowances, line by line
+    so_far: Result | None = (
+        None  # what it had used when that was last kept; only where it is open in the book
+    )
+    charged_nano: Whole = 0  # of that, what its allowances have been charged
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
+    """What a session has used so far, kept while it goes on: the last of them counts."""
+
+    result: Result  # as if it ended here
+    reservation: str | None = None  # the epoch that holds what came since the last, and its allowances
+
+
 class Void(msgspec.Struct, frozen=True, array_like=True, tag="void"):
     """An intent that may stand in the journal though its writer was told that it failed: nothing was sent."""
 
@@ -98,7 +109,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
     is_again: bool = False  # it may stand in the journal already, in a file whose sync failed
 
 
-Record = Intent | Result | Void | Ended
+Record = Intent | Result | Progress | Void | Ended
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)

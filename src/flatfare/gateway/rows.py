@@ -18,6 +18,7 @@ _ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _HAS_COLUMN = frozenset(COUNT_COLUMNS)
 
 ENDED_EARLY = "the gateway ended before the answer did"
+AT_LEAST = "the gateway ended before the session did: this is what it had used, and it costs at least that"
 INTENT_LOST = "its intent was damaged in the journal: who made it is not known"
 
 
@@ -54,6 +55,19 @@ def unproven_row(intent: Intent) -> dict[str, Value]:
     return row
 
 
+def given_up_row(intent: Intent) -> dict[str, Value]:
+    """The row of a call whose worker died before its end: what it is known to have used, or its bound."""
+    so_far = intent.so_far
+    if so_far is None:
+        return unproven_row(intent)
+    return row_of(intent, msgspec.structs.replace(so_far, status="failed", figures=_at_least(so_far.figures)))
+
+
+def is_given_up(call: Mapping[str, Value]) -> bool:
+    """Whether a booked call may yet be told better: nobody saw how it ended."""
+    return call["delivery"] == "unproven" or AT_LEAST in str(call["cost_reason"])
+
+
 def lone_row(result: Result) -> dict[str, Value]:
     """The row of a result without its intent: what it cost is known, who made it is not."""
     at_us = moment_in(result.call_id) or result.ended_at_us - (result.duration_ms or 0) * 1000
@@ -85,6 +99,22 @@ def moment_in(call_id: str) -> int | None:
     except ValueError:
         return None
     return (found.int >> 80) * 1000 if found.version == 7 else None
+
+
+def _at_least(figures: Figures) -> Figures:
+    """Figures of a part as those of a whole that is not known: an estimate, which says so."""
+    if figures.cost_nano is None:
+        reason = f"{figures.cost_reason}; {AT_LEAST}" if figures.cost_reason else AT_LEAST
+        return msgspec.structs.replace(figures, cost_reason=reason)
+    estimated = str(CostState.ESTIMATED)
+    return msgspec.structs.replace(
+        figures,
+        usage_state=estimated,
+        cost_state=estimated,
+        cost_reason=AT_LEAST,
+        computed_state=estimated if figures.computed_nano is not None else figures.computed_state,
+        computed_reason=AT_LEAST,
+    )
 
 
 def _of_intent(intent: Intent) -> dict[str, Value]:

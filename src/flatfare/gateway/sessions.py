@@ -1,20 +1,28 @@
 """One session over a websocket: passed both ways byte for byte, metered beside, and one row in the end.
 
 It is a call like any other: its intent is kept before it is sent, its result before the
-connection is let go, and an answer under way is heard out when its client has left.
+connection is let go, and an answer under way is heard out when its client has left. What it
+has used by the end of an answer is kept, and charged to its budgets, before its client hears of
+that end; where a hard budget is spent by then, so is the session.
 """
 
 import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from flatfare.core.cost import CostState
-from flatfare.core.errors import StoreFailure
+from flatfare.core.errors import BadInput, StoreFailure
+from flatfare.gateway import failing
 from flatfare.gateway.forwarding import NO_FIELDS, Call
 from flatfare.gateway.messages import Messages
+from flatfare.gateway.passage import Passage
+from flatfare.gateway.records import Progress
+from flatfare.gateway.reserving.messages import Granted, Refused, Reserve
+from flatfare.gateway.reserving.worth import why_spent
 from flatfare.gateway.tap import Metered, unknown
 from flatfare.gateway.upstream import UpstreamConnection
 from flatfare.gateway.wire import Headers, head, passed_on, status_line
@@ -26,6 +34,14 @@ _DONE = (b'"response.done"', b'"turnComplete"')
 """An answer within a session begins and ends with these: OpenAI's and xAI's events, Gemini's messages
 (platform.openai.com/docs/api-reference/realtime-server-events, ai.google.dev/api/live, 2026-11)."""
 
+_COUNTED = (b'"usage"', b'"usageMetadata"')
+"""Messages that count what was used have one of these."""
+
+SESSION_END = "session_end"
+"""Named among a session's changes where the gateway ended it, its budget being spent."""
+
+POLICY = 1008
+"""The code of a close for a reason that no other code names (RFC 6455, section 7.4.1)."""
 
 _UNFINISHED = "the session ended within an answer, whose usage did not come: this is what was stated"
 _log = logging.getLogger("flatfare.gateway")
@@ -51,8 +67,15 @@ class Session(Call):
     _heard: Messages | None = None  # what the provider says
     _said: Messages | None = None  # what the client says
     _unread: str | None = None  # why a part of the session is not metered
+    _passage: Passage | None = None
     _is_tapped = False
     _is_answering = False
+    _is_counting = False  # what it has used by now is being kept
+    _has_more = False  # and it has used more since
+    _counted: Metered | None = None  # what was kept last
+    _counted_nano = 0  # of what it cost, what its hard budgets were asked for
+    _counts = 0
+    _spent: str | None = None  # the budget that is spent, in words for the client
 
     # upstream.Switched
 
@@ -79,6 +102,7 @@ class Session(Call):
         answer: Headers = passed_on(headers, fields.get(b"connection", b""), frozenset())
         answer += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), *self._own_headers()]
         self._client.write(head(status_line(SWITCHING, reason), answer))
+        self._passage = Passage(self._client)
         early = self._client.switch(self)
         if early:
             self.client_said(early)
@@ -87,12 +111,12 @@ class Session(Call):
 
     def on_bytes(self, data: bytes) -> None:
         """The provider said something."""
-        if self._is_client_here:
-            self._client.write(data)
-            self._set_idle_deadline()
-            if self._client.is_full and self._carried is not None:
-                self._carried.pause()
         self._read(data)
+        if self._is_client_here and self._passage is not None:
+            self._passage.pass_on(data)
+            self._set_idle_deadline()
+            if (self._client.is_full or self._passage.is_held) and self._carried is not None:
+                self._carried.pause()
         if not self._is_client_here and not self._is_answering:
             self._end()
 
@@ -163,6 +187,85 @@ class Session(Call):
                 self._tap.begin(SWITCHING, NO_FIELDS)
             # One message is one event: as JSON it means the same on one line.
             self._tap.feed(message.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n")
+            if any(mark in message for mark in _COUNTED):
+                self._count()
+
+    # what it has used by now
+
+    def _count(self) -> None:
+        """Keep what it has used by now; until that is kept, the client hears no more."""
+        if self._is_counting:
+            self._has_more = True
+            return
+        metered = self._tap.so_far()
+        if metered is None or metered == self._counted:
+            return
+        self._is_counting, self._counted = True, metered
+        if self._passage is not None:
+            self._passage.hold()
+        nano = (metered.figures.cost_nano or 0) - self._counted_nano
+        claim = self._worth.claim
+        if claim is None or not self._worth.must_fit or nano <= 0:
+            self._keep_count(metered, None)
+            return
+        self._counted_nano += nano
+        self._counts += 1
+        ask = Reserve(f"{self.call_id} {self._counts}", claim.names, nano, nano, self._kind(), claim.queue_ms)
+        self._worker.reserver.reserve(ask, partial(self._count_held, metered, nano))
+
+    def _count_held(self, metered: Metered, nano: int, answer: Granted | Refused) -> None:
+        """It was used, whatever its budgets say: what is held for it is spent, and else there is no more."""
+        is_held = isinstance(answer, Granted)
+        if is_held:
+            is_on = self._phase == "provider"
+            self._worker.reserver.settle(answer.call_id, nano if is_on else 0, None)
+        if self._phase != "provider":  # its end has told all of it meanwhile
+            return
+        if isinstance(answer, Granted):
+            is_spent = not answer.left_nano
+        elif answer.is_away:
+            is_spent = failing.BOOK.under.refuses(self._worth.where_away) is not None
+        else:
+            is_spent = True
+        if is_spent:
+            self._spent = why_spent(self._worth, answer)
+        self._keep_count(metered, self._worker.reserver.epoch if is_held else None)
+
+    def _keep_count(self, metered: Metered, epoch: str | None) -> None:
+        claim = self._worth.claim
+        reservation = None if claim is None else claim.reservation_text(epoch)
+        try:
+            progress = Progress(self._result("ok", metered, SWITCHING), reservation)
+            self._worker.journal.write(progress, self._count_kept)
+        except (StoreFailure, BadInput) as problem:
+            self._worker.note_problem(self, str(problem))
+            self._count_kept(None)
+
+    def _count_kept(self, problem: StoreFailure | None) -> None:
+        """It is kept, or will be with what follows: the session goes on, or ends with its budget."""
+        self._is_counting = False
+        if self._phase != "provider":
+            return
+        if self._has_more:
+            self._has_more = False
+            self._count()
+            if self._is_counting:
+                return
+        if self._spent is not None:
+            self._end_spent(self._spent)
+            return
+        if self._passage is not None:
+            self._passage.release()
+        if self._carried is not None and not self._client.is_full:
+            self._carried.resume()
+
+    def _end_spent(self, reason: str) -> None:
+        """Nothing more may be used: the client hears what was used, and why there is no more."""
+        self._changed = (*self._changed, SESSION_END)
+        self._worker.metrics.budget_refusals += 1
+        if self._passage is not None and self._is_client_here:
+            self._passage.close(POLICY, reason)
+        self._end()
 
     def _take_model(self, message: bytes) -> None:
         """Gemini's sessions name their model in the first message."""
@@ -211,6 +314,8 @@ class Session(Call):
 
     def _how_it_went(self) -> str:
         heard, said = self._heard, self._said
+        if self._spent is not None:
+            return "cancelled"
         code = None if heard is None else heard.closed_code
         if code is not None:
             return "ok" if heard is not None and heard.is_closed_well else "failed"
@@ -226,6 +331,8 @@ class Session(Call):
         self._worker.ended(self)
         if not self._is_client_here:
             return
+        if self._passage is not None:
+            self._passage.release()
         if self._broken is not None:
             self._client.abort()
         else:

@@ -143,6 +143,17 @@ class Tap:
         except Exception:  # noqa: BLE001 - the call must not suffer from its meter
             self._break()
 
+    def so_far(self) -> Metered | None:
+        """What a session has cost by now; None where nothing is known to have been used."""
+        if self._is_broken or self._exchange is None or self._stream is None:
+            return None
+        try:
+            reading = self._stream.so_far()
+            return self._metered(reading, self._exchange) if reading.parts else None
+        except Exception:  # noqa: BLE001 - the call must not suffer from its meter
+            self._break()
+            return None
+
     def finish(self, cut: str | None = None) -> Metered:
         """What the answer cost; ``cut`` says why it ended before its end, if it did."""
         if self._place.route is None:

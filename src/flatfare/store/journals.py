@@ -54,10 +54,10 @@ def open_calls(book: Book, node: str | None = None) -> list[Row]:
 
 
 def add_open_calls(book: Book, rows: Iterable[tuple[str, str, str]], node: str = "") -> None:
-    """Calls that a node sent: call id, worker, intent."""
+    """Calls that a node sent, or that have used more since: call id, worker, intent."""
     book.execute_many(
         "INSERT INTO open_calls (call_id, worker_id, intent, node) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT DO NOTHING",
+        "ON CONFLICT (call_id) DO UPDATE SET intent = excluded.intent",
         ((*row, node) for row in rows),
     )
 

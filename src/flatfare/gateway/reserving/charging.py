@@ -14,7 +14,7 @@ import msgspec
 from flatfare.config import Settings
 from flatfare.core.budget import Allowance, Budget, Threshold, crossed
 from flatfare.core.money import decimal_text, dollar_text
-from flatfare.gateway.records import Intent
+from flatfare.gateway.records import Intent, Progress
 from flatfare.gateway.reserving.claims import reservation_of
 from flatfare.service.alerts.alerting import raise_alert
 from flatfare.store import budgets, chains, keys, spenders
@@ -30,14 +30,26 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
     reservation: str
     nano: int
     is_certain: bool
+    total_nano: int  # this, and what it was charged before
 
 
 def charge_of(intent: Intent, cost_nano: int | None) -> Sequence[Charge]:
-    """What a call is charged: its cost, or what was held for it."""
+    """What a call is charged in the end, beside what it was before: its cost, or what was held for it."""
     if intent.reservation is None:
         return ()
-    nano = cost_nano if cost_nano is not None else intent.bound_nano or 0
-    return (Charge(intent.call_id, intent.key_id, intent.reservation, nano, cost_nano is not None),)
+    total = cost_nano if cost_nano is not None else max(intent.bound_nano or 0, intent.charged_nano)
+    nano, is_certain = total - intent.charged_nano, cost_nano is not None
+    return (Charge(intent.call_id, intent.key_id, intent.reservation, nano, is_certain, total),)
+
+
+def charge_so_far(intent: Intent, progress: Progress) -> Sequence[Charge]:
+    """What a session that goes on is charged for what it has used since it was last charged."""
+    cost_nano = progress.result.figures.cost_nano
+    reservation = progress.reservation
+    if reservation is None or cost_nano is None or cost_nano == intent.charged_nano:
+        return ()
+    nano = cost_nano - intent.charged_nano
+    return (Charge(intent.call_id, intent.key_id, reservation, nano, True, cost_nano),)
 
 
 @dataclass(slots=True)
@@ -67,7 +79,7 @@ def charge(book: Book, charges: Iterable[Charge], settings: Settings, at_us: int
         if not charge.is_certain:
             for allowance in reservation_of(charge.reservation)[1]:
                 if allowance.budget_id in known:
-                    budgets.keep_charge(book, charge.call_id, allowance, charge.nano)
+                    budgets.keep_charge(book, charge.call_id, allowance, charge.total_nano)
 
 
 def _summed(charges: list[Charge]) -> Iterable[_Sum]:

@@ -10,7 +10,7 @@ from flatfare.core.money import dollar_text
 from flatfare.gateway import failing
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.reserving.claims import BudgetList, Claim
-from flatfare.gateway.reserving.messages import Refused, Reserve
+from flatfare.gateway.reserving.messages import Granted, Refused, Reserve
 from flatfare.gateway.wire import Request
 from flatfare.service.budgets.bounding import Bound, Bounds, unbounded
 
@@ -53,12 +53,16 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
         return None
 
     def question(self, call_id: str, kind: str) -> Reserve | None:
-        """What is asked of the treasurer; None where nothing can be held."""
-        bound = self.bound
-        if self.claim is None or bound.most_nano is None or bound.least_nano is None:
+        """What is asked of the treasurer; of a call without a bound, whether anything is left at all."""
+        bound, claim = self.bound, self.claim
+        if claim is None:
             return None
-        claim = self.claim
-        return Reserve(call_id, claim.names, bound.least_nano, bound.most_nano, kind, claim.queue_ms)
+        least, most = (
+            (1, 1)
+            if bound.most_nano is None or bound.least_nano is None
+            else (bound.least_nano, bound.most_nano)
+        )
+        return Reserve(call_id, claim.names, least, most, kind, claim.queue_ms)
 
 
 def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: Request, at_us: int) -> Worth:
@@ -92,7 +96,8 @@ def why_refused(worth: Worth, refused: Refused, at_us: int) -> tuple[str, int | 
         return f"The budget {budget.name!r}{subject} cannot be asked at present. Try again.", 1
     resets_us = budget.window.resets_at(at_us)
     left, limit = dollar_text(refused.left_nano), dollar_text(refused.limit_nano)
-    needed = dollar_text(refused.needed_nano)
+    is_bounded = worth.bound.most_nano is not None
+    needed = dollar_text(refused.needed_nano) if is_bounded else "more"
     over = "in all" if budget.window.kind == LIFETIME else f"per {budget.window.text}"
     parts = [
         f"The budget {budget.name!r}{subject} has {left} left of {limit} {over}; this call needs {needed}."
@@ -105,6 +110,16 @@ def why_refused(worth: Worth, refused: Refused, at_us: int) -> tuple[str, int | 
     parts.append(f"Ask {budget.contact}." if budget.contact else to_raise)
     wait_s = None if resets_us is None else max(1, (resets_us - at_us) // 1_000_000)
     return " ".join(parts), wait_s if wait_s is not None and wait_s <= 60 else None
+
+
+def why_spent(worth: Worth, answer: Granted | Refused) -> str:
+    """The sentence for a person whose session ends, since nothing is left of a budget."""
+    allowance_id = answer.left_of if isinstance(answer, Granted) else answer.allowance_id
+    budget = None if worth.claim is None else worth.claim.budget_of(allowance_id)
+    name = "A budget" if budget is None else f"The budget {budget.name!r}"
+    if isinstance(answer, Refused) and answer.is_away:
+        return f"{name} cannot be asked at present."
+    return f"{name} is spent."
 
 
 def _subject(allowance_id: str) -> str:
