@@ -179,3 +179,15 @@ def test_the_same_question_twice_is_held_once() -> None:
     ask = Reserve("c", ["a"], 600, 600, "k", 0)
     assert purses.reserve(0, ask, 0.0) == purses.reserve(0, ask, 0.0)
     assert purses.purses["a"].used_nano == 600
+
+
+@pytest.mark.parametrize(("left_nano", "given_nano"), [(8_000, 1_000), (7_999, 125)])
+def test_an_answer_is_shortened_only_where_a_budget_is_short(left_nano: int, given_nano: int) -> None:
+    """The one before needed 100 of 1,000: who has plenty left is given the longest answer all the same."""
+    purses = Purses()
+    purses.leased("a", left_nano + 100, left_nano + 100, 0, [])
+    assert purses.reserve(0, Reserve("first", ["a"], 10, 1_000, "k", 0), 0.0) is not None
+    purses.settle("first", 100, needed_nano=100)
+    granted = purses.reserve(0, Reserve("second", ["a"], 10, 1_000, "k", 0), 0.0)
+    assert granted is not None
+    assert granted.nano == given_nano

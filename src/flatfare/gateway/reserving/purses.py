@@ -12,13 +12,14 @@ from flatfare.gateway.reserving.messages import Granted, Refused, Reserve
 
 KINDS_MAX = 4096
 PLENTY, PORTION_CALLS = 8, 50
-"""A purse is refilled ahead where the book has so many times the last portion left, of so many calls."""
+"""A purse is refilled ahead where the book has so many times the last portion left, of so many calls; and
+there is plenty for a call where so many like it would fit."""
 
 ASKED_S_MAX = 5.0
 """Who waits for the book to be asked waits so much longer at most."""
 
 HEADROOM_PERCENT = 125
-"""A call without a limit of its own is given so much of what the dearest of its kind has needed."""
+"""Where room is short, a call without a limit is given so much of what the dearest of its kind has needed."""
 
 
 @dataclass(slots=True)
@@ -174,7 +175,7 @@ class Purses:
                     purse.is_looked_at and purse.allowance_id in waiting.asked
                 ):
                     least = self._least(waiting.ask)
-                    amounts = (call_id, least, self._wanted(waiting.ask, least))
+                    amounts = (call_id, least, self._wanted(waiting.ask, least, waiting.purses))
                     found.setdefault(purse.allowance_id, []).append(amounts)
         for name, purse in self.purses.items():
             if purse.is_low and name not in found:
@@ -239,22 +240,28 @@ class Purses:
             return ask.least_nano
         return min(ask.most_nano, max(ask.least_nano, self._seen.get(ask.kind, 0)))
 
-    def _wanted(self, ask: Reserve, least: int) -> int:
-        """What a call is given where there is enough."""
-        seen = self._seen.get(ask.kind)
-        if least == ask.most_nano or seen is None:
-            return ask.most_nano
-        return min(ask.most_nano, max(least, seen * HEADROOM_PERCENT // 100))
+    def _wanted(self, ask: Reserve, least: int, purses: Iterable[Purse]) -> int:
+        """What a call is given where there is enough: its longest answer, while many such fit beside it.
+
+        So an answer is only ever cut short to fit a budget, and not because those before it were shorter.
+        """
+        most, seen = ask.most_nano, self._seen.get(ask.kind)
+        if least == most or seen is None:
+            return most
+        for purse in purses:
+            if purse.left_nano + purse.free_nano < PLENTY * most:
+                return min(most, max(least, seen * HEADROOM_PERCENT // 100))
+        return most
 
     def _lacks(self, waiting: Waiting, purse: Purse) -> bool:
         least = self._least(waiting.ask)
         is_asked = purse.allowance_id in waiting.asked
-        return purse.free_nano < (least if is_asked else self._wanted(waiting.ask, least))
+        return purse.free_nano < (least if is_asked else self._wanted(waiting.ask, least, waiting.purses))
 
     def _try(self, owner: int, ask: Reserve, purses: tuple[Purse, ...], *, is_short: bool) -> Granted | None:
         """Hold it if it fits: what is wanted, or, where no more is to be had, what there is."""
         least = self._least(ask)
-        nano = wanted = self._wanted(ask, least)
+        nano = wanted = self._wanted(ask, least, purses)
         for purse in purses:
             free = purse.leased_nano - purse.used_nano
             if free < nano:
