@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "flatfare"
+SDK = Path(__file__).parent.parent / "sdk" / "src" / "flatfare_sdk"
 
 FLOORS = {
     "core": 1,
@@ -31,15 +32,16 @@ def room_of(module: str) -> str:
 
 
 def imports_of(file: Path) -> list[str]:
-    """Every flatfare module that a file imports, wherever in the file the import stands."""
+    """Every module of its own package that a file imports, wherever in the file the import stands."""
+    own = "flatfare_sdk" if file.is_relative_to(SDK) else "flatfare"
     found = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: imports are absolute"
-            if node.module and node.module.split(".")[0] == "flatfare":
+            if node.module and node.module.split(".")[0] == own:
                 found += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names if alias.name.split(".")[0] == "flatfare"]
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] == own]
     return found
 
 
@@ -60,11 +62,11 @@ def violations(file: Path, module: str) -> list[str]:
     return problems
 
 
-def files() -> list[tuple[Path, str]]:
+def files(source: Path = SOURCE) -> list[tuple[Path, str]]:
     """Every source file with its module name."""
     return [
-        (file, "flatfare." + ".".join(file.relative_to(SOURCE).with_suffix("").parts))
-        for file in sorted(SOURCE.rglob("*.py"))
+        (file, ".".join((source.name, *file.relative_to(source).with_suffix("").parts)))
+        for file in sorted(source.rglob("*.py"))
     ]
 
 
@@ -90,15 +92,16 @@ def test_core_uses_the_standard_library_only() -> None:
                 assert top in sys.stdlib_module_names or top == "flatfare", f"{file}: imports {name}"
 
 
-def test_no_circle_among_modules() -> None:
+@pytest.mark.parametrize("source", [SOURCE, SDK], ids=lambda source: source.name)
+def test_no_circle_among_modules(source: Path) -> None:
     graph = {}
-    known = {module.removesuffix(".__init__") for _, module in files()}
-    for file, module in files():
+    known = {module.removesuffix(".__init__") for _, module in files(source)}
+    for file, module in files(source):
         name = module.removesuffix(".__init__")
         targets = set()
         for imported in imports_of(file):
             target = imported if imported in known else imported.rpartition(".")[0]
-            if target in known and target != name and target != "flatfare":
+            if target in known and target not in (name, source.name):
                 targets.add(target)
         graph[name] = targets
     seen: dict[str, int] = {}

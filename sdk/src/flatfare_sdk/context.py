@@ -7,6 +7,7 @@ do not, and take ``carried(function)``.
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from flatfare_sdk.guarding import warn_once
@@ -15,6 +16,15 @@ DEPTH_MAX = 100  # tasks that are opened and never closed must not fill the memo
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def status_of(problem: BaseException | None) -> str:
+    """How an attempt ended: a cancelled one was broken off from outside, and is no failure of its own."""
+    if problem is None:
+        return "ok"
+    if isinstance(problem, SystemExit):
+        return "ok" if problem.code in (None, 0) else "failed"
+    return "failed" if isinstance(problem, Exception) else "cancelled"
 
 
 class Scope:
@@ -27,6 +37,44 @@ class Scope:
         self.outer: Scope | None = None
         self.depth = 0
         self.session = session  # the conversation that it belongs to
+
+
+class Work(Scope):
+    """A scope that begins and ends, and of which there can be another: one for each call of a function."""
+
+    __slots__ = ()
+
+    def again(self) -> "Work":
+        """Another as this one was to be."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Begin, without making it current here."""
+        raise NotImplementedError
+
+    def open(self) -> "Work":
+        """Begin, and make it current here."""
+        raise NotImplementedError
+
+    def close(self, status: str = "ok") -> None:
+        """End it: ``ok``, ``failed`` or ``cancelled``."""
+        raise NotImplementedError
+
+    def __enter__(self) -> "Work":
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(status_of(problem))
+
+    async def __aenter__(self) -> "Work":
+        return self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(status_of(problem))
 
 
 _scope: ContextVar[Scope | None] = ContextVar("flatfare_scope", default=None)

@@ -8,14 +8,13 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from flatfare_sdk.context import Scope, current_scope, leave, swap
+from flatfare_sdk.context import Scope, Work, current_scope, leave, status_of, swap
 from flatfare_sdk.guarding import warn_once
-from flatfare_sdk.task import Task, status_of
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def decorated(task: Task, function: F) -> F:
+def decorated(task: Work, function: F) -> F:
     """The function, each call of which is a task like this one."""
     if not callable(function):
         warn_once("decorated", f"flatfare: a task decorates functions, found a {type(function).__name__}")
@@ -32,7 +31,7 @@ def decorated(task: Task, function: F) -> F:
     return cast(F, functools.wraps(function)(driven))
 
 
-def _plain(task: Task, function: Callable[..., Any]) -> Callable[..., Any]:
+def _plain(task: Work, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         with task.again():
             return function(*args, **kwargs)
@@ -40,7 +39,7 @@ def _plain(task: Task, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _coroutine(task: Task, function: Callable[..., Any]) -> Callable[..., Any]:
+def _coroutine(task: Work, function: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         async with task.again():
             return await function(*args, **kwargs)
@@ -63,19 +62,19 @@ class _Turn:
         self._own = swap(self._former)  # it may have entered an attempt, which lasts over its yields
 
 
-def _begun(task: Task) -> tuple[Task, _Turn]:
+def _begun(task: Work) -> tuple[Work, _Turn]:
     one = task.again()
     one.begin()
     one.outer, one.is_open = current_scope(), True
     return one, _Turn(one)
 
 
-def _ended(one: Task, problem: BaseException | None) -> None:
+def _ended(one: Work, problem: BaseException | None) -> None:
     one.close(status_of(problem))
     leave(one)
 
 
-def _generator(task: Task, function: Callable[..., Any]) -> Callable[..., Any]:
+def _generator(task: Work, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         one, turn = _begun(task)
         try:
@@ -112,7 +111,7 @@ def _stepped(inner: Generator[Any, Any, Any], turn: _Turn) -> Generator[Any, Any
             step = functools.partial(inner.send, sent)
 
 
-def _async_generator(task: Task, function: Callable[..., Any]) -> Callable[..., Any]:
+def _async_generator(task: Work, function: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         one, turn = _begun(task)
         try:

@@ -8,22 +8,13 @@ from types import TracebackType
 from typing import TypeVar
 
 from flatfare_sdk import events
-from flatfare_sdk.context import Scope, current_scope, enter, leave
+from flatfare_sdk.context import Scope, Work, current_scope, enter, leave, status_of
 from flatfare_sdk.events import known, now_us
 from flatfare_sdk.guarding import harmless, nothing, warn_once
 from flatfare_sdk.identity import new_id
 from flatfare_sdk.recorder import process
 
 F = TypeVar("F", bound=Callable[..., object])
-
-
-def status_of(problem: BaseException | None) -> str:
-    """How an attempt ended: a cancelled one was broken off from outside, and is no failure of its own."""
-    if problem is None:
-        return "ok"
-    if isinstance(problem, SystemExit):
-        return "ok" if problem.code in (None, 0) else "failed"
-    return "failed" if isinstance(problem, Exception) else "cancelled"
 
 
 class Attempt(Scope):
@@ -111,7 +102,7 @@ class Verifying(Scope):
         leave(self)
 
 
-class Task(Scope):
+class Task(Work):
     """A piece of work: a context manager, and a decorator that makes one task of each call.
 
     What it is told is recorded at once; it never raises, and never returns anything to wait for.
@@ -273,9 +264,7 @@ class Task(Scope):
         self.close(status_of(problem))
 
     def __call__(self, function: F) -> F:
-        from flatfare_sdk.decorating import (
-            decorated,
-        )  # with inspect, which takes longer to load than all this
+        from flatfare_sdk.decorating import decorated  # with inspect, which loads longer than all this
 
         return decorated(self, function)
 
