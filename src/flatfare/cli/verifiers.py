@@ -264,6 +264,11 @@ def _remarks(found: calibrating.Calibration, document: Mapping[str, object]) -> 
         said.append("The judge errs otherwise from month to month: it has changed, or the work has.")
     if found.not_drawn:
         said.append(f"{found.not_drawn} labels were left out: the plan did not draw their tasks.")
+    if found.contradicted:
+        said.append(
+            f"On {found.contradicted} tasks one of the two said both pass and fail at one moment: neither "
+            "counts. Where these are several tries, give each a task of its own."
+        )
     gap = found.self_preference
     if gap is not None and gap.low > 0:
         high = 1.0 if gap.high is None else gap.high

@@ -1,6 +1,11 @@
 """Verdicts join the chain of their task, whenever they come, and its outcome is folded anew."""
 
+from decimal import Decimal
+
+import pytest
+
 from flatfare.core.chain import GENESIS
+from flatfare.core.errors import BadInput
 from flatfare.core.identity import derived
 from flatfare.service.tasks import defining
 from tests.service.importing.bringing import Place
@@ -62,6 +67,37 @@ def test_a_verdict_that_came_before_is_known(place: Place) -> None:
     result = place.text("verdicts", text + "t2,tests,fail,2026-01-01T00:00:00Z\n")
     assert (result.new, result.known) == (1, 1)
     assert place.row("SELECT COUNT(*) FROM verdicts") == (2,)
+
+
+WIDE = "task_id,at,stars,chance,word,label\n" + "".join(
+    f"t{n},2026-01-01T00:00:00Z,{n},0.{n},{word},{label}\n"
+    for n, word, label in ((1, "FAIL", ""), (3, "unsure", "bad"), (5, "PASS", "good"), (4, "N/A", ""))
+)
+
+
+def test_a_table_with_a_column_for_each_judge_is_imported_once_for_each(place: Place) -> None:
+    asked = {"stars": "4", "chance": "0.5", "word": None, "label": None}
+    for column, pass_at in asked.items():
+        at = None if pass_at is None else Decimal(pass_at)
+        result = place.text("verdicts", WIDE, maps={"result": column}, verifier=column, pass_at=at)
+        assert result.rejected == 0
+    said = (
+        "SELECT verifier, list(judgement ORDER BY external_id) FROM verdicts JOIN tasks ON tasks.id = task_id"
+    )
+    assert dict(place.rows(f"{said} GROUP BY verifier")) == {  # type: ignore[arg-type]
+        "stars": ["fail", "fail", "pass", "pass"],
+        "chance": ["fail", "fail", "fail", "pass"],
+        "word": ["fail", "abstain", "pass"],
+        "label": ["fail", "pass"],
+    }
+    assert place.is_sound()
+
+
+def test_rows_that_nobody_judged_are_counted_and_are_no_verdicts(place: Place) -> None:
+    result = place.text("verdicts", WIDE, maps={"result": "label"}, verifier="people")
+    assert (result.read, result.new, result.rejected, result.more["without_result"]) == (4, 2, 0, 2)
+    with pytest.raises(BadInput, match="No row has a value in 'note'"):
+        place.text("verdicts", "task_id,note,at\nt1,,2026-01-01\n", maps={"result": "note"}, verifier="x")
 
 
 def test_a_verdict_that_says_nothing_leaves_the_task_open(place: Place) -> None:

@@ -140,3 +140,17 @@ def test_a_domain_without_labels_is_refused_and_with_it_the_whole() -> None:
     assert found.parts[1].corrected.refused is not None
     assert found.whole.refused is not None
     assert found.whole.refused.startswith("b: ")
+
+
+def test_who_says_both_at_one_moment_has_said_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    rows = "".join(
+        f"t{n},judge,pass,2026-01-01T00:00:00Z\nt{n},people,pass,2026-01-02T00:00:00Z\n" for n in range(9)
+    )
+    rows += "t0,people,fail,2026-01-02T00:00:00Z\n"  # the other of two labels
+    rows += "t1,people,fail,2026-01-03T00:00:00Z\n"  # thought better of it
+    place.text("verdicts", "task_id,verifier,result,at\n" + rows)
+    found = of_book(place.book, place.lake, judge="judge", truth="people")
+    assert found.contradicted == 1
+    assert (found.whole.labels, found.parts[0].errors.specificity.n) == (8, 1)
+    place.book.close()

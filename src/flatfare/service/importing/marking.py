@@ -72,6 +72,15 @@ def mark_unreadable(engine: "DuckDBPyConnection", read: str, is_any: bool) -> No
             )
 
 
+def mark_without_result(engine: "DuckDBPyConnection", read: str) -> int:
+    """Mark the rows of tasks that nobody judged; how many there are."""
+    engine.execute(
+        f"INSERT INTO marks SELECT line, 'silent', NULL FROM {read} "
+        "WHERE judgement IS NULL AND reason IS NULL AND line NOT IN (SELECT line FROM marks)"
+    )
+    return _count(engine, "SELECT count(*) FROM marks WHERE fate = 'silent'")
+
+
 def mark_repeated_ids(engine: "DuckDBPyConnection", key: str, read: str, what: str, place: str) -> None:
     """Mark rows whose id came before in the file: the same row again is known, another is refused.
 
@@ -132,7 +141,8 @@ def tally(engine: "DuckDBPyConnection", rows: int, unread: int) -> Tally:
     """Count the fates; ``unread`` lines were no rows at all."""
     counts = dict(engine.execute("SELECT fate, count(*) FROM marks GROUP BY ALL").fetchall())
     known, updated, rejected = (int(counts.get(fate, 0)) for fate in ("known", "update", "rejected"))
-    return Tally(rows + unread, rows - known - updated - rejected, known, updated, rejected + unread)
+    new = rows - sum(int(count) for count in counts.values())
+    return Tally(rows + unread, new, known, updated, rejected + unread)
 
 
 def unmarked(engine: "DuckDBPyConnection", read: str, *, with_updates: bool = True) -> str:

@@ -28,6 +28,7 @@ from flatfare.service.importing.marking import (
     mark_known,
     mark_repeated_ids,
     mark_unreadable,
+    mark_without_result,
     open_marks,
     tally,
     unmarked,
@@ -195,6 +196,8 @@ def _verdicts(
     engine = file.engine
     read = verdicts.read_verdicts(file, landing.import_id, version)
     rows = _open(file, read, "id")
+    silent = mark_without_result(engine, read)
+    verdicts.check_results(file, silent, rows)
     if not load_known_tasks(stores.book, stores.lake, engine, read, "task_id", None, landing.placed):
         make_nothing_known(engine, read, "task_id")
     mark_known(engine, read, "known_verdicts", verdicts.differs(file), NEVER, "verdict")
@@ -205,7 +208,7 @@ def _verdicts(
         made = judged.land_verdicts(
             file, landing, unmarked(engine, read), landing.import_id, Register(stores.book)
         )
-    return counts, {"tasks_made": made}
+    return counts, {"tasks_made": made, "without_result": silent}
 
 
 def _open(file: Readable, read: str, what: str) -> int:

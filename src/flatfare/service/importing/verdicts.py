@@ -30,22 +30,37 @@ def check_columns(file: Readable, name: str) -> None:
         )
 
 
+def check_results(file: Readable, silent: int, rows: int) -> None:
+    """Raises ``BadInput`` where no row has a result: then another column was meant."""
+    if silent and silent == rows:
+        says = file.mapping.fields["result"].says()
+        raise BadInput(
+            f"No row has a value in {says!r}, the result. Name another column: --map result=COLUMN."
+        )
+
+
 def read_verdicts(file: Readable, import_id: str, version: str) -> str:
-    """Make the view ``read``: the file's rows as verdicts without their place in a chain."""
+    """Make the view ``read``: the file's rows as verdicts without their place in a chain.
+
+    Where the order says who judged, the same rows may hold the words of others too: a verdict is
+    known by its row and who gave it. A row without a result is no verdict.
+    """
     key = file.value("id") if file.mapping.has("id") else None
     number_repeats(file, key)
     repeats = " LEFT JOIN repeats ON repeats.line = raw.line" if has_repeats(file.engine) else ""
     number = "coalesce(repeats.number, 0)" if repeats else "0"
     content = f"'content:' || md5({file.content()}) || ':' || {number}"
     own_key = f"coalesce({key}, {content})" if key else content
+    if file.order.verifier is not None:
+        own_key = f"{own_key} || chr(30) || {quoted(file.order.verifier)}"
     problems = ", ".join([*file.problems(), "NULL"])
     source = quoted(file.order.source)
     at = ", ".join(
         [file.value("at"), str(file.order.at_us)] if file.order.at_us is not None else [file.value("at")]
     )
     file.engine.execute(f"""CREATE TEMP VIEW read AS SELECT *, coalesce(problem,
-        {_missing("task_key", "task")}, {_missing("judgement", "result")},
-        {_missing("at_us", "time")}) AS reason
+        {_missing("task_key", "task")},
+        CASE WHEN judgement IS NOT NULL THEN {_missing("at_us", "time")} END) AS reason
         FROM (SELECT raw.line AS line, CAST({key or "NULL"} AS VARCHAR) AS external_id,
         {verdict_id(file.order.source, own_key)} AS id, {file.value("task")} AS task_key,
         CAST(md5('task' || chr(31) || {source} || chr(31) || {file.value("task")}) AS UUID) AS task_id,

@@ -28,7 +28,8 @@ _FAILED = (
 _ASSUMED = "assumed assumed_resolution presumed closed_in_silence"
 _OPEN = (
     "open pending in_progress running queued unknown not_run skipped abstain abstained undetermined "
-    "unverified not_evaluated"
+    "unverified not_evaluated unsure not_sure uncertain undecided inconclusive ambiguous cannot_say "
+    "cannot_tell n/a na"
 )
 
 OUTCOMES = {

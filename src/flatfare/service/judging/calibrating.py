@@ -83,6 +83,7 @@ class Calibration:
     others: Errors | None  # on work of other families
     self_preference: Interval | None  # how much more often it passes failures of its own family
     not_drawn: int = 0  # labels left out, since the plan did not draw their tasks
+    contradicted: int = 0  # tasks of which judge or truth said both at one moment: that counts as neither
 
     @property
     def has_drifted(self) -> bool:
@@ -186,9 +187,9 @@ def of_book(
 ) -> Calibration:
     """Hold the judge's verdicts in a book against those of ``truth``; ``by`` names the key of a domain.
 
-    Each verifier's latest word on a task counts. With a plan, only tasks that it covers, and as
-    labels only those of tasks that it drew: others were not chosen at random. Raises ``NotFound``
-    for a verifier that never spoke, naming those that did.
+    Each verifier's latest word on a task counts; both words at one moment are none. With a plan, only
+    tasks that it covers, and as labels only those of tasks that it drew: others were not chosen at
+    random. Raises ``NotFound`` for a verifier that never spoke, naming those that did.
     """
     if judge == truth:
         raise BadUsage(f"Found {judge!r} as both judge and truth: a judge is held against another verifier.")
@@ -202,12 +203,13 @@ def of_book(
             )
         rows = engine.execute(_sql(judge, truth, key.of_task, plan)).fetchall()
         not_drawn = 0 if plan is None else _not_drawn(engine, judge, truth, plan)
+        contradicted = _contradicted(engine, judge, truth)
     seen = [
         Seen(domain, month, producer, Judgement(word), label, Cell(count, cost, squares), unknown)
         for domain, month, producer, word, label, count, cost, squares, unknown in rows
     ]
     found = calibrated(seen, judge, truth, confidence, judge_model=judge_model)
-    return replace(found, not_drawn=not_drawn)
+    return replace(found, not_drawn=not_drawn, contradicted=contradicted)
 
 
 def _not_drawn(engine: "DuckDBPyConnection", judge: str, truth: str, plan: Plan) -> int:
@@ -232,9 +234,7 @@ def _sql(judge: str, truth: str, domain: str, plan: Plan | None = None) -> str:
     covered = "TRUE" if plan is None else covered_sql(plan, "tasks")
     drawn = "TRUE" if plan is None else drawn_sql(plan, "told.id")
     return f"""
-    WITH said AS (
-        SELECT task_id, verifier, judgement FROM verdicts WHERE verifier IN ({quoted(judge)}, {quoted(truth)})
-        QUALIFY ROW_NUMBER() OVER (PARTITION BY task_id, verifier ORDER BY at_us DESC, position DESC) = 1),
+    WITH said AS ({_said(judge, truth)}),
     spent AS (
         SELECT task_id, SUM(n) AS n, SUM(unknown_n) AS unknown, SUM(cost_nano) AS nano,
                ARG_MAX(model, input_tokens + output_tokens) FILTER (WHERE purpose = 'work') AS model
@@ -257,6 +257,25 @@ def _sql(judge: str, truth: str, domain: str, plan: Plan | None = None) -> str:
     GROUP BY ALL ORDER BY ALL"""
 
 
+def _said(judge: str, truth: str) -> str:
+    """The latest word of each on each task; who says both of one attempt at one moment has said nothing."""
+    return f"""
+        SELECT task_id, verifier, MIN(judgement) <> MAX(judgement) AS is_contradicted,
+               CASE WHEN MIN(judgement) = MAX(judgement) THEN MIN(judgement) ELSE 'abstain' END AS judgement
+        FROM (SELECT task_id, verifier, judgement, RANK() OVER (PARTITION BY task_id, verifier
+                     ORDER BY at_us DESC, attempt_number DESC NULLS LAST) AS place
+              FROM verdicts WHERE verifier IN ({quoted(judge)}, {quoted(truth)}))
+        WHERE place = 1 GROUP BY task_id, verifier"""
+
+
+def _contradicted(engine: "DuckDBPyConnection", judge: str, truth: str) -> int:
+    """Tasks of which one of the two said both at one moment."""
+    rows = engine.execute(
+        f"SELECT COUNT(DISTINCT task_id) FROM ({_said(judge, truth)}) WHERE is_contradicted"
+    ).fetchall()
+    return int(rows[0][0])
+
+
 def document_of(found: Calibration) -> dict[str, object]:
     """The calibration as JSON shows it: shares as numbers, money as decimal text."""
     return {
@@ -268,6 +287,7 @@ def document_of(found: Calibration) -> dict[str, object]:
         "transfer_chance": found.transfer,
         "has_drifted": found.has_drifted,
         "labels_not_drawn": found.not_drawn,
+        "contradicted_tasks": found.contradicted,
         "self_preference": _self_preference(found),
         "domains": [
             {
