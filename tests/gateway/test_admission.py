@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -235,8 +236,6 @@ def test_an_unknown_endpoint_is_refused_until_it_is_allowed_and_then_unknown(tmp
             assert provider.asked == []
             base_url = f"http://127.0.0.1:{provider.port}/v1"
             allowed = Provider("openai", base_url, "openai", Secret("k"), allow=("POST /v1/fine_tuning/*",))
-            from dataclasses import replace
-
             gateway.worker.take_settings(replace(gateway.worker.settings, providers={"openai": allowed}))
             assert (await ask(gateway, path="/v1/fine_tuning/jobs")).status == 200
             first, second = await rows(gateway)
@@ -278,6 +277,35 @@ def test_without_a_credential_of_the_operator_the_clients_own_goes_through(tmp_p
             gateway.worker.take_settings(replace(gateway.worker.settings, providers={"openai": own}))
             await ask(gateway, headers="Authorization: Bearer sk-their-own\r\n")
             assert provider.asked[0].headers["authorization"] == "Bearer sk-their-own"
+
+    run(test)
+
+
+def test_a_host_of_ones_own_without_a_credential_is_reached_without_and_never_with_our_key(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        issued = issue(tmp_path)
+        async with both(tmp_path) as (gateway, provider):
+            own = Provider("local", f"http://127.0.0.1:{provider.port}/v1", "openai")
+            gateway.worker.take_settings(replace(gateway.worker.settings, providers={"local": own}))
+            answer = await ask(gateway, path="/p/local/chat/completions", headers=bearer(issued))
+            assert answer.status == 200
+            assert "authorization" not in provider.asked[0].headers
+            assert issued.secret.encode() not in provider.asked[0].raw_headers
+
+    run(test)
+
+
+def test_a_known_provider_without_a_credential_is_not_asked_with_our_key(tmp_path: Path) -> None:
+    async def test() -> None:
+        issued = issue(tmp_path)
+        async with both(tmp_path) as (gateway, _):
+            public = Provider("openai", "https://api.openai.com/v1", "openai")
+            gateway.worker.take_settings(replace(gateway.worker.settings, providers={"openai": public}))
+            answer = await ask(gateway, headers=bearer(issued))
+            assert answer.status == 500
+            assert "flatfare providers set openai" in answer.body.decode()
 
     run(test)
 

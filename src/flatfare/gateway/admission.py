@@ -17,7 +17,7 @@ from flatfare.dialects.reading import Asked
 from flatfare.gateway import ownership, upgrades
 from flatfare.gateway.attribution import Attribution, foreign_baggage, of_request
 from flatfare.gateway.circuits import Circuit
-from flatfare.gateway.credentials import Dress, client_secret, without_key
+from flatfare.gateway.credentials import BARE, Dress, client_secret, without_key
 from flatfare.gateway.keyring import KeyRing, Refused
 from flatfare.gateway.limiter import Limiter
 from flatfare.gateway.policies import STREAM_USAGE, with_usage_asked
@@ -92,6 +92,8 @@ class Admitted:
         """The request as the provider gets it; ``body`` in place of its own, where that was changed."""
         body = self.body if body is None else body
         upstream, dress = self.reach.upstream, self.reach.dress
+        if dress.is_client_s and self.key is not None:
+            dress = BARE
         path = self.place.path.encode("latin-1")
         query = request.target.partition(b"?")[2]
         dropped = dress.dropped
@@ -182,7 +184,7 @@ def _why_not(
 ) -> tuple[int, str, int | None] | None:
     """Status, reason and perhaps seconds to wait, for a request that may not go."""
     reach = gate.reaches[place.upstream.name]
-    if reach.dress.is_client_s and key is not None:
+    if reach.dress.is_client_s and key is not None and place.upstream.is_public:
         name = place.upstream.name
         return (
             500,

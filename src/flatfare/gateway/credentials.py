@@ -1,7 +1,8 @@
 """Credentials: the Flatfare key that a client sends, and the provider's that takes its place.
 
 Where the operator gave none for a provider, and no key is needed at the gateway, the
-client's own credential goes through as it came. Nothing here is logged or echoed.
+client's own credential goes through as it came. A Flatfare key never does: a host of one's
+own that asks for no credential gets none. Nothing here is logged or echoed.
 """
 
 import re
@@ -72,6 +73,10 @@ class Dress:
             body,
             at_us,
         )
+
+
+BARE = Dress(_REPLACED, ())
+"""No credential at all: for a host that asks for none, where the client's was a Flatfare key."""
 
 
 def dress_of(upstream: Upstream) -> Dress:

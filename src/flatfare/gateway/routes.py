@@ -43,6 +43,7 @@ class Upstream:
     host_header: bytes
     priced_as: str  # the provider whose prices apply
     named: Mapping[str, str]  # region and the like, from the host and the settings
+    is_public: bool = False  # a known provider's own host, which answers nobody without a credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,7 @@ def upstream_of(provider: Provider) -> Upstream:
         host_header=parts.netloc.encode("ascii"),
         priced_as=provider.priced_as or (dialect.provider if is_known else provider.name),
         named=named,
+        is_public=is_tls and known is not None,
     )
 
 
