@@ -73,3 +73,21 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, text), {})
     assert (settings.heads, settings.heads_key, settings.seller) == ("./heads", "./key", {"a": "Firm Ltd"})
     assert settings.weekly_report == WeeklyReport(("ops",), "friday", 17)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "database: 'postgresql://flatfare:${NOT_SET}@db/flatfare'\n",
+        "alerts: {ops: {url: 'https://x/y', secret: '${NOT_SET}'}}\n",
+        "metrics_token: ${NOT_SET}\n",
+    ],
+)
+def test_a_variable_that_is_not_set_is_named_and_never_an_empty_secret(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadInput, match=r"from \$\{NOT_SET\}, which the environment does not set"):
+        load_settings(written(tmp_path, text), {})
+
+
+def test_a_provider_whose_variable_is_not_set_has_no_credential(tmp_path: Path) -> None:
+    text = "providers: {openai: {base_url: 'https://api.openai.com/v1', api_key: '${NOT_SET}'}}\n"
+    assert load_settings(written(tmp_path, text), {}).providers["openai"].api_key is None

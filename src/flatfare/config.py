@@ -1,7 +1,8 @@
 """Configuration: flags before environment before file before defaults; secrets print as stars.
 
 The file is ``./flatfare.yaml``, else the one in the user's configuration folder.
-``${NAME}`` in it is the environment's value of that name.
+``${NAME}`` in it is the environment's value of that name. One that is not set stops the start, so that no
+secret is empty in silence; below ``providers`` it is none, and the client's own credential goes through.
 """
 
 import os
@@ -303,18 +304,24 @@ def _read(file: Path, environment: Mapping[str, str]) -> dict[str, object]:
             raise BadInput(
                 f"The configuration {file} sets {key!r}, which is not known. Known: {sorted(_KNOWN)}."
             )
-    return {key: _filled(value, file, environment) for key, value in values.items()}
+    return {key: _filled(value, key, file, environment) for key, value in values.items()}
 
 
-def _filled(value: object, file: Path, environment: Mapping[str, str]) -> object:
+def _filled(value: object, name: str, file: Path, environment: Mapping[str, str]) -> object:
     """The value with each ``${NAME}`` in its place."""
     if isinstance(value, dict):
-        return {key: _filled(part, file, environment) for key, part in value.items()}
+        return {key: _filled(part, f"{name}.{key}", file, environment) for key, part in value.items()}
     if not isinstance(value, str):
         return value
 
     def look_up(match: re.Match[str]) -> str:
-        return environment.get(match[1], "")
+        found = environment.get(match[1])
+        if found is None and not name.startswith("providers."):
+            raise BadInput(
+                f"The configuration {file} takes {name} from ${{{match[1]}}}, which the environment does not "
+                f"set. Set it: export {match[1]}=…"
+            )
+        return found or ""
 
     return _VARIABLE.sub(look_up, value)
 

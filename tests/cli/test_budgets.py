@@ -161,6 +161,7 @@ def test_a_file_of_budgets_is_shown_first_and_then_applied(run: Run, tmp_path: P
     assert "Nothing to do" in run("apply", "budgets.yaml").stdout
     (tmp_path / "budgets.yaml").write_text(FILE.replace("500", "600").replace("lifetime", "day"))
     shown = run("apply", "budgets.yaml", "--yes", "--prune")
+    assert shown.stdout.splitlines()[0].endswith("search: amount 500.000000000 → 600.000000000")
     assert [line.split()[:2] for line in shown.stdout.splitlines()[:-1]] == [
         ["change", "search:"],
         ["replace", "each-session:"],

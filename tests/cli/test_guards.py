@@ -50,7 +50,7 @@ def test_a_guard_is_created_changed_shown_and_removed_on_record(run: Run, tmp_pa
         (("--kind", "effort", "--at-most", "low"), "effort: at most low per key: cap"),
         (
             ("--kind", "models", "--at", "90", "--instead", "gpt-4o=gpt-4o-mini"),
-            "models: from 90 % of a budget per key: downgrade to gpt-4o → gpt-4o-mini",
+            "models: from 90 % of a budget per key: downgrade gpt-4o → gpt-4o-mini",
         ),
         (("--kind", "models", "--model", "*mini"), "models: from 90 % of a budget per key: stop"),
     ],

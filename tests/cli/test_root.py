@@ -143,3 +143,11 @@ def test_help_needs_no_heavy_module() -> None:
     )
     result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_what_a_group_s_commands_do_is_said_in_whole_sentences() -> None:
+    printed = CliRunner().invoke(root, ["import", "--help"]).output
+    assert "..." not in printed.partition("Commands:")[2]
+    assert "One row a task: path, labels, outcome, and its cost if that is all there is" in " ".join(
+        printed.split()
+    )

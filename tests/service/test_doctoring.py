@@ -11,6 +11,8 @@ from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 from tests.store.rows import NOON_US, call, place, write
 
+TASK, OTHER, THIRD = (f"00000000-0000-0000-0000-{number:012}" for number in (1, 2, 3))
+
 
 @pytest.fixture
 def sealed(tmp_path: Path) -> tuple[Book, Lake]:
@@ -99,7 +101,28 @@ def test_unknown_costs_are_listed_with_their_reason(tmp_path: Path) -> None:
     book, lake = place(tmp_path)
     write(book, [call(0), call(1, cost_nano=None, cost_state="unknown", cost_reason="no price for 'x'")])
     (finding,) = doctoring.examine(book, lake).findings
-    assert (finding.severity, finding.what) == ("note", "1 costs are unknown: no price for 'x'")
+    assert (finding.severity, finding.what) == (
+        "note",
+        "the cost of 1 call is not known: no price for 'x'",
+    )
+
+
+def test_tasks_that_nobody_gave_a_cost_are_counted_with_what_to_do(tmp_path: Path) -> None:
+    book, lake = place(tmp_path)
+    write(book, [call(0, task_id=TASK)])
+    for id_, given, rework_ms in ((TASK, None, None), (OTHER, None, None), (THIRD, 7, 60_000)):
+        book.execute(
+            "INSERT INTO tasks (id, version, name, labels, opened_at_us, outcome, is_disputed, settlement, "
+            "source, given_nano, rework_ms) VALUES (?, 0, 'x', '{}', 1, 'failed', 0, 'none', 's', ?, ?)",
+            (id_, given, rework_ms),
+        )
+    found = {finding.what: finding.todo for finding in doctoring.examine(book, lake).findings}
+    what = "the cost of 1 task is not known: no call names the task, and its source gives no cost"
+    assert "--map task=COLUMN" in found.pop(what)
+    assert "--rework-rate" in found.pop(
+        "the cost of 1 task is not known: minutes of rework without a rate for an hour"
+    )
+    assert found == {}
 
 
 def test_strays_are_named_and_removed_on_request(sealed: tuple[Book, Lake]) -> None:

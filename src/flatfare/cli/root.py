@@ -4,6 +4,7 @@ import difflib
 import importlib
 import keyword
 import pkgutil
+import re
 from pathlib import Path
 
 import click
@@ -67,7 +68,13 @@ def _placed(command: click.Command) -> click.Command:
     if isinstance(command, click.Group):
         for below in command.commands.values():
             _placed(below)
+            below.short_help = below.short_help or _first_sentence(below.help or "")
     return command
+
+
+def _first_sentence(text: str) -> str:
+    """Without its full stop; click would cut it where a line ends."""
+    return re.split(r"\.(?:\s|$)|\n\n", text.strip(), maxsplit=1)[0].replace("\n", " ")
 
 
 @click.group(cls=Nouns, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,6 +12,7 @@ from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text, dollar_text
 from flatfare.service.reporting import Row
 from flatfare.service.reporting.document import figures_of
+from flatfare.service.reporting.figures import FEW_SUCCESSES
 from flatfare.service.reporting.summary import Spend, Summary
 from flatfare.service.reporting.summary import summary as summed
 from flatfare.service.reporting.wording import at_least, headline, interval_text, money, percent
@@ -66,9 +67,13 @@ def _say_summary(found: Summary, time_zone: str) -> None:
     if found.ever.n:
         say(f"Verified          {found.ever.verified:,} of {found.ever.n:,} tasks ({_rate(found.ever)})")
         say(f"Per verified outcome  {headline(found.ever) or MISSING}  (95 %: {interval_text(found.ever)})")
+    if found.ever.figures.open:
+        say(f"Open              {found.ever.figures.open:,} tasks count once their window has closed")
     if found.paths:
         say()
         print_table(map(_cells, found.paths), _FIELDS)
+        if any((headline(row) or "").endswith("*") for row in (found.ever, *found.paths)):
+            say(f"* {FEW_SUCCESSES}: only the spend so far is known.")
     if found.published:
         say()
         say(f"Beside your own: {found.published:,} tasks in published boards. See: flatfare leaderboard")

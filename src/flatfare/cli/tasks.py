@@ -220,7 +220,7 @@ def _tell(settings: Settings, kind: str, task: str, said: dict[str, str]) -> Non
             raise BadInput(done.refused[0].reason)
         now = telling.find(book, lake, found.id, now_us=now_us)
     dispute = ", disputed" if now.columns["is_disputed"] else ""
-    output.say(f"{found.id} is {now.columns['outcome']}{dispute}.")
+    output.say(f"{found.columns['external_id'] or found.id} is {now.columns['outcome']}{dispute}.")
 
 
 def _row(task: listing.Listed) -> dict[str, object]:
@@ -259,9 +259,9 @@ def _print_story(told: dict[str, object]) -> None:
     output.say(
         f"  {_outcome(told)}{dispute}; settlement {told['settlement']}; path {told['path'] or output.MISSING}"
     )
-    output.say(
-        f"  cost {'at least ' if cost['state'] == 'unknown' else ''}{amount}, {told['calls_n'] or 0} calls"
-    )
+    if cost["state"] == "unknown":
+        amount = f"at least {amount}" if amount != "$0.00" else f"not known ({cost['reason']})"
+    output.say(f"  cost {amount}, {told['calls_n'] or 0} calls")
     if told["labels"]:
         output.say(f"  labels {json.dumps(told['labels'], ensure_ascii=False)}")
     if told["missing"]:

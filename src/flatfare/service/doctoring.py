@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flatfare.service import selling
+from flatfare.service.reporting.unknowns import NO_COST_SAID, NO_REWORK_RATE, TASKS_LACKING
 from flatfare.store import chains, reading, segments, verdict_chains
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted
@@ -262,14 +263,22 @@ def _verdict_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
 def _unknown_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
     """Costs that are not known, with why, the most frequent first: unknown is counted, never zero."""
     rows = engine.execute(
-        "SELECT cost_reason, SUM(n) FROM calls WHERE cost_state = 'unknown' GROUP BY 1 HAVING SUM(n) > 0 "
-        "UNION ALL SELECT given_reason, COUNT(*) FROM tasks "
-        "WHERE given_nano IS NULL AND given_reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 20"
+        "SELECT cost_reason, SUM(n), 'call' FROM calls WHERE cost_state = 'unknown' GROUP BY 1 "
+        f"HAVING SUM(n) > 0 UNION ALL SELECT reason, COUNT(*), 'task' FROM ({TASKS_LACKING}) GROUP BY 1 "
+        "ORDER BY 2 DESC, 1 LIMIT 20"
     ).fetchall()
-    for reason, count in rows:
-        yield Finding(
-            "note", "unknown", f"{count:,} costs are unknown: {reason}", "They count as unknown, not as 0."
-        )
+    for reason, count, what in rows:
+        many = f"the cost of {count:,} {what}{'' if count == 1 else 's'} is not known: {reason}"
+        yield Finding("note", "unknown", many, _REMEDIES.get(str(reason), "It counts as unknown, not as 0."))
+
+
+_REMEDIES = {
+    NO_COST_SAID: (
+        "Import the calls with their task (--map task=COLUMN), or the tasks again with what they cost "
+        "(--map cost=COLUMN --update)."
+    ),
+    NO_REWORK_RATE: "Import the tasks again with --rework-rate 60 --update, or define a rework_rate.",
+}
 
 
 def _count(engine: "DuckDBPyConnection", query: str) -> int:

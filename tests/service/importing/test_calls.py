@@ -319,3 +319,15 @@ def test_an_export_that_adds_up_requests_is_pointed_out(place: Place) -> None:
     result = place.text("calls", json.dumps({"data": [bucket]}), "usage.json")
     assert place.row("SELECT input, at_us FROM calls") == (5, 1_790_000_000_000_000)
     assert any("'num_model_requests' says that a row may add up several" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [("session_id", "--map task=session_id"), ("colour", "--map task=COLUMN"), ("task_id", None)],
+)
+def test_calls_that_name_no_task_are_said_with_what_may_name_it(
+    place: Place, column: str, said: str | None
+) -> None:
+    text = f"request_id,time,model,cost,{column}\nr1,2026-10-01T08:00:00Z,gpt-5,0.1,s1\n"
+    notes = [note for note in place.text("calls", text).notes if "outside tasks" in note]
+    assert [said in note for note in notes] == ([] if said is None else [True])

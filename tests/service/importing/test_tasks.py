@@ -92,7 +92,17 @@ def test_a_task_matures_when_it_closed(place: Place) -> None:
 def test_a_task_without_a_time_is_of_the_moment_of_the_import_and_says_so(place: Place) -> None:
     result = place.text("tasks", "id,success\na,true\n")
     assert place.row("SELECT opened_at_us FROM tasks") == (place.now_us,)
-    assert any("the moment of this import was taken" in note for note in result.notes)
+    (note,) = (note for note in result.notes if "the moment of this import was taken" in note)
+    assert "--map opened_at=COLUMN" in note
+
+
+@pytest.mark.parametrize(
+    "names", ["Opened,Closed", "Date/Time Opened,Date/Time Closed", "Created Date,Closed Date"]
+)
+def test_the_times_that_help_desks_export_are_recognised(place: Place, names: str) -> None:
+    place.text("tasks", f"Ticket ID,Resolved?,{names}\na,yes,2026-10-01 08:00,2026-10-01 09:00\n")
+    ((opened, closed),) = place.rows("SELECT opened_at_us, closed_at_us FROM tasks")
+    assert int(str(closed)) - int(str(opened)) == 3_600_000_000
 
 
 def test_the_parts_of_a_cost_stand_apart(place: Place) -> None:

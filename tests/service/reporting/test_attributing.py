@@ -90,6 +90,11 @@ def test_what_tells_no_parts_apart_is_refused(place: tuple[Book, Lake]) -> None:
         attributed(*place, now_us=NOW, rule=Rule.LAST, by="path")
 
 
+def test_calls_that_name_no_part_are_said_with_how_to_name_it(tmp_path: Path) -> None:
+    with open_book(str(tmp_path / "flatfare.db")) as book, pytest.raises(BadUsage, match="part=router"):
+        attributed(book, Lake(tmp_path / "lake"), now_us=NOW, rule=Rule.LAST)
+
+
 @pytest.mark.parametrize("text", ["bot", "bot=much", "bot=-1", "bot=1/0"])
 def test_a_share_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(BadUsage, match="PART=WEIGHT"):

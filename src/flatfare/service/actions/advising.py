@@ -121,6 +121,9 @@ def advise(
     ladders = tuple(best_ladders(tried)) if tried else ()
     if len(own) < risk.MIN_SALES or not verified:
         why = f"{len(own)} runs, {verified} of them verified: at least {risk.MIN_SALES} runs are needed."
+        why += (
+            "" if tried else f" Or try it on inputs of yours: flatfare actions price {action} --sample FILE"
+        )
         return Advice(action, len(own), verified, "too few", (why,), ladders=ladders, sales=sales)
     spread = risk.spread_of([sale.cost for sale in own])
     ratio = cost_per_success(CostSums.of((sale.cost, sale.is_verified) for sale in own))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from flatfare.core.budget import Budget, Scope, Threshold, Window
 from flatfare.core.errors import BadInput
 from flatfare.core.guard import Guard
-from flatfare.core.money import nano_of, parse_amount
+from flatfare.core.money import dollar_text, nano_of, parse_amount
 from flatfare.service.budgets import budgeting, guarding
 from flatfare.store import budgets, guards
 from flatfare.store.book import Book
@@ -131,8 +131,8 @@ def _guard_steps(book: Book, wanted: list[Guard], *, prunes: bool) -> list[Step]
         elif (held.kind, held.per) != (guard.kind, guard.per):
             said = "its kind or whose it is differs: what was counted begins anew"
             steps.append(Step("replace", f"guard {guard.name}", said, guard=guard))
-        elif changes := [name for name, value in guarding.terms_of(held).items() if value != terms[name]]:
-            steps.append(Step("change", f"guard {guard.name}", ", ".join(changes), guard=guard))
+        elif changes := _changes(guarding.terms_of(held), terms):
+            steps.append(Step("change", f"guard {guard.name}", changes, guard=guard))
     names = {guard.name for guard in wanted}
     gone = [held for name, held in standing.items() if prunes and name not in names]
     return steps + [
@@ -151,9 +151,9 @@ def _budget_steps(book: Book, wanted: list[Budget], *, prunes: bool) -> list[Ste
             said = "its scope or window differs: what was spent counts anew"
             steps.append(Step("replace", budget.name, said, budget))
         else:
-            changes = [name for name in _CHANGEABLE if getattr(held, name) != getattr(budget, name)]
-            if changes:
-                steps.append(Step("change", budget.name, ", ".join(changes), budget))
+            meant = replace(held, **{name: getattr(budget, name) for name in _CHANGEABLE})
+            if changes := _changes(budgeting.terms_of(held), budgeting.terms_of(meant)):
+                steps.append(Step("change", budget.name, changes, budget))
     if prunes:
         names = {budget.name for budget in wanted}
         steps += [Step("remove", name, "it is not in the file") for name in standing if name not in names]
@@ -188,6 +188,20 @@ def _carry_out_guard(
 
 
 def _terms_text(budget: Budget) -> str:
-    terms = budgeting.terms_of(budget)
     kind = "hard" if budget.is_hard else "soft"
-    return f"${terms['amount']} per {budget.window}, {budget.scope}, {kind}"
+    return f"{dollar_text(budget.amount_nano)} per {budget.window}, {budget.scope}, {kind}"
+
+
+def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    """What of the terms becomes what."""
+    return ", ".join(
+        f"{name} {_value(before[name])} → {_value(value)}"
+        for name, value in after.items()
+        if before[name] != value
+    )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

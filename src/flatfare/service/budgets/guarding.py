@@ -224,7 +224,7 @@ def said_of(guard: Guard) -> str:
         else f"at most {_limit_text(guard)}"
     )
     instead = ", ".join(f"{pattern} → {other}" for pattern, other in guard.instead)
-    what = f"{guard.action} to {instead}" if guard.action == DOWNGRADE else guard.action
+    what = f"{guard.action} {instead}" if guard.action == DOWNGRADE else guard.action
     where = "" if str(guard.scope) == "organisation" else f", {guard.scope}"
     return f"{guard.kind}: {limit} per {guard.per}{where}: {what}"
 

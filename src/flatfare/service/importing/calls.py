@@ -188,6 +188,8 @@ def notes(file: Readable) -> list[str]:
             "No column names the provider: the maker of each model was taken, such as openai for gpt-…; "
             "--set provider=NAME says otherwise."
         )
+    if not file.mapping.has("task"):
+        said.append(_TASKLESS.format(column=_columns_of(file, "session") or "COLUMN"))
     if file.mapping.has("at") and file.order.at_us is not None:
         said.append("Rows without a time were given that of --at.")
     if file.mapping.has("cached_tokens", "cache_write_tokens") and "cached" not in file.mapping.switches:
@@ -195,6 +197,18 @@ def notes(file: Readable) -> list[str]:
     if sums := [name for name in file.mapping.unused if plain(name) in _SUMS]:
         said.append(f"Each row counts as one call, though {sums[0]!r} says that a row may add up several.")
     return said
+
+
+_TASKLESS = (
+    "No column names the task of a call, so these calls stand outside tasks: --map task={column} says which "
+    "does, with --update where they are here already."
+)
+
+
+def _columns_of(file: Readable, name: str) -> str | None:
+    """The columns that a field is read from."""
+    bound = file.mapping.fields.get(name)
+    return "+".join(column.name for column in bound.columns) if bound else None
 
 
 _SUMS = {"num_model_requests", "num_requests", "n_requests", "request_count", "requests", "api_requests"}

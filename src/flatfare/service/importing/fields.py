@@ -177,8 +177,8 @@ TASKS = _fields(
     agent text: agent_name scaffold harness framework
     model text: {_MODEL}
     session text: {_SESSION}
-    opened_at moment: {_TIMES}
-    closed_at moment: {_ENDS} resolved_at resolved_on
+    opened_at moment: opened date_opened opened_date date_time_opened created_date {_TIMES}
+    closed_at moment: {_ENDS} resolved_at resolved_on closed closed_date date_time_closed
     duration_s number: duration_seconds elapsed_s duration runtime_s
     matures_at moment: matured_at matures
     outcome word: success is_success succeeded resolved is_resolved solved is_solved passed is_passed
@@ -214,7 +214,7 @@ VERDICTS = _fields(
     result word: judge_pass judgement judgment passed pass is_correct correct verdict outcome resolved
         success label_value decision gen_ai_evaluation_score_label score reward
         gen_ai_evaluation_score_value
-    at moment: judged_at verified_at evaluated_at {_TIMES}
+    at moment: judged_at verified_at evaluated_at reviewed_at rated_at scored_at graded_at {_TIMES}
     score number: reward rating gen_ai_evaluation_score_value
     evidence text: evidence_hash
     cost amount: judge_cost judge_cost_usd verification_cost eval_cost {_COST}
@@ -280,8 +280,8 @@ TICKETS = _fields(
     f"""
     conversation key: {_CONVERSATION} external_id
     ticket key: ticket_number ticket_id number reference id
-    opened_at moment: {_TIMES}
-    closed_at moment: solved_at solved_on {_ENDS} resolved_at
+    opened_at moment: opened date_opened opened_date date_time_opened created_date {_TIMES}
+    closed_at moment: solved_at solved_on {_ENDS} resolved_at closed closed_date date_time_closed
     reopened word: is_reopened was_reopened reopens reopen_count reopened_count times_reopened n_reopens
     reopened_at moment: last_reopened_at reopened_on
     handed_off word: is_handed_off handoff handed_over handover escalated is_escalated escalation transferred

@@ -33,7 +33,10 @@ def time_note(file: Readable) -> str | None:
         return None
     if file.order.at_us is not None:
         return None
-    return "No column says when a task was: the moment of this import was taken; --at TIME gives another."
+    return (
+        "No column says when a task was: the moment of this import was taken. Name the column with "
+        "--map opened_at=COLUMN, or give all rows one moment with --at TIME."
+    )
 
 
 def verifier_of(file: Readable) -> str:

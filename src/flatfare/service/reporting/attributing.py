@@ -24,6 +24,14 @@ HUMAN = "human"
 
 NOT_GIVEN = "—"
 
+PART = "part"
+"""The label that says which part of the work a call was."""
+
+_UNLABELLED = (
+    "No call says which part of the work it was. Label calls, such as flatfare-labels: part=router, or "
+    "tell parts by what calls have: --by model."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Attributed:
@@ -62,7 +70,7 @@ def attributed(
     *,
     now_us: int,
     rule: Rule,
-    by: str = "part",
+    by: str = PART,
     shares: Mapping[str, Fraction] | None = None,
     filters: Iterable[tuple[str, str]] = (),
     since_us: int | None = None,
@@ -70,9 +78,12 @@ def attributed(
 ) -> list[Attributed]:
     """Every part of the matured tasks, the most credited first. ``filters`` are by keys of tasks."""
     with reading.opened(book, lake, "folded", "tasks") as engine, translated("Attributing"):
-        question = question_of(
-            engine, book, (by,), [*filters], now_us, since_us, until_us, COUNTS, time_zone="UTC"
-        )
+        try:
+            question = question_of(
+                engine, book, (by,), [*filters], now_us, since_us, until_us, COUNTS, time_zone="UTC"
+            )
+        except BadUsage as problem:
+            raise (BadUsage(_UNLABELLED) if repr(PART) in str(problem) else problem) from None
         key = question.by[0]
         if key.kind not in (Kind.CALL, Kind.BOTH):
             raise BadUsage(

@@ -165,12 +165,18 @@ def notes_of(report: Report) -> list[str]:
     figures = report.total.figures
     if figures.outside_calls:
         notes.append(
-            f"{figures.outside_calls:,} calls belong to no task: their cost stands apart, as outside."
+            f"{figures.outside_calls:,} calls belong to no task and stand apart, as outside. A task is named "
+            "by the header flatfare-task, or --map task=COLUMN."
         )
     if figures.is_at_least:
         notes.append(
             f"The cost of {figures.unknown_cost_tasks:,} of {figures.tasks:,} tasks is not wholly known: "
             "flatfare doctor says why."
+        )
+    if figures.open:
+        notes.append(
+            f"{figures.open:,} tasks are open, at {_spent(figures.open_nano, figures.unknown_open_tasks)}: "
+            "they count once their window has closed."
         )
     if figures.fixed_nano:
         notes.append(
@@ -193,6 +199,12 @@ def notes_of(report: Report) -> list[str]:
             "sometimes a date, and nothing else."
         )
     return notes
+
+
+def _spent(nano: int, unknown: int) -> str:
+    return (
+        f"{'at least ' if unknown else ''}{dollar_text(nano)}" if nano or not unknown else "a cost not known"
+    )
 
 
 def csv_columns(report: Report) -> list[str]:

@@ -127,7 +127,8 @@ def concerns_of(ever: Report) -> list[Concern]:
     if share is not None and share >= WASTE_WORTH_SAYING:
         found.append(
             Concern(
-                f"{100 * share:.0f} % of the spend went into tasks that were not verified",
+                f"{100 * share:.0f} % of the {'known ' if figures.is_at_least else ''}spend went into tasks "
+                "that were not verified",
                 "flatfare report --by path --sort unverified-spend-share",
             )
         )

@@ -11,6 +11,19 @@ from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
 from flatfare.store.lake import Lake
 
+NO_COST_SAID = "no call names the task, and its source gives no cost"
+NO_REWORK_RATE = "minutes of rework without a rate for an hour"
+
+_WORKED = (
+    "SELECT task_id FROM folded WHERE purpose = 'work' AND task_id IS NOT NULL GROUP BY 1 HAVING SUM(n) > 0"
+)
+TASKS_LACKING = (
+    f"SELECT *, COALESCE(given_reason, '{NO_COST_SAID}') AS reason FROM tasks WHERE given_nano IS NULL "
+    f"AND (given_reason IS NOT NULL OR id NOT IN ({_WORKED})) "
+    f"UNION ALL SELECT *, '{NO_REWORK_RATE}' FROM tasks WHERE rework_nano IS NULL AND rework_ms > 0"
+)
+"""SQL: tasks of which a cost is not known that no call could say, each with the reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
@@ -43,9 +56,8 @@ def unknowns(
             "SELECT COALESCE(cost_reason, 'no reason was given'), 'calls', SUM(n), "
             f"MAX(COALESCE(model, model_asked)) FROM ({calls}) WHERE cost_state = 'unknown' "
             "GROUP BY 1 HAVING SUM(n) > 0 UNION ALL "
-            "SELECT given_reason, 'tasks', COUNT(*), MAX(name) FROM tasks AS t "
-            "WHERE given_nano IS NULL AND given_reason IS NOT NULL "
-            f"AND {question.within('opened_at_us')} AND {_of_task(question)} GROUP BY 1 ORDER BY 3 DESC, 1"
+            f"SELECT reason, 'tasks', COUNT(*), MAX(name) FROM ({TASKS_LACKING}) AS t "
+            f"WHERE {question.within('opened_at_us')} AND {_of_task(question)} GROUP BY 1 ORDER BY 3 DESC, 1"
         ).fetchall()
     return [
         Unknown(str(reason), str(of_what), int(count), None if example is None else str(example))
