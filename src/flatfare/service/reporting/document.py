@@ -165,8 +165,8 @@ def notes_of(report: Report) -> list[str]:
     figures = report.total.figures
     if figures.outside_calls:
         notes.append(
-            f"{figures.outside_calls:,} calls belong to no task and stand apart, as outside. A task is named "
-            "by the header flatfare-task, or --map task=COLUMN."
+            f"{figures.outside_calls:,} calls belong to no task and stand apart, as outside. To name it: "
+            "header flatfare-task, --map task=COLUMN."
         )
     if figures.is_at_least:
         notes.append(
