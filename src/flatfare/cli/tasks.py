@@ -21,7 +21,7 @@ from flatfare.cli.options import (
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
-from flatfare.core.identity import time_ordered
+from flatfare.core.identity import task_id, time_ordered
 from flatfare.core.money import dollar_text, nano_of, parse_amount
 from flatfare.service.reporting import listing
 from flatfare.service.tasks import telling
@@ -214,7 +214,8 @@ def _tell(settings: Settings, kind: str, task: str, said: dict[str, str]) -> Non
         lake = lake_of(settings)
         found = telling.find(book, lake, task, now_us=now_us)
         event_id = str(time_ordered(now_us, secrets.token_bytes(10)))
-        event = {"event": kind, "id": event_id, "task": found.id, "at": now_us, **said}
+        name = task if str(task_id(None, task)) == found.id else found.id
+        event = {"event": kind, "id": event_id, "task": name, "at": now_us, **said}
         done = record(book, lake, [event], Teller(user_name(), source="cli"), now_us=now_us)
         if done.refused:
             raise BadInput(done.refused[0].reason)

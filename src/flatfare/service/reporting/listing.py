@@ -14,6 +14,7 @@ from flatfare.core.identity import Id
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
 from flatfare.service.reporting.aggregation import COSTED
+from flatfare.service.reporting.called import with_called
 from flatfare.service.reporting.facts import ASSUMED, Costing, Sources, state_text, tasks_sql
 from flatfare.service.reporting.keys import Kind
 from flatfare.service.reporting.paths import name_by_models
@@ -145,6 +146,7 @@ def listed(
     if not 0 < limit <= LIMIT_MAX or offset < 0:
         raise BadUsage(f"Found limit {limit} and offset {offset}: expected 1 to {LIMIT_MAX}, and 0 or more.")
     with reading.opened(book, lake, "folded", "tasks", "verdicts") as engine, translated("Listing tasks"):
+        with_called(engine, ids)
         name_by_models(engine)
         question = question_of(
             engine, book, (), [*filters], now_us, since_us, until_us, COUNTS, time_zone="UTC"

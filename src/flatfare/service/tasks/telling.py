@@ -27,11 +27,15 @@ def find(book: Book, lake: Lake, name: str, *, now_us: int, project: str | None 
     """The task of this id, or of this name as its source gave it. Raises ``NotFound``."""
     if "\x1f" in name:  # no name of a task holds a unit separator: ids are derived with it
         raise NotFound(f"There is no task {name[:80]!r}. Those there are: flatfare tasks list")
-    found = listed(book, lake, now_us=now_us, ids=[str(task_id(project, name))], limit=1)
+    own_id = str(task_id(project, name))
+    found = listed(book, lake, now_us=now_us, ids=[own_id], limit=1)
     if not found and project is None:
         found = _by_external_id(book, lake, name, now_us)
     if not found:
         raise NotFound(f"There is no task {name[:80]!r}. Those there are: flatfare tasks list")
+    columns = found[0].columns
+    if columns["external_id"] is None and name != own_id == found[0].id:
+        columns["external_id"] = name  # so far only calls tell of it, and they keep the id alone
     return found[0]
 
 

@@ -1,0 +1,51 @@
+"""Tasks at the command line: one that only calls name is listed, told and judged like any other."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flatfare.cli.root import root
+
+CALLS = """time,provider,model,cost,task,team
+2026-11-01T10:00:00Z,openai,gpt-4o,0.25,T-1,search
+2026-11-01T10:01:00Z,openai,gpt-4o,0.50,T-1,search
+2026-11-02T10:00:00Z,openai,gpt-4o,0.125,T-2,law
+"""
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> list[str]:
+    given = ["--database", f"sqlite:///{tmp_path}/b.db", "--lake", str(tmp_path / "lake")]
+    (tmp_path / "calls.csv").write_text(CALLS, encoding="utf-8")
+    assert CliRunner().invoke(root, ["import", "calls", str(tmp_path / "calls.csv"), *given]).exit_code == 0
+    return given
+
+
+def listed(book: list[str], *more: str) -> list[dict[str, object]]:
+    told = CliRunner().invoke(root, ["tasks", "list", "--json", *more, *book])
+    assert told.exit_code == 0, told.output
+    return [json.loads(line) for line in told.stdout.splitlines()]
+
+
+def test_a_task_that_only_calls_name_is_listed_open_with_what_they_cost(book: list[str]) -> None:
+    found = {row["opened_at"]: row for row in listed(book)}
+    first = found["2026-11-01T10:00:00Z"]
+    assert (first["state"], first["calls"], first["labels"]) == ("open", 2, {"team": "search"})
+    assert first["cost"]["amount"] == "0.750000000"  # type: ignore[index]
+    assert [row["calls"] for row in listed(book, "--filter", "team=law")] == [1]
+    assert [row["calls"] for row in listed(book, "--since", "2026-11-02")] == [1]
+
+
+def test_it_is_shown_by_its_name_and_judged_and_then_it_is_one_task_still(book: list[str]) -> None:
+    shown = CliRunner().invoke(root, ["tasks", "show", "T-1", "--json", *book])
+    assert shown.exit_code == 0, shown.output
+    story = json.loads(shown.stdout)
+    assert (story["external_id"], len(story["calls"]), story["outcome"]) == ("T-1", 2, "open")
+    judged = CliRunner().invoke(root, ["tasks", "judge", "T-1", "pass", "--evidence", "read it", *book])
+    assert judged.exit_code == 0, judged.output
+    rows = {str(row["external_id"]): row for row in listed(book)}
+    assert len(rows) == 2
+    assert rows["T-1"]["cost"]["amount"] == "0.750000000"  # type: ignore[index]
+    assert rows["T-1"]["outcome"] == "verified"
