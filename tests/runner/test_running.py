@@ -14,6 +14,7 @@ from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.errors import BadInput, Conflict, LimitExceeded, NotFound, StoreFailure
 from flatfare.core.ledger import Kind, NotEnoughCredit
 from flatfare.core.outcome import Judgement
+from flatfare.core.plan import plan_of
 from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import File
@@ -24,6 +25,7 @@ from flatfare.service.actions.publishing import publish
 from flatfare.service.actions.reading import read
 from flatfare.service.actions.receipts import document_of
 from flatfare.service.budgets import budgeting
+from flatfare.service.invoicing import plans
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import reviews, runs
@@ -71,6 +73,21 @@ def receipt(own: Shop, result: Result) -> dict[str, object]:
         found = document_of(book, run, for_operator=True)["receipt"]
         assert isinstance(found, dict)
         return found
+
+
+def test_who_has_a_plan_with_a_price_of_its_own_pays_that(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        with own.book() as book:
+            offered = plan_of({"plan": "trade", "prices": {"names-and-dates": "0.80"}})
+            plans.offer(book, offered, at_us=1, by_whom="test")
+            plans.assign(book, "acme", "trade", at_us=1, by_whom="test")
+        result = await names(own)
+        with own.book() as book:
+            assert selling.sale_of(book, result.run.task_id).settled_nano == 800_000_000
+        price = receipt(own, result)["price"]
+        assert price == {"amount": "0.800000000", "at_most": "0.800000000", "currency": "USD"}
+
+    scene(tmp_path, play)
 
 
 def test_a_verified_run_is_billed_its_price(tmp_path: Path) -> None:

@@ -12,10 +12,14 @@ from enum import StrEnum
 from fractions import Fraction
 
 from flatfare.core.currency import billed
+from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
 
 NET_DAYS = 30
+
+TAX_NAME, TAX_PERCENT = "tax_name", "tax_percent"
+"""The customer's details that a tax is taken from."""
 
 
 class DocumentKind(StrEnum):
@@ -207,7 +211,7 @@ def document_of(
         "net": decimal_text(made.net_nano),
         "tax": {
             "name": made.tax.name,
-            "percent": _percent_text(made.tax.percent),
+            "percent": percent_text(made.tax.percent),
             "amount": decimal_text(made.tax_nano),
         },
         "total": decimal_text(made.total_nano),
@@ -237,7 +241,22 @@ def _line_document(charge: Charge, amount_nano: int) -> dict[str, object]:
     }
 
 
-def _percent_text(percent: Fraction) -> str:
-    """A percentage as a decimal; rates are given as such."""
+def percent_text(percent: Fraction) -> str:
+    """A percentage as a decimal; rates are given as such.
+
+    >>> percent_text(Fraction("7.50")), percent_text(Fraction("100"))
+    ('7.5', '100')
+    """
     text = f"{float(percent):.6f}".rstrip("0").rstrip(".")
     return text or "0"
+
+
+def rate_of(text: str) -> Fraction:
+    """A tax rate that an operator gives; ``BadInput`` for one that is none."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(-1)
+    if not 0 <= rate <= 100:
+        raise BadInput(f"Found the {TAX_PERCENT} {text!r:.40}: expected a percentage from 0 to 100.")
+    return rate

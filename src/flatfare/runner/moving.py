@@ -10,6 +10,7 @@ from flatfare.core.identity import derived
 from flatfare.core.outcome import Settlement
 from flatfare.runner.books import Shelf
 from flatfare.service import selling
+from flatfare.service.invoicing import plans
 from flatfare.service.selling import Costs, Sale
 from flatfare.store import runs
 from flatfare.store.book import Book
@@ -22,15 +23,19 @@ def hold(shelf: Shelf, run: Run, action: Action, now_us: int) -> None:
     """Quote the run and hold the most that it can come to. A run without a customer moves no money."""
     if run.customer is None:
         return
-    size = Size(*json.loads(run.size)).by(action.price.size)
+    quote_id = derived("quote", run.id, str(run.take))
+    promised = selling.quote_of(shelf.book, quote_id)
+    price = plans.price_for(shelf.book, run.customer, action.name, now_us) or action.price
+    if promised is not None:  # a run that was cut short keeps the price it began with
+        price = promised.price
     quote = selling.quote(
         shelf.book,
-        quote_id=derived("quote", run.id, str(run.take)),
+        quote_id=quote_id,
         customer=run.customer,
         action=action.name,
         action_version=str(action.version),
-        price=action.price,
-        size=size,
+        price=price,
+        size=Size(*json.loads(run.size)).by(price.size),
         attempts_max=action.limits.attempts,
         at_us=now_us,
         valid_us=max(action.limits.deadline_us, 3_600_000_000),

@@ -4,16 +4,19 @@ A document never changes after it is issued; where it stands (issued, paid, void
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from flatfare.core.invoice import DocumentKind, Status
 from flatfare.store.book import Book, Row, Value
 
 _COLUMNS = (
     "id, kind, number, customer, period, status, currency, total_nano, document, hash, entry_id, refers, "
-    "tokens_nano, issued_at_us, paid_nano, paid_at_us, voided_at_us"
+    "tokens_nano, tokens, issued_at_us, paid_nano, paid_at_us, voided_at_us"
 )
+_MARKUP = re.compile(r"at cost plus ([\d.]+) %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Kept:
     hash: str
     entry_id: str
     refers: str | None
-    tokens_nano: int  # cost of calls that it billed by the token
+    tokens: Mapping[Fraction, int]  # cost of calls that it billed by the token, by markup in percent
     issued_at_us: int
     paid_nano: int = 0
     paid_at_us: int | None = None
@@ -48,7 +51,7 @@ class Kept:
 def insert(book: Book, kept: Kept) -> None:
     """Keep a document that is issued."""
     book.execute(
-        f"INSERT INTO invoices ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",
+        f"INSERT INTO invoices ({_COLUMNS}) VALUES ({', '.join('?' * 18)})",
         (
             kept.id,
             str(kept.kind),
@@ -62,7 +65,8 @@ def insert(book: Book, kept: Kept) -> None:
             kept.hash,
             kept.entry_id,
             kept.refers,
-            kept.tokens_nano,
+            sum(kept.tokens.values()),
+            json.dumps({str(markup): nano for markup, nano in sorted(kept.tokens.items())}),
             kept.issued_at_us,
             kept.paid_nano,
             kept.paid_at_us,
@@ -148,13 +152,25 @@ def covered(book: Book, account: str) -> dict[int, str]:
     return {int(str(position)): str(number) for position, number in rows}
 
 
-def billed_tokens_nano(book: Book, customer: str) -> int:
-    """The cost of calls that stands on documents already."""
-    found = book.value(
-        "SELECT COALESCE(SUM(tokens_nano), 0) FROM invoices WHERE customer = ? AND status <> 'void'",
+def billed_tokens(book: Book, customer: str) -> dict[Fraction, int]:
+    """The cost of calls that stands on documents already, by markup."""
+    rows = book.rows(
+        "SELECT tokens, tokens_nano, document FROM invoices WHERE customer = ? AND status <> 'void' "
+        "AND (tokens <> '{}' OR tokens_nano <> 0)",
         (customer,),
     )
-    return int(str(found))
+    billed: dict[Fraction, int] = {}
+    for row in rows:
+        for markup, nano in _tokens(*row).items():
+            billed[markup] = billed.get(markup, 0) + nano
+    return billed
+
+
+def _tokens(by_markup: Value, total: Value, document: Value) -> dict[Fraction, int]:
+    """The cost that a document billed, by markup; the first documents say their one markup in their text."""
+    if by_markup == "{}" and total and (said := _MARKUP.search(str(document))):
+        return {Fraction(said[1]): int(str(total))}
+    return {Fraction(markup): int(nano) for markup, nano in json.loads(str(by_markup)).items()}
 
 
 def is_issued_beyond(book: Book, customer: str, period: str) -> bool:
@@ -204,20 +220,20 @@ def plans(book: Book, name: str | None = None) -> list[Row]:
 
 
 def subscribe(book: Book, customer: str, plan: str, from_us: int) -> None:
-    """Put a customer on a plan; the one before ends there."""
-    book.execute(
-        "UPDATE subscriptions SET until_us = ? WHERE customer = ? AND until_us IS NULL", (from_us, customer)
-    )
+    """Put a customer on a plan; the one before ends there, and what was agreed for later gives way."""
+    unsubscribe(book, customer, from_us)
     book.execute(
         "INSERT INTO subscriptions (customer, plan, from_us, until_us) VALUES (?, ?, ?, NULL)",
         (customer, plan, from_us),
     )
 
 
-def unsubscribe(book: Book, customer: str, until_us: int) -> int:
-    """End a customer's plan; returns how many there were."""
-    return book.execute(
-        "UPDATE subscriptions SET until_us = ? WHERE customer = ? AND until_us IS NULL", (until_us, customer)
+def unsubscribe(book: Book, customer: str, until_us: int) -> None:
+    """End a customer's plan, and whatever was agreed for later."""
+    book.execute("DELETE FROM subscriptions WHERE customer = ? AND from_us >= ?", (customer, until_us))
+    book.execute(
+        "UPDATE subscriptions SET until_us = ? WHERE customer = ? AND (until_us IS NULL OR until_us > ?)",
+        (until_us, customer, until_us),
     )
 
 
@@ -236,7 +252,7 @@ def _kept(book: Book, where: str, given: Sequence[Value], *, newest: bool = Fals
     order = "issued_at_us DESC, number DESC" if newest else "issued_at_us, number"
     for row in book.rows(f"SELECT {_COLUMNS} FROM invoices WHERE {where} ORDER BY {order}", given):
         one, kind, number, customer, period, status, currency, total, *rest = row
-        document, own_hash, entry, refers, tokens, issued, paid, paid_at, voided_at = rest
+        document, own_hash, entry, refers, tokens_nano, tokens, issued, paid, paid_at, voided_at = rest
         yield Kept(
             str(one),
             DocumentKind(str(kind)),
@@ -250,7 +266,7 @@ def _kept(book: Book, where: str, given: Sequence[Value], *, newest: bool = Fals
             str(own_hash),
             str(entry),
             None if refers is None else str(refers),
-            int(str(tokens)),
+            _tokens(tokens, tokens_nano, document),
             int(str(issued)),
             int(str(paid)),
             None if paid_at is None else int(str(paid_at)),

@@ -406,6 +406,11 @@ def _parts_given_back() -> Iterator[str]:
     yield "CREATE UNIQUE INDEX entries_reversed_once ON entries (reverses) WHERE verb <> 'reverse'"
 
 
+def _tokens_by_markup() -> Iterator[str]:
+    """A document says what calls it billed at which markup: plans change within a month."""
+    yield "ALTER TABLE invoices ADD COLUMN tokens TEXT NOT NULL DEFAULT '{{}}'"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -429,5 +434,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _turned_sales,
     _attempts_of_tasks,
     _parts_given_back,
+    _tokens_by_markup,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -20,7 +20,6 @@ from flatfare.core.invoice import (
     Composed,
     DocumentKind,
     LineKind,
-    Period,
     Status,
     composed,
     document_of,
@@ -29,8 +28,9 @@ from flatfare.core.invoice import (
 )
 from flatfare.core.ledger import Entry, Kind
 from flatfare.core.moments import datetime_of, micros_of
-from flatfare.service.invoicing.composing import calls_cost_nano, compose, tax_of
-from flatfare.service.invoicing.periods import month
+from flatfare.service.invoicing.composing import Tokens, compose, cost_by_markup, tax_of
+from flatfare.service.invoicing.owing import Owed
+from flatfare.service.invoicing.periods import month, period_of
 from flatfare.service.selling import customers, post_open
 from flatfare.store import chains, invoices, ledger
 from flatfare.store.book import Book
@@ -53,8 +53,8 @@ def draft(books: Books, customer: str, month_name: str) -> dict[str, object]:
     """The document that would be issued now; nothing is changed."""
     found = customers.one_of(books.book, customer)
     period = month(month_name, books.time_zone)
-    calls_nano = calls_cost_nano(books.book, books.lake, found, period, books.time_zone)
-    made, _ = compose(books.book, found, period, time_zone=books.time_zone, calls_nano=calls_nano)
+    calls = cost_by_markup(books.book, books.lake, found, period, books.time_zone)
+    made, _ = compose(books.book, found, period, time_zone=books.time_zone, calls=calls)
     return {**document_of(made, number=None, issued_at_us=None), "status": str(Status.DRAFT)}
 
 
@@ -72,16 +72,16 @@ def issue(books: Books, customer: str, month_name: str, *, at_us: int, by_whom: 
             f"flatfare invoices draft {customer} --month {month_name}"
         )
     buyer = customers.one_of(book, customer)
-    calls_nano = calls_cost_nano(book, books.lake, buyer, period, books.time_zone)
+    calls = cost_by_markup(book, books.lake, buyer, period, books.time_zone)
     with book.writing():
         standing = invoices.of_period(book, customer, month_name)
         if standing is not None:
             return standing
         found = customers.one_of(book, customer)
-        made, tokens_nano = compose(book, found, period, time_zone=books.time_zone, calls_nano=calls_nano)
+        made, tokens = compose(book, found, period, time_zone=books.time_zone, calls=calls)
         if not made.charges:
             return None
-        return _issued(book, found, made, tokens_nano, at_us=at_us, by_whom=by_whom)
+        return _issued(book, found, made, tokens, at_us=at_us, by_whom=by_whom)
 
 
 def issue_all(books: Books, month_name: str, *, at_us: int, by_whom: str) -> list[Kept]:
@@ -142,6 +142,11 @@ def void(book: Book, number: str, *, at_us: int, by_whom: str, reason: str) -> K
             return kept
         if kept.paid_nano or kept.status is Status.PAID or invoices.crediting(book, number):
             raise Conflict(f"{number} was paid or credited, in part at least: give back by a credit note.")
+        if (other := Owed(book, customers.one_of(book, kept.customer)).referring(number)) is not None:
+            raise Conflict(
+                f"{other} takes back what {number} billed, and an issued document never changes: give back "
+                "the rest by a credit note."
+            )
         entry = _entry(book, kept.entry_id)
         post_open(
             book,
@@ -200,7 +205,15 @@ def credit(
         customer = customers.one_of(book, kept.customer)
         made = _credit_of(customer, kept, given_nano, reason)
         note = _issued(
-            book, customer, made, 0, at_us=at_us, by_whom=by_whom, own_id=own_id, refers=number, reason=reason
+            book,
+            customer,
+            made,
+            {},
+            at_us=at_us,
+            by_whom=by_whom,
+            own_id=own_id,
+            refers=number,
+            reason=reason,
         )
         if open_of(book, kept) == 0 and kept.status is Status.ISSUED:
             invoices.set_status(book, kept.id, Status.PAID, paid_nano=kept.paid_nano, paid_at_us=at_us)
@@ -226,14 +239,14 @@ def rebuilt(books: Books, kept: Kept) -> str:
         lines = said["lines"]
         assert isinstance(lines, list)
         positions = frozenset(int(item["position"]) for line in lines for item in line["items"])
-        period = Period(kept.period, _moment(said["from"]), _moment(said["until"]))
+        period = period_of(said)
         made, _ = compose(
             books.book,
             customer,
             period,
             time_zone=books.time_zone,
             positions=positions,
-            token_cost_nano=kept.tokens_nano,
+            tokens=kept.tokens,
         )
     document = document_of(
         made,
@@ -249,7 +262,7 @@ def _issued(
     book: Book,
     customer: Customer,
     made: Composed,
-    tokens_nano: int,
+    tokens: Tokens,
     *,
     at_us: int,
     by_whom: str,
@@ -288,7 +301,7 @@ def _issued(
         hash_of(text),
         str(entry_id),
         refers,
-        tokens_nano,
+        tokens,
         at_us,
         paid_at_us=None if made.total_nano > 0 else at_us,
     )
@@ -327,7 +340,7 @@ def _credit_of(customer: Customer, kept: Kept | None, given_nano: int, reason: s
     details = _details(said)
     tax = tax_of(details)
     net_nano, _ = rounded(Fraction(given_nano) * 100 / (100 + tax.percent), kept.currency)
-    period = Period(kept.period, _moment(said["from"]), _moment(said["until"]))
+    period = period_of(said)
     charge = Charge(LineKind.CREDIT, f"Credit on {kept.number}: {reason}", 1, -net_nano, -net_nano)
     made = composed(customer.name, kept.currency, period, [charge], tax, details)
     return replace(made, tax_nano=-(given_nano - net_nano))

@@ -1,12 +1,13 @@
 """Months in a time zone, as documents are made for them."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from flatfare.core.errors import BadInput
 from flatfare.core.invoice import Period
-from flatfare.core.moments import datetime_of, micros_of
+from flatfare.core.moments import datetime_of, micros_of, parse_moment
 from flatfare.service.reporting.question import checked_zone
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
@@ -39,6 +40,25 @@ def month_of(at_us: int, time_zone: str) -> str:
 def month_before(name: str, time_zone: str) -> str:
     """The month before one."""
     return month_of(month(name, time_zone).from_us - 1, time_zone)
+
+
+def moment_in(text: str, time_zone: str) -> int:
+    """The moment that somebody names; a day begins in the zone.
+
+    >>> moment_in("2026-03-01", "Europe/Berlin") == month("2026-03", "Europe/Berlin").from_us
+    True
+    """
+    try:
+        day = date.fromisoformat(text.strip())
+    except ValueError:
+        return parse_moment(text)[0]
+    return _midnight(day, ZoneInfo(checked_zone(time_zone)))
+
+
+def period_of(document: Mapping[str, object]) -> Period:
+    """The period that an issued document says."""
+    from_us, until_us = (micros_of(datetime.fromisoformat(str(document[name]))) for name in ("from", "until"))
+    return Period(str(document["period"]), from_us, until_us)
 
 
 def days_of(period: Period, from_us: int, until_us: int | None, time_zone: str) -> tuple[int, int]:

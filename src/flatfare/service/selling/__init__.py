@@ -11,7 +11,7 @@ from flatfare.core.sale import Costs, NotBillable, Quote, Sale
 from flatfare.service.selling import customers, packs
 from flatfare.service.selling.following import Followed, follow
 from flatfare.service.selling.granting import Paid, expire_lots, grant_credit, grant_pack, top_up_wallet
-from flatfare.service.selling.holding import hold, quote
+from flatfare.service.selling.holding import hold, quote, quote_of
 from flatfare.service.selling.posting import lock_of, post, post_open
 from flatfare.service.selling.reading import (
     Balance,
@@ -66,6 +66,7 @@ __all__ = [
     "post",
     "post_open",
     "quote",
+    "quote_of",
     "rebuilt",
     "reverse",
     "sale_of",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from flatfare.core.currency import check_currency
 from flatfare.core.customer import Customer, Terms, check_name
 from flatfare.core.errors import BadInput, Conflict, NotFound
+from flatfare.core.invoice import TAX_PERCENT, rate_of
 from flatfare.service.selling.posting import no_customer
 from flatfare.store import chains, sales
 from flatfare.store.book import Book
@@ -112,6 +113,8 @@ def _details(given: Mapping[str, str]) -> dict[str, str]:
     for name, text in given.items():
         if not name or len(name) > 64 or len(text) > DETAIL_LENGTH_MAX:
             raise BadInput(f"Found a detail {name[:40]!r} of {len(text)} signs: at most {DETAIL_LENGTH_MAX}.")
+        if name == TAX_PERCENT:
+            rate_of(text)
     return dict(given)
 
 

@@ -163,6 +163,11 @@ def _held_before(
     return sale
 
 
+def quote_of(book: Book, quote_id: UUID | str) -> Quote | None:
+    """The quote of that id, if one was given."""
+    return sales.quote_of(book, str(quote_id))
+
+
 def _quote_named(book: Book, quote_id: str) -> Quote:
     found = sales.quote_of(book, quote_id)
     if found is None:
