@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 
 from flatfare.config import Channel, Secret, Settings, WeeklyReport
+from flatfare.core.identity import derived
 from flatfare.gateway import bookkeeping
 from flatfare.gateway.bookkeeping import HOT_US, SEAL_ROWS_MIN, Pace, run_booking, seal_old
 from flatfare.gateway.folders import journal_folder, new_worker, workers
+from flatfare.service.tasks.defining import define, of_document
+from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import calls, sqlite
 from flatfare.store.alerts import Alert
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
+from flatfare.store.reviews import listed
 from tests.gateway.calls import intent, result, write_journal
 from tests.store.rows import NOON_US, call
 
@@ -212,3 +216,20 @@ def test_a_worker_that_died_while_it_was_made_is_not_seen(tmp_path: Path) -> Non
     (tmp_path / ".new-x").mkdir()
     new_worker(tmp_path, "y")
     assert [worker.name for worker in workers(tmp_path)] == ["y"]
+
+
+def test_what_a_definition_has_drawn_for_people_is_put_before_them(tmp_path: Path) -> None:
+    settings, now_us = settings_of(tmp_path), time.time_ns() // 1000
+    rule = {"action": "qa", "verifiers": ["human-review"], "sampling": {"link": "https://desk/{external_id}"}}
+    opened = {"event": "opened", "id": str(derived("o")), "task": "T-1", "name": "qa"}
+    closed = {"event": "closed", "id": str(derived("c")), "task": "T-1"}
+    with open_book(settings.database) as book:
+        define(book, of_document(rule), by_whom="test", at_us=now_us - 1)
+        record(book, Lake(settings.lake), [opened, closed], Teller("test"), now_us=now_us)
+        pace = Pace(poll_s=0.01, sample_every_s=0.05)
+        with keeping(settings, pace) as said:
+            wait_for(lambda: listed(book))
+    assert said == []
+    with open_book(settings.database) as book:
+        (review,) = listed(book)
+    assert (review.link, review.plan, review.asked_by) == ("https://desk/T-1", "qa@1", "the plan 'qa@1'")

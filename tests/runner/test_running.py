@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,12 @@ from flatfare.service.actions.receipts import document_of
 from flatfare.service.budgets import budgeting
 from flatfare.service.invoicing import plans
 from flatfare.service.judging import reviewing, sampling
+from flatfare.service.judging.asking import Asker, Whose
 from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import reviews, runs
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan
+from flatfare.verifiers import again
 from tests.runner.rig import CONTRACT, DOLLAR, EMAIL, EXAMPLES, REPORT, Model, Shop, identity_of, shop
 from tests.store.servers import Server
 
@@ -416,6 +419,33 @@ def test_runs_that_a_plan_draws_are_looked_at_again_where_their_results_are_kept
             assert {task: shown.output for task, shown in found.items()} == {one.run.task_id: one.output}
 
     text = changed(("\nlimits:", "\nprivacy: {keep: 30d}\n\nlimits:"), name="kept")
+    scene(tmp_path, play, None, text)
+
+
+def asker_of(own: Shop, whose: Whose) -> Asker:
+    return Asker(own.settings, None, whose=whose)
+
+
+def test_an_action_has_its_results_looked_at_again_by_itself_sealed_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLATFARE_SECRET_KEY", base64.b64encode(bytes(range(32))).decode())
+
+    async def play(own: Shop) -> None:
+        one, lake = await names(own, "kept"), Lake(own.settings.lake)
+        with own.book() as book:
+            (plan,) = sampling.plans(book)
+            (waiting,) = sampling.waiting(book, lake, plan, only_ended=True)
+            shown = sampling.kept(book, [waiting])[one.run.task_id]
+            assert (shown.output, shown.input) == (one.output, EMAIL)
+            assert again.has_plans(book)
+            asked = [again.judge_all(book, lake, partial(asker_of, own)) for _ in range(2)]
+            assert asked == [1, 0]
+            said = "SELECT judgement FROM verdicts WHERE verifier = 'second' AND task_id = ?"
+            assert book.value(said, (one.run.task_id,)) == "pass"
+
+    sampled = 'sampling: {share: 100%, to: pattern, as: second, parameters: {pattern: "Ann Smith"}}'
+    text = changed(("\nlimits:", f"\nprivacy: {{keep: 30d}}\n{sampled}\n\nlimits:"), name="kept")
     scene(tmp_path, play, None, text)
 
 

@@ -40,6 +40,7 @@ from flatfare.service.reporting.attributing import attributed, weights_of
 from flatfare.service.reporting.funnel import funnel as counted
 from flatfare.service.tasks import defining
 from flatfare.service.tasks.recording import mature
+from flatfare.verifiers import again
 
 _FIELDS = (
     Field("action", "Action", align="left"),
@@ -75,6 +76,8 @@ def define(settings: Settings, file: str, reason: str | None, as_json: bool) -> 
     A file holds one definition, or a list of them. The one that is in force already changes nothing.
     """
     given = [defining.of_document(document) for document in _documents(file)]
+    for one in given:
+        again.check(one)
     with changing(settings, create=True) as book:
         made = [
             defining.define(book, one, by_whom=user_name(), at_us=time.time_ns() // 1000, reason=reason)

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import click
 
@@ -28,14 +29,9 @@ from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.judging.asking import KEY_VARIABLE, Asker, Whose, gateway_of
-from flatfare.service.judging.sampling import Drawn
-from flatfare.service.tasks.recording import Teller, record
-from flatfare.store.book import Book
-from flatfare.store.lake import Lake
+from flatfare.service.tasks.sampled import share_of
 from flatfare.store.sampling import HUMAN, Plan
-from flatfare.store.sampling import all_of as all_plans
-from flatfare.verifiers import kinds, verdicts
-from flatfare.verifiers.kinds import Means
+from flatfare.verifiers import again, kinds
 
 
 def now_us() -> int:
@@ -100,7 +96,7 @@ def add(
     elif params is not None:
         raise BadUsage("--params are of a kind of verifier: state which with --to.")
     stated = {key: value for key, value in terms.items() if value is not None}
-    plan = Plan(name, sampling.share_of(share), sends_to, now_us(), action, judge, stated)
+    plan = Plan(name, share_of(share), sends_to, now_us(), action, judge, stated)
     with book_of(settings, create=True) as book:
         sampling.create(book, plan, by_whom=user_name())
     if is_json:
@@ -128,7 +124,7 @@ _LIST = (
 def list_(settings: Settings, with_ended: bool, shape: str) -> None:
     """List the plans."""
     with book_of(settings) as book:
-        rows = [sampling.document_of(plan) for plan in all_plans(book, with_ended=with_ended)]
+        rows = [sampling.document_of(plan) for plan in sampling.plans(book, with_ended=with_ended)]
     output.print_list(
         rows, _LIST, shape, nothing="No plans. Make one: flatfare verifiers sample add NAME --share 5%"
     )
@@ -186,31 +182,9 @@ def run(settings: Settings, name: str, file: str | None, limit: int, direct: boo
                 )
                 done["asked"] += 1
             elif submission is not None:
-                done[_judged(settings, book, lake, plan, one, submission, direct=direct)] += 1
+                asker = partial(asker_of, settings, direct=direct)
+                done[str(again.judged(book, lake, plan, one, submission, asker))] += 1
     _tell(plan, done, is_json)
-
-
-def _judged(
-    settings: Settings,
-    book: Book,
-    lake: Lake,
-    plan: Plan,
-    one: Drawn,
-    submission: Submission,
-    *,
-    direct: bool,
-) -> str:
-    """Let the plan's verifier judge a task, and record what it found."""
-    means = Means(asker_of(settings, Whose(one.task_id), direct=direct), one.models)
-    parameters = plan.terms.get("parameters")
-    assert isinstance(parameters, Mapping)
-    check = kinds.verifier(plan.sends_to, parameters, name=plan.verifier, means=means)
-    finding = check.judge(submission)
-    event = verdicts.event_of(finding, submission, one.task_id, now_us())
-    done = record(book, lake, [event], Teller(f"the plan {plan.name!r}", source="sampling"), now_us=now_us())
-    if done.refused:
-        raise BadInput(f"The verdict on {one.name} was refused: {done.refused[0].reason}")
-    return str(finding.judgement)
 
 
 def _tell(plan: Plan, done: Mapping[str, int], is_json: bool) -> None:

@@ -65,6 +65,17 @@ USUAL_SIGNALS: Mapping[str, SignalRule] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """Which share of the tasks of a kind somebody better looks at again, and who that is."""
+
+    share: Decimal
+    sends_to: str  # people, or a kind of verifier
+    verifier: str  # under which name its verdicts stand
+    judge: str | None = None  # whose error is to be known: only tasks that it judged
+    terms: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """When a task of this kind is verified."""
 
@@ -77,6 +88,7 @@ class Definition:
     reopening: Reopening = Reopening.REVERSED
     signals: Mapping[str, SignalRule] = field(default_factory=lambda: MappingProxyType({}))
     rework_rate_nano: int | None = None  # for an hour of a person's work
+    sampled: Sampled | None = None
 
     def decided(self, words: Mapping[str, Judgement]) -> Judgement | None:
         """What the words that stand add up to; None while they could still do either."""

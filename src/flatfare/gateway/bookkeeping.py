@@ -19,9 +19,10 @@ from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, remove_unborn
 from flatfare.service import selling, vouching
+from flatfare.service.access.secret_box import found_box
 from flatfare.service.alerts import alerting, weekly
 from flatfare.service.alerts.sending import Page, send
-from flatfare.service.judging import reviewing
+from flatfare.service.judging import reviewing, sampling
 from flatfare.service.tasks.recording import mature
 from flatfare.store import sealing, sealing_tasks
 from flatfare.store.book import Book, open_book
@@ -34,6 +35,7 @@ RETRY_S = 1.0
 SEAL_EVERY_S = 600
 TELL_EVERY_S = 1.0
 MATURE_EVERY_S = 5.0
+SAMPLE_EVERY_S = 30.0
 SIGN_EVERY_S = 600
 HOT_US = 3_600_000_000
 """Calls stay in the book for an hour before they are sealed."""
@@ -60,6 +62,7 @@ class Pace:
     seal_every_s: float = SEAL_EVERY_S
     tell_every_s: float = TELL_EVERY_S
     mature_every_s: float = MATURE_EVERY_S
+    sample_every_s: float = SAMPLE_EVERY_S
     sign_every_s: float = SIGN_EVERY_S
 
 
@@ -86,7 +89,10 @@ def run_booking(
         )
         keeper = threading.Thread(target=_mature_regularly, args=(settings, stop, say, pace), name="maturing")
         signer = threading.Thread(target=_sign_regularly, args=(settings, stop, say, pace), name="signing")
-        beside = (sealer, teller, keeper, signer)
+        sampler = threading.Thread(
+            target=_sample_regularly, args=(settings, stop, say, pace), name="sampling"
+        )
+        beside = (sealer, teller, keeper, signer, sampler)
         for thread in beside:
             thread.start()
         try:
@@ -220,6 +226,24 @@ def _mature_regularly(settings: Settings, stop: threading.Event, say: Say, pace:
             problem = None
         except FlatfareError as failure:
             problem = f"Tasks whose window has closed wait: {failure}"
+        if problem is not None and problem != said:
+            say(problem)
+        said = problem
+
+
+def _sample_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
+    """The thread that puts before people what a sampling plan or a definition has drawn for them."""
+    said: str | None = None
+    while not stop.wait(pace.sample_every_s):
+        try:
+            with open_book(settings.database, create=False) as book:
+                now_us = time.time_ns() // 1000
+                sampling.ask_people_of_all(
+                    book, Lake(settings.lake), now_us=now_us, box=found_box(os.environ)
+                )
+            problem = None
+        except FlatfareError as failure:
+            problem = f"What was drawn for people waits: {failure}"
         if problem is not None and problem != said:
             say(problem)
         said = problem

@@ -36,12 +36,20 @@ class Plan:
         return given if isinstance(given, int) else self.created_at_us
 
     @property
+    def until_us(self) -> int | None:
+        """Tasks opened from here on are not drawn from any more."""
+        given = self.terms.get("until_us")
+        return given if isinstance(given, int) else None
+
+    @property
     def verifier(self) -> str:
         """Under which name its verdicts stand."""
         return str(self.terms.get("verifier") or self.sends_to)
 
     def covers(self, action: str, opened_at_us: int) -> bool:
         """A task of this kind, opened then, is drawn from."""
+        if self.until_us is not None and opened_at_us >= self.until_us:
+            return False
         return self.action in (None, action) and opened_at_us >= self.from_us
 
 
@@ -82,17 +90,18 @@ def all_of(book: Book, *, with_ended: bool = False) -> list[Plan]:
     return [_plan(row) for row in book.rows(f"SELECT {_PLAN} FROM sampling_plans{where} ORDER BY name")]
 
 
-def kept_of(book: Book, task_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """What runs of actions put out and were given, by task, where the action keeps it."""
-    found, wanted = {}, list(task_ids)
+def kept_of(book: Book, task_ids: Iterable[str]) -> dict[str, tuple[str, str, str | None]]:
+    """Each run with what it put out and was given, as it was kept, by task, where the action keeps it."""
+    found, wanted = dict[str, tuple[str, str, str | None]](), list(task_ids)
     for start in range(0, len(wanted), 500):
         some = wanted[start : start + 500]
         rows = book.rows(
-            "SELECT task_id, output, input FROM runs WHERE output IS NOT NULL "
+            "SELECT task_id, id, output, input FROM runs WHERE output IS NOT NULL "
             f"AND task_id IN ({', '.join('?' * len(some))})",
             some,
         )
-        found.update({str(task): (str(output), str(given or "")) for task, output, given in rows})
+        for task, run, output, given in rows:
+            found[str(task)] = (str(run), str(output), None if given is None else str(given))
     return found
 
 

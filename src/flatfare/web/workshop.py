@@ -12,20 +12,26 @@ from dataclasses import dataclass
 import msgspec
 
 from flatfare import __version__
-from flatfare.config import Settings
+from flatfare.config import Secret, Settings
 from flatfare.core import webhook
 from flatfare.core.errors import FlatfareError
 from flatfare.core.moments import iso
 from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
+from flatfare.runner.gate import Gate
 from flatfare.runner.running import Order, Result, Runner, running
 from flatfare.service.actions.receipts import document_of
 from flatfare.service.alerts import sending
+from flatfare.service.judging.asking import Asker, Whose
 from flatfare.store import runs
 from flatfare.store.book import open_book
+from flatfare.store.lake import Lake
 from flatfare.store.runs import Run
+from flatfare.verifiers import again
 
 LOOK_AFTER_S = 5.0
+LOOK_AGAIN_S = 30.0
+KEY_TAKES_S = 1.0  # until every worker of a gateway knows a key that was made
 WAKES_S = 1.0
 WEBHOOK_DELAYS_S = (0.0, 1.0, 5.0, 30.0)
 _log = logging.getLogger("flatfare.actions")
@@ -52,6 +58,23 @@ class Workshop:
     def wake(self) -> None:
         """Look after runs that a former process left behind, if there are any."""
         self._keep(self._woken())
+        self._keep(self._look_again())
+
+    async def _look_again(self) -> None:
+        """Have drawn work judged by the stronger verifier that a sampling plan or a definition names."""
+        said = None
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            problem = None
+            try:
+                if await asyncio.to_thread(_has_plans, self._settings):
+                    gate = (await self.runner()).gate
+                    await asyncio.to_thread(_judge_again, self._settings, gate)
+            except FlatfareError as failure:
+                problem = str(failure)
+            if problem is not None and problem != said:
+                _log.warning("What was drawn for a stronger verifier waits: %s", problem)
+            said = problem
 
     async def _woken(self) -> None:
         await asyncio.sleep(WAKES_S)  # the gateway begins beside
@@ -152,6 +175,23 @@ def _document(shelf: Shelf, result: Result) -> dict[str, object]:
 def _is_left(settings: Settings) -> bool:
     with open_book(settings.database) as book:
         return bool(runs.left_behind(book, 1) or runs.with_open_cost(book, 1))
+
+
+def _has_plans(settings: Settings) -> bool:
+    with open_book(settings.database) as book:
+        return again.has_plans(book)
+
+
+def _judge_again(settings: Settings, gate: Gate) -> int:
+    with open_book(settings.database) as book:
+        if gate.ensure_key(book):
+            time.sleep(KEY_TAKES_S)
+        key = None if gate.key is None else Secret(gate.key)
+
+        def asker_of(whose: Whose) -> Asker:
+            return Asker(gate.settings, gate.url, whose=whose, key=key)
+
+        return again.judge_all(book, Lake(settings.lake), asker_of)
 
 
 def _forget(shelf: Shelf, now_us: int) -> int:

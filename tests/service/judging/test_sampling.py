@@ -12,7 +12,9 @@ from flatfare.core.identity import derived, task_id
 from flatfare.core.outcome import Judgement
 from flatfare.service.judging import calibrating, reviewing, sampling
 from flatfare.service.judging.sampling import Drawn
+from flatfare.service.tasks import defining
 from flatfare.service.tasks.recording import Teller, record
+from flatfare.service.tasks.sampled import share_of
 from flatfare.store import reading
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
@@ -177,7 +179,7 @@ def test_a_plan_ends_and_its_name_may_be_used_again_for_another_draw(book: Book)
 @pytest.mark.parametrize("share", ["0", "1.5", "-0.1", "NaN", "five", "200%"])
 def test_what_is_no_share_is_refused(share: str) -> None:
     with pytest.raises(BadInput, match="share"):
-        sampling.share_of(share)
+        share_of(share)
 
 
 @pytest.mark.parametrize(
@@ -193,3 +195,116 @@ def test_what_is_no_share_is_refused(share: str) -> None:
 def test_what_is_no_plan_is_refused(book: Book, wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         plan(book, **{"share": "0.5", **wrong})  # type: ignore[arg-type]
+
+
+def defined(book: Book, at_us: int, **sampling_says: object) -> None:
+    rule: dict[str, object] = {"action": "qa", "verifiers": ["judge", "human-review"]}
+    rule |= {"sampling": sampling_says} if sampling_says else {}
+    defining.define(book, defining.of_document(rule), by_whom="test", at_us=at_us)
+
+
+def test_a_definition_that_demands_people_sends_each_task_to_them_by_itself(book: Book, lake: Lake) -> None:
+    defined(book, NOW_US - 5, link="https://desk.example/{external_id}", reviewers=1)
+    fill(book, lake)
+    still = {"event": "opened", "id": str(derived("o", "still")), "task": "still", "at": NOW_US, "name": "qa"}
+    record(book, lake, [still], Teller("test"), now_us=NOW_US)
+    assert sampling.ask_people_of_all(book, lake, now_us=NOW_US) == 0  # nothing has ended
+    ended = [
+        {"event": "closed", "id": str(derived("c", str(n))), "task": f"T-{n}", "at": NOW_US + 20}
+        for n in (1, 2, 4, 5)
+    ]
+    record(book, lake, ended, Teller("test"), now_us=NOW_US + 20)
+    assert sampling.ask_people_of_all(book, lake, now_us=NOW_US + 30) == 3
+    assert sampling.ask_people_of_all(book, lake, now_us=NOW_US + 31) == 0
+    assert {one.link for one in listed(book)} == {
+        f"https://desk.example/T-{n}" for n in (2, 4, 5)
+    }  # T-1 has failed
+    first = str(task_id(None, "T-2"))
+    outcome = "SELECT outcome FROM tasks WHERE id = ?"
+    assert book.value(outcome, (first,)) == "assumed"  # the judge alone does not verify it
+    tell = reviewing.teller(book, lake, "ann", now_us=NOW_US + 40)
+    for _ in range(3):
+        sheet = reviewing.next_for(book, "ann", now_us=NOW_US + 40)
+        assert sheet is not None
+        reviewing.submit(book, tell, sheet.review.id, "ann", Judgement.PASS, now_us=NOW_US + 40)
+    assert book.value(outcome, (first,)) == "verified"
+
+
+def test_a_task_is_sampled_by_the_definition_in_force_when_it_was_opened(book: Book, lake: Lake) -> None:
+    defined(book, NOW_US - 5, share="25%", judge="judge", question="Is it right?")
+    defined(book, NOW_US + 500)
+    defined(book, NOW_US + 600, share="50%")
+    fill(book, lake)
+    own, later = sampling.plans(book)
+    assert [own.name, later.name] == ["qa@1", "qa@3"]
+    assert (own.judge, own.until_us, later.from_us, later.until_us) == (
+        "judge",
+        NOW_US + 500,
+        NOW_US + 600,
+        None,
+    )
+    assert sampling.found(book, "qa@1") == own
+    drawn = {one.task_id for one in sampling.waiting(book, lake, own)}
+    assert drawn == {
+        task for task in (str(task_id(None, f"T-{n}")) for n in range(TASKS)) if sampling.draws(own, task)
+    }
+    assert sampling.waiting(book, lake, later) == []
+    with pytest.raises(Conflict, match="put one in force"):
+        sampling.end(book, "qa@1", at_us=NOW_US, by_whom="test")
+
+
+def test_what_says_the_same_of_sampling_stays_one_plan(book: Book) -> None:
+    rule = {"action": "qa", "sampling": {"share": 0.1}}
+    for number, window in enumerate(("1h", "2h", "3h")):
+        document = {**rule, "window": window}
+        defining.define(book, defining.of_document(document), by_whom="test", at_us=NOW_US + number)
+    (own,) = sampling.plans(book)
+    assert (own.name, own.share, own.from_us, own.until_us) == ("qa@1", Decimal("0.1"), NOW_US, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"to": "human-review"}, "without a share"),
+        ({"share": 2}, "share"),
+        ({"share": 1, "reviewers": 10}, "1 to 9"),
+        ({"share": 1, "link": "https://x/{nothing}"}, "nothing"),
+        ({"share": 1, "link": "javascript:x"}, "https://"),
+        ({"share": 1, "judge": "human-review"}, "somebody better"),
+        ({"share": 1, "to": "model-judge", "link": "https://x"}, "of people"),
+        ({"share": 1, "whom": "ann"}, "whom"),
+        ("5%", "expected a share"),
+    ],
+)
+def test_sampling_that_cannot_be_is_refused(given: object, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        defining.of_document({"action": "qa", "sampling": given})
+
+
+def test_a_definition_with_sampling_is_shown_as_it_was_given() -> None:
+    sampled = {
+        "share": "0.05",
+        "to": "model-judge",
+        "as": "second",
+        "judge": "first",
+        "parameters": {"models": ["a/b"]},
+    }
+    document = {"action": "qa", "sampling": sampled}
+    found = defining.of_document(document)
+    assert defining.document_of(found)["sampling"] == sampled
+    assert defining.of_document(defining.document_of(found)) == found
+
+
+def test_one_task_that_cannot_be_linked_to_keeps_no_other_from_people(book: Book, lake: Lake) -> None:
+    defined(book, NOW_US - 5, link="https://desk.example/{label.place}")
+    events: list[dict[str, object]] = []
+    for name, labels in (("a", {}), ("b", {"place": "x"})):
+        shared = {"task": name, "at": NOW_US}
+        events += [
+            {**shared, "event": "opened", "id": str(derived("o", name)), "name": "qa", "labels": labels},
+            {**shared, "event": "closed", "id": str(derived("c", name))},
+        ]
+    record(book, lake, events, Teller("test"), now_us=NOW_US)
+    with pytest.raises(BadInput, match="place"):
+        sampling.ask_people_of_all(book, lake, now_us=NOW_US)
+    assert [one.link for one in listed(book)] == ["https://desk.example/x"]

@@ -1,6 +1,7 @@
 """Inputs and outputs that an action keeps: sealed where there is a key for texts, as other texts are."""
 
 import base64
+import json
 import os
 
 from flatfare.core.errors import BadInput
@@ -25,6 +26,13 @@ def read(text: str | None, run_id: str, what: str) -> str | None:
     if box is None:
         raise BadInput(f"What is kept of run {run_id} is sealed, and its key is not here: {KEY_VARIABLE}.")
     return box.open(base64.b64decode(text.removeprefix(_MARK)), _place(run_id, what)).decode()
+
+
+def text_of_input(text: str | None, run_id: str) -> str:
+    """Every text of an input that was kept, as verifiers look quotations up in it."""
+    given = read(text, run_id, "input")
+    values = {} if given is None else json.loads(given)["values"]
+    return "\n\n".join(value for value in values.values() if isinstance(value, str))
 
 
 def is_sealing() -> bool:

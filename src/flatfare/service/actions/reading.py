@@ -53,9 +53,10 @@ class Awaited(StrEnum):
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_OF_OUTCOMES = ("window", "reopening", "signals", "rework_rate", "sampling")
 _KEYS = (
     *("action", "version", "description", "input", "files", "output", "steps", "ladder", "verifiers"),
-    *("outcome", "limits", "price", "window", "reopening", "signals", "rework_rate", "privacy"),
+    *("outcome", "limits", "price", "privacy", *_OF_OUTCOMES),
 )
 _GIVEN = ("input", "steps", "part", "part_number", "parts", "today")
 
@@ -212,7 +213,7 @@ def _definition(top: Section, name: str, checks: tuple[Check, ...], is_structure
         (("verifiers",), "verifiers", weighted),
         (("outcome", "verified_when"), "verified_when", rule.held.get("verified_when")),
         (("outcome", "silence"), "silence", rule.held.get("silence")),
-        *(((key,), key, top.held.get(key)) for key in ("window", "reopening", "signals", "rework_rate")),
+        *(((key,), key, top.held.get(key)) for key in _OF_OUTCOMES),
     )
     for place, key, value in parts:
         if value is None:

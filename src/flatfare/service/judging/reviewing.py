@@ -21,6 +21,7 @@ from flatfare.core.money import decimal_text, half_even
 from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import SecretBox
 from flatfare.service.tasks.recording import Teller, record
+from flatfare.service.tasks.sampled import REVIEWERS_MAX
 from flatfare.store import chains, reviews
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
@@ -33,7 +34,7 @@ QUESTION = "Was the task done as it was asked for?"
 RULE = "blind, then one more"
 """How answers add up; part of the verifier's version."""
 
-WANTED, WANTED_MAX = 2, 9
+WANTED, WANTED_MAX = 2, REVIEWERS_MAX
 LEASE_US = 30 * 60 * MICROSECONDS
 KEEP_US = 30 * 86_400 * MICROSECONDS
 """What is to be judged is kept so long at most; a review that nobody decided is withdrawn then."""

@@ -8,9 +8,9 @@ otherwise, such as those of complaints, say nothing of the tasks that nobody com
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from itertools import groupby
 
 from flatfare.core.calibration import is_drawn
 from flatfare.core.checks.submission import Submission
@@ -18,8 +18,12 @@ from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.moments import iso
 from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.access.secret_box import SecretBox
+from flatfare.service.actions import keeping
 from flatfare.service.judging import reviewing
 from flatfare.service.judging.reviewing import Wanted
+from flatfare.service.tasks import defining
+from flatfare.service.tasks.defining import InForce
+from flatfare.service.tasks.sampled import check_terms
 from flatfare.store import chains, reading, sampling
 from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
@@ -27,6 +31,13 @@ from flatfare.store.lake import Lake
 from flatfare.store.reviews import Review
 from flatfare.store.sampling import HUMAN, Plan
 
+AT_ONCE = 1_000
+"""Tasks that are looked for at a time, for each plan."""
+
+_STATED = ("question", "reviewers", "rate", "link", "parameters")
+_OWN = ("from_us", "until_us", "is_demanded", "verifier")
+_UNDECIDED = "tasks.outcome IN ('open', 'assumed')"
+_ENDED = "(tasks.closed_at_us IS NOT NULL OR tasks.outcome <> 'open' OR tasks.import_id IS NOT NULL)"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
@@ -57,7 +68,7 @@ def create(book: Book, plan: Plan, *, by_whom: str) -> Plan:
         raise BadInput(f"Found the name {plan.name[:80]!r}: letters, digits and . _ - make one.")
     if plan.judge == plan.verifier:
         raise BadInput(f"Found {plan.judge!r} as both judge and who looks again: it takes somebody better.")
-    _check_terms(plan)
+    check_terms(plan.sends_to, {key: value for key, value in plan.terms.items() if key in _STATED})
     with book.writing():
         known = sampling.find(book, plan.name)
         if known is not None and known.ended_at_us is None:
@@ -69,42 +80,62 @@ def create(book: Book, plan: Plan, *, by_whom: str) -> Plan:
     return plan
 
 
-def share_of(text: str) -> Decimal:
-    """A share as it is written: 0.05 or 5%.
-
-    >>> share_of("5%"), share_of("1")
-    (Decimal('0.05'), Decimal('1'))
-    """
-    try:
-        share = Decimal(text.rstrip("% ")) / (100 if text.rstrip().endswith("%") else 1)
-    except InvalidOperation:
-        share = Decimal(-1)
-    if not (share.is_finite() and 0 < share <= 1):
-        raise BadInput(f"Found the share {text[:40]!r}: write one like 0.05 or 5%.")
-    return share
-
-
 def end(book: Book, name: str, *, at_us: int, by_whom: str) -> Plan:
     """Draw no more by a plan; what was drawn stays."""
     with book.writing():
         plan = found(book, name)
-        sampling.end(book, name, at_us)
+        if not sampling.end(book, name, at_us):
+            raise Conflict(
+                f"The plan {name!r} is of the definition of {plan.action!r}: put one in force that says "
+                "otherwise, flatfare outcomes define."
+            )
         _note(book, "ended", plan, at_us, by_whom)
     return plan
 
 
+def plans(book: Book, *, with_ended: bool = False) -> list[Plan]:
+    """The plans that stand, those of definitions among them, by name."""
+    every = [*sampling.all_of(book, with_ended=with_ended), *_of_definitions(book)]
+    return sorted(every, key=lambda plan: plan.name)
+
+
+def _of_definitions(book: Book) -> Iterator[Plan]:
+    """A plan for each stretch of versions of a definition that say the same of sampling.
+
+    It is called after the action and the version that began it: a task is looked at again as the
+    definition says that was in force when it was opened.
+    """
+    by_action: dict[str, list[InForce]] = {}
+    for version in defining.listed(book):
+        by_action.setdefault(version.definition.action, []).append(version)
+    for action, versions in by_action.items():
+        for sampled, group in groupby(versions, key=lambda version: version.definition.sampled):
+            stretch = list(group)
+            if sampled is None:
+                continue
+            first, last = stretch[0], stretch[-1]
+            after = versions[versions.index(last) + 1 :]
+            terms: dict[str, object] = {**sampled.terms, "verifier": sampled.verifier}
+            if after:
+                terms["until_us"] = after[0].from_us
+            if sampled.share == 1 and sampled.judge is None:
+                terms["is_demanded"] = sampled.verifier in last.definition.required
+            name = f"{action}@{first.definition.version}"
+            yield Plan(name, sampled.share, sampled.sends_to, first.from_us, action, sampled.judge, terms)
+
+
 def found(book: Book, name: str, *, with_ended: bool = False) -> Plan:
     """The plan of that name; ``NotFound`` names those there are."""
-    plan = sampling.find(book, name)
+    plan = sampling.find(book, name) or next((one for one in _of_definitions(book) if one.name == name), None)
     if plan is None or (plan.ended_at_us is not None and not with_ended):
-        known = ", ".join(one.name for one in sampling.all_of(book)) or "none"
+        known = ", ".join(one.name for one in plans(book)) or "none"
         raise NotFound(f"There is no sampling plan {name[:80]!r}. There are: {known}.")
     return plan
 
 
 def document_of(plan: Plan) -> dict[str, object]:
     """A plan as JSON shows it."""
-    terms = {key: value for key, value in plan.terms.items() if key not in ("from_us", "verifier")}
+    terms = {key: value for key, value in plan.terms.items() if key not in _OWN}
     return {
         "plan": plan.name,
         "action": plan.action,
@@ -128,9 +159,7 @@ def draws(plan: Plan, task_id: str) -> bool:
 
 def that_draw(book: Book, action: str, task_id: str, opened_at_us: int) -> list[Plan]:
     """The plans that draw a task, for whoever has just done it and holds what it says."""
-    return [
-        plan for plan in sampling.all_of(book) if plan.covers(action, opened_at_us) and draws(plan, task_id)
-    ]
+    return [plan for plan in plans(book) if plan.covers(action, opened_at_us) and draws(plan, task_id)]
 
 
 def drawn_sql(plan: Plan, task_id: str) -> str:
@@ -143,20 +172,26 @@ def drawn_sql(plan: Plan, task_id: str) -> str:
 def covered_sql(plan: Plan, tasks: str) -> str:
     """Of a relation of tasks, those that the plan draws from."""
     action = "" if plan.action is None else f" AND {tasks}.name = {quoted(plan.action)}"
-    return f"({tasks}.opened_at_us >= {plan.from_us}{action})"
+    until = "" if plan.until_us is None else f" AND {tasks}.opened_at_us < {plan.until_us}"
+    return f"({tasks}.opened_at_us >= {plan.from_us}{until}{action})"
 
 
-def waiting(book: Book, lake: Lake, plan: Plan, limit: int = 100_000) -> list[Drawn]:
+def waiting(
+    book: Book, lake: Lake, plan: Plan, limit: int = 100_000, *, only_ended: bool = False
+) -> list[Drawn]:
     """The tasks that a plan has drawn and nobody has looked at again, the oldest first.
 
-    With a judge, only those that it has judged.
+    With a judge, only those that it has judged; where each must be looked at to be verified, only those
+    that this can still decide. ``only_ended`` leaves out what is still worked on.
     """
+    ended = f"AND {_ENDED}" if only_ended else ""
+    ended += f" AND {_UNDECIDED}" if plan.terms.get("is_demanded") else ""
     judged = "" if plan.judge is None else f"AND tasks.id IN (SELECT task_id FROM {_said(plan.judge)})"
     sql = f"""
         SELECT tasks.id::VARCHAR, tasks.name, tasks.external_id, tasks.labels, tasks.opened_at_us,
                (SELECT list(DISTINCT model) FROM folded WHERE folded.task_id = tasks.id
                 AND purpose = 'work' AND model IS NOT NULL) AS models
-        FROM tasks WHERE {covered_sql(plan, "tasks")} AND {drawn_sql(plan, "tasks.id")} {judged}
+        FROM tasks WHERE {covered_sql(plan, "tasks")} AND {drawn_sql(plan, "tasks.id")} {judged} {ended}
         AND tasks.id NOT IN (SELECT task_id FROM {_said(plan.verifier)})
         ORDER BY tasks.opened_at_us, tasks.id LIMIT {int(limit)}"""
     with reading.opened(book, lake, "folded", "tasks", "verdicts") as engine, translated("Drawing"):
@@ -172,7 +207,10 @@ def waiting(book: Book, lake: Lake, plan: Plan, limit: int = 100_000) -> list[Dr
 def kept(book: Book, drawn: Sequence[Drawn]) -> dict[str, Submission]:
     """What drawn tasks say, by their ids, where they are runs of actions that keep their results."""
     found = sampling.kept_of(book, [one.task_id for one in drawn])
-    return {task: Submission(output, given) for task, (output, given) in found.items()}
+    return {
+        task: Submission(str(keeping.read(output, run, "output")), keeping.text_of_input(given, run))
+        for task, (run, output, given) in found.items()
+    }
 
 
 def _said(verifier: str) -> str:
@@ -186,6 +224,31 @@ def _asked(book: Book, plan: Plan) -> set[str]:
 
 
 # --- sending to people
+
+
+def ask_people_of_all(book: Book, lake: Lake, *, now_us: int, box: SecretBox | None = None) -> int:
+    """Put before people what any plan has drawn and has ended, where it is known or linked to; how much.
+
+    One that cannot be asked about, such as for want of a label, keeps no other from it, and is told then.
+    """
+    asked, problems = 0, list[BadInput]()
+    for plan in plans(book):
+        if plan.sends_to != HUMAN:
+            continue
+        drawn = waiting(book, lake, plan, AT_ONCE, only_ended=True)
+        contents = kept(book, drawn)
+        for one in drawn:
+            shown = contents.get(one.task_id)
+            if shown is None and "link" not in plan.terms:
+                continue
+            try:
+                ask_people(book, plan, one, shown, at_us=now_us, asked_by=f"the plan {plan.name!r}", box=box)
+                asked += 1
+            except BadInput as problem:
+                problems.append(problem)
+    if problems:
+        raise problems[0]
+    return asked
 
 
 def ask_people(
@@ -242,22 +305,6 @@ def _value_of(key: str, drawn: Drawn) -> str:
             f"The link holds {{{key}}}: it takes {{task}}, {{external_id}}, {{action}}, {{label.NAME}}."
         )
     return values[key]
-
-
-def _check_terms(plan: Plan) -> None:
-    """What people are asked can be asked; found now rather than at the first task."""
-    if plan.sends_to != HUMAN:
-        return
-    reviewers = plan.terms.get("reviewers", reviewing.WANTED)
-    if not isinstance(reviewers, int) or not 1 <= reviewers <= reviewing.WANTED_MAX:
-        raise BadInput(f"Found {reviewers!r} reviewers: expected 1 to {reviewing.WANTED_MAX}.")
-    link = plan.terms.get("link")
-    if link is not None:
-        for key in _FIELD.findall(str(link)):
-            if not key.startswith("label."):
-                _value_of(key, Drawn("task", "action", None, {}, 0))
-    if plan.terms.get("rate") is not None:
-        parse_amount(str(plan.terms["rate"]))
 
 
 def _note(book: Book, what: str, plan: Plan, at_us: int, by_whom: str) -> None:

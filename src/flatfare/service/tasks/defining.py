@@ -16,12 +16,13 @@ from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso, parse_span, span_text
 from flatfare.core.money import decimal_text, nano_of
 from flatfare.core.outcome import Judgement, Outcome
+from flatfare.service.tasks import sampled
 from flatfare.store import chains, definitions
 from flatfare.store.book import Book
 
 _FIELDS = (
     *("action", "version", "verified_when", "verifiers", "window", "silence", "reopening"),
-    *("signals", "rework_rate"),
+    *("signals", "rework_rate", "sampling"),
 )
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -128,6 +129,7 @@ def of_document(document: object) -> Definition:
         reopening=_one_of("reopening", document.get("reopening", "reversed"), Reopening),
         signals=_signals(document.get("signals", {})),
         rework_rate_nano=_rate(document.get("rework_rate")),
+        sampled=sampled.sampled_of(document.get("sampling"), required),
     )
 
 
@@ -157,6 +159,8 @@ def document_of(definition: Definition) -> dict[str, object]:
         document["signals"] = {name: _rule_document(rule) for name, rule in definition.signals.items()}
     if definition.rework_rate_nano is not None:
         document["rework_rate"] = decimal_text(definition.rework_rate_nano)
+    if definition.sampled is not None:
+        document["sampling"] = sampled.document_of(definition.sampled)
     return document
 
 

@@ -9,6 +9,7 @@ from flatfare.service.reporting import listing
 from flatfare.service.tasks import defining, telling
 from flatfare.service.tasks.events import KINDS
 from flatfare.service.tasks.recording import Recorded, Teller, record
+from flatfare.verifiers import again
 from flatfare.web.access import Right
 from flatfare.web.api.reports import filter_of, moment
 from flatfare.web.endpoint import Asked, Endpoint
@@ -117,9 +118,11 @@ def _definitions(asked: Asked) -> object:
 
 def _define(asked: Asked) -> object:
     given: NewDefinition = asked.body
+    definition = defining.of_document(given.definition)
+    again.check(definition)
     made = defining.define(
         asked.books.book,
-        defining.of_document(given.definition),
+        definition,
         by_whom=asked.visitor.name,
         at_us=asked.books.now_us,
         reason=given.reason,
