@@ -49,3 +49,22 @@ def test_it_is_shown_by_its_name_and_judged_and_then_it_is_one_task_still(book: 
     assert len(rows) == 2
     assert rows["T-1"]["cost"]["amount"] == "0.750000000"  # type: ignore[index]
     assert rows["T-1"]["outcome"] == "verified"
+
+
+def test_spend_of_which_nothing_is_known_is_unknown_and_never_zero(book: list[str], tmp_path: Path) -> None:
+    rows = (
+        "time,provider,model,input_tokens,output_tokens,team\n2026-11-03T10:00:00Z,nobody,none-1,10,5,free\n"
+    )
+    (tmp_path / "more.csv").write_text(rows, encoding="utf-8")
+    assert CliRunner().invoke(root, ["import", "calls", str(tmp_path / "more.csv"), *book]).exit_code == 0
+    told = json.loads(CliRunner().invoke(root, ["report", "--by", "team", "--json", *book]).stdout)
+    by_team = {row["team"]: (row["spend"], row["spend_is_at_least"]) for row in told["rows"]}
+    assert by_team == {
+        "search": ("0.750000000", False),
+        "law": ("0.125000000", False),
+        "free": (None, True),
+    }
+    assert (told["total"]["spend"], told["total"]["spend_is_at_least"]) == ("0.875000000", True)
+    lines = CliRunner().invoke(root, ["report", "--by", "team", "--csv", *book]).stdout.splitlines()
+    header, free = lines[0].split(","), next(line.split(",") for line in lines if line.startswith("free,"))
+    assert (free[header.index("spend")], free[header.index("spend_is_at_least")]) == ("", "true")

@@ -113,9 +113,11 @@ def _leaves(document: Mapping[str, object], above: str = "") -> Iterator[tuple[s
 
 
 def csv_cell(value: object) -> object:
-    """A cell of CSV: nothing for None, and no formula."""
+    """A cell of CSV: nothing for None, true or false as in JSON, and no formula."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t", "\r"):
         return "'" + value
     return value

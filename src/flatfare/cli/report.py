@@ -250,6 +250,12 @@ _COLUMNS = (
     _column("Reversed", lambda row: f"{row.figures.reversed:,}", 4, lambda row: row.figures.reversed),
     _column("Open", lambda row: f"{row.figures.open:,}", 4, lambda row: row.figures.open),
     _column("Cost", cost, 2),
+    _column(
+        "Spend",
+        lambda row: known(row.figures.spend_nano, row.figures.unknown_of_spend),
+        3,
+        lambda row: row.figures.spend_nano != row.figures.cost_nano,
+    ),
     _column("In tasks not\nverified", lambda row: percent(row.unverified_share), 3),
     _column("Per\nattempt", attempt, 6),
     _column(

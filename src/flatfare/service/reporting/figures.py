@@ -84,6 +84,13 @@ class Figures:
         return self.cost_nano + self.open_nano + self.outside_nano + self.simulation_nano + self.test_nano
 
     @property
+    def unknown_of_spend(self) -> int:
+        """How many tasks and calls have a cost that is not wholly known, by any purpose."""
+        tasks = self.unknown_cost_tasks + self.unknown_open_tasks
+        beside = self.unknown_simulation_calls + self.unknown_test_calls
+        return tasks + self.unknown_outside_calls + beside
+
+    @property
     def is_at_least(self) -> bool:
         """Part of the headline's cost is not known."""
         return self.unknown_cost_tasks > 0

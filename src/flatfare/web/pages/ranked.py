@@ -61,14 +61,7 @@ def _success(row: Row) -> Cell:
 
 def _spend(row: Row) -> Cell:
     f = row.figures
-    unknown = (
-        f.unknown_cost_tasks
-        + f.unknown_open_tasks
-        + f.unknown_outside_calls
-        + f.unknown_simulation_calls
-        + f.unknown_test_calls
-    )
-    return Cell(known(f.spend_nano, unknown), why=WHY)
+    return Cell(known(f.spend_nano, f.unknown_of_spend), why=WHY)
 
 
 OUTCOME_MEASURES = (

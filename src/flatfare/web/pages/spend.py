@@ -120,7 +120,7 @@ def _anatomy(visit: Visit) -> Anatomy:
 
 def _figures(total: Row, before: Row | None, inside: Anatomy | None, visit: Visit) -> tuple[Figure, ...]:
     f = total.figures
-    unknown = f.unknown_cost_tasks + f.unknown_open_tasks + f.unknown_outside_calls
+    unknown = f.unknown_of_spend
     moved = movement.of_money(f.spend_nano, before.figures.spend_nano, less_is_good=None) if before else None
     lost = f.cost_nano - f.success_nano
     figures = [
