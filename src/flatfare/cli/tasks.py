@@ -23,7 +23,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import task_id, time_ordered
 from flatfare.core.money import dollar_text, nano_of, parse_amount
-from flatfare.service.reporting import listing
+from flatfare.service.reporting import listing, neighbours
 from flatfare.service.tasks import telling
 from flatfare.service.tasks.recording import Teller, mature, record
 
@@ -127,6 +127,7 @@ def show(settings: Settings, task: str, shape: str) -> None:
         mature(book, lake, now_us=now_us)
         found = telling.find(book, lake, task, now_us=now_us)
         document = telling.story(book, lake, found, now_us=now_us, currency=settings.currency)
+        document = neighbours.told(book, lake, found, document, now_us=now_us)
     if shape != "table":
         output.print_document(document, shape)
     else:
@@ -263,6 +264,9 @@ def _print_story(told: dict[str, object]) -> None:
     if cost["state"] == "unknown":
         amount = f"at least {amount}" if amount != "$0.00" else f"not known ({cost['reason']})"
     output.say(f"  cost {amount}, {told['calls_n'] or 0} calls")
+    beside = told["neighbours"]
+    if isinstance(beside, dict):
+        output.say(f"  {beside['sentence']}")
     if told["labels"]:
         output.say(f"  labels {json.dumps(told['labels'], ensure_ascii=False)}")
     if told["missing"]:

@@ -13,6 +13,16 @@ Spec: TypeAlias = dict[str, Json]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 VEGA_LITE = "5.20"
+MONEY = (
+    "format(datum.value, datum.value % 1 != 0 && abs(round(100 * datum.value) - 100 * datum.value) < 1e-6 "
+    "? '$,.2f' : '$,.6~f')"
+)
+"""Dollars along an axis: $2, $0.50, $0.005, and never $0.5."""
+
+
+SHARE = "format(100 * datum.value, '.0f') + ' %'"
+"""Shares along an axis, as they stand in tables."""
+
 FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
 

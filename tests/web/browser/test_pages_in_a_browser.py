@@ -153,8 +153,8 @@ def test_a_newcomer_finds_what_a_newcomer_looks_for(browser: Any, addresses: dic
     page.wait_for_url("**sort=cost*")
     page.click("tbody tr >> nth=0")
     page.wait_for_url("**/tasks/*")
-    assert "times that" in page.inner_text("dl.figures")
-    assert "neighbours make" in page.inner_text("dl.figures")
+    assert "times the median" in page.inner_text("dl.figures")
+    assert "times as many calls" in page.inner_text("p.lede")
     # what one customer's next invoice will say
     page.click("nav[aria-label=Sections] >> text=Customers")
     page.click("tbody >> text=acme")

@@ -4,16 +4,20 @@ import csv
 import io
 import json
 import re
+import time
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from flatfare.core.money import dollar_text, nano_of, parse_amount
+from flatfare.store.book import open_book
 from flatfare.web.pages import drawing
 from flatfare.web.pages.navigation import PAGES
+from tests.builders import call, task, write_calls, write_tasks
 from tests.web.conftest import COOKIE, TOKEN, looking
-from tests.web.lively import HOSTILE, Settings
+from tests.web.lively import HOSTILE, Settings, empty
 
 PLAIN = [page for page in PAGES if "{" not in page.path]
 WEIGHT_MAX = 150_000
@@ -171,10 +175,24 @@ def test_a_task_s_story_says_what_it_cost_and_holds_it_against_its_neighbours(op
     story = operator.get(f"/tasks/{task}.json").json()
     shown = Read(operator.get(f"/tasks/{task}").text).text
     assert dollar_text(nano_of(parse_amount(story["cost"]["at_least"])[0])) in shown
-    assert "neighbours' median" in shown
+    assert "times the median" in shown
+    assert story["neighbours"]["sentence"] in shown
+    assert story["neighbours"] == operator.get(f"/api/tasks/{task}").json()["neighbours"]
     assert shown.count("gpt-5") >= story["calls_n"]
     rows = list(csv.DictReader(io.StringIO(operator.get(f"/tasks/{task}.csv?table=calls").text)))
     assert len(rows) == story["calls_n"]
+
+
+def test_a_task_that_was_sold_shows_what_became_of_its_price(operator: TestClient) -> None:
+    (task, *_) = operator.get("/tasks.json?period=all&filter=settlement%3Dsettled").json()["tasks"]
+    story = operator.get(f"/tasks/{task['task']}.json").json()
+    shown = Read(operator.get(f"/tasks/{task['task']}").text).text
+    assert "Settlement: settled" in shown
+    for said in ("quoted", "held", "settled", "Earned", "$5.00", story["sale"]["customer"]):
+        assert said in shown
+    assert sum(float(one["amount"]) for one in story["sale"]["entries"][0]["postings"]) == 0
+    for said in ("Attempt 1, small", "Attempt 2, large", "no-promises", "an attempt", "a verdict"):
+        assert said in shown  # on the timeline, though no call is known
 
 
 def test_charts_come_as_picture_and_specification(operator: TestClient) -> None:
@@ -281,6 +299,19 @@ def test_unknown_reads_as_a_dash_that_leads_to_why(operator: TestClient) -> None
     assert 'href="/unknown' in shown
 
 
+def test_every_task_whose_cost_is_not_known_has_its_reason(operator: TestClient) -> None:
+    tasks = operator.get("/tasks.json?period=all").json()["tasks"]
+    lacking = [one for one in tasks if one["cost"]["reason"]]
+    stories = [operator.get(f"/tasks/{one['task']}.json").json() for one in lacking]
+    untold = [one for one in stories if not any(call["purpose"] == "work" for call in one["calls"])]
+    assert len(untold) > 6
+    found = operator.get("/unknown.json?period=all").json()["unknown"]
+    said = {one["reason"]: one["count"] for one in found if one["of_what"] == "tasks"}
+    assert said == {"no call names the task, and its source gives no cost": len(untold)}
+    alone = operator.get("/unknown.json?period=all&filter=action%3Dcontract-review").json()["unknown"]
+    assert [one["count"] for one in alone] == [6]
+
+
 def test_an_empty_book_shows_the_three_ways_in(newcomer: TestClient) -> None:
     read = Read(newcomer.get("/").text)
     for way in ("Gateway", "SDK", "Import", "Waiting for the first call"):
@@ -316,3 +347,16 @@ def test_the_document_of_the_page_is_valid_json(operator: TestClient) -> None:
     for page in PLAIN:
         base = "/overview" if page.path == "/" else page.path
         json.loads(operator.get(f"{base}.json").content)
+
+
+def test_a_model_without_a_price_has_no_spend_of_zero(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2", reason="needs the web extra")
+    settings = empty(tmp_path)
+    with open_book(settings.database) as book:
+        write_tasks(book, [task("one", opened_at_us=time.time_ns() // 1000)])
+        made = {"model": "in-house-7b", "provider": "openai", "at_us": time.time_ns() // 1000}
+        write_calls(book, [call("first", "one", None, **made)])
+    with looking(settings) as client:
+        shown = Read(client.get("/prices").text).text
+    assert "in-house-7b no price in the book" in shown
+    assert "$0.00" not in shown

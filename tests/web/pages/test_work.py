@@ -179,7 +179,7 @@ def test_an_action_is_run_from_its_page_and_its_receipt_is_shown(
         action = read_file(ACTION.with_name("word-count.yaml"))
         publishing.publish(book, action, at_us=NOW_US, by_whom="test")
     page = client.get("/actions/word-count")
-    assert "0.05 USD per verified outcome" in Read(page.text).text
+    assert "$0.05 per verified outcome" in Read(page.text).text
     send(client, "/customers", "/customers", name="acme", currency="USD", terms="invoice")
     fields = {"input": '{"text": "one two two <b>three</b>"}', "customer": "acme", "id": "mine"}
     came = send(client, "/actions/word-count", "/actions/word-count/runs", **fields)

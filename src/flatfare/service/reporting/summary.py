@@ -119,7 +119,9 @@ def concerns_of(ever: Report) -> list[Concern]:
     if figures.assumed:
         found.append(
             Concern(
-                f"{figures.assumed:,} tasks are only assumed to be done: nobody has verified them",
+                "1 task is only assumed to be done: nobody has verified it"
+                if figures.assumed == 1
+                else f"{figures.assumed:,} tasks are only assumed to be done: nobody has verified them",
                 "flatfare report --by outcome",
             )
         )

@@ -24,6 +24,11 @@ TASKS_LACKING = (
 )
 """SQL: tasks of which a cost is not known that no call could say, each with the reason."""
 
+_OF_ANY_DAY = (
+    "regexp_replace(COALESCE(cost_reason, 'no reason was given'), ' on \\d{4}-\\d\\d-\\d\\d\\b', '')"
+)
+"""SQL: why the cost of a call is not known; the same reason of every day reads as one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
@@ -53,7 +58,7 @@ def unknowns(
         question = question_of(engine, book, (), [*filters], now_us, since_us, until_us, COUNTS, "UTC")
         calls = calls_in(question, "c.n", "c.cost_state", "c.cost_reason", "c.model", "c.model_asked")
         rows = engine.execute(
-            "SELECT COALESCE(cost_reason, 'no reason was given'), 'calls', SUM(n), "
+            f"SELECT {_OF_ANY_DAY}, 'calls', SUM(n), "
             f"MAX(COALESCE(model, model_asked)) FROM ({calls}) WHERE cost_state = 'unknown' "
             "GROUP BY 1 HAVING SUM(n) > 0 UNION ALL "
             f"SELECT reason, 'tasks', COUNT(*), MAX(name) FROM ({TASKS_LACKING}) AS t "

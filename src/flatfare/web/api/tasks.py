@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from flatfare.core.errors import NotFound
-from flatfare.service.reporting import listing
+from flatfare.service.reporting import listing, neighbours
 from flatfare.service.tasks import defining, telling
 from flatfare.service.tasks.events import KINDS
 from flatfare.service.tasks.recording import Recorded, Teller, record
@@ -104,7 +104,15 @@ def _show(asked: Asked) -> object:
     task = telling.find(books.book, books.lake, asked.path["task"], now_us=books.now_us)
     if not asked.visitor.scope.sees(task.labels):
         raise NotFound(f"There is no task {asked.path['task'][:80]!r} that you may see.")
-    return telling.story(books.book, books.lake, task, now_us=books.now_us, currency=books.settings.currency)
+    told = telling.story(books.book, books.lake, task, now_us=books.now_us, currency=books.settings.currency)
+    return neighbours.told(
+        books.book,
+        books.lake,
+        task,
+        told,
+        now_us=books.now_us,
+        filters=asked.visitor.scope.narrowed([]),
+    )
 
 
 def _definitions(asked: Asked) -> object:

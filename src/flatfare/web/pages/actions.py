@@ -1,8 +1,10 @@
 """Actions: what is sold, for how much, how often it is verified, and what is left of the price."""
 
 import json
+import re
 from collections.abc import Mapping
 
+from flatfare.core.action_price import ActionPrice
 from flatfare.core.errors import BadInput
 from flatfare.core.money import dollar_text
 from flatfare.runner.running import Order, Result
@@ -123,7 +125,7 @@ def _row(version: Published, row: Row | None, sales: _Sales | None) -> tuple[Cel
             f"version {action.version}, {action.path.name}",
             f"/actions/{action.name}?version={action.version}",
         ),
-        Cell(documents.price_words(action.price)),
+        Cell(_price(action.price)),
         Cell(f"{sales.count:,}" if sales else "0", f"{sales.settled:,} settled" if sales else ""),
         Cell(nano_text(sales.net_nano, sales.currency) if sales else "", tone="strong"),
         Cell(
@@ -141,6 +143,11 @@ def _row(version: Published, row: Row | None, sales: _Sales | None) -> tuple[Cel
             interval_text(row) if row and row.n else "",
         ),
     )
+
+
+def _price(price: ActionPrice) -> str:
+    """A price in one line, its dollars written as all others on a page."""
+    return re.sub(r"([\d.]+)( each)? USD\b", r"$\1\2", documents.price_words(price))
 
 
 def _margin(sales: _Sales | None) -> str | None:
@@ -195,7 +202,7 @@ def _facts(found: Published, visit: Visit) -> Facts:
     assert isinstance(verifiers, list)
     said = [
         ("Version", str(action.version)),
-        ("Price", documents.price_words(action.price)),
+        ("Price", _price(action.price)),
         ("Path", action.path.name),
         ("Verified by", ", ".join(str(one["name"]) for one in verifiers)),
         ("Spends at most", "" if limits["cost"] is None else amount_text(limits["cost"], "USD")),
@@ -260,7 +267,14 @@ def _runs(found: list[Run], visit: Visit) -> Table:
         ("id", "action", "version", "state", "ending", "customer", "task", "attempts"),
         [_run_document(one) for one in found],
     )
-    return Table("runs", "Last runs", columns, rows[: visit.limit], csv, empty="It was not run yet.")
+    return Table(
+        "runs",
+        "Last runs",
+        columns,
+        rows[: visit.limit],
+        csv,
+        empty="It was not run yet. Run it above, or: flatfare actions run NAME --input JSON",
+    )
 
 
 def _run_document(run: Run) -> dict[str, object]:

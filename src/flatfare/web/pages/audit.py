@@ -1,6 +1,7 @@
 """Audit: who changed what, when and why, each record hashed together with the one before it."""
 
 import json
+import re
 
 from flatfare.core.moments import iso
 from flatfare.store import chains
@@ -72,7 +73,12 @@ def _figures(broken: int | None, newest: list[Record]) -> tuple[Figure, ...]:
             "no record was changed, dropped or put in" if broken is None else f"from record {broken} on",
         ),
         Figure("Records", f"{records:,}", "changes to keys, budgets, users, definitions"),
-        Figure("Head", newest[0].hash[:12] if newest else "—", "write it down elsewhere to notice a cut end"),
+        Figure(
+            "Head",
+            newest[0].hash[:12] if newest else "—",
+            "write it down elsewhere to notice a cut end",
+            tone="code",
+        ),
     )
 
 
@@ -105,7 +111,13 @@ def _short(value: object) -> str:
         return " ".join(f"{key}={_short(one)}" for key, one in value.items())
     if isinstance(value, list):
         return " ".join(_short(one) for one in value)
-    return "" if value is None else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else _AMOUNT.sub(r"\1", str(value))
+
+
+_AMOUNT = re.compile(r"^(-?\d+\.\d\d)0{7}$")
+"""An amount to the nano of which nothing is below the cent."""
 
 
 def _document(one: Record) -> dict[str, object]:

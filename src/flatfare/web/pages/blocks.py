@@ -101,6 +101,10 @@ class Tab:
     is_here: bool = False
 
 
+SLIM_MAX = 3
+"""Columns of figures that fit beside a name on a phone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table, with where to download it."""
@@ -124,6 +128,12 @@ class Table:
         return frozenset(
             at for at in range(len(self.columns)) if at == 0 or any(not row[at].is_blank for row in self.rows)
         )
+
+    @property
+    def is_slim(self) -> bool:
+        """So few numbers in a row that it stays a table where there is little room."""
+        kept = [self.columns[at] for at in self.shown if at and not self.columns[at].gives_way]
+        return 1 <= len(kept) <= SLIM_MAX and all(one.align == "right" and one.title for one in kept)
 
 
 Draw: TypeAlias = Callable[[Colours, Frame], Spec]
@@ -185,6 +195,7 @@ class Span:
     length: float
     tone: str
     said: str
+    beside: str = ""  # what is said at its end: a cost, or how it ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,8 @@ class Timeline:
     spans: tuple[Span, ...]
     length: str
     note: str = ""
+    keys: tuple[Key, ...] = ()
+    ticks: tuple[str, ...] = ()  # along the time, the first at its beginning and the last at its end
 
 
 @dataclass(frozen=True, slots=True)

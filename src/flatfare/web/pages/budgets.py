@@ -176,7 +176,7 @@ def _table(lines: list[_Line], names: Mapping[str, str], visit: Visit) -> Table:
         Column("budget", "left"),
         Column("Spent and reserved", "left"),
         Column("Left"),
-        Column("A day", gives_way=True),
+        Column("Burned a day", gives_way=True),
         Column("Expected"),
         Column("Until", "left", gives_way=True),
         *((Column("", "right"),) if may else ()),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flatfare.core.money import NANO
-from flatfare.web.frames import SCHEMA, SERIES, Colours, Frame, Json, Spec, config
+from flatfare.web.frames import MONEY, SCHEMA, SERIES, Colours, Frame, Json, Spec, config
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,12 @@ def _panel(
         "timeUnit": {"unit": "yearmonthdate", "utc": True},
         "title": None,
         "scale": {"type": "utc", "domain": [_utc(times[0]), _utc(times[-1])] if len(times) > 1 else None},
-        "axis": {**_TIME, "labels": is_last, "ticks": is_last, "domain": is_last, "tickCount": _ticks(frame)},
+        "axis": {
+            **_time(times, _is_monthly([one.at for one in points]), frame),
+            "labels": is_last,
+            "ticks": is_last,
+            "domain": is_last,
+        },
     }
     y: Json = {
         "field": "value",
@@ -128,10 +133,16 @@ def _panel(
     }
 
 
-def stacked(parts: Sequence[Part], order: Sequence[str], colours: Colours, frame: Frame, grain: str) -> Spec:
-    """Amounts over time, each bar made of its parts; ``order`` names the series, the largest first."""
-    inks = SERIES[colours.name]
-    scale = [*inks[: len(order) - 1], inks[-1]] if len(order) > len(inks) - 1 else list(inks[: len(order)])
+def stacked(
+    parts: Sequence[Part],
+    order: Sequence[str],
+    inks: Sequence[int],
+    colours: Colours,
+    frame: Frame,
+    grain: str,
+) -> Spec:
+    """Amounts over time, each bar made of its parts; ``order`` names the series, each with its ink."""
+    scale = [SERIES[colours.name][ink] for ink in inks]
     values: list[Json] = [
         {
             "at": one.at,
@@ -162,7 +173,7 @@ def stacked(parts: Sequence[Part], order: Sequence[str], colours: Colours, frame
                 "type": "temporal",
                 "timeUnit": unit,
                 "title": None,
-                "axis": {**_TIME, "tickCount": _ticks(frame)},
+                "axis": _time([], grain == "month", frame),
                 "scale": {"type": "utc", "padding": width},
             },
             "y": {
@@ -199,22 +210,26 @@ def _utc(day: Json) -> Json:
     return {"year": year, "month": month, "date": date, "utc": True}
 
 
-_TIME: dict[str, Json] = {
-    "grid": False,
-    "labelFlush": True,
-    "labelOverlap": True,
-    "labelExpr": "utcFormat(datum.value, utcdate(datum.value) == 1 && utcmonth(datum.value) == 0 ? '%Y' : "
-    "utcdate(datum.value) == 1 ? '%b' : '%-d %b')",
-}
+def _time(times: Sequence[Json], is_monthly: bool, frame: Frame) -> dict[str, Json]:
+    """The axis of time: a label a point where there is room, else as many as fit."""
+    count = 10 if frame.width > 500 else 4
+    months = "utcmonth(datum.value) == 0 ? utcFormat(datum.value, '%Y') : utcFormat(datum.value, '%b')"
+    return {
+        "grid": False,
+        "labelFlush": True,
+        "labelOverlap": True,
+        "labelExpr": months if is_monthly else "utcFormat(datum.value, '%-d %b')",
+        **({"values": [_utc(one) for one in times]} if 1 < len(times) <= count else {"tickCount": count}),
+    }
 
 
-def _ticks(frame: Frame) -> int:
-    return 10 if frame.width > 500 else 4
+def _is_monthly(times: Sequence[str]) -> bool:
+    return len(times) > 1 and all(one.endswith("-01") for one in times)
 
 
 def _money_axis(frame: Frame, colours: Colours) -> dict[str, Json]:
     return {
-        "format": "$,.6~f",
+        "labelExpr": MONEY,
         "tickCount": 4,
         "domain": False,
         "ticks": False,

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from flatfare.core.currency import parse_in
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import MICROSECONDS
+from flatfare.core.moments import MICROSECONDS, parse_moment
 from flatfare.service import selling
 from flatfare.service.invoicing import issuing
 from flatfare.service.invoicing.issuing import Books
@@ -86,7 +86,7 @@ def view(visit: Visit) -> View:
 
 def _row(one: Balance) -> tuple[Cell, ...]:
     currency = one.currency
-    available = "without a limit" if one.available_nano is None else nano_text(one.available_nano, currency)
+    available = "no limit" if one.available_nano is None else nano_text(one.available_nano, currency)
     return (
         Cell(
             one.customer.name,
@@ -215,7 +215,14 @@ def _documents(found: list[Kept], visit: Visit) -> Table:
         for kept in found
     ]
     csv = Csv(("number", "kind", "customer", "period", "status"), flat)
-    return Table("invoices", "Invoices and credit notes", columns, rows, csv, empty="None was issued yet.")
+    return Table(
+        "invoices",
+        "Invoices and credit notes",
+        columns,
+        rows,
+        csv,
+        empty="None was issued yet. When a month has ended: flatfare invoices issue MONTH",
+    )
 
 
 def of_invoice(visit: Visit) -> View:
@@ -243,6 +250,11 @@ def of_invoice(visit: Visit) -> View:
     )
 
 
+def _kind(account: str) -> str:
+    """What an account is for, in words: its name without whose it is."""
+    return account.partition(":")[0].replace("_", " ")
+
+
 def _statement(statement: Mapping[str, object], visit: Visit) -> Table:
     entries = statement.get("entries")
     assert isinstance(entries, list)
@@ -250,14 +262,13 @@ def _statement(statement: Mapping[str, object], visit: Visit) -> Table:
     for one in reversed(entries):
         postings = one["postings"]
         said = ", ".join(
-            f"{part['account'].split(':')[0]} {amount_text(part['amount'], part['currency'])}"
-            for part in postings
+            f"{_kind(part['account'])} {amount_text(part['amount'], part['currency'])}" for part in postings
         )
         task = one.get("task")
         rows.append(
             (
                 Cell(str(one["verb"]), str(one.get("reason") or ""), f"/tasks/{task}" if task else None),
-                Cell(str(one["at"])[:16].replace("T", " "), tone="when"),
+                Cell(moment_text(parse_moment(str(one["at"]))[0], visit.asking.zone), tone="when"),
                 Cell(said, tone="quiet"),
                 Cell(str(one.get("by") or ""), tone="quiet"),
             )

@@ -83,10 +83,10 @@ def _funnel(counted: Counted, found: Report, visit: Visit) -> Funnel:
         href = visit.asking.filtered(name, value, "/tasks") if name and count else None
         return Step(label, f"{count:,}", share, beside, href, tone)
 
-    tries = f"{found.total.figures.attempts:,} attempts at matured tasks"
+    tries = f"in {found.total.figures.attempts:,} attempts; {counted.open:,} still open"
     shown = [
-        step("Attempted", everything, tries, "quiet"),
-        step("Matured", counted.matured, f"{counted.open:,} still open", "quiet"),
+        step("Attempted", everything, "tasks", "quiet"),
+        step("Matured", counted.matured, tries, "quiet"),
         step("Verified", counted.verified, _of(counted.verified, everything), outcome="verified"),
         step("Settled", counted.settled, _of(counted.settled, counted.verified), settlement="settled"),
         step("Reversed", counted.reversed, "verified once, and no longer", "bad", outcome="reversed"),
@@ -160,7 +160,7 @@ def _told(spec: Spec) -> Spec:
     """The picture with what each point says when it is touched."""
     said = (
         "datum.path + ': ' + format(datum.cost, '$,.4~f') + ' per verified outcome, ' + "
-        "format(datum.rate, '.1%') + ' verified'"
+        "format(100 * datum.rate, '.1f') + ' % verified'"
     )
     layers = spec["layer"]
     assert isinstance(layers, list)

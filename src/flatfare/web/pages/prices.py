@@ -9,10 +9,10 @@ from flatfare.core.units import UNITS
 from flatfare.prices.book import Found, Missing, PriceBook
 from flatfare.service.costing.price_telling import first_names, listed, rate_row, statement_row, statements
 from flatfare.service.costing.pricing import open_price_book
-from flatfare.service.reporting.wording import money
 from flatfare.web.access import Right
 from flatfare.web.pages.blocks import Block, Cell, Column, Csv, Fact, Facts, Notes, Search, Table, View
 from flatfare.web.pages.page import Page, Visit
+from flatfare.web.pages.ranked import spend_cell
 
 _COLUMNS = (
     Column("model", "left"),
@@ -67,27 +67,30 @@ def _table(rows: list[Mapping[str, object]], visit: Visit, title: str) -> Table:
 
 
 def _cells(row: Mapping[str, object], href: str) -> tuple[Cell, ...]:
-    sign = "" if row["currency"] == "USD" else f" {row['currency']}"
+    before, after = ("$", "") if row["currency"] == "USD" else ("", f" {row['currency']}")
     return (
         Cell(str(row["model"]), href=href),
         Cell(str(row["provider"]), tone="quiet"),
-        *(Cell(f"{row[unit]}{sign}" if row[unit] else "") for unit in ("input", "cache_read", "output")),
+        *(
+            Cell(f"{before}{row[unit]}{after}" if row[unit] else "")
+            for unit in ("input", "cache_read", "output")
+        ),
         Cell(str(row["since"] or "always")),
         Cell(str(row["source"] or ""), tone="quiet"),
     )
 
 
-def _used(visit: Visit, book: PriceBook) -> list[tuple[Mapping[str, object], tuple[str, str], str]]:
+def _used(visit: Visit, book: PriceBook) -> list[tuple[Mapping[str, object], tuple[str, str], Cell]]:
     """Each model that calls of the period used, with its rates; empty where the book has none."""
     found = visit.report("provider", "model", limit=visit.limit)
-    rows: list[tuple[Mapping[str, object], tuple[str, str], str]] = []
+    rows: list[tuple[Mapping[str, object], tuple[str, str], Cell]] = []
     for row in found.rows:
         provider, model = row.keys
         if not provider or not model or row.is_published:
             continue
         priced = [one for one in listed(book, [provider], model, visit.books.now_us) if one["model"] == model]
         known = priced[0] if priced else _found_row(book, provider, model, visit.books.now_us)
-        rows.append((known, (provider, model), money(row.figures.spend_nano) or ""))
+        rows.append((known, (provider, model), spend_cell(row)))
     return rows
 
 
@@ -100,7 +103,7 @@ def _found_row(book: PriceBook, provider: str, model: str, at_us: int) -> Mappin
     return close[0] if close else {}
 
 
-def _used_table(used: list[tuple[Mapping[str, object], tuple[str, str], str]], visit: Visit) -> Table:
+def _used_table(used: list[tuple[Mapping[str, object], tuple[str, str], Cell]], visit: Visit) -> Table:
     rows = []
     for row, (provider, model), spend in used:
         cells = (
@@ -116,7 +119,7 @@ def _used_table(used: list[tuple[Mapping[str, object], tuple[str, str], str]], v
                 Cell("flatfare prices add", tone="code"),
             )
         )
-        rows.append((*cells, Cell(spend)))
+        rows.append((*cells, spend))
     columns = (*_COLUMNS, Column("Spend"))
     csv = Csv(_CSV, [row for row, _, _ in used if row])
     return Table(

@@ -59,7 +59,8 @@ def _success(row: Row) -> Cell:
     return Cell(percent(row.success_rate), percents(row.success_interval))
 
 
-def _spend(row: Row) -> Cell:
+def spend_cell(row: Row) -> Cell:
+    """All that is known to have been spent; a dash where that says nothing."""
     f = row.figures
     return Cell(known(f.spend_nano, f.unknown_of_spend), why=WHY)
 
@@ -71,6 +72,18 @@ OUTCOME_MEASURES = (
     _Measure("Verified", "verified", _plain(lambda row: f"{row.verified:,}"), gives_way=True),
     _Measure("Cost", "cost", _plain(cost)),
     _Measure(
+        "Outside tasks",
+        None,
+        lambda row: Cell(
+            known(row.figures.outside_nano, row.figures.unknown_outside_calls)
+            if row.figures.outside_calls
+            else "",
+            why=WHY,
+        ),
+        gives_way=True,
+        is_there=lambda row: row.figures.outside_calls,
+    ),
+    _Measure(
         "In tasks not verified",
         "unverified-spend-share",
         lambda row: Cell(percent(row.unverified_share) or ""),
@@ -80,7 +93,11 @@ OUTCOME_MEASURES = (
     _Measure(
         "Cost not known",
         "unknown-cost-tasks",
-        lambda row: Cell(f"{row.figures.unknown_cost_tasks:,}", href=WHY),
+        lambda row: (
+            Cell(f"{row.figures.unknown_cost_tasks:,}", href=WHY)
+            if row.figures.unknown_cost_tasks
+            else Cell("0", tone="quiet")
+        ),
         gives_way=True,
         is_there=lambda row: row.figures.unknown_cost_tasks,
     ),
@@ -88,7 +105,7 @@ OUTCOME_MEASURES = (
 """What is said of groups of tasks."""
 
 SPEND_MEASURES = (
-    _Measure("Spend", "spend", _spend),
+    _Measure("Spend", "spend", spend_cell),
     _Measure("Tasks", "tasks", _plain(lambda row: f"{row.n:,}" if row.n else "")),
     _Measure(
         "Calls outside tasks",

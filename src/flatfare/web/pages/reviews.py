@@ -81,7 +81,11 @@ def _figures(waiting: int, agreement: dict[str, object]) -> tuple[Figure, ...]:
     assert isinstance(unanimous, dict)
     share = unanimous["share"]
     interval = unanimous["interval"]
-    beside = "" if not interval else f"95 %: {100 * interval[0]:.0f}–{100 * interval[1]:.0f} %"
+    beside = (
+        "nothing was judged by two yet"
+        if not interval
+        else f"95 %: {100 * interval[0]:.0f}–{100 * interval[1]:.0f} %"
+    )
     return (
         Figure("Waiting for you", f"{waiting:,}", "not judged by you yet", tone="lead" if waiting else ""),
         Figure("Judged blind", f"{agreement['judged_blind']:,}", "by two or more"),

@@ -207,7 +207,10 @@ def _people_table(found: list[dict[str, object]], visit: Visit) -> Table:
         Column("State", "left"),
         Column(""),
     )
-    empty = "Nobody signs in: on this machine the token lets you in."
+    empty = (
+        "Nobody signs in: on this machine the token lets you in. To let others in, make the first "
+        "administrator: flatfare users create --admin NAME"
+    )
     return Table("people", "People", columns, rows, csv, empty=empty)
 
 

@@ -1,6 +1,7 @@
 """Spend: who or what it went to, which units it bought, and what of it failed or was tried again."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flatfare.core.errors import BadUsage
@@ -191,13 +192,19 @@ def _chart(visit: Visit, found: Report, by_key: Report, key: str, grain: str) ->
     ]
 
     def draw(colours: Colours, frame: Frame) -> Spec:
-        return stacked(parts, order, colours, frame, grain)
+        return stacked(parts, order, inks_of(order), colours, frame, grain)
 
     wide, narrow = frames(240)
-    keys = tuple(Key("s7" if name == REST else f"s{at}", name) for at, name in enumerate(order))
+    keys = tuple(Key(f"s{ink}", name) for name, ink in zip(order, inks_of(order), strict=True))
     alt = f"Bars, one a {grain}, of spend by {key}: {', '.join(order[:3])} and others."
     title = f"Spend over time by {key.removeprefix('label.')}"
     return Chart("spend", title, draw, alt, wide, narrow, _over_time(found, visit, grain, key, times), keys)
+
+
+def inks_of(order: Sequence[str]) -> list[int]:
+    """The ink of each series by its number; grey, the last one, is of what has no name."""
+    named = iter(range(SERIES_MAX))
+    return [SERIES_MAX if name in (REST, NOT_GIVEN) else next(named) for name in order]
 
 
 def _over_time(found: Report, visit: Visit, grain: str, key: str, times: set[str | None]) -> Table:

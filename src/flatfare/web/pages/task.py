@@ -6,10 +6,12 @@ from urllib.parse import quote
 from flatfare.core.errors import NotFound
 from flatfare.core.moments import parse_moment
 from flatfare.core.money import dollar_text, nano_of, parse_amount
+from flatfare.service.reporting import neighbours as among
 from flatfare.service.reporting.listing import Listed
-from flatfare.service.reporting.report import report
+from flatfare.service.reporting.neighbours import Neighbours
 from flatfare.service.tasks import telling
 from flatfare.web.access import Right
+from flatfare.web.pages import settled
 from flatfare.web.pages.blocks import (
     Block,
     Cell,
@@ -20,18 +22,17 @@ from flatfare.web.pages.blocks import (
     Figure,
     Figures,
     Notes,
-    Span,
     Table,
-    Timeline,
     View,
 )
+from flatfare.web.pages.on_a_timeline import timeline
 from flatfare.web.pages.page import Page, Visit
 from flatfare.web.pages.ranked import WHY
 from flatfare.web.pages.rendering import moment_text
 from flatfare.web.pages.tasks import TONES, cost_text
 
-SPANS_MAX = 80
-"""Calls that a timeline has room for; the table below has all."""
+CALLS_SHOWN = 20
+"""Calls in the table until all are asked for, so that what became of them is not far below."""
 
 Records = Sequence[Mapping[str, object]]
 
@@ -45,9 +46,16 @@ def view(visit: Visit) -> View:
         raise NotFound(f"There is no task {name[:80]!r} that you may see.")
     told = telling.story(books.book, books.lake, task, now_us=books.now_us, currency=books.settings.currency)
     calls = _records(told, "calls")
-    blocks: list[Block] = [Figures(_figures(task, visit)), _facts(task, told, visit)]
+    others = _neighbours(task, calls, visit)
+    sold = settled.settled(visit, task.id)
+    blocks: list[Block] = [Figures(_figures(task, others)), _facts(task, told, visit)]
+    if others is not None:
+        blocks.append(_compared(others, task, visit))
+    seen = timeline(_records(told, "attempts"), calls, _records(told, "verdicts"))
+    if seen is not None:
+        blocks.append(seen)
     if calls:
-        blocks += [_timeline(calls, _records(told, "verdicts")), _calls(calls, visit)]
+        blocks.append(_calls(calls, visit))
     for title, key, make in (
         ("Attempts", "attempts", _attempts),
         ("Verdicts", "verdicts", _verdicts),
@@ -58,6 +66,8 @@ def view(visit: Visit) -> View:
         rows = _records(told, key)
         if rows:
             blocks.append(_table(key, title, rows, make(rows, visit)))
+    if sold is not None:
+        blocks.append(settled.table(sold, visit))
     if told["verdicts"]:
         blocks.append(
             Notes(
@@ -68,49 +78,94 @@ def view(visit: Visit) -> View:
                 )
             )
         )
-    title = str(task.columns["external_id"] or task.id)
+    document = {
+        **told,
+        "neighbours": None if others is None else others.as_json(),
+        **({} if sold is None else {"sale": sold.as_json()}),
+    }
     return View(
-        title, tuple(blocks), told, eyebrow=("Tasks", visit.asking.elsewhere("/tasks")), has_period=False
+        str(task.columns["external_id"] or task.id),
+        tuple(blocks),
+        document,
+        eyebrow=("Tasks", visit.asking.elsewhere("/tasks")),
+        lede=others.sentence if others is not None else "",
+        has_period=False,
     )
 
 
-def _figures(task: Listed, visit: Visit) -> tuple[Figure, ...]:
-    usual, calls = _neighbours(task, visit)
-    cost = task.cost
-    known = cost.known_nano
-    beside = ""
-    if usual:
-        factor = known / usual
-        beside = f"its neighbours' median is {dollar_text(usual)}: {factor:.1f} times that"
-    number = "" if calls is None else f"its neighbours make {calls:.1f} on average"
-    lacks = f"not all known: {', '.join(cost.lacks)}" if cost.lacks else ""
-    said = "; ".join(filter(None, (beside, lacks)))
+def _figures(task: Listed, others: Neighbours | None) -> tuple[Figure, ...]:
+    median = None if others is None else others.median_nano
+    beside = f"{task.cost.known_nano / median:,.1f} times the median, {dollar_text(median)}" if median else ""
+    lacks = f"not all known: {', '.join(task.cost.lacks)}" if task.cost.lacks else ""
     return (
-        Figure("Cost", cost_text(task), said, why=WHY, tone="lead"),
+        Figure("Cost", cost_text(task), "; ".join(filter(None, (beside, lacks))), why=WHY, tone="lead"),
         Figure("Outcome", task.state, _cause(task), tone=TONES.get(task.state, "")),
-        Figure("Calls", f"{task.calls:,}" if task.calls is not None else None, number),
-        Figure("Attempts", f"{task.attempts:,}", ""),
+        Figure(
+            "Calls", None if task.calls is None else f"{task.calls:,}", _mean(others, among.CALLS), why=WHY
+        ),
+        Figure("Attempts", f"{task.attempts:,}", _mean(others, among.ATTEMPTS)),
     )
+
+
+def _mean(others: Neighbours | None, name: str) -> str:
+    mean = None if others is None else others.of(name).mean
+    return "" if mean is None else f"its neighbours: {mean:,.1f} on average"
 
 
 def _cause(task: Listed) -> str:
     return "the sale: " + str(task.columns["settlement"]) if task.columns["settlement"] != "none" else ""
 
 
-def _neighbours(task: Listed, visit: Visit) -> tuple[int | None, float | None]:
-    """The median cost and the mean number of calls of tasks of the same kind on the same path."""
-    filters = [("action", str(task.columns["name"]))]
-    if task.columns["path"]:
-        filters.append(("path", str(task.columns["path"])))
-    found = report(
-        visit.books.book,
-        visit.books.lake,
-        now_us=visit.books.now_us,
-        by=("action",),
-        filters=visit.visitor.scope.narrowed(filters),
+def _neighbours(task: Listed, calls: Records, visit: Visit) -> Neighbours | None:
+    books = visit.books
+    scope = visit.visitor.scope.narrowed([])
+    return among.neighbours(books.book, books.lake, task, calls, now_us=books.now_us, filters=scope)
+
+
+def _compared(others: Neighbours, task: Listed, visit: Visit) -> Table:
+    """The task beside the mean of its neighbours, a row a figure."""
+    rows = []
+    for one in others.measures:
+        if not (one.own or one.mean):
+            continue
+        factor = one.factor
+        rows.append(
+            (
+                Cell(one.name[:1].upper() + one.name[1:]),
+                Cell(_measured(one.own, is_money=one.is_money), why=WHY),
+                Cell(_measured(one.mean, is_money=one.is_money), why=WHY),
+                Cell(
+                    "" if factor is None else f"{factor:,.1f} ×",
+                    tone="strong" if factor is not None and factor >= among.NOTABLE else "quiet",
+                ),
+            )
+        )
+    columns = (Column("Figure", "left"), Column("This task"), Column("Neighbours, each"), Column("Times"))
+    flat = [one.as_json() for one in others.measures]
+    kind = [
+        f"action={task.columns['name']}",
+        *([f"path={task.columns['path']}"] if task.columns["path"] else []),
+    ]
+    same = "&".join(f"filter={_quoted(one)}" for one in kind)
+    return Table(
+        "neighbours",
+        "Beside its neighbours",
+        columns,
+        tuple(rows),
+        Csv(("name", "own", "mean", "times"), flat),
+        more=(
+            f"The {others.n + 1:,} of this action and path, the dearest first",
+            f"/tasks?{same}&period=all&sort=cost",
+        ),
     )
-    own = [row for row in found.rows if not row.is_published]
-    return (own[0].percentiles.p50_nano, own[0].calls_per_task) if own and own[0].n > 1 else (None, None)
+
+
+def _measured(value: float | None, *, is_money: bool) -> str | None:
+    if value is None:
+        return None
+    if is_money:
+        return dollar_text(round(value))
+    return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:,.1f}"
 
 
 def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
@@ -132,7 +187,6 @@ def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
         Fact("Opened", time("opened_at_us")),
         Fact("Closed", time("closed_at_us")),
         Fact("Matures", time("matures_at_us")),
-        Fact("Outcome", Cell(task.state, tone=TONES.get(task.state, ""))),
         *(
             Fact(title, Cell(None if nano is None else dollar_text(nano), why=WHY))
             for title, name, nano in parts
@@ -146,44 +200,6 @@ def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
         Fact("Id", Cell(task.id, tone="code")),
     ]
     return Facts("", tuple(fact for fact in facts if fact.value.text != ""))
-
-
-def _timeline(calls: Records, verdicts: Records) -> Timeline:
-    """Calls as bars from when they began for as long as they took, verdicts as marks."""
-    begins = [parse_moment(str(one["time"]))[0] for one in calls]
-    ends = [at + 1000 * _number(one["duration_ms"]) for at, one in zip(begins, calls, strict=True)]
-    first, last = min(begins), max(ends)
-    judged = [(parse_moment(str(one["at"]))[0], one) for one in verdicts if one["at"]]
-    marks = [(at, one) for at, one in judged if first <= at <= last + (last - first)]
-    last = max([last, *(at for at, _ in marks)])
-    length = max(1, last - first)
-    spans = [
-        Span(
-            str(one["model"] or one["provider"] or "call"),
-            (at - first) / length,
-            max(0.004, (end - at) / length),
-            "bad" if one["status"] != "ok" else ("quiet" if one["purpose"] == "verification" else ""),
-            f"{one['model'] or 'call'}, {one['status']}, {_number(one['duration_ms']) / 1000:.1f} s, "
-            f"{_money(one['cost']) or 'cost not known'}",
-        )
-        for at, end, one in zip(begins, ends, calls, strict=True)
-    ]
-    shown = [
-        *spans[:SPANS_MAX],
-        *(
-            Span(
-                f"{one['verifier']}: {one['judgement']}",
-                (at - first) / length,
-                0.0,
-                "bad" if one["judgement"] == "fail" else "good",
-                f"{one['verifier']} said {one['judgement']}",
-            )
-            for at, one in marks[:20]
-        ),
-    ]
-    more = len(spans) - SPANS_MAX
-    note = f"The first {SPANS_MAX} of {len(spans):,} calls." if more > 0 else ""
-    return Timeline("On a timeline", tuple(shown), f"{length / 1_000_000:,.1f} s in all", note)
 
 
 def _calls(calls: Records, visit: Visit) -> Table:
@@ -229,7 +245,10 @@ def _calls(calls: Records, visit: Visit) -> Table:
         "cost",
     )
     flat = [{**{name: one[name] for name in names}, "cost": _amount(one["cost"])} for one in calls]
-    return Table("calls", "Calls", columns, rows[: visit.limit], Csv(names, flat))
+    limit = CALLS_SHOWN if visit.asking.limit is None and visit.rows_max else visit.limit
+    shown = rows[:limit]
+    more = (f"Show all {len(rows):,}", visit.asking.url(limit="0")) if len(rows) > len(shown) else None
+    return Table("calls", "Calls", columns, shown, Csv(names, flat), more=more)
 
 
 def _attempts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
@@ -254,6 +273,7 @@ def _verdicts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tup
     columns = (
         Column("Verifier", "left"),
         Column("Said", "left"),
+        Column("Attempt", "left", gives_way=True),
         Column("When", "left"),
         Column("Score"),
         Column("Evidence (SHA-256)", "left"),
@@ -264,6 +284,7 @@ def _verdicts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tup
         (
             Cell(str(one["verifier"]), f"{one['kind']}, version {one['version']}"),
             Cell(str(one["judgement"]), tone=tones.get(str(one["judgement"]), "quiet")),
+            Cell(str(one["attempt_number"] or "")),
             Cell(_time(one["at"], visit), tone="when"),
             Cell(str(one["score"] or "")),
             Cell(str(one["evidence_hash"] or "")[:16], tone="code"),
@@ -372,7 +393,6 @@ def _time(text: object, visit: Visit, *, seconds: bool = False) -> str:
 
 
 def _quoted(text: str) -> str:
-
     return quote(text, safe="")
 
 

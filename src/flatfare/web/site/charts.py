@@ -12,8 +12,11 @@ from itertools import pairwise
 from flatfare.core.money import NANO
 from flatfare.service.leaderboard.ranking import Board, Place, Standing
 from flatfare.service.leaderboard.wording import title_of
-from flatfare.web.frames import SCHEMA, Colours, Frame, Json, Spec, config
+from flatfare.web.frames import MONEY, SCHEMA, SHARE, Colours, Frame, Json, Spec, config
 from flatfare.web.site.labels import SIDES, Box, Spot, place
+
+FEW_POINTS = 8
+"""A picture of no more points names every one of them that it has room for."""
 
 WIDE = Frame("wide", 984, 460)
 NARROW = Frame("narrow", 296, 340, left=46, right=16, label_length=26, labels=4)
@@ -61,7 +64,7 @@ def signature(board: Board, colours: Colours, frame: Frame) -> Spec:
         "type": "quantitative",
         "title": "Cost per verified outcome, US dollars, log scale",
         "scale": {"type": "log", "domain": [axes.low, axes.high], "nice": False},
-        "axis": {"values": _ticks(axes.low, axes.high, frame), "format": "$,.6~f", "grid": False},
+        "axis": {"values": _ticks(axes.low, axes.high, frame), "labelExpr": MONEY, "grid": False},
     }
     y = {
         "field": "rate",
@@ -69,7 +72,7 @@ def signature(board: Board, colours: Colours, frame: Frame) -> Spec:
         "title": "Success rate",
         "scale": {"domain": [axes.bottom, axes.top], "nice": False, "zero": False},
         "axis": {
-            "format": ".0%",
+            "labelExpr": SHARE,
             "tickCount": 6,
             "domain": False,
             "ticks": False,
@@ -125,7 +128,7 @@ def overview(boards: Sequence[Board], colours: Colours, frame: Frame) -> Spec:
         if frame.name == "wide"
         else "US dollars, log scale",
         "scale": {"type": "log", "domain": [low, high], "nice": False},
-        "axis": {"values": _ticks(low, high, frame), "format": "$,.6~f", "gridDash": [2, 3]},
+        "axis": {"values": _ticks(low, high, frame), "labelExpr": MONEY, "gridDash": [2, 3]},
     }
     names = list(dict.fromkeys(name for name, _, _ in values))
     y: Json = {"field": "board", "type": "nominal", "sort": [*names], "title": None, "axis": None}
@@ -175,8 +178,9 @@ def _values(standings: Sequence[Standing], axes: Axes, frame: Frame) -> list[Jso
         range(len(standings)),
         key=lambda at: (not standings[at].is_on_frontier, standings[at].rank_from is None, at),
     )
+    names_max = max(frame.labels, FEW_POINTS if len(standings) <= FEW_POINTS else 0)
     spots = [
-        _spot(standings[at], axes, frame, is_named=rank < frame.labels) for rank, at in enumerate(by_weight)
+        _spot(standings[at], axes, frame, is_named=rank < names_max) for rank, at in enumerate(by_weight)
     ]
     drawn_too = [*_frontier_boxes(standings, axes, frame), *_arrow_boxes(standings, axes, frame)]
     names = {by_weight[at]: name for at, name in place(spots, frame.width, frame.height, drawn_too).items()}
