@@ -1,5 +1,7 @@
 """Signed heads outlive who dies while writing them, and sign with one key whoever makes it."""
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -64,3 +66,32 @@ def test_an_empty_key_signs_nothing(heads: Heads) -> None:
     heads.key_file.write_text("")
     with pytest.raises(StoreFailure, match="Found 0 bytes in the key"):
         signed(heads, "a")
+
+
+def test_a_folder_that_is_no_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    heads = Heads(tmp_path / "file" / "heads", tmp_path / "key")
+    with (
+        pytest.raises(StoreFailure, match=r"The folder of signed heads .* cannot be written: File exists"),
+        heads.exclusive(),
+    ):
+        pass
+
+
+def test_a_full_disk_leaves_what_was_said_and_the_next_one_follows_it(
+    heads: Heads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a line at most, which was never said."""
+    signed(heads, "a")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StoreFailure, match="cannot be written: No space left on device"):
+            signed(heads, "b")
+    signed(heads, "c")
+    found = heads.statements()
+    assert list(heads.problems(found)) == []
+    assert {one.heads[0][0] for one in found} >= {"a", "c"}

@@ -26,6 +26,7 @@ from flatfare.service.judging import reviewing, sampling
 from flatfare.service.tasks.recording import mature
 from flatfare.store import sealing, sealing_tasks
 from flatfare.store.book import Book, open_book
+from flatfare.store.durable import make_folder
 from flatfare.store.lake import Lake
 
 POLL_S = 0.1
@@ -110,7 +111,7 @@ def claimed(folder: Path, stop: threading.Event, say: Say, retry_s: float = RETR
     The claim goes with the process that holds it, however it ends.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         handle = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
         raise StoreFailure(
@@ -160,9 +161,9 @@ def _book_until(
                     if on_booked is not None:
                         on_booked(booked)
                 return
-        except FlatfareError as problem:
-            if str(problem) != said:
-                said = str(problem)
+        except (FlatfareError, OSError) as problem:
+            if _told(problem) != said:
+                said = _told(problem)
                 say(f"{said} Nothing is lost: the journals keep the calls until they can be booked.")
             if stop.wait(pace.retry_s):
                 return
@@ -198,6 +199,13 @@ def _say_what_is_new(booked: Booked, said: str | None, say: Say) -> str | None:
     return said
 
 
+def _told(problem: FlatfareError | OSError) -> str:
+    """A sentence, also for what the system refuses: no room, no rights, no more open files."""
+    if isinstance(problem, OSError):
+        return f"{problem.filename or 'A file'} cannot be used: {problem.strerror or problem}."
+    return str(problem)
+
+
 def _seal_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
     """The thread that moves older calls to the lake, its own connection open: booking never waits for it."""
     while not stop.wait(pace.seal_every_s):
@@ -206,8 +214,8 @@ def _seal_regularly(settings: Settings, stop: threading.Event, say: Say, pace: P
                 now_us = time.time_ns() // 1000
                 seal_old(book, Lake(settings.lake), now_us=now_us)
                 seal_old_tasks(book, Lake(settings.lake), now_us=now_us)
-        except FlatfareError as problem:
-            say(f"Older calls stay in the book for now: {problem}")
+        except (FlatfareError, OSError) as problem:
+            say(f"Older calls stay in the book for now: {_told(problem)}")
 
 
 def _mature_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
@@ -224,8 +232,8 @@ def _mature_regularly(settings: Settings, stop: threading.Event, say: Say, pace:
                 selling.follow(book, now_us=time.time_ns() // 1000)
                 selling.expire_lots(book, now_us=time.time_ns() // 1000)
             problem = None
-        except FlatfareError as failure:
-            problem = f"Tasks whose window has closed wait: {failure}"
+        except (FlatfareError, OSError) as failure:
+            problem = f"Tasks whose window has closed wait: {_told(failure)}"
         if problem is not None and problem != said:
             say(problem)
         said = problem
@@ -261,8 +269,8 @@ def _sign_regularly(settings: Settings, stop: threading.Event, say: Say, pace: P
                     book, Lake(settings.lake), vouching.heads_of(settings), now_us=time.time_ns() // 1000
                 )
             problem = None
-        except FlatfareError as failure:
-            problem = f"Heads of chains are not signed for now: {failure}"
+        except (FlatfareError, OSError) as failure:
+            problem = f"Heads of chains are not signed for now: {_told(failure)}"
         if problem is not None and problem != said:
             say(problem)
         said = problem
@@ -281,8 +289,8 @@ def _tell_regularly(
                     book, settings, partial(send, page=page), now_us=lambda: time.time_ns() // 1000
                 )
             problem = f"{told.given_up} alerts were given up: flatfare alerts list" if told.given_up else None
-        except FlatfareError as failure:
-            problem = f"Alerts wait: {failure}"
+        except (FlatfareError, OSError) as failure:
+            problem = f"Alerts wait: {_told(failure)}"
         if problem is not None and problem != said:
             say(problem)
         said = problem

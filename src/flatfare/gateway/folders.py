@@ -8,11 +8,11 @@ import fcntl
 import os
 import time
 import uuid
-from contextlib import suppress
 from pathlib import Path
 
 from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
+from flatfare.store.durable import make_file, make_folder, sync
 from flatfare.store.place import beside
 
 _LOCK = "lock"
@@ -37,13 +37,8 @@ def node_id(folder: Path) -> str:
     """
     file = folder / _NODE
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if not file.exists():
-            new = folder / f"{_NODE}-{uuid.uuid4().hex}"
-            new.write_text(uuid.uuid4().hex)
-            with suppress(FileExistsError):
-                os.link(new, file)
-            new.unlink()
+            make_file(file, uuid.uuid4().hex.encode())
         return file.read_text()
     except OSError as problem:
         raise StoreFailure(f"The node's id {file} cannot be kept: {problem}.") from problem
@@ -56,11 +51,12 @@ def new_worker(folder: Path, worker_id: str) -> tuple[Path, int]:
     """
     unborn, born = folder / f"{_UNBORN}{worker_id}", folder / worker_id
     try:
-        unborn.mkdir(parents=True)
+        make_folder(folder)
+        unborn.mkdir()
         handle = os.open(unborn / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)
         unborn.rename(born)
-        sync_folder(folder)
+        sync(folder)
     except OSError as problem:
         raise StoreFailure(
             f"The journal {born} cannot be made: {problem.strerror or problem}. "
@@ -118,12 +114,3 @@ def remove_unborn(folder: Path) -> None:
         if time.time() - left.stat().st_mtime > _BIRTH_S_MAX and not is_alive(left):
             (left / _LOCK).unlink(missing_ok=True)
             left.rmdir()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

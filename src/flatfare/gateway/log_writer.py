@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flatfare.gateway.folders import log_file, sync_folder
+from flatfare.gateway.folders import log_file
+from flatfare.store.durable import sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class LogWriter:
             handle = os.open(log_file(self._worker, self._number + 1), flags, 0o600)
             try:
                 if self._sync:
-                    sync_folder(self._worker)
+                    sync(self._worker)
             except OSError:
                 os.close(handle)
                 raise

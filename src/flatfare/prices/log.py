@@ -73,7 +73,7 @@ class FileLog:
         except OSError as problem:
             raise StoreFailure(f"The price log {self.path} cannot be read: {problem.strerror}.") from None
         found = []
-        for number, line in enumerate(written.splitlines(), start=1):
+        for number, line in enumerate(written[: _whole(written)].splitlines(), start=1):
             if not line.strip():
                 continue
             try:
@@ -90,19 +90,41 @@ class FileLog:
         text = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab") as file:
-                if file.tell() and not self._ends_with_newline():
-                    text = b"\n" + text
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            with open(self.path, "a+b") as file:
+                file.seek(0)
+                written = file.read()
+                former = _whole(written)
+                file.truncate(former)
+                is_ended = not former or written[:former].endswith(b"\n")
+                try:
+                    file.write(text if is_ended else b"\n" + text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    os.ftruncate(file.fileno(), former)  # all or none
+                    raise
+            if not former:
+                _sync(self.path.parent)
         except OSError as problem:
             raise StoreFailure(f"The price log {self.path} cannot be written: {problem.strerror}.") from None
 
-    def _ends_with_newline(self) -> bool:
-        with open(self.path, "rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) == b"\n"
+
+def _whole(written: bytes) -> int:
+    """How much of a log was ever said: a last line without its end was cut short, unless it is whole."""
+    last = written.rfind(b"\n") + 1
+    try:
+        msgspec.json.decode(written[last:], type=dict[str, object])
+    except msgspec.DecodeError:
+        return last
+    return len(written)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def lines_of(lines: Iterable[Raw], trust: Trust) -> list[Raw]:

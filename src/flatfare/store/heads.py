@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from flatfare.core.chain import GENESIS
 from flatfare.core.errors import StoreFailure
+from flatfare.store.durable import make_file, make_folder, sync
 from flatfare.store.engine import quoted, write_parquet
 from flatfare.store.lake import checksum
 
@@ -74,8 +75,13 @@ class Heads:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Be the only one who adds statements."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            make_folder(self.folder)
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as problem:
+            raise StoreFailure(
+                f"The folder of signed heads {self.folder} cannot be written: {problem.strerror}."
+            ) from problem
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -145,6 +151,7 @@ class Heads:
             file = f"heads-{number:06}.parquet"
             query = f"SELECT chain, records, hash FROM {fresh} ORDER BY chain"
             write_parquet(engine, query, self.folder / file)
+            self._sync(file)
             sha256 = checksum(self.folder / file)
         previous = former[-1].digest if former else GENESIS
         said = Statement(number, at_us, previous, count, heads, file, sha256, "")
@@ -171,20 +178,9 @@ class Heads:
     def _make_key(self) -> bytes:
         """The key, made whole or not at all; that of another process if it was faster."""
         key = secrets.token_bytes(_KEY_BYTES)
-        made = self.key_file.with_name(f".{self.key_file.name}-{secrets.token_hex(8)}")
         try:
-            self.key_file.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(key.hex() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(made, self.key_file)
-            except FileExistsError:
+            if not make_file(self.key_file, f"{key.hex()}\n".encode()):
                 return self.key() or key
-            finally:
-                made.unlink()
         except OSError as problem:
             raise StoreFailure(
                 f"The key {self.key_file} that signs heads cannot be made: {problem.strerror}. "
@@ -196,14 +192,24 @@ class Heads:
         try:
             with (self.folder / STATEMENTS).open("a+b") as file:
                 file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)  # what a writer that died left half said
+                former = file.read().rfind(b"\n") + 1
+                file.truncate(former)  # what a writer that died left half said
                 file.write((line + "\n").encode())
                 file.flush()
                 os.fsync(file.fileno())
+            if not former:
+                sync(self.folder)
         except OSError as problem:
             raise StoreFailure(
                 f"{self.folder / STATEMENTS} cannot be written: {problem.strerror}."
             ) from problem
+
+    def _sync(self, file: str) -> None:
+        try:
+            sync(self.folder / file)
+            sync(self.folder)
+        except OSError as problem:
+            raise StoreFailure(f"{self.folder / file} cannot be written: {problem.strerror}.") from problem
 
     def _read(self, number: int, line: str) -> Statement:
         try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatfare.core.errors import StoreFailure
+from flatfare.store.durable import make_folder, sync
 
 _STAGING = "staging"
 _LOCK = ".lock"
@@ -46,7 +47,7 @@ class Lake:
         The lock goes with the process that holds it, however it ends.
         """
         with self._translated_errors():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
@@ -77,13 +78,12 @@ class Lake:
         """Move a written file to its place for good: synced first, and its folder after."""
         with self._translated_errors():
             size, sha256 = staged.stat().st_size, checksum(staged)
-            _sync(staged)
+            sync(staged)
             home = self.folder / kind
-            home.mkdir(parents=True, exist_ok=True)
+            make_folder(home)
             target = home / f"{segment_id}.parquet"
             staged.rename(target)
-            _sync(home)
-            _sync(self.folder)
+            sync(home)
         return Placed(f"{kind}/{target.name}", size, sha256)
 
     def remove(self, path: str) -> None:
@@ -124,11 +124,3 @@ def checksum(file: Path) -> str:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

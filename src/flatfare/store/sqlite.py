@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from flatfare.core.errors import BadInput, BadUsage, StoreFailure
+from flatfare.store.durable import make_folder
 from flatfare.store.home import BUSY_MS, KeyTaken, Row, Value
 
 
@@ -23,7 +24,7 @@ class SqliteHome:
     def __init__(self, path: Path) -> None:
         self.place = str(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None)
             _set_wal(self._connection)
             self._connection.execute("PRAGMA synchronous = FULL")

@@ -102,7 +102,7 @@ class TestFile:
 
     def test_a_line_that_cannot_be_read_stops_the_reading(self, tmp_path: Path) -> None:
         path = tmp_path / "prices.jsonl"
-        path.write_text('{"provider":"p","model":"m"}\n{"provi', encoding="utf-8")
+        path.write_text('{"provider":"p","model":"m"}\n{"provi\n', encoding="utf-8")
         with pytest.raises(BadInput, match="Line 2 of the price log"):
             FileLog(path).lines()
 

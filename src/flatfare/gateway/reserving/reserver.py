@@ -57,6 +57,7 @@ class Reserver:
         self._is_flushing = False  # in this turn of the loop
         self._lazy: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
         self.epoch: str | None = None
 
     def reserve(self, ask: Reserve, on_answer: OnAnswer) -> None:
@@ -102,6 +103,7 @@ class Reserver:
     def close(self) -> None:
         """End the connection; nobody is answered any more."""
         self._flush()
+        self._is_closed = True
         if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
@@ -143,7 +145,7 @@ class Reserver:
             watching[1](None)
 
     def _connect(self) -> None:
-        if self._task is None or self._task.done():
+        if not self._is_closed and (self._task is None or self._task.done()):
             self._task = self._loop.create_task(self._connected())
 
     async def _connected(self) -> None:
@@ -155,6 +157,9 @@ class Reserver:
 
     def made(self, transport: asyncio.Transport) -> None:
         """The connection stands."""
+        if self._is_closed:
+            transport.close()
+            return
         self._transport = transport
         transport.write(framed(Hello(self._worker_id)))
 

@@ -39,6 +39,7 @@ from flatfare.gateway.reserving.messages import (
 from flatfare.gateway.reserving.purses import Purses
 from flatfare.store import budgets, journals
 from flatfare.store.book import Book, open_book
+from flatfare.store.durable import make_folder
 
 TICK_S = 0.1
 IDLE_ROUNDS = 50
@@ -79,7 +80,7 @@ class Treasurer:
         self._pace: dict[str, tuple[float, int]] = {}  # when each was leased last, and for how many calls
         self._is_asking = False
         self._is_said = False
-        self._is_ending = False
+        self.is_ending = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
 
@@ -94,7 +95,7 @@ class Treasurer:
 
     async def close(self) -> None:
         """Give back what is not used, and end."""
-        self._is_ending = True
+        self.is_ending = True
         for task in list(self._tasks):
             task.cancel()
         if self._server is not None:
@@ -157,7 +158,7 @@ class Treasurer:
 
     def _ask_book(self) -> None:
         """Ask the book for what is needed, one question at a time."""
-        if not self._is_asking and not self._is_ending:
+        if not self._is_asking and not self.is_ending:
             needs = self.purses.needs()
             if needs:
                 self._is_asking = True
@@ -383,6 +384,8 @@ class _Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self.number = self._treasurer.joined(self)
+        if self._treasurer.is_ending:  # it came between the last look at who is there and the end
+            self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -432,7 +435,7 @@ def socket_path(folder: Path) -> Path:
 def claimed(folder: Path) -> int | None:
     """Be the node's only treasurer: the handle that is the claim; None where another has it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         handle = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
         raise StoreFailure(f"The journals' folder {folder} cannot be made: {problem.strerror}.") from problem

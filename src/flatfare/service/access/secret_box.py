@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatfare.core.errors import BadInput
+from flatfare.store.durable import make_file, make_folder
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -94,12 +95,9 @@ def made_box(environment: Mapping[str, str]) -> tuple[SecretBox, Path | None]:
     key = os.urandom(KEY_BYTES)
     cipher = SecretBox(key)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as out:
-            out.write(base64.b64encode(key) + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
+        make_folder(file.parent, 0o700)
+        if not make_file(file, base64.b64encode(key) + b"\n"):  # another process was faster
+            return made_box(environment)
     except OSError as problem:
         raise BadInput(
             f"The key file {file} cannot be made: {problem.strerror}. Set {KEY_VARIABLE} instead."
