@@ -8,6 +8,7 @@ from flatfare.core.chain import GENESIS
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import derived
 from flatfare.service.tasks import defining
+from flatfare.service.tasks.recording import Teller, record
 from tests.service.importing.bringing import Place
 
 HEAD = "task_id,verifier,result,at\n"
@@ -142,6 +143,39 @@ def test_imported_tasks_are_judged_by_the_definition_in_force(place: Place) -> N
     assert place.rows(states) == [("t1", "open"), ("t2", "verified")]
     place.text("verdicts", HEAD + "t1,tests,pass,2026-01-02T00:00:00Z\n")
     assert place.rows(states) == [("t1", "verified"), ("t2", "verified")]
+    assert place.is_sound()
+
+
+def test_an_imported_task_matures_when_the_window_of_its_definition_closes(place: Place) -> None:
+    for at_us, window in ((1_767_000_000_000_000, "72h"), (1_768_000_000_000_000, "24h")):
+        rule = {"action": "resolve", "window": window}
+        defining.define(place.book, defining.of_document(rule), by_whom="ann", at_us=at_us)
+    head = "task_id,action,success,created_at,closed_at,matures_at\n"
+    rows = (
+        "before,resolve,true,2025-12-01T00:00:00Z,2025-12-02T00:00:00Z,",
+        "first,resolve,true,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z,",
+        "second,resolve,,2026-02-01T00:00:00Z,,",
+        "given,resolve,true,2026-02-01T00:00:00Z,,2026-02-01T01:00:00Z",
+        "other,chat,true,2026-01-01T00:00:00Z,2026-01-02T00:00:00Z,",
+    )
+    place.text("tasks", head + "\n".join(rows) + "\n", "tasks.csv")
+    matures = "SELECT external_id, strftime(make_timestamp(matures_at_us), '%m-%dT%H') FROM tasks"
+    expected = {
+        "before": "12-02T00",
+        "first": "01-05T00",
+        "second": "02-02T00",
+        "given": "02-01T01",
+        "other": "01-02T00",
+    }
+    assert dict(place.rows(matures)) == expected  # type: ignore[arg-type]
+    note = {"event": "reworked", "task": "x", "minutes": "1"}
+    ids = dict(place.rows("SELECT external_id, id::VARCHAR FROM tasks"))  # type: ignore[arg-type]
+    told = [
+        {**note, "id": str(derived("e", name)), "task": own, "at": 1_790_000_000_000_000}
+        for name, own in ids.items()
+    ]
+    assert not record(place.book, place.lake, told, Teller("x"), now_us=1_790_000_000_000_000).refused
+    assert dict(place.rows(matures)) == expected  # type: ignore[arg-type]
     assert place.is_sound()
 
 

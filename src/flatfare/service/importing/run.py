@@ -170,11 +170,11 @@ def _tasks(
     stores: Stores, file: Readable, landing: land.Landing, version: str, now_us: int
 ) -> tuple[Tally, dict[str, int]]:
     engine = file.engine
-    read = tasks.read_tasks(file, landing.import_id, version, now_us)
+    register = Register(stores.book)
+    read = tasks.read_tasks(file, landing.import_id, version, now_us, tasks.windows_of(register))
     rows = _open(file, read, "task")
     verifier = tasks.verifier_of(file)
     has_known = load_known_tasks(stores.book, stores.lake, engine, read, "id", verifier)
-    register = Register(stores.book)
     if not has_known and register.has_any:  # an outcome that a source gives is one verdict among those needed
         make_nothing_known(engine, read, "id")
         has_known = True

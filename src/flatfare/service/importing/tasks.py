@@ -11,6 +11,7 @@ from flatfare.service.importing.marking import has_repeats, number_repeats
 from flatfare.service.importing.parsing import text_of
 from flatfare.service.importing.reading import Readable
 from flatfare.service.importing.words import kind_told
+from flatfare.service.tasks.defining import Register
 from flatfare.store.engine import quoted
 
 _AMOUNTS = ("cost", "simulation_cost", "verification_cost", "value", "rework_cost")
@@ -55,12 +56,15 @@ def kind_of(file: Readable) -> str:
     return f"coalesce({file.value('verifier_kind')}, {told})"
 
 
-def read_tasks(file: Readable, import_id: str, version: str, now_us: int) -> str:
-    """Make the view ``read``: the file's rows as tasks, each with the verdict its outcome is."""
+def read_tasks(file: Readable, import_id: str, version: str, now_us: int, windows: str = "NULL") -> str:
+    """Make the view ``read``: the file's rows as tasks, each with the verdict its outcome is.
+
+    ``windows`` is how long a task's outcome may still turn, in SQL, by the definition of its kind.
+    """
     number_repeats(file, file.value("task") if file.mapping.has("task") else None)
     engine = file.engine
     engine.execute(f"CREATE TEMP VIEW parsed AS {_parsed(file, now_us)}")
-    engine.execute(f"CREATE TEMP VIEW read AS {_read(file, import_id, version)}")
+    engine.execute(f"CREATE TEMP VIEW read AS {_read(file, import_id, version, windows)}")
     return "read"
 
 
@@ -135,7 +139,20 @@ def evidence_of(file: Readable) -> str:
     )
 
 
-def _read(file: Readable, import_id: str, version: str) -> str:
+def windows_of(register: Register) -> str:
+    """The window of the definition that was in force when a task was opened, in SQL; null for none."""
+    cases = []
+    for version, until_us in register.spans():
+        if version.definition.window_us:
+            until = "" if until_us is None else f"AND opened_at_us < {until_us} "
+            cases.append(
+                f"WHEN name = {quoted(version.definition.action)} AND opened_at_us >= {version.from_us} "
+                f"{until}THEN {version.definition.window_us}"
+            )
+    return f"CASE {' '.join(cases)} END" if cases else "NULL"
+
+
+def _read(file: Readable, import_id: str, version: str, windows: str) -> str:
     source = quoted(file.order.source)
     used = (
         "coalesce(input_tokens, output_tokens, calls) IS NOT NULL AND coalesce(input_tokens, 0) + "
@@ -150,7 +167,8 @@ def _read(file: Readable, import_id: str, version: str) -> str:
         coalesce(judged_at_us, closed_at_us, opened_at_us) AS verdict_at_us FROM (
         SELECT line, key, CAST(md5('task' || chr(31) || {source} || chr(31) || key) AS UUID) AS id, name,
         CAST(NULL AS VARCHAR) AS action_version, path, labels, session, opened_at_us, closed_at_us,
-        coalesce(matures_given_us, closed_at_us, opened_at_us) AS matures_at_us, outcome, score, judged_at_us,
+        coalesce(matures_given_us, coalesce(closed_at_us, judged_at_us, opened_at_us) + {windows},
+        closed_at_us, opened_at_us) AS matures_at_us, outcome, score, judged_at_us,
         evidence_hash, {quoted(verifier_of(file))} AS verifier, {quoted(version)} AS verifier_version,
         verifier_kind, attempts,
         false AS is_disputed, 'none' AS settlement, value_nano, rework_ms,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from itertools import zip_longest
 from typing import TypeVar
 
 from flatfare.core.definition import UNDECLARED, Definition, Reopening, SignalRule
@@ -93,6 +94,14 @@ class Register:
     def has_any(self) -> bool:
         """Any kind of task has one."""
         return self._book.value("SELECT 1 FROM definitions LIMIT 1") is not None
+
+    def spans(self) -> list[tuple[InForce, int | None]]:
+        """Every version there was, each with the moment when the next of its kind took its place."""
+        every = listed(self._book)
+        return [
+            (one, after.from_us if after and after.definition.action == one.definition.action else None)
+            for one, after in zip_longest(every, every[1:])
+        ]
 
     def of(self, action: str, at_us: int) -> Definition:
         """The definition that was in force for a kind of task at a moment."""

@@ -72,7 +72,7 @@ def folded(known: Known, register: Register, now_us: int) -> Folded:
     row["path"] = row["path"] or _climbed(attempts)
     deadlines = (e.deadline for _, e in events if isinstance(e, Opened) and e.deadline is not None)
     deadline = next(deadlines, None)
-    imported_close = (known.imported or {}).get("matures_at_us")
+    imported_close = _closed_by_import(known.imported, definition)
     closes = row["closed_at_us"] or (imported_close if deadline is None else moment_us(deadline))
     standing = standing_of(
         map(verdict_of, known.verdicts),
@@ -221,6 +221,12 @@ def _standing_columns(standing: Standing, imported: TaskRow | None) -> dict[str,
     matures = standing.matures_at_us
     columns["matures_at_us"] = (imported or {}).get("matures_at_us") if matures is None else matures
     return columns
+
+
+def _closed_by_import(imported: TaskRow | None, definition: Definition) -> int | None:
+    """From when the window of an imported task counts that names no close: it matures as its source says."""
+    matures_at_us = (imported or {}).get("matures_at_us")
+    return None if matures_at_us is None else int(str(matures_at_us)) - (definition.window_us or 0)
 
 
 def _begins(imported: TaskRow | None) -> Outcome:
