@@ -12,6 +12,7 @@ from flatfare.web.api import (
     packs,
     reports,
     reviews,
+    sales,
     signals,
     tasks,
 )
@@ -30,4 +31,5 @@ ENDPOINTS = (
     *customers.ENDPOINTS,
     *packs.ENDPOINTS,
     *ledger.ENDPOINTS,
+    *sales.ENDPOINTS,
 )
