@@ -26,6 +26,16 @@ def time_ordered(at_us: int, randomness: bytes) -> Id:
     return Id(int=(milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
 
 
+def within(whole: str, name: str) -> Id:
+    """The id of a named part of what has a time-ordered id: of the same moment, and always the same.
+
+    >>> within("018bcfe5-6800-7000-8000-000000000000", "line 1")
+    UUID('018bcfe5-6800-77d2-a162-f2445612f087')
+    """
+    milliseconds = Id(whole).int >> 80
+    return time_ordered(milliseconds * 1000, hashlib.sha256(f"{whole}\x1f{name}".encode()).digest()[:10])
+
+
 class BadName(BadInput, ValueError):
     """A part of an id that would be read as two."""
 

@@ -13,7 +13,7 @@ from flatfare.dialects.anthropic_shape import (
     stream_message,
     whole_message,
 )
-from flatfare.dialects.dialect import Dialect, Prompt, Route, StreamReader
+from flatfare.dialects.dialect import Dialect, Prompt, ResultLine, Route, StreamReader
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.openai_shape import texts_in
 from flatfare.dialects.parts import merged
@@ -26,10 +26,38 @@ class _Result(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
+    custom_id: str | None = None
     result: _Result | None = None
 
 
 _decode_line = msgspec.json.Decoder(_Line).decode
+
+
+def _at_batch_tier(exchange: Exchange) -> Exchange:
+    asked = msgspec.structs.replace(exchange.asked, service_tier="batch")
+    return msgspec.structs.replace(exchange, asked=asked)
+
+
+def _read_result(message: Message, exchange: Exchange) -> Reading:
+    if message.usage is not None and message.usage.service_tier in (None, "standard"):
+        message.usage.service_tier = "batch"  # a line of a batch's results is nothing else
+    return read_message(message, exchange)
+
+
+_STATUS = {"succeeded": 200, "errored": 400, "canceled": 499, "expired": 504}
+
+
+def _result_line(data: bytes, exchange: Exchange) -> ResultLine | None:
+    """One line as a call of its own; None where it says nothing of a request."""
+    line = _decode_line(data)
+    if line.custom_id is None or line.result is None:
+        return None
+    status, message = _STATUS.get(line.result.type or "", 500), line.result.message
+    if status >= 400 or message is None:
+        return ResultLine(
+            line.custom_id, max(status, 400), free(f"the request {line.result.type}: it is not billed")
+        )
+    return ResultLine(line.custom_id, 200, _read_result(message, _at_batch_tier(exchange)))
 
 
 class BatchResults:
@@ -38,8 +66,7 @@ class BatchResults:
     __slots__ = ("_exchange", "_model", "_parts", "_problems", "_succeeded")
 
     def __init__(self, exchange: Exchange) -> None:
-        asked = msgspec.structs.replace(exchange.asked, service_tier="batch")
-        self._exchange = msgspec.structs.replace(exchange, asked=asked)
+        self._exchange = _at_batch_tier(exchange)
         self._parts: list[Part] = []
         self._model: str | None = None
         self._succeeded = 0
@@ -50,10 +77,7 @@ class BatchResults:
         if line.result is None or line.result.type != "succeeded" or line.result.message is None:
             return
         self._succeeded += 1
-        message = line.result.message
-        if message.usage is not None and message.usage.service_tier in (None, "standard"):
-            message.usage.service_tier = "batch"  # a line of a batch's results is nothing else
-        reading = read_message(message, self._exchange)
+        reading = _read_result(line.result.message, self._exchange)
         self._model = self._model or reading.model
         self._problems += not reading.parts and not reading.is_free
         self._parts.extend(reading.parts)
@@ -106,6 +130,7 @@ ROUTES = (
         r"v1/messages/batches/[^/]+/results",
         whole=_whole_results,
         stream=_results,
+        lines=_result_line,
         framing=JsonLines,
         methods=("GET",),
         marks={"custom_id": None, "result": None},

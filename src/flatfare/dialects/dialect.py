@@ -34,6 +34,14 @@ def reads_nothing(body: bytes, exchange: Exchange) -> Reading:
     raise AssertionError(f"{exchange.endpoint} is free and has no usage to read")
 
 
+class ResultLine(msgspec.Struct, frozen=True):
+    """One line of a batch's results: whose it is, and its reading as a call of its own."""
+
+    name: str  # the client's own, its custom_id
+    status: int
+    reading: Reading
+
+
 class Route(msgspec.Struct, frozen=True):
     """One endpoint of a provider: where it stands and who reads it."""
 
@@ -48,6 +56,8 @@ class Route(msgspec.Struct, frozen=True):
     """Keys at the top of an answer's body by which it is known without its address; the value is
     the beginning that a text value must have, or None where any value will do."""
     stream_marks: Mapping[str, str | None] = NO_MARKS  # the same for the first event of a stream
+    lines: Callable[[bytes, Exchange], ResultLine | None] | None = None
+    """Reads one line of a batch's results by itself; None for a line that is none. May raise as ``whole``."""
     is_binary: bool = False  # the answer is no text (speech, pictures): only the request tells what it cost
 
 

@@ -6,7 +6,7 @@ Each line is read as the answer of its own endpoint; a line that failed cost not
 import msgspec
 
 from flatfare.core.errors import BadInput
-from flatfare.dialects.dialect import Route, StreamReader, Whole
+from flatfare.dialects.dialect import ResultLine, Route, StreamReader, Whole
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.reading import Asked, Conditions, Exchange, Part, Reading, free, unread
 
@@ -32,20 +32,55 @@ class Kind(msgspec.Struct):
     object: str | None = None
 
 
+_NO_ERROR = (msgspec.Raw(), msgspec.Raw(b"null"))
 _decode = msgspec.json.Decoder(Line).decode
 _kind = msgspec.json.Decoder(Kind).decode
+
+
+def _has_failed(line: Line) -> bool:
+    return line.response is None or not line.response.body or (line.response.status_code or 200) >= 400
+
+
+def _answered(line: Line, readers: dict[str, Whole], exchange: Exchange) -> Reading:
+    """The answer within a line, as its endpoint reads it, at the batch tier."""
+    assert line.response is not None
+    reader = readers.get(_kind(line.response.body).object or "")
+    if reader is None:
+        return unread("it is of an endpoint that is not read in batches", exchange.asked.model)
+    asked = Asked(model=exchange.asked.model, service_tier="batch", region=exchange.asked.region)
+    reading = reader(bytes(line.response.body), msgspec.structs.replace(exchange, asked=asked))
+    parts = tuple(
+        Part(
+            part.model,
+            part.usage,
+            Conditions("batch", part.conditions.region, part.conditions.details),
+            part.provider,
+            part.estimated,
+        )
+        for part in reading.parts
+    )
+    return msgspec.structs.replace(reading, parts=parts)
+
+
+def _result_line(data: bytes, readers: dict[str, Whole], exchange: Exchange) -> ResultLine | None:
+    """One line as a call of its own; None where it holds neither an answer nor an error."""
+    line = _decode(data)
+    if line.custom_id is None or (line.response is None and line.error in _NO_ERROR):
+        return None
+    status = 500 if line.response is None else line.response.status_code or 200
+    if _has_failed(line):
+        return ResultLine(line.custom_id, max(status, 400), free("the request failed: it is not billed"))
+    return ResultLine(line.custom_id, status, _answered(line, readers, exchange))
 
 
 class BatchReader:
     """Gathers the parts of every line, merged by model and conditions."""
 
-    __slots__ = ("_answered", "_asked", "_exchange", "_failed", "_parts", "_readers", "_unread")
+    __slots__ = ("_answered", "_exchange", "_failed", "_parts", "_readers", "_unread")
 
     def __init__(self, readers: dict[str, Whole], exchange: Exchange) -> None:
         self._readers = readers
         self._exchange = exchange
-        asked = exchange.asked
-        self._asked = Asked(model=asked.model, service_tier="batch", region=asked.region)
         self._parts: dict[object, Part] = {}
         self._answered = self._failed = 0
         self._unread: str | None = None
@@ -57,17 +92,10 @@ class BatchReader:
             self._unread = self._unread or f"a line cannot be read: {problem}"
 
     def _line(self, line: Line) -> None:
-        if line.response is None or not line.response.body or (line.response.status_code or 200) >= 400:
+        if _has_failed(line):
             self._failed += 1
             return
-        reader = self._readers.get(_kind(line.response.body).object or "")
-        if reader is None:
-            self._unread = (
-                self._unread or f"line {line.custom_id} is of an endpoint that is not read in batches"
-            )
-            return
-        exchange = msgspec.structs.replace(self._exchange, asked=self._asked)
-        reading = reader(bytes(line.response.body), exchange)
+        reading = _answered(line, self._readers, self._exchange)
         if not reading.parts and not reading.is_free:
             self._unread = self._unread or f"line {line.custom_id}: {reading.reason}"
         self._answered += 1
@@ -75,12 +103,11 @@ class BatchReader:
             self._add(part)
 
     def _add(self, part: Part) -> None:
-        conditions = Conditions("batch", part.conditions.region, part.conditions.details)
-        details = tuple(sorted(conditions.details.items()))
-        key = (part.model, conditions.region, details, part.estimated)
+        details = tuple(sorted(part.conditions.details.items()))
+        key = (part.model, part.conditions.region, details, part.estimated)
         known = self._parts.get(key)
         usage = known.usage + part.usage if known else part.usage
-        self._parts[key] = Part(part.model, usage, conditions, part.provider, part.estimated)
+        self._parts[key] = msgspec.structs.replace(part, usage=usage)
 
     def finish(self) -> Reading:
         parts = tuple(self._parts.values())
@@ -106,6 +133,9 @@ def batch_routes(readers: dict[str, Whole], prefix: str = "v1/") -> tuple[Route,
             reader.event(name, data)
         return reader.finish()
 
+    def lines(data: bytes, exchange: Exchange) -> ResultLine | None:
+        return _result_line(data, readers, exchange)
+
     return (
         Route(
             endpoint="batches",
@@ -118,6 +148,7 @@ def batch_routes(readers: dict[str, Whole], prefix: str = "v1/") -> tuple[Route,
             path=f"{prefix}files/[^/]+/content",
             whole=whole,
             stream=stream,
+            lines=lines,
             framing=JsonLines,
             methods=("GET",),
             stream_marks={"custom_id": None, "response.body": None},

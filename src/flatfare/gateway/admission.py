@@ -16,6 +16,7 @@ from flatfare.config import Settings
 from flatfare.dialects.reading import Asked
 from flatfare.gateway import ownership, upgrades
 from flatfare.gateway.attribution import Attribution, foreign_baggage, of_request
+from flatfare.gateway.batching.steps import Step, step_of
 from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import BARE, Dress, client_secret, without_key
 from flatfare.gateway.keyring import KeyRing, Refused
@@ -81,6 +82,7 @@ class Admitted:
     refuses_unknown: bool = False  # things of which nobody here knows who made them
     is_session: bool = False  # over a websocket
     text_terms: TextTerms | None = None  # what its key asks to be stored of what is said
+    batch: Step | None = None  # of a batch's life
     findings: Mapping[str, int] | None = None  # by guard: what it asks for beyond that guard's limit
 
     @property
@@ -164,6 +166,7 @@ def _admitted(
             body, changed = altered, (STREAM_USAGE,)
     admitted = Admitted(place, reach, key, whose, asked, traits_of(request.body), changed, body)
     admitted.is_session = b"upgrade" in request.fields and is_websocket(request)
+    admitted.batch = step_of(request.method, place)
     if key is not None:
         has_text = place.route is not None and not place.route.free and not admitted.is_session
         if gate.keyring.texts and has_text:
@@ -176,6 +179,8 @@ def _admitted(
         refuses = place.upstream.provider.foreign_things == "refuse"
         admitted.refuses_unknown = refuses or ownership.is_kept_apart(place.plain_path) or admitted.is_session
         admitted.makes_things = ownership.makes(request.method, place.plain_path)
+    if admitted.batch is not None:
+        admitted.makes_things = admitted.batch is not Step.ANSWERS
     return admitted
 
 

@@ -6,18 +6,20 @@ before its end is booked as unproven; a live worker's open calls wait.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from flatfare.config import Settings
+from flatfare.core.cost import CostState
 from flatfare.core.errors import StoreFailure
 from flatfare.core.identity import derived
 from flatfare.gateway import rows
 from flatfare.gateway.folders import is_alive, log_file, log_numbers, node_id, remove_worker, workers
 from flatfare.gateway.reading_back import Note, Place, Portion, read_portion
-from flatfare.gateway.records import Ended, Intent, Progress, Result, decode
+from flatfare.gateway.records import Ended, Figures, Intent, Progress, Result, Told, decode
 from flatfare.gateway.reserving.charging import Charge, charge, charge_of, charge_so_far
 from flatfare.store import adjustments, calls, journals
 from flatfare.store.adjustments import Correction
@@ -54,6 +56,7 @@ class _Turn:
     opened: dict[str, tuple[str, Intent]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)  # of those that were open in the book
     late: list[tuple[Intent | None, Result]] = field(default_factory=list)  # perhaps booked already
+    told: list[Told] = field(default_factory=list)  # costs of calls that ended before
     places: dict[str, Place] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)  # folders of dead workers, read to their end
@@ -161,6 +164,8 @@ class Booker:
             elif isinstance(record, Ended):
                 self._take(turn, record.intent.call_id)
                 self._end(turn, record.intent, record.result, is_again=record.is_again)
+            elif isinstance(record, Told):
+                turn.told.append(record)
             else:
                 self._take(turn, record.call_id)
 
@@ -215,22 +220,44 @@ class Booker:
 
     def _resolve_late(self, turn: _Turn) -> None:
         """Results without an open intent: of a call given up too soon, booked already, or damaged."""
+        asked = {result.call_id for _, result in turn.late} | {told.call_id for told in turn.told}
+        asked -= turn.row_ids
+        near_us = {call_id: rows.moment_in(call_id) for call_id in asked}
+        present = journals.present(self._book, self._lake, near_us) if near_us else {}
         for intent, result in turn.late:
             if result.call_id in turn.row_ids:
                 turn.repeated += 1
                 continue
-            near_us = rows.moment_in(result.call_id)
-            present = journals.present(self._book, self._lake, result.call_id, near_us)
-            if present is None:
+            turn.row_ids.add(result.call_id)
+            call = present.get(result.call_id)
+            if call is None:
                 turn.rows.append(rows.lone_row(result) if intent is None else rows.row_of(intent, result))
-                turn.row_ids.add(result.call_id)
+                turn.charges += () if intent is None else charge_of(intent, result.figures.cost_nano)
                 continue
-            correction = Correction(present, rows.change_of(present, result))
-            if rows.is_given_up(present) and correction.is_needed:
+            correction = Correction(call, rows.change_of(call, result))
+            if rows.is_given_up(call) and correction.is_needed:
                 turn.corrections.append(correction)
-                turn.row_ids.add(result.call_id)
             else:
                 turn.repeated += 1
+        for call_id, figures in {told.call_id: told.figures for told in turn.told}.items():
+            self._tell(turn, call_id, figures, present.get(call_id))
+
+    def _tell(self, turn: _Turn, call_id: str, figures: Figures, call: Mapping[str, Value] | None) -> None:
+        """A cost that is told later: of a call that is booked just now, or that has an uncertain cost."""
+        change, cost_nano = rows.told_change(figures), figures.cost_nano or 0
+        fresh = next((row for row in turn.rows if row["id"] == call_id), None)
+        if fresh is not None:
+            fresh.update(change)
+            turn.charges = [
+                Charge(one.call_id, one.key_id, one.reservation, cost_nano, True, cost_nano)
+                if one.call_id == call_id
+                else one
+                for one in turn.charges
+            ]
+        elif call is not None and call["cost_state"] != CostState.MEASURED:
+            turn.corrections.append(Correction(call, change))
+        else:
+            turn.repeated += 1
 
     def _write(self, turn: _Turn) -> None:
         now_us = time.time_ns() // 1000
@@ -243,7 +270,7 @@ class Booker:
                 self._book,
                 turn.corrections,
                 kind="result",
-                reason="its result came after it was booked as unproven",
+                reason="what it cost came after it was booked",
                 by_whom="gateway",
                 at_us=now_us,
             )

@@ -12,11 +12,18 @@ from types import MappingProxyType
 from typing import Protocol
 
 from flatfare.config import Settings
+from flatfare.core.cost import CostState
 from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.core.money import decimal_text
 from flatfare.dialects.compression import opened
+from flatfare.dialects.dialect import ResultLine
+from flatfare.dialects.reading import Exchange
 from flatfare.gateway import failing
 from flatfare.gateway.admission import Admitted
+from flatfare.gateway.batching.answers import Lines, Writer
+from flatfare.gateway.batching.known import AWAITED, Known, without_answers
+from flatfare.gateway.batching.known import worth_of as batch_worth
+from flatfare.gateway.batching.steps import Step
 from flatfare.gateway.delivery import Delivery
 from flatfare.gateway.guarding.shares import Shares
 from flatfare.gateway.guarding.watching import AWAY, GuardList, over_of, status_of, told, told_of_budget
@@ -24,8 +31,9 @@ from flatfare.gateway.journal import Journal, OnKept
 from flatfare.gateway.listener import ClientConnection
 from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.policies import STREAM_USAGE
-from flatfare.gateway.records import Ended, Intent, Result
+from flatfare.gateway.records import Ended, Figures, Intent, Result, Told
 from flatfare.gateway.refusals import refusal
+from flatfare.gateway.reserving.claims import Claim
 from flatfare.gateway.reserving.messages import Granted, Over, Passed, Refused, Stopped, Watch
 from flatfare.gateway.reserving.reserver import Reserver
 from flatfare.gateway.reserving.worth import OUTPUT_LIMIT, Worth, why_refused
@@ -85,6 +93,20 @@ class Home(Protocol):
     def note_problem(self, call: "Call", problem: str) -> None:
         """A call did not go as it should."""
 
+    def learn_batch(self, call: "Call", admitted: Admitted, request: Request) -> None:
+        """Tell the call, by ``batch_known``, what is known of the batch that it is about."""
+
+    def claim_of(self, admitted: Admitted, at_us: int) -> Claim | None:
+        """The budgets that a call falls under."""
+
+    def answers_of(self, admitted: Admitted, known: Known, at_us: int) -> Writer:
+        """Makes the records of a batch's answers."""
+
+    def keep_batch(
+        self, admitted: Admitted, known: Known, beginning: bytes, call: tuple[str, int], body: bytes
+    ) -> "asyncio.Future[None]":
+        """Keep what an answer says of a batch; what to wait for."""
+
     def ask_owners(self, call: "Call", admitted: Admitted) -> None:
         """Tell the call, by ``owned``, whether the things that it names are its key's."""
 
@@ -113,6 +135,9 @@ class Call:
     _answer_body: bytes | None = None  # a refusal of the gateway's own
     _owning: "asyncio.Future[None] | None" = None
     _metered: Metered | None = None
+    _known: Known | None = None  # of the batch that it is about
+    _answers: Writer | None = None  # of a batch
+    _lines_problem: StoreFailure | None = None  # why some of these are not kept
     _granted: Granted | None = None  # what is held for it against its budgets
     _watch: Watch | None = None  # what its guards were asked
     _is_watched = False  # its guards let it go, and are to be told how it ends
@@ -151,6 +176,8 @@ class Call:
         admitted = self._admitted
         self._changed = admitted.changed
         self._worth = self._worker.worth_of(admitted, self._request, self._at_us)
+        if self._known is not None:
+            self._take_known(self._known)
         if admitted.text_terms is not None:
             self._taken = Taken()
         self._tap = Tap(
@@ -162,6 +189,8 @@ class Call:
             self._worker.settings.cost_that_counts == "reported",
             self.call_id,
         )
+        if admitted.batch is Step.ANSWERS:
+            self._tap.batch_lines = self._lines
 
     def _forget_try(self) -> None:
         """Nothing of a try that failed is left for the next: the defaults above hold again."""
@@ -191,14 +220,54 @@ class Call:
             self._phase = "owners"
             self._worker.ask_owners(self, self._admitted)
         else:
-            self._ask_guards()
+            self._learn_batch()
 
     def owned(self, problem: tuple[int, str] | None) -> None:
         """The things that the request names are the key's; or status and reason why it may not go."""
         if problem is None:
-            self._ask_guards()
+            self._learn_batch()
         else:
             self._refuse(*problem)
+
+    def _learn_batch(self) -> None:
+        """See what is known of the batch that it is about, if it is."""
+        if self._admitted.batch is None or self._known is not None:
+            self._ask_guards()
+        else:
+            self._phase = "batch"
+            self._worker.learn_batch(self, self._admitted, self._request)
+
+    def batch_known(self, known: Known, problem: tuple[int, str] | None = None) -> None:
+        """What is known of its batch; or status and reason why it may not go."""
+        if problem is not None:
+            self._refuse(*problem)
+            return
+        self._known = known
+        self._take_known(known)
+        self._ask_guards()
+
+    def _take_known(self, known: Known) -> None:
+        step = self._admitted.batch
+        assert step is not None
+        self._worth = batch_worth(step, known, self._worker.claim_of(self._admitted, self._at_us))
+
+    def _lines(self, exchange: Exchange) -> Lines:
+        """Reads a batch's answers, each a call of its own."""
+        route, known = self._admitted.place.route, self._known
+        assert route is not None
+        assert known is not None
+        self._answers = self._worker.answers_of(self._admitted, known, self._at_us)
+        return Lines(route, exchange, self._keep_line)
+
+    def _keep_line(self, line: ResultLine) -> None:
+        """Keep one answer of a batch, whatever becomes of the rest."""
+        answers = self._answers
+        assert answers is not None
+        figures = self._tap.line_figures(line, answers.made_at_us)
+        try:
+            self._worker.journal.write(answers.record(line, figures))
+        except (StoreFailure, BadInput) as problem:
+            self._lines_problem = StoreFailure(str(problem))
 
     def _refuse(
         self,
@@ -439,7 +508,11 @@ class Call:
         self._tap.begin(status, fields)
         if not self._is_client_here:
             return
-        if self._may_retry() and status in self._worker.settings.retries.statuses:
+        if (
+            self._may_retry()
+            and self._admitted.batch is None
+            and status in self._worker.settings.retries.statuses
+        ):
             self._is_swallowed = True
             return
         self._delivery = Delivery(
@@ -495,10 +568,44 @@ class Call:
             self._finish_try("failed")
             return
         if self._beginning and (self._status or 0) < 300:
-            self._owning = self._worker.keep_owner(self._admitted, self._opened_beginning())
+            self._owning = self._kept_of(self._opened_beginning())
         status = "ok" if (self._status or 0) < 400 else "failed"
         is_heard = self._is_client_here or not self._has_missed
-        self._finish_as(status if is_heard else "cancelled", self._tap.finish(), self._status)
+        metered = self._tap.finish()
+        if self._admitted.batch is not None and status == "ok":
+            metered = self._of_batch(metered)
+        self._finish_as(status if is_heard else "cancelled", metered, self._status)
+
+    def _kept_of(self, beginning: bytes) -> "asyncio.Future[None] | None":
+        """Keep what the answer says was made; what to wait for."""
+        owning = self._worker.keep_owner(self._admitted, beginning)
+        known, call = self._known, (self.call_id, self._at_us)
+        if known is None:
+            return owning
+        if self._admitted.batch is Step.LOOK and known.batch is not None:
+            self._tell_cost(known, without_answers(beginning))
+        kept = self._worker.keep_batch(self._admitted, known, beginning, call, self._request.body)
+        return kept if owning is None else _both(owning, kept)
+
+    def _of_batch(self, metered: Metered) -> Metered:
+        """What a step of a batch cost: what its making did is told once all its answers are here."""
+        if self._admitted.batch is Step.MAKE:
+            return Metered(unknown(AWAITED))
+        if self._admitted.batch is Step.ANSWERS and self._known is not None:
+            if self._lines_problem is not None:
+                return Metered(unknown(f"some of its answers could not be kept: {self._lines_problem}"))
+            if metered.figures.cost_state == CostState.MEASURED and self._known.has_answers:
+                self._tell_cost(self._known, nothing(metered.figures.cost_reason or ""))
+        return metered
+
+    def _tell_cost(self, known: Known, figures: Figures | None) -> None:
+        """A batch's answers are all here: its making cost nothing beside them, and holds nothing any more."""
+        if known.batch is None or figures is None:
+            return
+        try:
+            self._worker.journal.write(Told(known.batch.call_id, figures))
+        except (StoreFailure, BadInput) as problem:
+            self._worker.note_problem(self, str(problem))
 
     def on_lost(self, problem: str, *, was_sent: bool) -> None:
         self._carried = None
@@ -762,6 +869,14 @@ class Call:
     @property
     def _dialect(self) -> str:
         return self._admitted.place.upstream.dialect.provider
+
+
+async def _gathered(*futures: "asyncio.Future[None]") -> None:
+    await asyncio.gather(*futures, return_exceptions=True)
+
+
+def _both(*futures: "asyncio.Future[None]") -> "asyncio.Future[None]":
+    return asyncio.ensure_future(_gathered(*futures))
 
 
 def _without_answer(problem: str, was_sent: bool) -> Metered:

@@ -107,6 +107,14 @@ def is_kept_apart(plain_path: str) -> bool:
     return found is not None and found["kind"] in _KEPT_APART and bool(found["id"])
 
 
+def thing_in(plain_path: str) -> tuple[str, str | None]:
+    """The id of the thing that a path names, and what is done with it."""
+    found = _THING.search(plain_path)
+    if found is None:
+        return "", None
+    return unquote(found["id"] or ""), (found["rest"] or "").strip("/") or None
+
+
 def makes(method: str, plain_path: str) -> bool:
     """Whether an answer to this request may name a thing that it made."""
     if method != "POST":
@@ -173,6 +181,8 @@ class _Answer(msgspec.Struct):
     response: "_Answer | None" = None  # within the first event of a stream
     file: "_Answer | None" = None
     conversation: "_Answer | str | None" = None
+    output_file_id: str | None = None  # of a batch: where its answers are
+    error_file_id: str | None = None
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
@@ -193,7 +203,7 @@ def made_in(answer: bytes) -> list[str]:
     for one in (said, said.response, said.file, said.conversation):
         if isinstance(one, _Answer):
             name = one.id or (one.name or "").rpartition("/")[2]
-            found += [name] if name else []
+            found += [made for made in (name, one.output_file_id, one.error_file_id) if made]
     return found
 
 

@@ -109,7 +109,14 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
     is_again: bool = False  # it may stand in the journal already, in a file whose sync failed
 
 
-Record = Intent | Result | Progress | Void | Ended
+class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
+    """What a call cost, told after it had ended: a batch's, once its answers are calls of their own."""
+
+    call_id: CallId
+    figures: Figures
+
+
+Record = Intent | Result | Progress | Void | Ended | Told
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)

@@ -107,7 +107,7 @@ class Routes:
             rest = path if first == "v1" else f"/{rest}"
         if upstream is None:
             return Nowhere(404, self._not_configured(name))
-        return _within(upstream, method, rest)
+        return within(upstream, method, rest)
 
     def _mounted(self, dialect: str) -> Upstream | None:
         """The provider of that name, else the first that speaks the dialect."""
@@ -140,7 +140,8 @@ def ambiguous(path: str) -> str | None:
     return None
 
 
-def _within(upstream: Upstream, method: str, rest: str) -> Place | Nowhere:
+def within(upstream: Upstream, method: str, rest: str) -> Place | Nowhere:
+    """The place at a provider that a path of its own means."""
     path = joined(upstream.base_path, rest)
     plain = unquote(path)
     for known in (plain, f"/v1{plain}"):  # some hosts leave the version out

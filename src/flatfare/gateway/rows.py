@@ -92,6 +92,11 @@ def change_of(call: Mapping[str, Value], result: Result) -> dict[str, Value]:
     return {**usage, **change}
 
 
+def told_change(figures: Figures) -> dict[str, Value]:
+    """The columns of a call that change where its cost is told after its end."""
+    return {**_of_figures(figures), "delivery": "proven"}
+
+
 def moment_in(call_id: str) -> int | None:
     """When a time-ordered id was made, to the millisecond; None for another kind of id."""
     try:
@@ -160,6 +165,14 @@ def _of_result(result: Result, intent: Intent | None) -> dict[str, Value]:
         "region": result.region or asked[2],
         "external_id": result.external_id,
         "traits": _merged(asked[3], result.traits),
+        **_of_figures(figures),
+    }
+    _add_usage(row, figures)
+    return row
+
+
+def _of_figures(figures: Figures) -> dict[str, Value]:
+    return {
         "usage_state": figures.usage_state,
         "cost_nano": figures.cost_nano,
         "cost_state": figures.cost_state,
@@ -176,8 +189,6 @@ def _of_result(result: Result, intent: Intent | None) -> dict[str, Value]:
         "exchange_rate": figures.exchange_rate,
         "price_version": figures.price_version,
     }
-    _add_usage(row, figures)
-    return row
 
 
 def _asked(intent: Intent) -> tuple[str | None, str | None, str | None, str | None]:

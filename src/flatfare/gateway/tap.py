@@ -5,7 +5,7 @@ unknown, with the reason.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from flatfare.core.cost import CostState
 from flatfare.core.errors import BadInput
 from flatfare.dialects.compression import opened
-from flatfare.dialects.dialect import Route
+from flatfare.dialects.dialect import ResultLine, Route, StreamReader
 from flatfare.dialects.framing import ServerSentEvents
 from flatfare.dialects.meter import Stream, read_whole
 from flatfare.dialects.reading import NOTHING_ASKED, Asked, Exchange, Reading, unread
@@ -87,6 +87,7 @@ class Tap:
         "_size",
         "_stream",
         "asked",
+        "batch_lines",
     )
 
     def __init__(
@@ -111,6 +112,7 @@ class Tap:
         self._pieces: list[bytes] = []
         self._size = 0
         self._is_broken = False
+        self.batch_lines: Callable[[Exchange], StreamReader] | None = None  # where each line is a call
 
     def begin(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         """The answer's head is here."""
@@ -120,6 +122,9 @@ class Tap:
         fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
         provider = self._place.upstream.dialect.provider
         self._exchange = Exchange(provider, route.endpoint, status, self.asked, fields)
+        if self.batch_lines is not None:
+            route, fields = msgspec.structs.replace(route, stream=self.batch_lines), {**fields}
+            fields.pop("content-type", None)  # whatever it is called, it is read line by line
         is_json = fields.get("content-type", "").startswith("application/json")
         if status < 400 and not route.free and route.stream is not None and not is_json:
             try:
@@ -208,13 +213,19 @@ class Tap:
         recognised = Recognised(self._place.upstream.dialect, route, self._place.named)
         return is_streamed(recognised, Response(body))
 
-    def _metered(self, reading: Reading, exchange: Exchange) -> Metered:
+    def line_figures(self, line: ResultLine, at_us: int) -> Figures:
+        """What one line of a batch's answers costs, sent at a moment."""
+        assert self._exchange is not None
+        return self._figures(line.reading, self._exchange, at_us)
+
+    def _figures(self, reading: Reading, exchange: Exchange, at_us: int) -> Figures:
         priced_as = self._place.upstream.priced_as
         if priced_as != exchange.provider:
             exchange = msgspec.structs.replace(exchange, provider=priced_as)
-        figures = figures_of(
-            self._prices, reading, exchange, self._at_us, counts_reported=self._counts_reported
-        )
+        return figures_of(self._prices, reading, exchange, at_us, counts_reported=self._counts_reported)
+
+    def _metered(self, reading: Reading, exchange: Exchange) -> Metered:
+        figures = self._figures(reading, exchange, self._at_us)
         conditions = reading.parts[0].conditions if reading.parts else None
         return Metered(
             figures,

@@ -20,6 +20,10 @@ from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.core.identity import time_ordered
 from flatfare.gateway.admission import Admitted, Denied, Reach, admit, why_hidden
 from flatfare.gateway.attribution import Attribution
+from flatfare.gateway.batching.answers import Source, Writer
+from flatfare.gateway.batching.known import Known, counted, looked_up, of_single_tasks
+from flatfare.gateway.batching.known import keep as keep_batch
+from flatfare.gateway.batching.steps import Step
 from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import dress_of
 from flatfare.gateway.egress import proxy_of
@@ -37,7 +41,7 @@ from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.ownership import NAMED_MAX, Owners, made_in
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
-from flatfare.gateway.reserving.claims import BudgetList, whose_is
+from flatfare.gateway.reserving.claims import BudgetList, Claim, whose_is
 from flatfare.gateway.reserving.reserver import Reserver
 from flatfare.gateway.reserving.treasurer import socket_path
 from flatfare.gateway.reserving.worth import Worth, worth_of
@@ -321,6 +325,58 @@ class Worker:
     def note_problem(self, call: Call, problem: str) -> None:
         """A call did not go as it should."""
         _log.warning("%s", problem, extra={"call": call.call_id})
+
+    def claim_of(self, admitted: Admitted, at_us: int) -> Claim | None:
+        """The budgets that a call falls under."""
+        return self.budgets.claim_of(admitted.key, admitted.attribution, at_us) if len(self.budgets) else None
+
+    def learn_batch(self, call: Call, admitted: Admitted, request: Request) -> None:
+        """Tell the call what is known of the batch that it is about."""
+        task = self.loop.create_task(self._learn_batch(call, admitted, request))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _learn_batch(self, call: Call, admitted: Admitted, request: Request) -> None:
+        """Large files are counted in a thread: other calls go on."""
+        at_us, bounds = time.time_ns() // 1000, Bounds(self.prices)
+        try:
+            known = await self.loop.run_in_executor(None, counted, admitted, request, bounds, at_us)
+            if known is None:
+                lookup = self._owner_thread.submit(looked_up, self._owner_book, admitted, request)
+                known = await asyncio.wrap_future(lookup)
+        except StoreFailure as problem:
+            call.batch_known(Known(), (503, f"What the batch is cannot be seen: {problem}"))
+            return
+        except Exception:  # noqa: BLE001 - an outermost door: a client waits for its answer
+            _log.exception("A batch could not be looked at.")
+            call.batch_known(Known(), (500, "The gateway failed; its log says how."))
+            return
+        budget = of_single_tasks(known, self.budgets.held) if admitted.batch is Step.MAKE else None
+        if budget is not None:
+            said = (
+                f"The hard budget {budget.name!r} is of single tasks, and cannot be held for those of a batch"
+            )
+            call.batch_known(known, (400, f"{said}: send its requests one by one."))
+            return
+        call.batch_known(known)
+
+    def answers_of(self, admitted: Admitted, known: Known, at_us: int) -> Writer:
+        """Makes the records of a batch's answers."""
+        upstream = admitted.place.upstream
+        source = Source(
+            *(upstream.name, upstream.priced_as, known.thing_id, known.batch),
+            *(admitted.key, admitted.attribution, at_us),
+        )
+        return Writer(source, self.budgets)
+
+    def keep_batch(
+        self, admitted: Admitted, known: Known, beginning: bytes, call: tuple[str, int], body: bytes
+    ) -> "asyncio.Future[None]":
+        """Keep what an answer says of a batch."""
+        kept = self._owner_thread.submit(keep_batch, self._owner_book, admitted, known, beginning, call, body)
+        waited = asyncio.wrap_future(kept)
+        waited.add_done_callback(_note_unkept)
+        return waited
 
     def ask_owners(self, call: Call, admitted: Admitted) -> None:
         """Tell the call whether the things that it names are its key's."""

@@ -4,7 +4,7 @@ All of it changes in the transaction that writes the rows, so that a record is b
 exactly once whatever dies when.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from flatfare.store import reading, segments
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _SPREAD_US = 7 * 86_400_000_000  # a call's id and its row are of nearly one moment
+_IDS_MAX = 500
 
 
 def positions(book: Book, node: str | None = None) -> dict[str, tuple[int, int]]:
@@ -76,39 +77,62 @@ def add_notes(book: Book, rows: Iterable[tuple[str, str, int, int, int, str, str
     )
 
 
-def present(book: Book, lake: Lake, call_id: str, near_us: int | None) -> dict[str, Value] | None:
-    """The newest revision of a call, hot or sealed; None if there is no such call.
+def present(book: Book, lake: Lake, near_us: Mapping[str, int | None]) -> dict[str, dict[str, Value]]:
+    """The newest revision of each call that there is, hot or sealed, by its id.
 
-    ``near_us`` is about when it was made: only files of that time are read.
+    ``near_us`` says of each about when it was made: only files of those times are read.
     """
-    hot = book.rows(
-        f"SELECT {names(CALLS)} FROM calls WHERE id = ? AND n = 1 ORDER BY revision DESC LIMIT 1", (call_id,)
-    )
-    if hot:
-        return dict(zip((column.name for column in CALLS), hot[0], strict=True))
-    sealed = [
+    found = _present_hot(book, list(near_us))
+    missing = [call_id for call_id in near_us if call_id not in found]
+    sealed = _near(book, [near_us[call_id] for call_id in missing]) if missing else []
+    if sealed:
+        engine = open_engine()
+        try:
+            with translated("Reading the lake"):
+                found |= _present_sealed(engine, lake, sealed, missing)
+        finally:
+            engine.close()
+    return found
+
+
+def _near(book: Book, moments: list[int | None]) -> list[segments.Segment]:
+    """The sealed files that may hold calls of these moments; all of them where one is not known."""
+    listed = segments.listed(book, "calls")
+    known = [moment for moment in moments if moment is not None]
+    if len(known) < len(moments):
+        return listed
+    first_us, last_us = min(known) - _SPREAD_US, max(known) + _SPREAD_US
+    return [
         segment
-        for segment in segments.listed(book, "calls")
-        if near_us is None
-        or (
-            (segment.first_at_us or 0) - _SPREAD_US <= near_us <= (segment.last_at_us or near_us) + _SPREAD_US
-        )
+        for segment in listed
+        if (segment.first_at_us or 0) <= last_us and first_us <= (segment.last_at_us or last_us)
     ]
-    if not sealed:
-        return None
-    engine = open_engine()
-    try:
-        with translated("Reading the lake"):
-            return _present_sealed(engine, lake, sealed, call_id)
-    finally:
-        engine.close()
+
+
+def _present_hot(book: Book, call_ids: list[str]) -> dict[str, dict[str, Value]]:
+    found: dict[str, dict[str, Value]] = {}
+    for start in range(0, len(call_ids), _IDS_MAX):
+        some = call_ids[start : start + _IDS_MAX]
+        rows = book.rows(
+            f"SELECT {names(CALLS)} FROM calls WHERE id IN ({', '.join('?' * len(some))}) AND n = 1 "
+            "ORDER BY revision",
+            some,
+        )
+        for row in rows:  # the newest revision of each comes last
+            call = dict(zip((column.name for column in CALLS), row, strict=True))
+            found[str(call["id"])] = call
+    return found
 
 
 def _present_sealed(
-    engine: "DuckDBPyConnection", lake: Lake, sealed: list[segments.Segment], call_id: str
-) -> dict[str, Value] | None:
+    engine: "DuckDBPyConnection", lake: Lake, sealed: list[segments.Segment], call_ids: list[str]
+) -> dict[str, dict[str, Value]]:
     engine.execute(
         f"CREATE TEMP VIEW calls AS SELECT {names(CALLS)} FROM {reading.sealed_rows(sealed, lake)}"
     )
-    found = present_calls(engine, "id = ?", [call_id])
-    return found[0] if found else None
+    found: dict[str, dict[str, Value]] = {}
+    for start in range(0, len(call_ids), _IDS_MAX):
+        some = call_ids[start : start + _IDS_MAX]
+        for call in present_calls(engine, f"id IN ({', '.join('?' * len(some))})", list(some)):
+            found[str(call["id"])] = call
+    return found

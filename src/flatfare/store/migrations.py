@@ -411,6 +411,23 @@ def _tokens_by_markup() -> Iterator[str]:
     yield "ALTER TABLE invoices ADD COLUMN tokens TEXT NOT NULL DEFAULT '{{}}'"
 
 
+def _batches() -> Iterator[str]:
+    """A batch's answers come hours after it was sent: whose they are is kept until then."""
+    yield """CREATE TABLE batches (
+        provider TEXT NOT NULL, batch_id TEXT NOT NULL, call_id TEXT NOT NULL, key_id TEXT,
+        labels TEXT NOT NULL, session TEXT, purpose TEXT NOT NULL, made_at_us {bigint} NOT NULL,
+        request_hash TEXT NOT NULL, PRIMARY KEY (provider, batch_id)){strict}"""
+    yield "CREATE INDEX batches_by_request ON batches (request_hash)"
+    yield """CREATE TABLE batch_requests (
+        provider TEXT NOT NULL, file_id TEXT NOT NULL, most_nano {bigint}, reason TEXT,
+        names_tasks {bigint} NOT NULL, made_at_us {bigint} NOT NULL,
+        PRIMARY KEY (provider, file_id)){strict}"""
+    yield """CREATE TABLE batch_outputs (
+        provider TEXT NOT NULL, file_id TEXT NOT NULL, batch_id TEXT NOT NULL, has_answers {bigint} NOT NULL,
+        PRIMARY KEY (provider, file_id)){strict}"""
+    yield "ALTER TABLE runs ADD COLUMN patience_us {bigint} NOT NULL DEFAULT 0"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -435,5 +452,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _attempts_of_tasks,
     _parts_given_back,
     _tokens_by_markup,
+    _batches,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -57,6 +57,7 @@ class Run:
     ended_at_us: int | None = None
     forget_at_us: int | None = None  # when input and output are erased
     webhook: str | None = None
+    patience_us: int = 0  # beyond its action's deadline, where its calls wait in batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class BudgetList:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._number: object = None
-        self._held = _Held(())
+        self._held = Standing(())
         self.refresh()
 
     def refresh(self) -> None:
@@ -80,7 +80,7 @@ class BudgetList:
         number = budgets.change_number(self._book)
         if number != self._number:
             # One object for all of it: this runs beside the calls, and none may see a half of two states.
-            self._held, self._number = _Held(budgets.all_of(self._book)), number
+            self._held, self._number = Standing(budgets.all_of(self._book)), number
 
     def claim(self, whose: Whose, at_us: int) -> Claim | None:
         """What a call falls under; None where no budget concerns it."""
@@ -100,6 +100,12 @@ class BudgetList:
             claims[said] = held.claim(whose_is(key, attribution))
         return claims[said]
 
+    def at(self, at_us: int) -> "Standing":
+        """The budgets in their windows of another moment, for calls that were sent then."""
+        standing = Standing(self._held.budgets)
+        standing.hold_at(at_us)
+        return standing
+
     @property
     def held(self) -> tuple[Budget, ...]:
         """The budgets themselves."""
@@ -109,7 +115,7 @@ class BudgetList:
         return len(self._held.budgets)
 
 
-class _Held:
+class Standing:
     """The budgets as of one change, and what calls fall under as long as no window ends."""
 
     __slots__ = ("_since_us", "_until_us", "_windows", "budgets", "claims")
@@ -119,6 +125,9 @@ class _Held:
         self.claims: dict[Hashable, Claim | None] = {}
         self._windows: list[int] = []  # when that of each budget began
         self._since_us = self._until_us = 0  # from when to when these hold
+
+    def __len__(self) -> int:
+        return len(self.budgets)
 
     def hold_at(self, at_us: int) -> None:
         """See to it that the windows are those of a moment."""
