@@ -15,7 +15,7 @@ from flatfare.core.errors import BadInput
 from flatfare.core.week import DAYS
 
 FILE_NAME = "flatfare.yaml"
-_KNOWN = {
+KNOWN = {
     "listen",
     "database",
     "journal",
@@ -300,9 +300,9 @@ def _read(file: Path, environment: Mapping[str, str]) -> dict[str, object]:
     if not isinstance(values, dict):
         raise BadInput(f"The configuration {file} holds no settings: write lines like 'lake: ./lake'.")
     for key in values:
-        if key not in _KNOWN:
+        if key not in KNOWN:
             raise BadInput(
-                f"The configuration {file} sets {key!r}, which is not known. Known: {sorted(_KNOWN)}."
+                f"The configuration {file} sets {key!r}, which is not known. Known: {sorted(KNOWN)}."
             )
     return {key: _filled(value, key, file, environment) for key, value in values.items()}
 
