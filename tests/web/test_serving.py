@@ -19,14 +19,18 @@ def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A gateway of its own processes, and its first line."""
     command = [sys.executable, "-m", "flatfare", "serve", "--listen", "127.0.0.1:0"]
     command += ["--database", f"sqlite:///{folder}/book.db", "--lake", f"{folder}/lake"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ, cwd=folder)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ, cwd=folder
+    )
     try:
         assert process.stderr is not None
         yield process, process.stderr.readline()
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
+        assert process.stdout is not None
         assert process.stderr is not None
+        process.stdout.close()
         process.stderr.close()
 
 
@@ -51,6 +55,14 @@ def test_the_first_line_lets_the_user_in_and_nobody_else(tmp_path: Path) -> None
         assert json.loads(body)["rows"] == []
         assert get(f"{found[1]}/api/report")[0] == 403
         assert get(f"{found[1]}/healthz") == (200, b'{"status":"ok"}')
+
+
+def test_a_program_that_reads_stdout_finds_the_first_line_there_alone(tmp_path: Path) -> None:
+    with served(tmp_path) as (process, line):
+        assert process.stdout is not None
+        assert process.stdout.readline() == line
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == ""
 
 
 def test_the_process_of_pages_is_started_anew_when_it_is_killed(tmp_path: Path) -> None:

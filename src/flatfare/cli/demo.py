@@ -169,7 +169,9 @@ def _serve(settings: Settings, *, is_kept: bool) -> None:
     command = [sys.executable, "-m", "flatfare", "serve", "--listen", settings.listen]
     command += ["--database", settings.database, "--lake", settings.lake]
     environment = {**os.environ, TOKEN_VARIABLE: token}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server too: it ends, and then this
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())
         assert server.stderr is not None

@@ -1,6 +1,8 @@
 """``flatfare serve``: forward, meter and keep every call; change one base URL."""
 
+import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import click
@@ -8,6 +10,9 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import settings_now
 from flatfare.config import Settings
+
+WHERE = "Flatfare serves at "
+"""How the first line begins; it says the address, and the token of who is at this machine."""
 
 
 @click.command()
@@ -33,4 +38,24 @@ def serve(listen: str | None, workers: int) -> None:
             settings = settings_now()
         return settings if listen is None else replace(settings, listen=listen)
 
-    sys.exit(app.serve(load, workers=workers, say=output.note))
+    sys.exit(app.serve(load, workers=workers, say=_saying()))
+
+
+def _saying() -> Callable[[str], None]:
+    """Says all on stderr, and where it serves on stdout too where that goes to a program."""
+    is_read = not sys.stdout.isatty() and not _is_one_place()
+
+    def say(text: str) -> None:
+        if is_read and text.startswith(WHERE):
+            output.say(text)
+        output.note(text)
+
+    return say
+
+
+def _is_one_place() -> bool:
+    """Whether stdout and stderr go to the same file, pipe or terminal."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno()))
+    except (OSError, ValueError):  # closed, or no file at all
+        return True
