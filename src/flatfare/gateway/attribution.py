@@ -60,12 +60,13 @@ def attributed(
         notes.append(f"found the purpose {purpose[:40]!r}, expected one of {', '.join(PURPOSES)}")
         purpose = "work"
     task, attempt = _plain("task", task, notes), _plain("attempt", attempt, notes)
+    session = _plain("session", (session or said.get("session") or "")[:NAME_LENGTH_MAX], notes)
     task_id = None if task is None else identity.task_id(project, task)
     return Attribution(
         labels=_merged(carried, key_labels, notes),
         task_id=None if task_id is None else str(task_id),
         attempt_id=None if attempt is None else str(identity.attempt_id(task_id, attempt)),
-        session=(session or said.get("session") or "")[:NAME_LENGTH_MAX] or None,
+        session=session,
         purpose=purpose,
         note="; ".join(notes) or None,
     )

@@ -22,6 +22,10 @@ AT_LEAST = "the gateway ended before the session did: this is what it had used, 
 INTENT_LOST = "its intent was damaged in the journal: who made it is not known"
 
 
+_NUL = "\0"
+"""PostgreSQL holds no such sign in a text; what others say may have it."""
+
+
 def row_of(intent: Intent, result: Result) -> dict[str, Value]:
     """The row of a call that ended."""
     row = _of_intent(intent)
@@ -41,7 +45,7 @@ def unproven_row(intent: Intent) -> dict[str, Value]:
     )
     if intent.bound_nano is None:
         state, basis = CostState.UNKNOWN, None
-        reason = f"{ENDED_EARLY}, and {intent.bound_reason or 'what it costs at most is not known'}"
+        reason = _text(f"{ENDED_EARLY}, and {intent.bound_reason or 'what it costs at most is not known'}")
     else:
         state, basis = CostState.ESTIMATED, "computed"
         reason = f"{ENDED_EARLY}: this is what it costs at most"
@@ -129,15 +133,15 @@ def _of_intent(intent: Intent) -> dict[str, Value]:
         "source": SOURCE,
         "task_id": _id_of("task", intent.task_id),
         "attempt_id": _id_of("attempt", intent.attempt_id),
-        "session": intent.session,
+        "session": _text(intent.session),
         "turn": intent.turn,
         "purpose": intent.purpose,
         "provider": intent.provider,
         "endpoint": intent.endpoint,
-        "model": intent.model_asked,
-        "model_asked": intent.model_asked,
-        "service_tier": intent.service_tier,
-        "region": intent.region,
+        "model": _text(intent.model_asked),
+        "model_asked": _text(intent.model_asked),
+        "service_tier": _text(intent.service_tier),
+        "region": _text(intent.region),
         "is_stream": int(intent.is_stream),
         "labels": intent.labels,
         "key_id": intent.key_id,
@@ -160,10 +164,10 @@ def _of_result(result: Result, intent: Intent | None) -> dict[str, Value]:
         "http_status": result.http_status,
         "delivery": result.delivery,
         "duration_ms": result.duration_ms,
-        "model": result.model or asked[0],
-        "service_tier": result.service_tier or asked[1],
-        "region": result.region or asked[2],
-        "external_id": result.external_id,
+        "model": _text(result.model or asked[0]),
+        "service_tier": _text(result.service_tier or asked[1]),
+        "region": _text(result.region or asked[2]),
+        "external_id": _text(result.external_id),
         "traits": _merged(asked[3], result.traits),
         **_of_figures(figures),
     }
@@ -176,11 +180,11 @@ def _of_figures(figures: Figures) -> dict[str, Value]:
         "usage_state": figures.usage_state,
         "cost_nano": figures.cost_nano,
         "cost_state": figures.cost_state,
-        "cost_reason": figures.cost_reason,
+        "cost_reason": _text(figures.cost_reason),
         "cost_basis": figures.cost_basis,
         "computed_nano": figures.computed_nano,
         "computed_state": figures.computed_state,
-        "computed_reason": figures.computed_reason,
+        "computed_reason": _text(figures.computed_reason),
         "reported_nano": figures.reported_nano,
         "reported_digits": figures.reported_digits,
         "reported_source": figures.reported_source,
@@ -189,6 +193,11 @@ def _of_figures(figures: Figures) -> dict[str, Value]:
         "exchange_rate": figures.exchange_rate,
         "price_version": figures.price_version,
     }
+
+
+def _text(said: str | None) -> str | None:
+    """What somebody outside said, as every book can hold it."""
+    return said.replace(_NUL, "\ufffd") if said is not None and _NUL in said else said
 
 
 def _asked(intent: Intent) -> tuple[str | None, str | None, str | None, str | None]:

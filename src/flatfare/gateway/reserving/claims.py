@@ -4,6 +4,7 @@ A worker holds the budgets in memory, as of the last change, and remembers what 
 as long as no window ends: many calls of one key say the same of whose they are.
 """
 
+import re
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
 
@@ -15,6 +16,8 @@ from flatfare.store.keys import Key
 
 CLAIMS_MAX = 4096
 _NEVER_US = 2**63 - 1
+_BETWEEN = re.compile(r"\n(?=\S+ \d+ )")
+"""What stands between two allowances of a reservation: whose one is may hold a line's end itself."""
 
 
 class Claim:
@@ -51,7 +54,7 @@ def reservation_of(text: str) -> tuple[str | None, tuple[Allowance, ...]]:
     >>> reservation_of("e1\\nbud_1 0 search")
     ('e1', (Allowance(budget_id='bud_1', subject='search', begins_us=0),))
     """
-    epoch, *ids = text.split("\n")
+    epoch, *ids = _BETWEEN.split(text)
     return epoch or None, tuple(map(Allowance.of, ids))
 
 
