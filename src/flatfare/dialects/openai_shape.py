@@ -231,7 +231,10 @@ def read_request(body: bytes, path: str) -> Asked:
     if path.endswith("/audio/speech"):
         return _read_speech_request(body, request)
     limits = (request.max_completion_tokens, request.max_output_tokens, request.max_tokens)
-    limit = next((int(text) for raw in limits if (text := bytes(raw)).isdigit() and len(text) < 16), None)
+    # Where there are several, the largest: which of them a provider heeds is its own affair.
+    limit = max(
+        (int(text) for raw in limits if (text := bytes(raw)).isdigit() and len(text) < 16), default=None
+    )
     details = {name: value for name, value in (("size", request.size), ("quality", request.quality)) if value}
     if request.web_search_options:
         options = msgspec.json.decode(request.web_search_options, type=SearchOptions | None)

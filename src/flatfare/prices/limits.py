@@ -11,7 +11,9 @@ from functools import cache
 from importlib import resources
 
 _VENDORS = ("anthropic.", "amazon.", "meta.", "mistral.", "cohere.", "ai21.", "deepseek.", "openai.", "qwen.")
-_END = re.compile(r"(?:[-@:](?:v\d+(?::\d+)?|\d{8}|\d{4}-\d{2}-\d{2}|latest|\d{4}))+$")
+_END = re.compile(
+    r"(?:[-@:](?:online|nitro|floor|free|exacto|v\d+(?::\d+)?|\d{8}|\d{4}-\d{2}-\d{2}|latest|\d{4}))+$"
+)
 
 
 @dataclass(frozen=True, slots=True)

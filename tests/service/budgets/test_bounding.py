@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flatfare.core.errors import BadInput
+from flatfare.dialects.openai_shape import read_request
 from flatfare.dialects.reading import Asked
 from flatfare.prices.limits import limits_of
 from flatfare.service.budgets.bounding import LEAST_OUTPUT, Bound, Bounds, limit_field, with_output_limit
@@ -126,12 +127,17 @@ def test_a_picture_counts_as_the_dearest_there_is() -> None:
     assert found.most_nano >= 48_169 * 150
 
 
-def test_a_long_prompt_is_bounded_at_the_rates_of_long_prompts() -> None:
+def test_a_long_prompt_is_bounded_at_the_rates_of_long_prompts_and_a_short_one_is_not() -> None:
     """Gemini 2.5 Pro: above 200,000 tokens $2.50 and $15 in place of $1.25 and $10."""
-    short = bound(
-        {"x": ""}, model="gemini-2.5-pro", provider="gemini", endpoint="generateContent", output_limit=10
-    )
-    assert short.output_rate == 15_000_000_000
+
+    def of(text: str, **more: object) -> tuple[int, int]:
+        body = {"contents": [{"parts": [{"text": text}]}], **more}
+        found = bound(body, **{**GEMINI, "model": "gemini-2.5-pro"}, output_limit=10)
+        return round(found.fixed_nano / (len(json.dumps(body)) + 64)), found.output_rate // 1_000_000
+
+    assert of("x" * 199_000) == (1250, 10_000)
+    assert of("x" * 200_000) == (2500, 15_000)
+    assert of("x", cachedContent="cachedContents/1")[1] == 15_000, "nobody says how long that is"
 
 
 @pytest.mark.parametrize(
@@ -224,3 +230,139 @@ def test_no_recorded_call_cost_more_than_its_bound(shared: Callable[..., Path]) 
     assert exceeded == []
     assert bounded > 1500
     assert below < 0.09 * bounded  # half of them: hosted tools that go round as often as they like
+
+
+CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
+CLAUDE = {"model": "claude-sonnet-4-5", "provider": "anthropic", "endpoint": "messages"}
+GEMINI = {"model": "gemini-2.5-flash", "provider": "gemini", "endpoint": "generateContent"}
+
+
+def test_a_name_written_with_escapes_is_the_same_name() -> None:
+    """A reader of JSON sees ``n`` in ``\\u006e``: a client asks for many answers that way too."""
+    asked = Asked("gpt-4o", output_limit=1000)
+
+    def of(body: bytes) -> int:
+        return BOUNDS.of("openai", "chat.completions", asked, body, NOW_US).most_nano or 0
+
+    assert of(rb'{"messages": [], "\u006e": 128}') > 128 * 1000 * 10_000
+    picture = (
+        rb'{"messages": [{"content": [{"type": "i\u006dage_url", "imag\u0065_url": {"url": "http://x"}}]}]}'
+    )
+    assert of(picture) > 48_169 * 2500
+    assert of(rb'{"messages": [{"content": "\\u006e\u0022: 128"}]}') < 1100 * 10_000, "text is text"
+
+
+def test_more_answers_than_three_digits_say_are_more() -> None:
+    found = bound({**CHAT, "n": 9999, "x": 0}, output_limit=1)
+    assert (found.most_nano or 0) > 9999 * 10_000
+
+
+def test_sound_and_pictures_that_a_model_makes_are_dearer_than_its_words() -> None:
+    """GPT-4o audio speaks at $80 a million; Gemini 2.5 Flash Image draws at $30."""
+    spoken = bound({**CHAT, "modalities": ["text", "audio"]}, model="gpt-4o-audio-preview", output_limit=1000)
+    assert spoken.output_rate == 80_000 * 1_000_000
+    kind = {"provider": "gemini", "endpoint": "generateContent"}
+    drawn = bound({"contents": []}, model="gemini-2.5-flash-image", output_limit=1000, **kind)
+    assert drawn.output_rate == 30_000 * 1_000_000
+
+
+def test_sound_and_film_and_pages_are_as_long_as_the_model_can_hear() -> None:
+    """Gemini 2.5 Flash hears at $1.00 a million and reads at $0.30; an hour of silence is few bytes."""
+    reads = limits_of("gemini-2.5-flash").reads or 0
+
+    def of(kind: str, name: str = "inlineData", key: str = "mimeType") -> int:
+        part = {name: {key: kind, "data": "AAAA"}}
+        return bound({"contents": [{"parts": [part]}]}, output_limit=1, **GEMINI).most_nano or 0
+
+    for kind in ("audio/ogg", "video/mp4", "application/pdf"):
+        assert of(kind) >= of(kind, "inline_data", "mime_type") >= reads * 1000
+    assert of("image/png") < 50_000 * 1000
+
+
+def test_what_a_tool_s_arguments_are_called_does_not_make_a_film_a_picture() -> None:
+    film = {"inlineData": {"mimeType": "video/mp4", "data": "AAAA"}}
+    call = {"functionCall": {"name": "show", "args": {"mimeType": "image/png"}}}
+    found = bound({"contents": [{"parts": [film, call]}]}, output_limit=1, **GEMINI)
+    assert (found.most_nano or 0) >= (limits_of("gemini-2.5-flash").reads or 0) * 1000
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"tools": [{"fileSearch": {"fileSearchStoreNames": ["a"]}}]}, GEMINI),
+        ({"tools": [{"retrieval": {"vertexRagStore": {}}}]}, GEMINI),
+        ({"tools": [{"whatComesNext": {}}, {"functionDeclarations": []}]}, GEMINI),
+        ({**CHAT, "mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}, CLAUDE),
+        ({**CHAT, "tools": [{"type": "something_new_20270101", "name": "x"}]}, CLAUDE),
+    ],
+)
+def test_a_tool_that_no_client_is_known_to_run_has_all_read_again(
+    body: dict[str, object], kind: dict[str, str]
+) -> None:
+    found = bound(body, output_limit=1, **kind)
+    assert (found.most_nano or 0) >= 10 * (limits_of(kind["model"]).reads or 0) * 300
+
+
+@pytest.mark.parametrize("tool", ["bash_20250124", "text_editor_20250728", "memory_20250818", "custom"])
+def test_a_tool_that_the_client_runs_itself_is_read_once(tool: str) -> None:
+    found = bound({**CHAT, "tools": [{"type": tool, "name": "own"}]}, output_limit=1, **CLAUDE)
+    assert (found.most_nano or 0) < 10_000_000
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-search-preview", "openai/gpt-4o:online"])
+def test_a_model_that_searches_unasked_reads_what_it_finds(model: str) -> None:
+    provider = "openrouter" if "/" in model else "openai"
+    found = bound(CHAT, model=model, provider=provider, output_limit=1)
+    assert (found.most_nano or 0) >= (limits_of("gpt-4o").reads or 0) * 2500
+
+
+def test_a_stored_prompt_has_no_bound() -> None:
+    """Its text, tools and model stand at the provider."""
+    found = bound({"prompt": {"id": "pmpt_1"}}, endpoint="responses", output_limit=1)
+    assert found.most_nano is None
+    assert "stored prompt" in (found.reason or "")
+
+
+def test_what_a_provider_keeps_unasked_is_read_at_the_rate_of_writing_it() -> None:
+    """GPT-5.6 writes its cache unasked, at 1.25 times the rate of reading; Claude only where it is told."""
+    found = bound(CHAT, model="gpt-5.6", output_limit=1)
+    assert found.fixed_nano == (len(json.dumps(CHAT)) + 64) * 5000
+    assert found.output_rate == 20_000 * 1_000_000, "that of short prompts"
+    plain = bound(CHAT, output_limit=1, **CLAUDE)
+    assert plain.fixed_nano == (len(json.dumps(CHAT)) + 64) * 3000
+
+
+def test_a_prediction_that_is_not_used_is_billed_as_written() -> None:
+    own = {**CHAT, "prediction": {"type": "content", "content": "x" * 1000}}
+    assert (bound(own, output_limit=1).most_nano or 0) > 1000 * 10_000
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_is_none_limits_nothing(limit: int) -> None:
+    longest = bound(CHAT, output_limit=16_384).most_nano
+    assert bound(CHAT, output_limit=limit).most_nano == longest
+    assert limits_of("aetherwiing/mn-starcannon-12b").writes is None
+    unknown = bound(CHAT, model="aetherwiing/mn-starcannon-12b", provider="openrouter", output_limit=limit)
+    assert (unknown.most_nano or 0) > 1_000_000 * 1200 > 0
+
+
+def test_of_several_limits_the_largest_counts() -> None:
+    body = b'{"model": "gpt-4o", "input": "x", "max_output_tokens": 900, "max_completion_tokens": 1}'
+    assert read_request(body, "/v1/responses").output_limit == 900
+
+
+def test_speech_by_the_character_costs_no_more_than_its_bytes() -> None:
+    """tts-1 speaks at $15 a million characters; what speaks by tokens has no bound."""
+    body = {"model": "tts-1", "input": "Bonjour à tous", "voice": "alloy"}
+    found = bound(body, model="tts-1", endpoint="audio.speech")
+    assert found.most_nano == found.least_nano == len(json.dumps(body)) * 15_000
+    assert bound(body, model="gpt-4o-mini-tts", endpoint="audio.speech").most_nano is None
+
+
+def test_pictures_that_stand_in_a_request_to_embed_count() -> None:
+    picture = {"type": "image_base64", "image_base64": "data:image/png;base64,AAAA"}
+    kind = {"model": "voyage-multimodal-3", "provider": "voyage", "endpoint": "multimodalembeddings"}
+    words, seen = (
+        bound({"inputs": [{"content": [part]}]}, **kind) for part in ({"type": "text", "text": "a"}, picture)
+    )
+    assert (seen.most_nano or 0) > 28_000 * 120 > (words.most_nano or 0)

@@ -8,7 +8,8 @@ Where nothing sound can be said there is no bound, with a reason that a person c
 
 import math
 import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,21 +20,13 @@ from flatfare.core.pricing import Rate
 from flatfare.dialects.reading import Asked
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.limits import limits_of
-from flatfare.service.budgets import hosted_tools
+from flatfare.service.budgets import contents, hosted_tools
+from flatfare.service.budgets.contents import FRAME_TOKENS, TOOL_FRAME_TOKENS
 from flatfare.service.budgets.plain_requests import offers_functions
 
 MILLION = 1_000_000
 LEAST_OUTPUT = 256
 """Tokens that an answer is given at least where the gateway sets the limit."""
-
-FRAME_TOKENS = 64
-"""Tokens that a provider may put around a request beyond what its JSON takes."""
-
-TOOL_FRAME_TOKENS = 1024
-"""The provider's own instructions where a request offers tools (at most 804 for Claude, docs 2026-11)."""
-
-PICTURE_TOKENS = 49_000
-"""The most that a provider counts for one picture (gpt-4o-mini, high detail: 48,169; OpenAI, 2026-11)."""
 
 DEAREST_FEE = 35_000_000 * MILLION
 """Millionths of a nano-dollar of one search without a rate in the book: Gemini's, the dearest (2026-11)."""
@@ -51,12 +44,9 @@ _NOT_BY_TOKENS = (
     "realtime",
     "live",
 )
-_PICTURES = re.compile(rb'"(?:image_url|input_image|image|inline_data|inlineData)"')
-_ELSEWHERE = re.compile(
-    rb'"(?:previous_response_id|conversation|prompt_id|file_id|file_url|file_data|input_file|file|fileData|'
-    rb"file_data|fileUri|file_uri|cachedContent|cached_content|document|input_audio|video_url|video|container|"
-    rb'inputVideo|guardContent)"\s*:|"type"\s*:\s*"(?:document|file|input_audio|input_file|video)"'
-)
+_EDGES = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000)
+"""Sizes of prompts, in tokens, beyond which rates change."""
+
 _ROUGH = "from the request's size and the longest answer"
 _BY_BYTES = "what is read counted from its bytes, and the call's own limit on its answer"
 
@@ -65,12 +55,17 @@ _WITHOUT_ROUNDS = (
     "max_tool_calls, in a request to responses, says how often"
 )
 _LISTED = re.compile(rb'"models"\s*:\s*\[([^\]]*)\]')
-_CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*(\d{1,4})')
-_KEPT_AN_HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
-_CACHES = re.compile(rb'"(?:cache_control|cachePoint)"')
+_INPUT_UNITS = ("input", "tool_use_input", "input_image", "cache_read")
+_HEARD_UNITS = ("input_audio", "input_video", "cache_read_audio", "cache_read_image", "cache_read_video")
+_OUTPUT_UNITS = ("output", "reasoning", "output_audio", "output_image", "output_video")
+_CACHES_WHEN_ASKED = re.compile("claude|qwen")
+"""Whose models keep only what a request marks; what others read may be billed as written to their cache."""
 
-_INPUT_UNITS = ("input", "cache_write", "tool_use_input", "input_image")
-_OUTPUT_UNITS = ("output", "reasoning")
+_SEARCHES_UNASKED = re.compile("search-preview|search-api|:online$")
+_STORED = (
+    "a stored prompt may have tools that read as often as they like, and text and a model of its own "
+    "that are not seen here"
+)
 _LIMIT_FIELDS: Mapping[str, str] = {
     "responses": "max_output_tokens",
     "chat.completions": "max_tokens",
@@ -129,35 +124,71 @@ class Bounds:
     def of(self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int) -> Bound:
         """The bound of a request at a moment."""
         if asked.model is None:
-            return unbounded("the request names no model")
+            return _NO_MODEL
         if any(word in endpoint for word in _NOT_BY_TOKENS):
-            return unbounded(f"what {endpoint} costs cannot be told before it is answered")
-        terms = self._terms(provider, asked, at_us)
-        if isinstance(terms, str):
-            return unbounded(terms)
-        why_not = hosted_tools.calls_other_models(asked.model, body)
+            return self._by_other_than_tokens(provider, endpoint, asked, body, at_us)
+        searches = _SEARCHES_UNASKED.search(asked.model) is not None
+        functions = None if searches else offers_functions(endpoint, body)
+        if functions is None:
+            return self._of_any(provider, endpoint, asked, len(body), contents.as_read(body), at_us, searches)
+        why_not = hosted_tools.calls_other_models(asked.model, b"")
         if why_not is not None:
             return unbounded(why_not)
-        functions = offers_functions(endpoint, body)
-        if functions is not None:
-            return _plain_bound(provider, endpoint, asked, len(body), terms, offers_tools=functions)
+        reads = len(body) + FRAME_TOKENS + (TOOL_FRAME_TOKENS if functions else 0)
+        terms = self._terms(provider, asked, at_us, reads)
+        if isinstance(terms, str):
+            return unbounded(terms)
+        fixed = terms.reading * (reads if terms.reads is None else min(reads, terms.reads)) + terms.request
+        return _answered(provider, endpoint, asked, terms, fixed, 1)
+
+    def _of_any(
+        self,
+        provider: str,
+        endpoint: str,
+        asked: Asked,
+        size: int,
+        body: bytes,
+        at_us: int,
+        searches: bool,
+    ) -> Bound:
+        """The bound of a request that may hold anything, or refer to it."""
+        model = asked.model or ""
+        why_not = hosted_tools.calls_other_models(model, body)
+        if why_not is None and contents.is_a_stored_prompt(endpoint, body):
+            why_not = _STORED
+        if why_not is not None:
+            return unbounded(why_not)
         if b'"models"' in body and (instead := _LISTED.search(body)):
             # A router may serve any model of a list: the dearest counts.
             bounds = [
                 self.of(provider, endpoint, msgspec.structs.replace(asked, model=name), _without(body), at_us)
-                for name in [asked.model, *re.findall(r'"([^"]+)"', instead[1].decode("utf-8", "replace"))]
+                for name in [model, *re.findall(r'"([^"]+)"', instead[1].decode("utf-8", "replace"))]
             ]
             return max(bounds, key=lambda one: (one.most_nano is None, one.most_nano or 0))
-        reads = _reads(body, terms)
-        if reads is None:
+        tools = max(hosted_tools.hosted(body), int(searches))
+        seen = None if tools else contents.reads(body, size)
+        terms = self._terms(provider, asked, at_us, seen)
+        if isinstance(terms, str):
+            return unbounded(terms)
+        found = [count for count in (seen, terms.reads) if count is not None]
+        if not found:
             return unbounded(
-                "the request refers to what stands elsewhere, and how much "
-                f"{asked.model} can read is not known"
+                f"the request refers to what stands elsewhere, and how much {model} can read is not known"
             )
-        if any(word in endpoint.lower() or word in asked.model for word in _WITHOUT_OUTPUT):
-            amount = _up(terms.input_rate(body) * reads + terms.request + terms.ranking(body))
+        reads = min(found)
+        if any(word in endpoint.lower() or word in model for word in _WITHOUT_OUTPUT):
+            return _unanswered(model, body, size, terms, reads)
+        return _bound(provider, endpoint, asked, body, terms, reads, tools)
+
+    def _by_other_than_tokens(
+        self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int
+    ) -> Bound:
+        """Speech that is billed by its characters has a bound: there are no more of them than bytes."""
+        terms = self._terms(provider, asked, at_us)
+        if "speech" in endpoint and isinstance(terms, _Terms) and terms.is_by_character:
+            amount = _up(terms.character * len(body) + terms.request)
             return Bound(amount, amount, "counted from its bytes")
-        return _bound(provider, endpoint, asked, body, terms, reads)
+        return unbounded(f"what {endpoint} costs cannot be told before it is answered")
 
     def rough(self, provider: str, endpoint: str, asked: Asked, size: int, at_us: int) -> Bound:
         """About the most that a request of so many bytes costs, at a fraction of the work.
@@ -181,15 +212,21 @@ class Bounds:
         amount = _up(terms.reading * reads + terms.request + terms.writing * writes)
         return Bound(amount, amount, _ROUGH)
 
-    def _terms(self, provider: str, asked: Asked, at_us: int) -> "_Terms | str":
-        """Rates and limits, or why there are none; kept for a minute, since prices have dates."""
+    def _terms(self, provider: str, asked: Asked, at_us: int, reads: int | None = None) -> "_Terms | str":
+        """Rates of a prompt of so many tokens at most, and limits, or why there are none.
+
+        Kept for a minute, since prices have dates.
+        """
+        edges = _EDGES if reads is None else _EDGES[: bisect_left(_EDGES, reads) + 1]
+        is_any = reads is None or reads > _EDGES[-1]
         details = tuple(sorted(asked.details.items())) if asked.details else ()
-        key = (provider, asked.model, asked.service_tier, asked.region, details, at_us // 60_000_000)
+        terms = (asked.model, asked.service_tier, asked.region, details)
+        key = (provider, terms, at_us // 60_000_000, len(edges), is_any)
         held = self._found.get(key)
         if held is None:
             if len(self._found) >= 2048:
                 self._found.clear()
-            held = self._found[key] = _terms_of(self._prices, provider, asked, at_us)
+            held = self._found[key] = _terms_of(self._prices, provider, asked, at_us, edges, is_any=is_any)
         return held
 
 
@@ -198,11 +235,15 @@ class _Terms:
     """The dearest rates that may apply to a call, in nano-dollars per million, and the model's limits."""
 
     reading: int
+    hearing: int  # the same where what is read may be sound or film
     caching: int
     caching_1h: int
     writing: int
     request: int
     search_unit: int
+    character: int
+    picture: int
+    is_timed: bool  # what is read may be billed by the second
     fee: int | None  # the dearest of one hosted tool's use; None where none has a rate
     reads: int | None
     writes: int | None
@@ -214,9 +255,15 @@ class _Terms:
 
     def input_rate(self, body: bytes) -> int:
         """The dearest rate of what is read."""
-        if _KEPT_AN_HOUR.search(body):
-            return max(self.caching_1h, self.caching, self.reading)
-        return max(self.caching, self.reading) if _CACHES.search(body) else self.reading
+        reading = self.hearing if contents.stands_elsewhere(body) else self.reading
+        if contents.is_kept_an_hour(body):
+            return max(self.caching_1h, self.caching, reading)
+        return max(self.caching, reading) if contents.is_kept(body) else reading
+
+    @property
+    def is_by_character(self) -> bool:
+        """All of it is billed by the characters of what is read."""
+        return self.character > 0 and not self.reading and not self.writing and not self.is_timed
 
 
 _FEES = (
@@ -226,18 +273,23 @@ _FEES = (
 )
 
 
-def _terms_of(prices: PriceBook, provider: str, asked: Asked, at_us: int) -> _Terms | str:
+def _terms_of(
+    prices: PriceBook, provider: str, asked: Asked, at_us: int, edges: Sequence[int], *, is_any: bool
+) -> _Terms | str:
     assert asked.model is not None
     limits = limits_of(asked.model)
     circumstances = [Circumstances(asked.service_tier, asked.region, asked.details)]
     if asked.service_tier == "auto":
         circumstances.append(Circumstances("priority", asked.region, asked.details))
-    # A longer prompt may have other rates, for all of it: every size up to the model's limit may apply.
+    # A longer prompt may have other rates, for all of it: every size that it may have counts.
     largest = limits.reads or 2_000_000
+    sizes = {1, *edges, *(edge + 1 for edge in edges[:-1])}
+    if is_any:
+        sizes |= {edges[-1] + 1, largest}
     found: list[Found] = []
     for one in circumstances:
-        for size in (1, 32_001, 128_001, 200_001, 256_001, 272_001, 512_001, largest):
-            if size <= largest:
+        for size in sorted(sizes):
+            if size <= largest or size == 1:
                 at = prices.find(provider, asked.model, at_us, one, {"input": size, "output": 1})
                 if isinstance(at, Missing):
                     return at.reason
@@ -254,16 +306,25 @@ def _terms_of(prices: PriceBook, provider: str, asked: Asked, at_us: int) -> _Te
         rate = max((_rate(one, unit) for one in found for unit in units), default=Fraction(0))
         return math.ceil(rate * factor * MILLION)
 
-    if not dearest(*_INPUT_UNITS) and not dearest(*_OUTPUT_UNITS) and not all(one.rates for one in found):
+    character, picture = dearest("input_character"), dearest("input_image_count")
+    is_told = character or dearest(*_INPUT_UNITS) or dearest(*_OUTPUT_UNITS)
+    if not is_told and not all(one.rates for one in found):
         return f"no rate by tokens is known of {asked.model}"
+    reading, caching = dearest(*_INPUT_UNITS), dearest("cache_write", "cache_write_5m")
+    if not _CACHES_WHEN_ASKED.search(asked.model.lower()):
+        reading = max(reading, caching)
     fees = [_rate(found[0], unit) for unit in _FEES if unit in found[0].rates]
     return _Terms(
-        dearest("input", "tool_use_input", "input_image", "cache_read"),
-        dearest("cache_write", "cache_write_5m"),
+        reading,
+        max(reading, dearest(*_HEARD_UNITS)),
+        caching,
         dearest("cache_write_1h"),
         dearest(*_OUTPUT_UNITS),
         dearest("request"),
         dearest("search_unit"),
+        character,
+        picture,
+        dearest("input_audio_second", "input_video_second") > 0,
         math.ceil(max(fees) * factor * MILLION) if fees else None,
         limits.reads,
         limits.writes,
@@ -276,21 +337,23 @@ def _rate(found: Found, unit: str) -> Fraction:
     return Fraction(0) if rate is None else Fraction(rate.amount_nano, rate.per)
 
 
-def _reads(body: bytes, terms: _Terms) -> int | None:
-    """Tokens that are read at most; None where not even the model's limit is known."""
-    if _ELSEWHERE.search(body) or hosted_tools.hosted(body):
-        return None if terms.reads is None else terms.reads
-    count = len(body) + FRAME_TOKENS
-    if b'"tools"' in body or b'"toolConfig"' in body or b'"functions"' in body:
-        count += TOOL_FRAME_TOKENS
-    count += PICTURE_TOKENS * len(_PICTURES.findall(body))
-    return count if terms.reads is None else min(count, terms.reads)
+def _unanswered(model: str, body: bytes, size: int, terms: _Terms, reads: int) -> Bound:
+    """The bound of what is read and not answered in words: to embed, to rank, to judge."""
+    if terms.is_timed and contents.stands_elsewhere(body):
+        return unbounded(f"{model} is billed by the second, and how long it plays is not known")
+    amount = terms.input_rate(body) * reads + terms.request + terms.ranking(body)
+    pieces = terms.character * size + terms.picture * contents.pictures(body)
+    return Bound(_up(amount + pieces), _up(amount + pieces), "counted from its bytes")
 
 
-def _bound(provider: str, endpoint: str, asked: Asked, body: bytes, terms: _Terms, reads: int) -> Bound:
+def _bound(
+    provider: str, endpoint: str, asked: Asked, body: bytes, terms: _Terms, reads: int, tools: int
+) -> Bound:
     fixed = terms.input_rate(body) * reads + terms.request
-    choices = max([1, *(int(number) for number in _CHOICES.findall(body))])
-    tools = hosted_tools.hosted(body)
+    choices = contents.choices(body)
+    if b'"prediction"' in body:
+        # What of a prediction is not used is billed as written, beyond any limit (OpenAI, predicted outputs).
+        fixed += terms.writing * len(body)
     if tools:
         rounds = hosted_tools.rounds(endpoint, body)
         if rounds is None:
@@ -306,8 +369,8 @@ def _answered(provider: str, endpoint: str, asked: Asked, terms: _Terms, fixed: 
     """The bound of a request of which all but its answers is known to cost so much."""
     rate = terms.writing * choices
     limit = asked.output_limit
-    if limit is not None and terms.writes is not None:
-        limit = min(limit, terms.writes) if limit > 0 else terms.writes
+    if limit is not None and (limit <= 0 or terms.writes is not None):
+        limit = terms.writes if limit <= 0 or terms.writes is None else min(limit, terms.writes)
     if limit is not None:
         amount = _up(fixed + rate * limit)
         return Bound(amount, amount, _BY_BYTES, _up(fixed), rate, limit)
@@ -325,16 +388,6 @@ def _answered(provider: str, endpoint: str, asked: Asked, terms: _Terms, fixed: 
 
 def _without(body: bytes) -> bytes:
     return body.replace(b'"models"', b'"listed"')
-
-
-def _plain_bound(
-    provider: str, endpoint: str, asked: Asked, size: int, terms: _Terms, *, offers_tools: bool
-) -> Bound:
-    """The bound of a request of text alone, answered once: most are."""
-    reads = size + FRAME_TOKENS + (TOOL_FRAME_TOKENS if offers_tools else 0)
-    if terms.reads is not None:
-        reads = min(reads, terms.reads)
-    return _answered(provider, endpoint, asked, terms, terms.reading * reads + terms.request, 1)
 
 
 def _up(amount: int) -> int:

@@ -8,6 +8,9 @@ nothing sound can be said.
 """
 
 import re
+from collections.abc import Mapping
+
+import msgspec
 
 ANTHROPIC_ROUNDS = 10
 """Its loop ends there with ``pause_turn`` (platform.claude.com, handling stop reasons, read 2026-11-21)."""
@@ -30,9 +33,18 @@ _TOOL = re.compile(
 )
 _OPTION = re.compile(
     rb'"(?:googleSearch|google_search|urlContext|url_context|codeExecution|code_execution|googleSearchRetrieval|'
-    rb'googleMaps|web_search_options|search_parameters|plugins|connectors|enable_search)"\s*:'
+    rb'googleMaps|web_search_options|search_parameters|plugins|connectors|enable_search|mcp_servers|mcpServers)"\s*:'
 )
+_OWN_SEARCHES = re.compile(rb'"(?:search_parameters|plugins)"\s*:')
+"""They say themselves how many sources are read, and each has a fee."""
+
 _OTHER_MODEL = re.compile(rb'"type"\s*:\s*"[a-z_:]*(?:advisor|subagent|fusion|image_generation)')
+_RUN_BY_CLIENTS = re.compile(
+    rb'"(?:function|custom|namespace|local_shell|apply_patch|bash|text_editor|computer|memory|tool)(?:_[a-z0-9_]*)?"'
+)
+"""OpenAI's and Anthropic's tools whose use the client itself carries out (their tool pages, 2026-11)."""
+
+_CLIENTS_OWN = frozenset(("functionDeclarations", "function_declarations", "computerUse", "computer_use"))
 _USES = re.compile(rb'"max_tool_calls"\s*:\s*(\d{1,6})\s*[,}]')
 _WORKS_ON = re.compile(r"deep-research|compound|multi-agent|openrouter/(?:auto|fusion)")
 
@@ -50,13 +62,39 @@ def calls_other_models(model: str, body: bytes) -> str | None:
     return None
 
 
+class _Offered(msgspec.Struct):
+    tools: list[dict[str, msgspec.Raw]] | None = None
+
+
 def hosted(body: bytes) -> int:
     """How many tools of a request the provider runs; a function of one's own is none, whatever its name.
 
     >>> hosted(b'{"tools": [{"type": "web_search"}, {"type": "function", "name": "web_search"}]}')
     1
     """
-    return len(_TOOL.findall(body)) + len(_OPTION.findall(body))
+    return max(len(_TOOL.findall(body)) + len(_OPTION.findall(body)), _not_the_clients(body))
+
+
+def _not_the_clients(body: bytes) -> int:
+    """How many of the tools offered are none that a client is known to run itself.
+
+    >>> _not_the_clients(b'{"tools": [{"fileSearch": {}}, {"functionDeclarations": []}, {"type": "custom"}]}')
+    1
+    """
+    if b'"tools"' not in body:
+        return 0
+    try:
+        offered = msgspec.json.decode(body, type=_Offered).tools or []
+    except msgspec.MsgspecError:
+        return 0
+    return sum(not _is_the_clients(tool) for tool in offered)
+
+
+def _is_the_clients(tool: Mapping[str, msgspec.Raw]) -> bool:
+    kind = tool.get("type")
+    if kind is not None:
+        return bytes(kind) == b"null" or _RUN_BY_CLIENTS.fullmatch(bytes(kind)) is not None
+    return "name" in tool or "function" in tool or set(tool) <= _CLIENTS_OWN
 
 
 def rounds(endpoint: str, body: bytes) -> int | None:
@@ -69,12 +107,14 @@ def rounds(endpoint: str, body: bytes) -> int | None:
     if endpoint == "messages":
         return ANTHROPIC_ROUNDS
     if endpoint == "chat.completions":
-        return None if _TOOL.search(body) else SEARCH_ROUNDS
+        return None if _TOOL.search(body) or _not_the_clients(body) else SEARCH_ROUNDS
     return OTHER_ROUNDS
 
 
 def uses(endpoint: str, body: bytes) -> int:
     """How often the fee of one hosted tool may fall due."""
+    if endpoint == "chat.completions" and not _OWN_SEARCHES.search(body):
+        return SEARCH_ROUNDS * SEARCHES_A_USE
     allowed = _USES.search(body) if endpoint == "responses" else None
     return SEARCHES if allowed is None else max(SEARCHES, SEARCHES_A_USE * int(allowed[1]))
 

@@ -1,0 +1,116 @@
+"""What a request holds that has a model read more than its bytes: pictures, sound, what stands elsewhere.
+
+Looked for in the bytes, since requests of forty providers have no one structure, and as a reader of
+JSON sees them: a name that is written with escapes is the same name. What is not sure counts.
+"""
+
+import re
+
+import msgspec
+
+FRAME_TOKENS = 64
+"""Tokens that a provider may put around a request beyond what its JSON takes."""
+
+TOOL_FRAME_TOKENS = 1024
+"""The provider's own instructions where a request offers tools (at most 804 for Claude, docs 2026-11)."""
+
+PICTURE_TOKENS = 49_000
+"""The most that a provider counts for one picture (gpt-4o-mini, high detail: 48,169; OpenAI, 2026-11)."""
+
+_ESCAPED = re.compile(rb"\\\\|\\u00([2-7][0-9a-fA-F])")
+_STRUCTURE = b'"\\'
+
+_PICTURES = re.compile(
+    rb'"(?:image_url|image_base64|image|inputImage|inline_data|inlineData)"\s*:|"type"\s*:\s*"image"'
+)
+_ELSEWHERE = re.compile(
+    rb'"(?:previous_response_id|conversation|prompt_id|file_id|file_url|file_data|input_file|file|fileData|'
+    rb"fileUri|file_uri|cachedContent|cached_content|document|input_audio|video_url|audio_url|video|container|"
+    rb'inputVideo|inputAudio|guardContent|images|mcp_servers)"\s*:'
+    rb'|"type"\s*:\s*"(?:document|file|input_audio|input_file|video|audio)"'
+)
+_INLINE = re.compile(rb'"(?:inline_data|inlineData)"\s*:')
+_STORED_PROMPT = re.compile(rb'"prompt"\s*:\s*\{')
+_CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*(\d{1,9})')
+_CHOICES_MAX = 10_000
+_KEPT_AN_HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
+_CACHES = re.compile(rb'"(?:cache_control|cachePoint)"')
+
+
+def as_read(body: bytes) -> bytes:
+    r"""A request with its names as a reader of JSON sees them: plain letters are written plainly.
+
+    >>> as_read(rb'{"\u006e": 5, "x": "\\u006e \u0022"}')
+    b'{"n": 5, "x": "\\\\u006e \\u0022"}'
+    """
+    return _ESCAPED.sub(_plainly, body) if b"\\u00" in body else body
+
+
+def _plainly(found: re.Match[bytes]) -> bytes:
+    sign = bytes.fromhex(found[1].decode()) if found[1] else b"\\"
+    return found[0] if sign in _STRUCTURE else sign
+
+
+def reads(body: bytes, size: int) -> int | None:
+    """Tokens that a request of so many bytes has a model read at most; None where they do not say."""
+    if stands_elsewhere(body):
+        return None
+    count = size + FRAME_TOKENS + PICTURE_TOKENS * pictures(body)
+    if b'"tools"' in body or b'"toolConfig"' in body or b'"functions"' in body:
+        count += TOOL_FRAME_TOKENS
+    return count
+
+
+def stands_elsewhere(body: bytes) -> bool:
+    """Something of it is not in its bytes, or is sound or film, whose tokens its bytes do not bound."""
+    return bool(_ELSEWHERE.search(body)) or (bool(_INLINE.search(body)) and _plays(body))
+
+
+def pictures(body: bytes) -> int:
+    """How many pictures it may hold."""
+    return len(_PICTURES.findall(body))
+
+
+def is_a_stored_prompt(endpoint: str, body: bytes) -> bool:
+    """It names a prompt that is kept at the provider, with instructions, tools and a model of its own."""
+    return endpoint == "responses" and bool(_STORED_PROMPT.search(body))
+
+
+def choices(body: bytes) -> int:
+    """How many answers it asks for at most."""
+    return min(max([1, *(int(number) for number in _CHOICES.findall(body))]), _CHOICES_MAX)
+
+
+def is_kept_an_hour(body: bytes) -> bool:
+    """It has the provider keep something in its cache for an hour."""
+    return bool(_KEPT_AN_HOUR.search(body))
+
+
+def is_kept(body: bytes) -> bool:
+    """It has the provider keep something in its cache."""
+    return bool(_CACHES.search(body))
+
+
+def _plays(body: bytes) -> bool:
+    """Anything that stands in it is no picture: seconds of sound, or pages, can be many in few bytes."""
+    try:
+        found: list[object] = [msgspec.json.decode(body)]
+    except msgspec.MsgspecError:
+        return True
+    while found:
+        one = found.pop()
+        if isinstance(one, list):
+            found += one
+        elif isinstance(one, dict):
+            for name, value in one.items():
+                if name in ("inlineData", "inline_data") and not _is_picture(value):
+                    return True
+                found.append(value)
+    return False
+
+
+def _is_picture(inline: object) -> bool:
+    if not isinstance(inline, dict):
+        return False
+    kinds = [value for name, value in inline.items() if name in ("mimeType", "mime_type")]
+    return bool(kinds) and all(isinstance(kind, str) and kind.lower().startswith("image/") for kind in kinds)
