@@ -140,6 +140,7 @@ ROUTES = (
         "messages.batches",
         r"v1/messages/batches",
         free="a batch is billed by its results",
+        starts="a batch",
     ),
     Route(
         "messages",

@@ -52,6 +52,7 @@ class Route(msgspec.Struct, frozen=True):
     framing: Callable[[], Framing] = ServerSentEvents
     methods: tuple[str, ...] = ("POST",)
     free: str | None = None  # why it costs nothing, where it does
+    starts: str | None = None  # what it begins that is billed by another call, or where nobody here sees it
     marks: Mapping[str, str | None] = NO_MARKS
     """Keys at the top of an answer's body by which it is known without its address; the value is
     the beginning that a text value must have, or None where any value will do."""

@@ -408,7 +408,12 @@ ROUTES = (
         stream_marks={"key": None, "response": None},
     ),
     Route("batches", r"v1\w*/batches/[^/]+", whole=whole_operation, methods=("GET",)),
-    Route("batchGenerateContent", rf"{_MODEL}:batchGenerateContent", free="a batch is billed by its results"),
+    Route(
+        "batchGenerateContent",
+        rf"{_MODEL}:batchGenerateContent",
+        free="a batch is billed by its results",
+        starts="a batch",
+    ),
     Route("models", r"v1\w*/models(?:/[^/:]+)?", methods=("GET",), free="listing models is free"),
 )
 

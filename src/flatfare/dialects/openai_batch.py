@@ -36,6 +36,8 @@ _NO_ERROR = (msgspec.Raw(), msgspec.Raw(b"null"))
 _decode = msgspec.json.Decoder(Line).decode
 _kind = msgspec.json.Decoder(Kind).decode
 
+_FREE = "a batch is billed by its answers, which are in its result file"
+
 
 def _has_failed(line: Line) -> bool:
     return line.response is None or not line.response.body or (line.response.status_code or 200) >= 400
@@ -137,11 +139,12 @@ def batch_routes(readers: dict[str, Whole], prefix: str = "v1/") -> tuple[Route,
         return _result_line(data, readers, exchange)
 
     return (
+        Route(endpoint="batches", path=f"{prefix}batches", free=_FREE, starts="a batch"),
         Route(
             endpoint="batches",
             path=f"{prefix}batches(?:/[^/]+(?:/cancel)?)?",
             methods=("GET", "POST"),
-            free="a batch is billed by its answers, which are in its result file",
+            free=_FREE,
         ),
         Route(
             endpoint="batch.results",

@@ -249,5 +249,6 @@ def realtime_routes(prefix: str = "v1/") -> tuple[Route, ...]:
             endpoint="realtime.client_secrets",
             path=f"{prefix}realtime/(?:client_secrets|sessions|transcription_sessions)",
             free="a session is billed by what is said in it, not for being prepared",
+            starts="a session that its holder has with the provider itself",
         ),
     )

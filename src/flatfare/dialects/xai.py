@@ -310,6 +310,7 @@ _ALL_ROUTES = (
         r"xai_api\.Chat/StartDeferredCompletion",
         methods=("POST", "GRPC"),
         free="a deferred completion is billed when it is done",
+        starts="a deferred completion",
     ),
     Route(
         "realtime",

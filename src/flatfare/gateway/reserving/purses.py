@@ -214,6 +214,14 @@ class Purses:
         """So much was given back to the book."""
         self.purses[allowance_id].leased_nano -= nano
 
+    def recalled(self, purse: Purse) -> int:
+        """Its terms have changed: what is not used goes back, and the book is asked before more is served."""
+        nano = max(0, purse.free_nano)
+        purse.leased_nano -= nano
+        purse.portion_nano = purse.left_nano = 0
+        purse.is_looked_at = False
+        return nano
+
     def look_again(self) -> None:
         """Other nodes may have given something back: who waits has the book asked again."""
         for waiting in self.waiting.values():

@@ -14,7 +14,8 @@ import stat
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -42,6 +43,9 @@ from flatfare.store.book import Book, open_book
 from flatfare.store.durable import make_folder
 
 TICK_S = 0.1
+NOTICE_ROUNDS = 5
+"""After so many rounds it is seen whether any budget was changed: as soon as workers see it."""
+
 IDLE_ROUNDS = 50
 """After so many rounds, what nobody uses goes back to the book."""
 
@@ -75,6 +79,8 @@ class Treasurer:
         self._book: Book | None = None
         self._budgets: dict[str, Budget] = {}
         self._change: object = None
+        self._altered: deque[str] = deque()  # budgets whose terms have changed, from the thread of the book
+        self._shrinks_us: int | None = None  # when the next top-up or override expires
         self._node = ""
         self._orphans: dict[str, str] = {}  # call id → the worker that has died
         self._pace: dict[str, tuple[float, int]] = {}  # when each was leased last, and for how many calls
@@ -126,6 +132,8 @@ class Treasurer:
         """A message of a worker."""
         message = of_worker(body)
         if isinstance(message, Reserve):
+            if self._shrinks_us is not None and time.time_ns() // 1000 >= self._shrinks_us:
+                self._recall_expired()
             until = self._loop.time() + message.queue_ms / 1000
             granted = self.purses.reserve(client.number, message, until)
             if granted is not None:
@@ -184,6 +192,7 @@ class Treasurer:
             self._is_said = False
             for name, nano, limit_nano, left_nano in found:
                 self.purses.leased(name, nano, limit_nano, left_nano, calls[name])
+            self._recall_altered()
         self._is_asking = False
         self._serve_waiting()
         self._refuse_late()
@@ -233,9 +242,49 @@ class Treasurer:
     def _known(self, book: Book) -> dict[str, Budget]:
         number = budgets.change_number(book)
         if number != self._change:
-            self._budgets = {budget.id: budget for budget in budgets.all_of(book)}
-            self._change = number
+            found = {budget.id: budget for budget in budgets.all_of(book)}
+            self._altered.extend(name for name, before in self._budgets.items() if found.get(name) != before)
+            self._budgets, self._change = found, number
+            self._shrinks_us = _next_expiry(found.values(), time.time_ns() // 1000)
         return self._budgets
+
+    # what was leased under other terms
+
+    def _notice(self) -> None:
+        """See whether any budget's terms have changed. In the thread of the book."""
+        self._known(self._opened())
+
+    def _recall_altered(self) -> None:
+        """Under other terms less may be left: nothing that was leased before is served without asking."""
+        altered = set()
+        while self._altered:
+            altered.add(self._altered.popleft())
+        if altered:
+            self._recall(altered)
+
+    def _recall_expired(self) -> None:
+        """From the moment on at which a top-up expires, nothing is served that was leased with it."""
+        now_us = time.time_ns() // 1000
+        held = self._budgets.values()
+        expired = {budget.id for budget in held for more in budget.top_ups if (more.until_us or 0) <= now_us}
+        self._shrinks_us = _next_expiry(held, now_us)
+        self._recall(expired)
+
+    def _recall(self, budget_ids: Set[str]) -> None:
+        back = {}
+        for name, purse in self.purses.purses.items():
+            if Allowance.of(name).budget_id in budget_ids:
+                nano = self.purses.recalled(purse)
+                if nano:
+                    back[name] = nano
+        if back:
+            self._keep(self._bring_back(back))
+
+    async def _bring_back(self, back: Mapping[str, int]) -> None:
+        try:
+            await self._loop.run_in_executor(self._thread, self._give_back, back)
+        except StoreFailure as problem:
+            self._say_once(f"What budgets leased stays leased until the next start: {problem}")
 
     # from time to time
 
@@ -248,6 +297,9 @@ class Treasurer:
             self._refuse_late()
             self._ask_book()
             try:
+                if rounds % NOTICE_ROUNDS == 0 and self.purses.purses:
+                    await self._loop.run_in_executor(self._thread, self._notice)
+                    self._recall_altered()
                 await self._look_at_book(rounds)
                 self._is_said = False
             except StoreFailure as problem:
@@ -346,6 +398,12 @@ class Treasurer:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _next_expiry(held: Iterable[Budget], now_us: int) -> int | None:
+    """When the next of their top-ups and overrides expires."""
+    ends = (more.until_us for budget in held for more in budget.top_ups)
+    return min((end for end in ends if end is not None and end > now_us), default=None)
 
 
 def portion(left_nano: int, free_nano: int, amounts: list[tuple[int, int]], calls: int = 50) -> int:

@@ -26,11 +26,12 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
 
     bound: Bound
     claim: Claim | None = None
+    is_begun: bool = False  # it fetches what was begun before, and held then
 
     @property
     def must_fit(self) -> bool:
         """A budget that must not be exceeded concerns it."""
-        return self.claim is not None and bool(self.claim.hard)
+        return not self.is_begun and self.claim is not None and bool(self.claim.hard)
 
     @property
     def where_away(self) -> str:
@@ -69,8 +70,12 @@ def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: R
     """The budgets a call falls under, and its bound."""
     claim = budgets.claim_of(admitted.key, admitted.attribution, at_us) if len(budgets) else None
     place = admitted.place
+    if place.route is not None and place.route.starts is not None:
+        return Worth(unbounded(f"what {place.route.starts} costs is not known before it has ended"), claim)
     if place.route is not None and place.route.free is not None:
         return Worth(Bound(0, 0, "it is free"), None)
+    if request.method == "GET" and not admitted.is_session:
+        return Worth(unbounded("it fetches what was begun before"), claim, is_begun=True)
     priced_as, body = place.upstream.priced_as, admitted.body
     try:
         if claim is None or not claim.hard:
