@@ -14,10 +14,15 @@ import pytest
 import yaml
 
 from flatfare.config import Provider, Retries, Secret
+from flatfare.core.budget import Budget, Scope, Window
 from flatfare.gateway.circuits import FAILURES, PAUSE_S, PAUSE_S_MAX, Circuit
 from flatfare.gateway.server import serving
+from flatfare.service.budgets import budgeting
+from flatfare.store.book import open_book
+from tests.gateway import rig
 from tests.gateway.rig import Pause, chunked, whole
 from tests.gateway.rig_gateway import START_S
+from tests.gateway.rig_load import BODY
 from tests.gateway.rig_pair import CHAT, STREAMED, pair, until
 from tests.gateway.upstreams import ANSWER_NANO, CHUNKS, Asked, ask, both, rows, settings_for, upstream
 
@@ -143,6 +148,28 @@ def test_settings_that_are_wrong_change_nothing(tmp_path: Path) -> None:
         os.kill(both.gateway.process.pid, signal.SIGHUP)
         until(lambda: b"The settings stay as they were" in both.gateway.log, START_S)
         assert both.through(whole(b"{}"), target=CHAT).status == 200
+
+
+def test_channels_of_alerts_are_read_anew_and_the_place_of_the_book_is_not(tmp_path: Path) -> None:
+    """SIGHUP reaches the process that tells of alerts; where the book is stays until the next start."""
+    with pair(tmp_path) as both, rig.Provider(lambda _: whole(b"{}")) as hooks:
+        file = both.gateway.folder / "flatfare.yaml"
+        settings = yaml.safe_load(file.read_text())
+        settings["alerts"] = {"ops": {"url": hooks.url("hooks.example", "/told"), "allow_private": True}}
+        settings["database"] = f"sqlite:///{tmp_path / 'other.db'}"
+        file.write_text(yaml.safe_dump(settings))
+        assert both.gateway.process is not None
+        os.kill(both.gateway.process.pid, signal.SIGHUP)
+        until(lambda: b"these stay as they were: database." in both.gateway.log, START_S)
+        with open_book(str(both.gateway.book)) as book:
+            wanted = Budget("", "held", Scope("organisation"), 1, Window.of("lifetime"), is_hard=False)
+            budgeting.create(book, wanted, at_us=1_795_000_000_000_000, by_whom="test")
+        time.sleep(1.2)
+        seen = both.through(whole(BODY), target=CHAT)
+        assert seen.status == 200
+        until(lambda: b"has reached 100 %" in b"".join(one.body for one in hooks.log), 15)
+        assert both.row(seen)["status"] == "ok", "it is in the book that was there"
+        assert b"ended with code" not in both.gateway.log, "nothing is amiss"
 
 
 STREAMS, EVENTS = 200, 50

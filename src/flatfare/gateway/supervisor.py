@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvloop
@@ -47,6 +47,9 @@ NICE = 10
 GARBAGE_MIN = 20_000
 """A call makes many objects and no circles: the search for circles is worth its time less often."""
 
+STAY = ("listen", "database", "lake", "journal", "journal_sync", "heads", "heads_key")
+"""Settings that are read at a start alone: where things are kept does not move under those who keep them."""
+
 PAGES_SOCKET = "pages.sock"
 RESTART_S_MAX = 10.0
 LIVED_S_MIN = 5.0
@@ -63,6 +66,7 @@ class _Child:
     number: int  # of the worker, or BOOKKEEPER or PAGES
     started: float
     pause_s: float = 0.0
+    is_told: bool = False  # to end, so that it is started with other settings
 
 
 class Supervisor:
@@ -159,6 +163,9 @@ class Supervisor:
                 self._signal(TREASURER)
                 self._signal(BOOKKEEPER)  # last, so that it books what the workers wrote last
             return
+        if child.is_told:
+            self._start(_Child(child.number, time.monotonic()))
+            return
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         lived_s = time.monotonic() - child.started
         pause_s = 0.0 if lived_s > LIVED_S_MIN else min(max(0.2, child.pause_s * 2), RESTART_S_MAX)
@@ -236,14 +243,21 @@ class Supervisor:
 
     def _reload(self) -> None:
         try:
-            self._settings = self._load()
+            found = self._load()
         except FlatfareError as problem:
             self._say(f"The settings stay as they were: {problem}")
             return
+        stays = [name for name in STAY if getattr(found, name) != getattr(self._settings, name)]
+        self._settings = _as_far_as_may_be(self._settings, found)
         self._say("Reading the settings anew; calls under way keep the old ones.")
+        if stays:
+            self._say(f"Until the next start these stay as they were: {', '.join(stays)}.")
         for pid in self._of_workers():
             os.kill(pid, signal.SIGHUP)
-        self._signal(PAGES)  # it ends, and is started anew with the new settings
+        for pid, child in self._children.items():
+            if child.number in (PAGES, BOOKKEEPER):  # they end, and are started with the new settings
+                child.is_told = True
+                os.kill(pid, signal.SIGTERM)
 
     def _stop(self) -> None:
         workers = self._of_workers()
@@ -273,6 +287,11 @@ class Supervisor:
                 os.kill(pid, signal.SIGTERM)
 
 
+def _as_far_as_may_be(before: Settings, found: Settings) -> Settings:
+    """New settings, but for those that a gateway which runs cannot change."""
+    return replace(found, **{name: getattr(before, name) for name in STAY})
+
+
 async def _serve(supervisor: Supervisor, number: int, sock: socket.socket) -> None:
     """A worker's life."""
     loop = asyncio.get_running_loop()
@@ -290,7 +309,7 @@ async def _serve(supervisor: Supervisor, number: int, sock: socket.socket) -> No
 
     def reload() -> None:
         try:
-            worker.take_settings(supervisor._load())
+            worker.take_settings(_as_far_as_may_be(settings, supervisor._load()))
         except FlatfareError as problem:
             supervisor._say(f"The settings stay as they were: {problem}")
 
