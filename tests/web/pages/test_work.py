@@ -10,6 +10,7 @@ from httpx import Response
 from starlette.testclient import TestClient
 
 from flatfare.config import Settings
+from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.checks.submission import Submission
 from flatfare.service.actions import publishing
 from flatfare.service.actions.reading import read_file
@@ -18,7 +19,7 @@ from flatfare.service.judging import reviewing
 from flatfare.service.judging.reviewing import Wanted
 from flatfare.store import reviews
 from flatfare.store.book import open_book
-from tests.builders import task, write_tasks
+from tests.builders import call, task, write_calls, write_tasks
 from tests.web.conftest import let_in, looking, signed_in
 from tests.web.lively import ACTION, HOSTILE, empty
 from tests.web.pages.test_pages import Read
@@ -44,6 +45,24 @@ def send(client: TestClient, page: str, to: str, **fields: str) -> Response:
     found = re.search(r'name="mark" value="([0-9a-f]+)"', shown)
     assert found is not None
     return client.post(to, data={**fields, "mark": found[1]})
+
+
+def test_a_budget_on_an_action_says_how_many_units_are_left(client: TestClient, settings: Settings) -> None:
+    """Ten reviews at $10, of which eight were verified: $12.50 for each, as the command line says."""
+    with open_book(settings.database) as book:
+        outcomes = ["verified"] * 8 + ["failed"] * 2
+        write_tasks(book, [{**task(f"r{n}", one), "name": "review"} for n, one in enumerate(outcomes)])
+        write_calls(book, [call(f"r{n}", f"r{n}", 10 * 10**9) for n in range(10)])
+        for scope, amount in (("action=review", 5000), ("action=sort", 5), ("team=search", 5)):
+            wanted = Budget("", scope, Scope.of(scope), amount * 10**9, Window.of("quarter"))
+            budgeting.create(book, wanted, at_us=NOW_US, by_whom="test")
+    said = "about 400 review left, at $12.50 each (an estimate, from 8 verified)"
+    page = client.get("/budgets").text
+    assert page.count(said) == page.count(" left, at $") == 1, "unknown is left out"
+    assert client.get("/budgets.csv").text.count(",400,") == 1
+    found = client.get("/budgets.json").json()["budgets"]
+    units = {one["name"]: one["subjects"][0].get("units_left", {}).get("said") for one in found}
+    assert units == {"action=review": said, "action=sort": None, "team=search": None}
 
 
 def test_a_budget_is_made_topped_up_and_removed(client: TestClient, settings: Settings) -> None:

@@ -8,8 +8,10 @@ from flatfare.core.budget import DEFAULT_THRESHOLDS, EACH, Budget, Scope, Thresh
 from flatfare.core.errors import BadInput, NotAuthorised
 from flatfare.core.moments import MICROSECONDS
 from flatfare.core.money import decimal_text, dollar_text, half_even, nano_of, parse_amount
+from flatfare.core.unit_cost import ACTION, UnitCost
 from flatfare.service.access import keys as issuing
 from flatfare.service.budgets import budgeting
+from flatfare.service.budgets.units_left import unit_costs
 from flatfare.store import alerts, budgets
 from flatfare.store.budgets import Standing
 from flatfare.web.access import Right, Visitor
@@ -48,6 +50,12 @@ class _Line:
     reserved_nano: int
     begins_us: int
     ends_us: int | None
+    unit: UnitCost | None = None  # what a verified one of its action costs
+
+    @property
+    def units(self) -> Mapping[str, object]:
+        """How many more of its action what is left pays for; nothing where that is not known."""
+        return {} if self.unit is None else self.unit.left(self.subject, self.left_nano)
 
     @property
     def share(self) -> float:
@@ -73,7 +81,8 @@ class _Line:
 def view(visit: Visit) -> View:
     """The page."""
     now_us, book = visit.books.now_us, visit.books.book
-    lines = [line for budget in budgets.all_of(book) for line in _lines(budget, visit)]
+    costs = _unit_costs(visit)
+    lines = [line for budget in budgets.all_of(book) for line in _lines(budget, visit, costs)]
     lines.sort(key=lambda line: -line.share)
     over = [line for line in lines if line.share >= 1]
     soon = [line for line in lines if line.share < 1 and (line.expected_nano(now_us) or 0) > line.limit_nano]
@@ -103,7 +112,7 @@ def view(visit: Visit) -> View:
     if told is not None:
         blocks.append(told)
     blocks.append(Notes((_NOTE,)))
-    document = {"budgets": [_narrowed(one, visit.visitor) for one in _documents(visit)]}
+    document = {"budgets": [_narrowed(one, visit.visitor) for one in _documents(visit, costs)]}
     return View("Budgets", tuple(blocks), document, has_period=False, is_live=True)
 
 
@@ -125,7 +134,15 @@ def _subject_seen(budget: Budget, subject: str, visitor: Visitor) -> bool:
     return visitor.scope.is_whole or subject in dict(visitor.scope.labels).get(budget.scope.key, ())
 
 
-def _lines(budget: Budget, visit: Visit) -> list[_Line]:
+def _unit_costs(visit: Visit) -> Mapping[str, UnitCost]:
+    """What a unit of each action costs: of everybody's tasks, so that only who sees everybody sees it."""
+    if not visit.visitor.scope.is_whole:
+        return {}
+    books = visit.books
+    return unit_costs(books.book, books.lake, budgets.all_of(books.book), books.now_us)
+
+
+def _lines(budget: Budget, visit: Visit, costs: Mapping[str, UnitCost]) -> list[_Line]:
     if not _seen(budget, visit.visitor):
         return []
     now_us = visit.books.now_us
@@ -140,16 +157,17 @@ def _lines(budget: Budget, visit: Visit) -> list[_Line]:
             one.leased_nano,
             begins,
             ends,
+            costs.get(one.allowance.subject) if budget.scope.key == ACTION else None,
         )
         for one in standings
         if _subject_seen(budget, one.allowance.subject, visit.visitor)
     ][:SUBJECTS_MAX]
 
 
-def _documents(visit: Visit) -> list[dict[str, object]]:
+def _documents(visit: Visit, costs: Mapping[str, UnitCost]) -> list[dict[str, object]]:
     book, now_us = visit.books.book, visit.books.now_us
     return [
-        budgeting.document_of(book, budget, at_us=now_us, subjects_max=1000)
+        budgeting.document_of(book, budget, at_us=now_us, subjects_max=1000, costs=costs)
         for budget in budgets.all_of(book)
         if _seen(budget, visit.visitor)
     ]
@@ -170,7 +188,18 @@ def _table(lines: list[_Line], names: Mapping[str, str], visit: Visit) -> Table:
     now_us, zone = visit.books.now_us, visit.asking.zone
     may = visit.visitor.may(Right.BUDGETS) and visit.visitor.scope.is_whole
     rows = tuple(_row(line, names, now_us, zone, may) for line in lines)
-    csv_names = ("budget", "scope", "subject", "limit", "spent", "reserved", "left", "per", "hard")
+    csv_names = (
+        "budget",
+        "scope",
+        "subject",
+        "limit",
+        "spent",
+        "reserved",
+        "left",
+        "units_left",
+        "per",
+        "hard",
+    )
     csv = Csv(csv_names, [_flat(line) for line in lines])
     columns = (
         Column("budget", "left"),
@@ -216,7 +245,11 @@ def _row(line: _Line, names: Mapping[str, str], now_us: int, zone: str, may: boo
             meter=(line.share, reserved),
             tone="bad" if line.share >= 1 else "",
         ),
-        Cell(dollar_text(line.left_nano), tone="bad" if not line.left_nano else "strong"),
+        Cell(
+            dollar_text(line.left_nano),
+            str(line.units.get("said", "")),
+            tone="bad" if not line.left_nano else "strong",
+        ),
         Cell("" if a_day is None else dollar_text(a_day)),
         Cell(
             "" if expected is None else dollar_text(expected),
@@ -262,6 +295,7 @@ def _flat(line: _Line) -> dict[str, object]:
         "spent": decimal_text(line.spent_nano),
         "reserved": decimal_text(line.reserved_nano),
         "left": decimal_text(line.left_nano),
+        "units_left": line.units.get("units"),
         "per": line.budget.window.text,
         "hard": line.budget.is_hard,
     }
