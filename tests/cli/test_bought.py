@@ -33,7 +33,10 @@ def run(*arguments: str) -> Result:
 
 def test_a_statement_comes_in_and_is_told_apart(folder: Path) -> None:
     brought = run("import", "bought", "s.csv", "--vendor", "zendesk", "--tickets", "t.csv")
-    assert brought.stdout == "s.csv: 3 read, 3 new, 0 known, 0 rejected, 4 lines, 1 verdicts.\n"
+    assert (
+        brought.stdout
+        == "s.csv: 3 conversations read, 3 new, 0 known, 0 rejected, 4 new lines, 1 verdicts.\n"
+    )
     (told,) = json.loads(run("bought", "report", "--json").stdout)
     assert (told["billed"], told["vendor"], told["conversations"]) == ("3.960000000", "zendesk", 3)
     assert {state: one["lines"] for state, one in told["bought"].items() if one["lines"]} == {

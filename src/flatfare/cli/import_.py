@@ -399,11 +399,13 @@ def tell(results: list[Imported], *, is_json: bool) -> None:
 def _sentence(result: Imported) -> str:
     if result.already_at_us is not None:
         return f"{result.file}: already imported on {iso(result.already_at_us)}: nothing to do."
-    parts = [f"{result.read:,} read", f"{result.new:,} new"]
+    what = "conversations read" if result.kind == "bought" else "read"
+    parts = [f"{result.read:,} {what}", f"{result.new:,} new"]
     if result.updated:
         parts.append(f"{result.updated:,} updated")
     parts += [f"{result.known:,} known", f"{result.rejected:,} rejected"]
-    parts += [f"{count:,} {what}" for what, count in result.more.items() if count]
+    more = {"new lines" if name == "lines" else name: count for name, count in result.more.items()}
+    parts += [f"{count:,} {name}" for name, count in more.items() if count]
     end = f"; see {result.rejects_file}" if result.rejects_file else ""
     return f"{result.file}: {', '.join(parts)}{end}."
 
