@@ -25,7 +25,6 @@ from tests.promises.test_p4_no_overspend import (
     under,
 )
 
-BATCH = b'{"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}'
 BACKGROUND = b'{"model": "gpt-4o", "input": "Hello", "background": true, "max_output_tokens": 1000}'
 QUEUED = b'{"id": "resp_1", "object": "response", "status": "queued", "background": true, "output": []}'
 DONE = (
@@ -44,14 +43,12 @@ def sent(both: Pair, method: str, target: str, body: bytes = b"") -> Seen:
 @pytest.mark.parametrize(
     ("target", "body"),
     [
-        ("/v1/batches", BATCH),
-        ("/anthropic/v1/messages/batches", b'{"requests": []}'),
         ("/gemini/v1beta/models/gemini-2.5-flash:batchGenerateContent", b'{"batch": {}}'),
         ("/v1/realtime/client_secrets", b'{"session": {"type": "realtime", "model": "gpt-realtime"}}'),
     ],
 )
 def test_what_is_billed_where_nobody_holds_it_is_refused(shown: Pair, target: str, body: bytes) -> None:
-    """A batch costs what its file says, and a session what is said to the provider itself."""
+    """A batch of which nobody here sees the requests, and a session that is had with the provider itself."""
     seen = sent(shown, "POST", target, body)
     assert seen.status == 429
     assert b"is not known before it has ended" in seen.body
