@@ -1,5 +1,7 @@
 """The API: who may ask what, the same figures as the command line, and errors that say what to do."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,6 +164,15 @@ def test_the_document_names_every_endpoint(client: TestClient) -> None:
     assert "NewKey" in document["components"]["schemas"]
     names = [one["operationId"] for path in document["paths"].values() for one in path.values()]
     assert len(names) == len(set(names))
+
+
+def test_every_reference_of_the_document_leads_to_a_schema_in_it(client: TestClient) -> None:
+    text = client.get("/openapi.json").text
+    schemas = json.loads(text)["components"]["schemas"]
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert "Rule" in referred  # named by a parameter alone
+    assert {name for name in referred if name.endswith(".Payment")}, "two bodies have this name"
+    assert referred <= set(schemas)
 
 
 def test_a_budget_is_made_topped_up_once_and_removed(client: TestClient) -> None:

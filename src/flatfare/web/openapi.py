@@ -1,7 +1,7 @@
 """The OpenAPI document of the API, made from the list of endpoints."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,11 +16,11 @@ _REF = "#/components/schemas/{name}"
 def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
     listed = list(endpoints)
-    types = [Problem, *(kind for one in listed for kind in (one.takes, one.gives) if kind is not None)]
-    _, components = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REF)
+    named, components = _schemas(listed)
     paths: dict[str, dict[str, Any]] = {}
     for one in listed:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+        query = components[named[one.query]["$ref"].removeprefix(_REF.format(name=""))]
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, named, query)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -37,21 +37,30 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     }
 
 
-def _operation(one: Endpoint) -> dict[str, Any]:
+def _schemas(listed: Iterable[Endpoint]) -> tuple[dict[type, Any], dict[str, Any]]:
+    """How each type is referred to, and what the references lead to: all at once, since names may meet."""
+    bodies = dict.fromkeys(kind for one in listed for kind in (one.takes, one.gives) if kind is not None)
+    queries = dict.fromkeys(one.query for one in listed)
+    types = list(dict.fromkeys([Problem, *bodies, *queries]))
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    return dict(zip(types, schemas, strict=True)), components
+
+
+def _operation(one: Endpoint, named: Mapping[type, Any], query: Mapping[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": one.name,
         "summary": one.summary,
-        "parameters": [*_in_path(one.path), *_in_query(one)],
+        "parameters": [*_in_path(one.path), *_in_query(query)],
         "responses": {
-            str(one.status): {"description": "Done.", "content": _json(_schema(one.gives))},
+            str(one.status): {"description": "Done.", "content": _json(named[one.gives])},
             "default": {
                 "description": "What was found, what was expected, and what to do.",
-                "content": {MEDIA_TYPE: {"schema": _schema(Problem)}},
+                "content": {MEDIA_TYPE: {"schema": named[Problem]}},
             },
         },
     }
     if one.takes is not None:
-        operation["requestBody"] = {"required": True, "content": _json(_schema(one.takes))}
+        operation["requestBody"] = {"required": True, "content": _json(named[one.takes])}
     return operation
 
 
@@ -62,18 +71,13 @@ def _in_path(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _in_query(one: Endpoint) -> list[dict[str, Any]]:
-    schema = msgspec.json.schema_components([one.query], ref_template=_REF)[1].get(one.query.__name__, {})
-    needed = schema.get("required", [])
+def _in_query(query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    needed = query.get("required", [])
     return [
         {"name": name, "in": "query", "required": name in needed, "schema": shape}
-        for name, shape in schema.get("properties", {}).items()
+        for name, shape in query.get("properties", {}).items()
     ]
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
-
-
-def _schema(kind: type) -> dict[str, Any]:
-    return msgspec.json.schema_components([kind], ref_template=_REF)[0][0]
