@@ -23,7 +23,9 @@ Shared = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def screen() -> str:
-    shown = CliRunner().invoke(root, ["demo"], catch_exceptions=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "which", lambda name: name)
+        shown = CliRunner().invoke(root, ["demo"], catch_exceptions=False)
     assert shown.exit_code == 0
     return shown.stdout
 
@@ -69,6 +71,12 @@ Next
   flatfare demo --keep DIR     keep this book, for flatfare leaderboard and report
   flatfare import tasks FILE   your own tasks; then flatfare report --by path\
 """)
+
+
+def test_who_has_no_flatfare_in_the_shell_is_told_how_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    shown = CliRunner().invoke(root, ["demo"], catch_exceptions=False).stdout
+    assert "/activate         so that the shell finds flatfare" in shown.partition("Next\n")[2]
 
 
 def test_it_fits_a_terminal_of_a_hundred_columns_and_a_screenful_of_lines(screen: str) -> None:

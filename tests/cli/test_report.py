@@ -78,7 +78,7 @@ def test_json_has_money_as_text_and_rates_as_numbers(run: Run) -> None:
 def test_a_group_with_few_successes_has_no_price_but_its_spend(run: Run) -> None:
     small = next(row for row in rows(run("report", "--json")) if row["path"] == "small")
     assert small["cost_per_verified_outcome"] is None
-    assert str(small["cost_per_verified_outcome_note"]).startswith("fewer than 5 successes")
+    assert str(small["cost_per_verified_outcome_note"]).startswith("fewer than 5 verified")
     assert small["cost"] == "34.000000000"
     assert small["cost_is_at_least"] is True
     assert small["unknown_cost_tasks"] == 1

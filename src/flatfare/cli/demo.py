@@ -4,10 +4,12 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import textwrap
 import time
@@ -151,6 +153,10 @@ def _percent(standing: Standing) -> str:
 def _say_next(keep: Path | None, *, is_open: bool) -> None:
     say()
     say(click.style("Next", bold=True))
+    if shutil.which("flatfare") is None:
+        folder = os.path.abspath(sysconfig.get_path("scripts"))
+        here = os.path.relpath(folder) if folder.startswith(os.getcwd()) else folder
+        say(f"  . {here}/activate         so that the shell finds flatfare")
     where = f" --database {keep / 'flatfare.db'} --lake {keep / 'lake'}" if keep else ""
     if where:
         say(f"  flatfare leaderboard --benchmark 'OpenHands Index'{where}")

@@ -411,7 +411,7 @@ def shortened(text: str, width: int) -> str:
 def _say_notes(answer: Report, rows: Iterable[Row]) -> None:
     lines = notes_of(answer)
     if any(row.n and row.figures.is_costed and row.verified < MIN_SUCCESSES for row in rows):
-        lines.append(f"* fewer than {MIN_SUCCESSES} successes: only the spend so far is known.")
+        lines.append(f"* fewer than {MIN_SUCCESSES} verified: only the spend so far is known.")
     if any(row.is_published for row in answer.rows):
         lines.append("† published aggregate.")
     if answer.handoff_nano:

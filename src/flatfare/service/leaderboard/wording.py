@@ -77,7 +77,7 @@ def note_on(standing: Standing) -> str | None:
             "ended before any work, so this is the price of a broken set-up."
         )
     if standing.place is Place.FEW_SUCCESSES:
-        return f"Fewer than {MIN_SUCCESSES} successes: no price can be told, only the spend so far."
+        return f"Fewer than {MIN_SUCCESSES} verified: no price can be told, only the spend so far."
     if standing.place is Place.UNKNOWN_COST:
         return f"The cost of {showing.unknown_n:,} of {showing.n:,} tasks is unknown."
     return None

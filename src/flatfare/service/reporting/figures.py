@@ -18,7 +18,7 @@ from flatfare.core.statistics import (
     wilson,
 )
 
-FEW_SUCCESSES = f"fewer than {MIN_SUCCESSES} successes"
+FEW_SUCCESSES = f"fewer than {MIN_SUCCESSES} verified"
 """Said where a cost per verified outcome has no interval."""
 
 MILLION = 1_000_000
