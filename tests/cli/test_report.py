@@ -1,8 +1,16 @@
 """The report as people and programs read it: a table that fits, one JSON document, CSV, plain errors."""
 
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,7 +174,7 @@ def test_days_begin_where_the_time_zone_says(run: Run, books: tuple[Book, Lake])
 def test_bare_flatfare_shows_the_books_at_a_glance(run: Run) -> None:
     output = run().output
     assert "Per verified outcome" in output
-    assert "1 calls belong to no task" in output
+    assert "1 call belongs to no task: nobody can say what it achieved" in output
     assert document(run("summary", "--json"))["is_empty"] is False
 
 
@@ -185,3 +193,53 @@ def test_an_empty_book_names_the_next_command(tmp_path: Path, monkeypatch: pytes
         result = CliRunner().invoke(root, words)
         assert result.exit_code == 0
         assert "flatfare import" in result.output
+
+
+def test_on_a_terminal_bars_stand_behind_costs_where_there_is_room(run: Run, tmp_path: Path) -> None:
+    assert "█" not in run("report").stdout  # what a program reads has none
+    where = ["--database", str(tmp_path / "flatfare.db"), "--lake", str(tmp_path / "lake")]
+    command = [sys.executable, "-m", "flatfare", "report", *where]
+    for columns in (160, 80):
+        ours, theirs = pty.openpty()
+        size = struct.pack("HHHH", 24, columns, 0, 0)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+        environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        with subprocess.Popen(command, stdout=theirs, env=environment | {"TERM": "dumb"}) as running:
+            os.close(theirs)
+            shown = _all_of(ours)
+        assert running.returncode == 0
+        table = shown.split("\r\n\r\n")[0].splitlines()
+        assert len({len(line) for line in table}) == 1, shown  # no line is broken
+        assert len(table[0]) <= columns
+        assert [line.count("█") for line in table] == [0, 0, 8, 6, 0, 0]
+
+
+def _all_of(terminal: int) -> str:
+    """What a program wrote to a terminal until it ended."""
+    found = b""
+    try:
+        while part := os.read(terminal, 65536):
+            found += part
+    except OSError:  # Linux says so where the other end is closed
+        pass
+    os.close(terminal)
+    return found.decode()
+
+
+def test_the_summary_says_what_was_spent_day_by_day(books: tuple[Book, Lake], run: Run) -> None:
+    now_us = time.time_ns() // 1000
+    tasks = [task(f"new {ago}", opened_at_us=now_us - ago * DAY_US) for ago in range(3)]
+    write_tasks(books[0], tasks)
+    made = {ago: {"at_us": now_us - ago * DAY_US} for ago in range(3)}
+    write_calls(
+        books[0], [call(f"new {ago}", f"new {ago}", (ago + 1) * DOLLAR, **made[ago]) for ago in range(3)]
+    )
+    told = run("summary").stdout
+    assert "▁█▆▃  the last 28 days, at most $3.00" in told
+    assert "Spend today           $1.00" in told
+    days = document(run("summary", "--json"))["days"]
+    assert isinstance(days, list)
+    assert [day["spend"] for day in days[-3:]] == ["3.000000000", "2.000000000", "1.000000000"]
+    weeks = document(run("summary", "--json"))["weeks"]
+    assert isinstance(weeks, list)
+    assert weeks[-1] == {**weeks[-1], "verified": 3, "cost_per_verified_outcome": "2.000000000"}

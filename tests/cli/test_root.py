@@ -91,7 +91,8 @@ READS_ALONE = {
     "estimate",
 } | {
     *("meter", "outcomes definitions", "plans list", "reviews agreement", "reviews show", "tasks show"),
-    *("bought vendors", "summary", "verifiers check", "verifiers calibrate"),
+    *("bought vendors", "summary", "verifiers check", "verifiers calibrate", "actions diff"),
+    *("disputes show", "ledger sale", "ledger verify"),
 }
 
 
@@ -151,3 +152,11 @@ def test_what_a_group_s_commands_do_is_said_in_whole_sentences() -> None:
     assert "One row a task: path, labels, outcome, and its cost if that is all there is" in " ".join(
         printed.split()
     )
+
+
+@pytest.mark.parametrize(
+    "words", ["alerts list", "disputes list", "invoices list", "ledger entries", "report"]
+)
+def test_a_list_of_moments_takes_a_period(words: str) -> None:
+    [command] = [command for trail, command in ALL if " ".join(trail) == words]
+    assert {"--since", "--until"} <= {option for param in command.params for option in param.opts}

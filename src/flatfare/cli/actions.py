@@ -117,10 +117,14 @@ def show(settings: Settings, name: str, version: int | None, shape: str) -> None
 @actions.command()
 @click.argument("former")
 @click.argument("new")
+@format_options
 @pass_settings
-def diff(settings: Settings, former: str, new: str) -> None:
+def diff(settings: Settings, former: str, new: str, shape: str) -> None:
     """Say what changed between two actions: each a file, NAME, or NAME:VERSION."""
     lines = documents.differences(_named(settings, former), _named(settings, new))
+    if shape != "table":
+        output.print_documents([{"difference": line} for line in lines], shape)
+        return
     for line in lines:
         output.say(line)
     if not lines:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Noun, book_of, format_options, pass_settings
+from flatfare.cli.options import Noun, book_of, format_options, pass_settings, period_options
 from flatfare.config import Settings
 from flatfare.core.moments import iso
 from flatfare.service.alerts import alerting
@@ -34,12 +34,13 @@ _FIELDS = (
 
 @alerts.command("list")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Alerts to show.")
+@period_options
 @format_options
 @pass_settings
-def list_(settings: Settings, limit: int, shape: str) -> None:
+def list_(settings: Settings, limit: int, since: int | None, until: int | None, shape: str) -> None:
     """List the last alerts, the newest first, and which channels have been told."""
     with book_of(settings, create=True) as book:
-        found = kept.latest(book, limit)
+        found = kept.latest(book, limit, since_us=since, until_us=until)
     rows = [_row(alert, deliveries) for alert, deliveries in found]
     output.print_list(
         [_flat(row) for row in rows],

@@ -6,7 +6,16 @@ import time
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Noun, book_of, format_options, lake_of, pass_settings, user_name
+from flatfare.cli.options import (
+    Noun,
+    book_of,
+    format_options,
+    is_within,
+    lake_of,
+    pass_settings,
+    period_options,
+    user_name,
+)
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
@@ -54,12 +63,17 @@ def open_dispute(settings: Settings, task: str, reason: str) -> None:
 
 @disputes.command("list")
 @click.option("--state", type=click.Choice(["open", "upheld", "rejected"]), help="In this state alone.")
+@period_options
 @format_options
 @pass_settings
-def list_disputes(settings: Settings, shape: str, state: str | None) -> None:
+def list_disputes(
+    settings: Settings, shape: str, state: str | None, since: int | None, until: int | None
+) -> None:
     """List disputes, the newest first."""
     with book_of(settings) as book:
-        rows = [one.as_json() for one in kept.listed(book, state)]
+        rows = [
+            one.as_json() for one in kept.listed(book, state) if is_within(one.opened_at_us, since, until)
+        ]
     output.print_list(
         rows,
         _FIELDS,
@@ -70,13 +84,14 @@ def list_disputes(settings: Settings, shape: str, state: str | None) -> None:
 
 @disputes.command()
 @click.argument("dispute")
+@format_options
 @pass_settings
-def show(settings: Settings, dispute: str) -> None:
+def show(settings: Settings, dispute: str, shape: str) -> None:
     """Show a dispute with its evidence: the task's whole story, as JSON."""
     with book_of(settings) as book:
         found = disputing.one_of(book, dispute)
         document = disputing.document_of(book, lake_of(settings), found, now_us=_now_us())
-    output.print_json(document)
+    output.print_document(document, shape)
 
 
 @disputes.command()

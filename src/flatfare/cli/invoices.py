@@ -16,8 +16,10 @@ from flatfare.cli.options import (
     Noun,
     book_of,
     format_options,
+    is_within,
     lake_of,
     pass_settings,
+    period_options,
     user_name,
     write_file,
 )
@@ -126,12 +128,21 @@ def issue(settings: Settings, customer: str | None, month: str | None, as_json: 
 @invoices.command("list")
 @click.option("--customer", metavar="NAME", help="Of this customer alone.")
 @click.option("--status", type=click.Choice(["issued", "paid", "void"]), help="Of this status alone.")
+@period_options
 @format_options
 @pass_settings
-def list_invoices(settings: Settings, shape: str, customer: str | None, status: str | None) -> None:
+def list_invoices(
+    settings: Settings,
+    shape: str,
+    customer: str | None,
+    status: str | None,
+    since: int | None,
+    until: int | None,
+) -> None:
     """List documents, the newest first."""
     with book_of(settings) as book:
-        rows = [_row(book, kept) for kept in kept_documents.listed(book, customer, status)]
+        found = kept_documents.listed(book, customer, status)
+        rows = [_row(book, kept) for kept in found if is_within(kept.issued_at_us, since, until)]
     output.print_list(
         rows,
         _FIELDS,

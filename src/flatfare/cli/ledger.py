@@ -98,17 +98,19 @@ def entries(
 
 @ledger.command()
 @click.argument("task")
+@format_options
 @pass_settings
-def sale(settings: Settings, task: str) -> None:
+def sale(settings: Settings, task: str, shape: str) -> None:
     """Print the sale of TASK (its id): what was held, settled, given back, and what it cost."""
     with book_of(settings) as book:
-        output.print_json(showing.sale_document(selling.sale_of(book, task)))
+        output.print_document(showing.sale_document(selling.sale_of(book, task)), shape)
 
 
 @ledger.command()
 @click.option("--replay", is_flag=True, help="Write it anew from its log too, and compare every byte.")
+@format_options
 @pass_settings
-def verify(settings: Settings, replay: bool) -> None:
+def verify(settings: Settings, replay: bool, shape: str) -> None:
     """Tell every sum, balance, chain and sale anew; end with exit code 1 if any differs."""
     with book_of(settings) as book:
         problems = selling.verify(book)
@@ -117,6 +119,9 @@ def verify(settings: Settings, replay: bool) -> None:
                 count = selling.rebuilt(book, fresh)
                 problems = selling.differences(book, fresh)
             output.note(f"{count} entries were replayed.")
+    if shape != "table":
+        output.print_document({"holds": not problems, "problems": problems}, shape)
+        sys.exit(1 if problems else 0)
     for problem in problems:
         output.say(problem)
     if not problems:

@@ -193,6 +193,11 @@ def changing(settings: Settings, *, create: bool = False) -> Iterator[Book]:
             output.note(f"What was done stands, and its heads are not signed: {problem}")
 
 
+def is_within(at_us: int, since: int | None, until: int | None) -> bool:
+    """A moment lies in the period that was asked for."""
+    return (since is None or at_us >= since) and (until is None or at_us < until)
+
+
 def lake_of(settings: Settings) -> Lake:
     """The lake that the settings name."""
     return Lake(settings.lake)

@@ -6,6 +6,7 @@ Colour, boxes and progress bars appear on a terminal only, and ``NO_COLOR`` is h
 import csv
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MISSING = "—"
+BAR_WIDTH = 8
+_STEPS = "▁▂▃▄▅▆▇█"
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,36 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else 200
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+    # Given both: rich takes 80 columns for a terminal that calls itself dumb, however wide it is.
+    width, height = shutil.get_terminal_size((200, 24)) if stream.isatty() else (200, 24)
+    return Console(file=stream, width=width, height=height, highlight=False, soft_wrap=False)
+
+
+def spark(values: Sequence[float | None]) -> str:
+    """A line of bars as high as the values, from zero to the highest; a space where one is not known.
+
+    >>> spark([0, 1, 2, None, 4, 8])
+    '▁▂▃ ▅█'
+    """
+    most = max((value for value in values if value is not None), default=0)
+    return "".join(" " if value is None else _STEPS[_step(value, most)] for value in values)
+
+
+def _step(value: float, most: float) -> int:
+    """How many of the seven steps above the lowest; what is not zero is seen to be more than zero."""
+    if value <= 0 or most <= 0:
+        return 0
+    return max(1, round(7 * value / most))
+
+
+def bar(share: float, width: int = BAR_WIDTH) -> str:
+    """A bar along the line as long as the share, to an eighth of a character.
+
+    >>> bar(0.5, 4), bar(0.03, 4)
+    ('██', '▏')
+    """
+    eighths = max(1 if share > 0 else 0, round(8 * width * min(1.0, max(0.0, share))))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
 
 
 def say(text: str = "") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from flatfare.cli.options import book_of, filter_of, format_options, lake_of, pass_settings, period_options
-from flatfare.cli.output import MISSING, Field, note, print_csv, print_json, print_table, say
+from flatfare.cli.output import BAR_WIDTH, MISSING, Field, bar, note, print_csv, print_json, print_table, say
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.money import dollar_text, nano_of, parse_amount
@@ -330,6 +330,8 @@ def _show_table(answer: Report) -> None:
     if not answer.total.n and answer.published_total is not None:
         rows = [*answer.rows, answer.published_total]
     columns = [column for column in _columns_of(answer) if any(column.is_there(row) for row in rows)]
+    if sys.stdout.isatty() and len(answer.rows) > 1:
+        columns = _with_bars(columns, answer.rows)
     cells = [[column.text(row) for column in columns] for row in rows]
     keys = [_key_texts(row, is_total=at == len(rows) - 1) for at, row in enumerate(rows)]
     width = terminal_width()
@@ -369,6 +371,19 @@ def _columns_of(answer: Report) -> Sequence[_Column]:
         _column("change ", lambda row: change(row, shown_cost), 1),
         *_COLUMNS[1:],
     )
+
+
+def _with_bars(columns: Sequence[_Column], rows: Sequence[Row]) -> list[_Column]:
+    """The columns with a bar behind each cost, as long as its share of the largest."""
+    most = max((row.figures.cost_nano for row in rows), default=0)
+    shown = {row.keys for row in rows}
+
+    def drawn(row: Row) -> str:
+        return (bar(row.figures.cost_nano / most) if most and row.keys in shown else "") or " "
+
+    field = Field("bar", " " * BAR_WIDTH, align="left")
+    at = next((at for at, column in enumerate(columns) if column.text is cost), len(columns) - 1)
+    return [*columns[: at + 1], _Column(field, drawn, 2), *columns[at + 1 :]]
 
 
 def _key_texts(row: Row, *, is_total: bool) -> list[str]:

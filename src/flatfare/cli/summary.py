@@ -1,11 +1,12 @@
 """``flatfare`` without a command: the books at a glance."""
 
 import time
+from collections.abc import Sequence
 
 import click
 
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
-from flatfare.cli.output import MISSING, Field, print_document, print_table, say
+from flatfare.cli.output import MISSING, Field, print_document, print_table, say, spark
 from flatfare.cli.report import shortened, terminal_width
 from flatfare.config import Settings
 from flatfare.core.moments import iso
@@ -13,7 +14,7 @@ from flatfare.core.money import decimal_text, dollar_text
 from flatfare.service.reporting import Row
 from flatfare.service.reporting.document import figures_of
 from flatfare.service.reporting.figures import FEW_SUCCESSES
-from flatfare.service.reporting.summary import Spend, Summary
+from flatfare.service.reporting.summary import Day, Spend, Summary, Week
 from flatfare.service.reporting.summary import summary as summed
 from flatfare.service.reporting.wording import at_least, headline, interval_text, money, percent
 from flatfare.store.sqlite import is_file, sqlite_path
@@ -62,13 +63,17 @@ def _say_first_steps(shape: str) -> None:
 
 
 def _say_summary(found: Summary, time_zone: str) -> None:
-    say(f"Spend today       {_spend(found.today)}")
-    say(f"Spend this month  {_spend(found.month)}")
+    _line("Spend today", _spend(found.today))
+    _line("Spend this month", _spend(found.month))
+    _line("Spend a day", _by_day(found.days))
     if found.ever.n:
-        say(f"Verified          {found.ever.verified:,} of {found.ever.n:,} tasks ({_rate(found.ever)})")
-        say(f"Per verified outcome  {headline(found.ever) or MISSING}  (95 %: {interval_text(found.ever)})")
+        _line("Verified", f"{found.ever.verified:,} of {found.ever.n:,} tasks ({_rate(found.ever)})")
+        _line(
+            "Per verified outcome", f"{headline(found.ever) or MISSING}  (95 %: {interval_text(found.ever)})"
+        )
+        _line("Week by week", _by_week(found.weeks))
     if found.ever.figures.open:
-        say(f"Open              {found.ever.figures.open:,} tasks count once their window has closed")
+        _line("Open", f"{found.ever.figures.open:,} tasks count once their window has closed")
     if found.paths:
         say()
         print_table(map(_cells, found.paths), _FIELDS)
@@ -81,10 +86,35 @@ def _say_summary(found: Summary, time_zone: str) -> None:
     if found.concerns:
         say("Needs attention")
         for concern in found.concerns:
-            say(f"  {concern.text}. See: {concern.command}")
+            line = f"  {concern.text}. See: {concern.command}"
+            say(line if len(line) <= terminal_width() else f"  {concern.text}.\n    See: {concern.command}")
     else:
         say("Nothing needs attention.")
     say(f"\nAs of {iso(found.as_of_us)[:16]}Z; days begin in {time_zone}. More: flatfare report --help")
+
+
+def _line(title: str, text: str | None) -> None:
+    if text is not None:
+        say(f"{title:<22}{text}")
+
+
+def _by_day(days: Sequence[Day]) -> str | None:
+    """What was spent on each of the last days; nothing of one alone."""
+    spent = [day.spend.nano if day.spend.is_known else None for day in days]
+    known = [nano for nano in spent if nano]
+    if len(known) < 2:
+        return None
+    return f"{spark(spent)}  the last {len(spent)} days, at most {dollar_text(max(known))}"
+
+
+def _by_week(weeks: Sequence[Week]) -> str | None:
+    """What a verified outcome cost in each of the last weeks; nothing of one alone."""
+    costs = [week.row.cost_per_verified_nano for week in weeks]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < 2:
+        return None
+    moved = f"{dollar_text(known[0])} to {dollar_text(known[-1])}"
+    return f"{spark(costs)}  the last {len(costs)} weeks, {moved}"
 
 
 def _spend(spend: Spend) -> str:
@@ -116,8 +146,19 @@ def _document(found: Summary, currency: str) -> dict[str, object]:
         "month": _spend_document(found.month),
         "ever": figures_of(found.ever),
         "paths": [{"path": row.keys[0], **figures_of(row)} for row in found.paths],
+        "days": [{"day": day.day, **_spend_document(day.spend)} for day in found.days],
+        "weeks": [_week_document(week) for week in found.weeks],
         "published_tasks": found.published,
         "concerns": [{"text": concern.text, "command": concern.command} for concern in found.concerns],
+    }
+
+
+def _week_document(week: Week) -> dict[str, object]:
+    cost = week.row.cost_per_verified_nano
+    return {
+        "from": week.begins,
+        "verified": week.row.verified,
+        "cost_per_verified_outcome": None if cost is None else decimal_text(cost),
     }
 
 

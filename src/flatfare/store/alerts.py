@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from flatfare.store.book import Book, Row
 
+LAST_US = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
@@ -116,10 +118,15 @@ def set_failed(book: Book, delivery: Delivery, problem: str, due_at_us: int | No
     )
 
 
-def latest(book: Book, limit: int) -> list[tuple[Alert, list[Delivery]]]:
-    """The last alerts, the newest first, each with its deliveries."""
+def latest(
+    book: Book, limit: int, *, since_us: int | None = None, until_us: int | None = None
+) -> list[tuple[Alert, list[Delivery]]]:
+    """The last alerts of a time, the newest first, each with its deliveries."""
     found = []
-    for row in book.rows(f"SELECT {_ALERT} FROM alerts ORDER BY at_us DESC, id DESC LIMIT ?", (limit,)):
+    for row in book.rows(
+        f"SELECT {_ALERT} FROM alerts WHERE at_us >= ? AND at_us < ? ORDER BY at_us DESC, id DESC LIMIT ?",
+        (since_us or 0, LAST_US if until_us is None else until_us, limit),
+    ):
         alert = _alert(row)
         rows = book.rows(
             f"SELECT {_DELIVERY} FROM deliveries WHERE alert_id = ? ORDER BY channel", (alert.id,)

@@ -156,6 +156,10 @@ def _parts(row: Row) -> Document:
     }
 
 
+def _calls(count: int) -> str:
+    return "1 call belongs" if count == 1 else f"{count:,} calls belong"
+
+
 def notes_of(report: Report) -> list[str]:
     """What has to be said below the figures, in sentences."""
     notes = []
@@ -168,7 +172,7 @@ def notes_of(report: Report) -> list[str]:
     figures = report.total.figures
     if figures.outside_calls:
         notes.append(
-            f"{figures.outside_calls:,} calls belong to no task and stand apart, as outside. To name it: "
+            f"{_calls(figures.outside_calls)} to no task, and apart, as outside. To name it: "
             "header flatfare-task, --map task=COLUMN."
         )
     if figures.is_at_least:

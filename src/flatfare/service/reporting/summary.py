@@ -1,12 +1,13 @@
 """The summary: spend today and this month, what a verified outcome costs, and what needs attention."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from flatfare.core.moments import datetime_of, micros_of
-from flatfare.service.reporting.figures import Row
+from flatfare.service.reporting.figures import Figures, Row
 from flatfare.service.reporting.question import checked_zone
 from flatfare.service.reporting.report import Report, report
 from flatfare.store import reading
@@ -40,6 +41,22 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """One day of the last weeks, and what was spent on it."""
+
+    day: str
+    spend: Spend
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """Seven days from one on, and the figures of the tasks opened in them."""
+
+    begins: str
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The books at a glance."""
 
@@ -48,12 +65,15 @@ class Summary:
     month: Spend
     ever: Row
     paths: tuple[Row, ...]  # those on which most was spent ever
+    days: tuple[Day, ...]  # the last ones, the oldest first, those without anything too
+    weeks: tuple[Week, ...]
     published: int  # aggregates of other people's runs
     concerns: tuple[Concern, ...]
     is_empty: bool
 
 
 PATHS_SHOWN = 5
+DAYS, WEEKS = 28, 8
 
 
 def summary(book: Book, lake: Lake, *, now_us: int, time_zone: str = "UTC") -> Summary:
@@ -65,8 +85,11 @@ def summary(book: Book, lake: Lake, *, now_us: int, time_zone: str = "UTC") -> S
     ever = report(book, lake, now_us=now_us, by=("path",), limit=PATHS_SHOWN)
     with reading.opened(book, lake, "calls", "folded", "tasks") as engine, translated("Summing up"):
         spends = [_spend(engine, since_us) for since_us in (today, month)]
+        days = _days(engine, now)
     return Summary(
         as_of_us=now_us,
+        days=days,
+        weeks=_weeks(book, lake, now, time_zone),
         today=spends[0],
         month=spends[1],
         ever=ever.total,
@@ -77,6 +100,57 @@ def summary(book: Book, lake: Lake, *, now_us: int, time_zone: str = "UTC") -> S
     )
 
 
+def _days(engine: "DuckDBPyConnection", now: datetime) -> tuple[Day, ...]:
+    """What was spent on each of the last days up to today, as ``today`` counts it."""
+    dates = [now.date() - timedelta(days=ago) for ago in reversed(range(DAYS))]
+    begins = [micros_of(datetime.combine(day, time(), now.tzinfo)) for day in dates]
+    sums = [[0, 0] for _ in dates]
+    for quarter, nano, unknown in engine.execute(_BY_QUARTER.format(since_us=begins[0])).fetchall():
+        day = sums[min(bisect_right(begins, int(quarter) * QUARTER_US), DAYS) - 1]
+        day[0] += int(nano)
+        day[1] += int(unknown)
+    return tuple(Day(day.isoformat(), Spend(*of_day)) for day, of_day in zip(dates, sums, strict=True))
+
+
+QUARTER_US = 15 * 60 * 1_000_000
+"""Days begin at a quarter of an hour in every time zone there is."""
+
+_GIVEN = (
+    "COALESCE(given_nano, 0) + COALESCE(given_verification_nano, 0) + COALESCE(given_simulation_nano, 0) "
+    "+ COALESCE(rework_nano, 0)"
+)
+_WITHOUT_CALLS = "NOT EXISTS (SELECT 1 FROM folded WHERE folded.task_id = tasks.id)"
+_BY_QUARTER = (
+    "SELECT quarter, SUM(nano), SUM(unknown) FROM ("
+    f"SELECT at_us // {QUARTER_US} AS quarter, COALESCE(SUM(cost_nano), 0) AS nano, "
+    "SUM(CASE cost_state WHEN 'unknown' THEN n ELSE 0 END) AS unknown "
+    "FROM calls WHERE at_us >= {since_us} GROUP BY 1 UNION ALL "
+    f"SELECT opened_at_us // {QUARTER_US}, SUM({_GIVEN}), COUNT(*) FILTER (WHERE given_nano IS NULL) "
+    f"FROM tasks WHERE opened_at_us >= {{since_us}} AND {_WITHOUT_CALLS} GROUP BY 1) GROUP BY 1"
+)
+
+
+def _weeks(book: Book, lake: Lake, now: datetime, time_zone: str) -> tuple[Week, ...]:
+    """The last sevens of days up to today, each with the figures of the tasks opened in it."""
+    first = now.date() - timedelta(days=7 * WEEKS - 1)
+    found = report(
+        book,
+        lake,
+        now_us=micros_of(now),
+        by=("day",),
+        since_us=micros_of(datetime.combine(first, time(), now.tzinfo)),
+        time_zone=time_zone,
+    )
+    sums = [Figures() for _ in range(WEEKS)]
+    for row in found.rows:
+        if row.keys[0] is not None and not row.is_published:
+            sums[min((date.fromisoformat(row.keys[0]) - first).days // 7, WEEKS - 1)] += row.figures
+    return tuple(
+        Week((first + timedelta(days=7 * at)).isoformat(), Row((), figures))
+        for at, figures in enumerate(sums)
+    )
+
+
 def _spend(engine: "DuckDBPyConnection", since_us: int) -> Spend:
     calls = engine.execute(
         f"""SELECT COALESCE(SUM(cost_nano), 0),
@@ -84,11 +158,8 @@ def _spend(engine: "DuckDBPyConnection", since_us: int) -> Spend:
         FROM calls WHERE at_us >= {since_us}"""
     ).fetchone()
     tasks = engine.execute(
-        f"""SELECT COALESCE(SUM(COALESCE(given_nano, 0) + COALESCE(given_verification_nano, 0)
-                   + COALESCE(given_simulation_nano, 0) + COALESCE(rework_nano, 0)), 0),
-                   COUNT(*) FILTER (WHERE given_nano IS NULL)
-        FROM tasks WHERE opened_at_us >= {since_us} AND NOT EXISTS (
-            SELECT 1 FROM folded WHERE folded.task_id = tasks.id)"""
+        f"SELECT COALESCE(SUM({_GIVEN}), 0), COUNT(*) FILTER (WHERE given_nano IS NULL) "
+        f"FROM tasks WHERE opened_at_us >= {since_us} AND {_WITHOUT_CALLS}"
     ).fetchone()
     assert calls is not None
     assert tasks is not None
@@ -112,7 +183,9 @@ def concerns_of(ever: Report) -> list[Concern]:
     if figures.outside_calls:
         found.append(
             Concern(
-                f"{figures.outside_calls:,} calls belong to no task: nobody can say what they achieved",
+                "1 call belongs to no task: nobody can say what it achieved"
+                if figures.outside_calls == 1
+                else f"{figures.outside_calls:,} calls belong to no task: nobody can say what they achieved",
                 "flatfare report --by source",
             )
         )
