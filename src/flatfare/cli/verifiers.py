@@ -261,7 +261,10 @@ def _remarks(found: calibrating.Calibration, document: Mapping[str, object]) -> 
             "The judge errs otherwise from domain to domain: what is measured in one says nothing of another."
         )
     if found.has_drifted:
-        said.append("The judge errs otherwise from month to month: it has changed, or the work has.")
+        named = ", ".join(domain or "no domain" for domain in found.drifted)
+        said.append(
+            f"{named}: the judge errs otherwise from month to month: it has changed, or the work has."
+        )
     if found.not_drawn:
         said.append(f"{found.not_drawn} labels were left out: the plan did not draw their tasks.")
     if found.contradicted:

@@ -124,6 +124,24 @@ def test_a_judge_that_changed_has_drifted() -> None:
     assert not calibrated([*before, *labelled("a", 39, 3, 6, 39)], "judge", "truth").has_drifted
 
 
+def test_a_difference_that_chance_brings_in_one_of_many_domains_is_no_drift() -> None:
+    def months(domain: str) -> list[Seen]:
+        usual = labelled(domain, 20, 5, 5, 20, month="2026-09")
+        return usual + labelled(domain, 20, 5, 14, 11, month="2026-10")
+
+    alone = calibrated(months("a"), "judge", "people")
+    assert (alone.drifted, alone.parts[0].drift < 0.05) == ((), True)
+    clear = labelled("a", 40, 5, 5, 40, month="2026-09") + labelled("a", 40, 5, 22, 23, month="2026-10")
+    (part,) = calibrated(clear, "judge", "people").parts
+    assert calibrated(clear, "judge", "people").drifted == ("a",)
+    others = [one for n in range(round(0.01 / part.drift) + 1) for one in steady(f"b{n}")]
+    assert calibrated([*clear, *others], "judge", "people").drifted == ()
+
+
+def steady(domain: str) -> list[Seen]:
+    return [one for month in ("2026-09", "2026-10") for one in labelled(domain, 20, 5, 5, 20, month=month)]
+
+
 def test_self_preference_compares_failures_of_its_own_with_those_of_others() -> None:
     own = labelled("a", 40, 2, 30, 20, producer="azure/gpt-4o")
     others = labelled("a", 40, 2, 5, 45, producer="claude-sonnet-4-5")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DRIFT = 0.01
-"""A judge is said to have drifted where error rates as different would come by such a chance."""
+"""A judge has drifted where error rates as different would come by such a chance, over all domains together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,18 @@ class Calibration:
     contradicted: int = 0  # tasks of which judge or truth said both at one moment: that counts as neither
 
     @property
+    def drifted(self) -> tuple[str | None, ...]:
+        """The domains in which it errs otherwise in one month than in another.
+
+        The more domains are looked at, the smaller the chance must be in each (Bonferroni).
+        """
+        looked_at = sum(len(part.months) > 1 for part in self.parts)
+        return tuple(part.domain for part in self.parts if part.drift * looked_at < DRIFT)
+
+    @property
     def has_drifted(self) -> bool:
         """In some domain it errs otherwise in one month than in another."""
-        return any(part.drift < DRIFT for part in self.parts)
+        return bool(self.drifted)
 
 
 def calibrated(
@@ -286,6 +295,7 @@ def document_of(found: Calibration) -> dict[str, object]:
         "error_rates_transfer": None if len(found.parts) < 2 else found.transfer >= DRIFT,
         "transfer_chance": found.transfer,
         "has_drifted": found.has_drifted,
+        "drifted_domains": list(found.drifted),
         "labels_not_drawn": found.not_drawn,
         "contradicted_tasks": found.contradicted,
         "self_preference": _self_preference(found),
