@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DRIFT = 0.01
-"""A judge has drifted where error rates as different would come by such a chance, over all domains together."""
+"""A judge has drifted where error rates as different would come by such a chance, of all domains together."""
 
 
 @dataclass(frozen=True, slots=True)
