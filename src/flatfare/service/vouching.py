@@ -199,7 +199,9 @@ def _record_problems(book: Book) -> Iterator[Problem]:
 
 
 def _file_problems(book: Book, lake: Lake) -> Iterator[Problem]:
-    """Sealed files are what was sealed."""
+    """Sealed files are what was sealed, and as many."""
+    for path, what in segments.contradicted(book):
+        yield Problem(f"file/{path}", None, what)
     for segment in segments.listed(book):
         file = lake.file(segment.path)
         if not file.is_file():

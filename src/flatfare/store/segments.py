@@ -6,10 +6,12 @@ whatever the seal takes away or adds, so nothing is seen twice or half.
 
 import json
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatfare.store import chains
 from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
 from flatfare.store.folding import sums_of
@@ -17,6 +19,9 @@ from flatfare.store.lake import Lake
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+CHAIN = "lake"
+"""The chain of sealed files."""
 
 _LISTED = (
     "id, kind, path, rows, bytes, sha256, first_at_us, last_at_us, sums, "
@@ -90,7 +95,19 @@ def control_sums(engine: "DuckDBPyConnection", kind: str, relation: str) -> dict
 
 
 def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
-    """List a placed file; call it inside the transaction that makes its rows true."""
+    """List a placed file; call it inside the transaction that makes its rows true.
+
+    What it holds stands in the lake's chain, so that another file in its place shows.
+    """
+    chains.append(
+        book,
+        CHAIN,
+        kind="file.sealed",
+        subject=segment.id,
+        by_whom="flatfare",
+        at_us=sealed_at_us,
+        content=_content(segment),
+    )
     book.execute(
         f"INSERT INTO segments ({_LISTED}, sealed_at_us) VALUES ({', '.join('?' * 13)})",
         (
@@ -109,6 +126,35 @@ def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
             sealed_at_us,
         ),
     )
+
+
+def _content(segment: Segment) -> str:
+    return json.dumps(asdict(segment), sort_keys=True)
+
+
+def contradicted(book: Book) -> Iterator[tuple[str, str]]:
+    """Sealed files that are listed otherwise than they were sealed, each with what is wrong.
+
+    Files that were sealed before there was a chain are in no record of it.
+    """
+    rows = book.rows(
+        "SELECT subject, content, at_us FROM chained_records WHERE chain = ? ORDER BY position", (CHAIN,)
+    )
+    now = {segment.id: segment for segment in listed(book)}
+    for subject, content, _ in rows:
+        segment = now.pop(str(subject), None)
+        if segment is None:
+            yield str(json.loads(str(content))["path"]), "was sealed and is not listed any more"
+        elif _content(segment) != content:
+            yield segment.path, "is listed otherwise than it was sealed"
+    first_us = min((int(at_us or 0) for *_, at_us in rows), default=None)
+    for segment in now.values():
+        if first_us is not None and _sealed_at_us(book, segment) >= first_us:
+            yield segment.path, "is listed and was never sealed"
+
+
+def _sealed_at_us(book: Book, segment: Segment) -> int:
+    return int(book.value("SELECT sealed_at_us FROM segments WHERE id = ?", (segment.id,)) or 0)
 
 
 def listed(book: Book, kind: str | None = None) -> list[Segment]:
