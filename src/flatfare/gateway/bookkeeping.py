@@ -17,7 +17,7 @@ from pathlib import Path
 from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
-from flatfare.gateway.folders import journal_folder, remove_unborn
+from flatfare.gateway.folders import journal_folder, node_id, remove_unborn
 from flatfare.service import selling, vouching
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.alerts import alerting, weekly
@@ -25,6 +25,7 @@ from flatfare.service.alerts.sending import Page, send
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.tasks.recording import mature
 from flatfare.store import sealing, sealing_tasks
+from flatfare.store.alerts import release
 from flatfare.store.book import Book, open_book
 from flatfare.store.durable import make_folder
 from flatfare.store.lake import Lake
@@ -36,6 +37,7 @@ RETRY_S = 1.0
 SEAL_EVERY_S = 600
 TELL_EVERY_S = 1.0
 MATURE_EVERY_S = 5.0
+TELLING_S_MAX = 2.0
 SAMPLE_EVERY_S = 30.0
 SIGN_EVERY_S = 600
 HOT_US = 3_600_000_000
@@ -85,16 +87,22 @@ def run_booking(
         if not is_claimed:
             return
         sealer = threading.Thread(target=_seal_regularly, args=(settings, stop, say, pace), name="sealing")
-        teller = threading.Thread(
-            target=_tell_regularly, args=(settings, stop, say, pace, page), name="alerts"
+        tellers = [
+            threading.Thread(
+                target=_tell_regularly, args=(settings, stop, say, pace, page, name), daemon=True
+            )
+            for name in settings.alerts
+        ]
+        reporter = threading.Thread(
+            target=_report_regularly, args=(settings, stop, say, pace), name="weekly reports"
         )
         keeper = threading.Thread(target=_mature_regularly, args=(settings, stop, say, pace), name="maturing")
         signer = threading.Thread(target=_sign_regularly, args=(settings, stop, say, pace), name="signing")
         sampler = threading.Thread(
             target=_sample_regularly, args=(settings, stop, say, pace), name="sampling"
         )
-        beside = (sealer, teller, keeper, signer, sampler)
-        for thread in beside:
+        beside = (sealer, reporter, keeper, signer, sampler)
+        for thread in (*beside, *tellers):
             thread.start()
         try:
             _book_until(settings, folder, stop, say, pace, on_booked)
@@ -102,6 +110,8 @@ def run_booking(
             stop.set()
             for thread in beside:
                 thread.join()
+            for thread in tellers:
+                thread.join(TELLING_S_MAX)  # a channel that does not answer keeps nobody from ending
 
 
 @contextmanager
@@ -277,20 +287,47 @@ def _sign_regularly(settings: Settings, stop: threading.Event, say: Say, pace: P
 
 
 def _tell_regularly(
-    settings: Settings, stop: threading.Event, say: Say, pace: Pace, page: Page | None
+    settings: Settings, stop: threading.Event, say: Say, pace: Pace, page: Page | None, channel: str
 ) -> None:
-    """The thread that tells the channels of alerts: a channel that does not answer holds nothing up."""
+    """The thread that tells one channel of alerts: one that does not answer holds up no other.
+
+    What was claimed by this node before is of a process that is gone, and is told at once.
+    """
     said: str | None = None
-    while settings.alerts and not stop.wait(pace.tell_every_s):
+    is_first = True
+    while not stop.wait(pace.tell_every_s):
         try:
+            by = f"{node_id(journal_folder(settings))} {channel}"
             with open_book(settings.database, create=False) as book:
-                weekly.owe_if_due(book, Lake(settings.lake), settings, now_us=time.time_ns() // 1000)
+                if is_first:
+                    release(book, by, time.time_ns() // 1000)
+                    is_first = False
                 told = alerting.tell(
-                    book, settings, partial(send, page=page), now_us=lambda: time.time_ns() // 1000
+                    book,
+                    settings,
+                    partial(send, page=page),
+                    now_us=lambda: time.time_ns() // 1000,
+                    channels=(channel,),
+                    by=by,
                 )
             problem = f"{told.given_up} alerts were given up: flatfare alerts list" if told.given_up else None
         except (FlatfareError, OSError) as failure:
             problem = f"Alerts wait: {_told(failure)}"
+        if problem is not None and problem != said:
+            say(problem)
+        said = problem
+
+
+def _report_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
+    """The thread that owes channels the weekly report when its hour has come."""
+    said: str | None = None
+    while settings.weekly_report is not None and not stop.wait(pace.tell_every_s):
+        try:
+            with open_book(settings.database, create=False) as book:
+                weekly.owe_if_due(book, Lake(settings.lake), settings, now_us=time.time_ns() // 1000)
+            problem = None
+        except (FlatfareError, OSError) as failure:
+            problem = f"The weekly report waits: {_told(failure)}"
         if problem is not None and problem != said:
             say(problem)
         said = problem

@@ -68,15 +68,20 @@ def insert_delivery(book: Book, alert_id: str, channel: str, due_at_us: int) -> 
     )
 
 
-def claim(book: Book, *, now_us: int, until_us: int, channels: Iterable[str], limit: int) -> list[Delivery]:
+def claim(
+    book: Book, *, now_us: int, until_us: int, channels: Iterable[str], limit: int, by: str | None = None
+) -> list[Delivery]:
     """Take deliveries that are due, so that nobody else does before ``until_us``; the oldest first.
 
-    Whoever dies before it has told of them leaves them to be taken again.
+    Whoever dies before it has told of them leaves them to be taken again: after that time, or as
+    soon as ``release`` is told who it was.
     """
     names = list(channels)
-    if not names:
-        return []
     marks = ", ".join("?" * len(names))
+    is_due = "delivered_at_us IS NULL AND given_up_at_us IS NULL AND due_at_us <= ?"
+    looked = f"SELECT 1 FROM deliveries WHERE {is_due} AND channel IN ({marks}) LIMIT 1"
+    if not names or book.value(looked, (now_us, *names)) is None:
+        return []  # most often, and without a lock
     with book.writing():
         rows = book.rows(
             f"SELECT {_prefixed(_ALERT, 'a')}, {_prefixed(_DELIVERY, 'd')} FROM deliveries AS d "
@@ -88,16 +93,26 @@ def claim(book: Book, *, now_us: int, until_us: int, channels: Iterable[str], li
         found = [_read(row) for row in rows]
         for one in found:
             book.execute(
-                "UPDATE deliveries SET due_at_us = ? WHERE alert_id = ? AND channel = ?",
-                (until_us, one.alert.id, one.channel),
+                "UPDATE deliveries SET due_at_us = ?, claimed_by = ? WHERE alert_id = ? AND channel = ?",
+                (until_us, by, one.alert.id, one.channel),
             )
     return found
+
+
+def release(book: Book, by: str, now_us: int) -> None:
+    """Whoever claimed deliveries under this name is gone: they are due."""
+    with book.writing():
+        book.execute(
+            "UPDATE deliveries SET due_at_us = ?, claimed_by = NULL WHERE claimed_by = ? "
+            "AND delivered_at_us IS NULL AND given_up_at_us IS NULL",
+            (now_us, by),
+        )
 
 
 def set_delivered(book: Book, delivery: Delivery, at_us: int) -> None:
     """The channel has taken it."""
     book.execute(
-        "UPDATE deliveries SET delivered_at_us = ?, tries = tries + 1, problem = NULL "
+        "UPDATE deliveries SET delivered_at_us = ?, claimed_by = NULL, tries = tries + 1, problem = NULL "
         "WHERE alert_id = ? AND channel = ?",
         (at_us, delivery.alert.id, delivery.channel),
     )
@@ -106,8 +121,8 @@ def set_delivered(book: Book, delivery: Delivery, at_us: int) -> None:
 def set_failed(book: Book, delivery: Delivery, problem: str, due_at_us: int | None, at_us: int) -> None:
     """The channel has not taken it: it is due again, or (None) given up."""
     book.execute(
-        "UPDATE deliveries SET due_at_us = ?, given_up_at_us = ?, tries = tries + 1, problem = ? "
-        "WHERE alert_id = ? AND channel = ?",
+        "UPDATE deliveries SET due_at_us = ?, given_up_at_us = ?, tries = tries + 1, problem = ?, "
+        "claimed_by = NULL WHERE alert_id = ? AND channel = ?",
         (
             delivery.due_at_us if due_at_us is None else due_at_us,
             at_us if due_at_us is None else None,

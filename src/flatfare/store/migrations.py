@@ -428,6 +428,11 @@ def _batches() -> Iterator[str]:
     yield "ALTER TABLE runs ADD COLUMN patience_us {bigint} NOT NULL DEFAULT 0"
 
 
+def _senders_of_alerts() -> Iterator[str]:
+    """Who is about to tell of an alert: when it is killed, the next of its node tells at once."""
+    yield "ALTER TABLE deliveries ADD COLUMN claimed_by TEXT"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -453,5 +458,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _parts_given_back,
     _tokens_by_markup,
     _batches,
+    _senders_of_alerts,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -20,7 +20,10 @@ from flatfare.store.book import Book
 CLAIM_US = 120 * MICROSECONDS
 """Whoever has taken a delivery has so long to tell of it, before somebody else takes it."""
 
-BATCH = 50
+MESSAGES = 5
+"""So many are taken at one time: each may wait for its channel, and none longer than it is claimed for."""
+
+DIGEST = 50
 FIRST_RETRY_S, RETRY_S_MAX = 5, 3600
 GIVEN_UP_S = 3 * 86_400
 """What a channel has not taken for so long is given up; ``flatfare doctor`` says so."""
@@ -69,18 +72,28 @@ def after_quiet(channel: Channel, at_us: int, settings: Settings) -> int:
     return at_us if channel.quiet is None else Quiet.of(channel.quiet).over_at(at_us, zone)
 
 
-def tell(book: Book, settings: Settings, send: Send, *, now_us: Callable[[], int]) -> Told:
-    """Tell the channels what is due; returns once nothing more is."""
+def tell(
+    book: Book,
+    settings: Settings,
+    send: Send,
+    *,
+    now_us: Callable[[], int],
+    channels: Iterable[str] | None = None,
+    by: str | None = None,
+) -> Told:
+    """Tell these channels, or all, what is due; returns once nothing more is. ``by`` is who tells."""
     told = Told()
-    while True:
-        at_us = now_us()
-        found = alerts.claim(
-            book, now_us=at_us, until_us=at_us + CLAIM_US, channels=settings.alerts, limit=BATCH
-        )
-        if not found:
-            return told
-        for channel, batch in _messages(found, settings.alerts):
-            told = _tell_one(book, channel, batch, send, now_us, told)
+    for name in settings.alerts if channels is None else channels:
+        limit = MESSAGES if settings.alerts[name].digest is None else DIGEST
+        while True:
+            at_us = now_us()
+            until_us = at_us + CLAIM_US
+            found = alerts.claim(book, now_us=at_us, until_us=until_us, channels=(name,), limit=limit, by=by)
+            if not found:
+                break
+            for channel, batch in _messages(found, settings.alerts):
+                told = _tell_one(book, channel, batch, send, now_us, told)
+    return told
 
 
 def _messages(
