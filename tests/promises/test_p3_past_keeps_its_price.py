@@ -33,10 +33,14 @@ def test_a_cheaper_rate_from_tomorrow_leaves_yesterday_and_today(tmp_path: Path)
 
 def test_a_second_change_leaves_the_first_in_its_days(tmp_path: Path) -> None:
     log = FileLog(tmp_path / "prices.jsonl")
-    for day, price in (("2026-11-21", "0.01"), ("2026-11-23", "0.02")):
+    for day, price in (("2026-11-21", "1"), ("2026-11-23", "2")):
         add(log, NewRates("openai", "gpt-4o", {"input": price, "output": price}, starts=day), NOW)
     after = PriceBook.standard(FileLog(tmp_path / "prices.jsonl"))
-    assert [cost(after, NOW + day * DAY_US) for day in (1, 2, 3)] == [10_100_000, 10_100_000, 20_200_000]
+    assert [cost(after, NOW + day * DAY_US) for day in (1, 2, 3)] == [
+        10**9 + 10**7,
+        10**9 + 10**7,
+        2 * 10**9 + 2 * 10**7,
+    ]
 
 
 def test_without_a_day_a_new_rate_holds_from_now_on_only() -> None:
