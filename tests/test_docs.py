@@ -97,6 +97,19 @@ def test_settings_are_shown_somewhere() -> None:
     assert {"docs/guides/production.md", "docs/guides/budgets.md"} <= {page for page, _ in _settings_shown()}
 
 
+def test_every_setting_is_listed_and_nothing_else() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text().partition("## Environment")[0]
+    named = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    assert {name for cell in named for name in re.findall(r"`(\w+)`", cell)} == KNOWN
+
+
+def test_every_variable_of_the_environment_is_listed() -> None:
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "sdk" / "src").rglob("*.py")]
+    read = {name for source in sources for name in re.findall(r"\"(FLATFARE_[A-Z_]+)\"", source.read_text())}
+    text = (ROOT / "docs" / "settings.md").read_text()
+    assert read - set(re.findall(r"FLATFARE_[A-Z_]+", text)) == set()
+
+
 def test_the_table_of_settings_names_settings_and_their_defaults() -> None:
     text = (ROOT / "docs" / "guides" / "gateway.md").read_text()
     rows = re.findall(r"^\| `((?:limits|timeouts|retries|policies)\.\w+)` \| ([^|]+) \|", text, re.MULTILINE)
