@@ -33,9 +33,12 @@ $(VENV)/charts: $(VENV)/base
 	@$(BIN)/python -m pip install --quiet --editable '.[charts,web]'
 	@touch $@
 
-docs: $(VENV)/base ## Build the documents as a site: site/docs/index.html
+CHROMIUM := $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
+
+docs: $(VENV)/$(if $(CHROMIUM),test,base) ## Build the documents as a site: site/docs/index.html
 	@$(BIN)/python -m pip install --quiet --group docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@$(if $(CHROMIUM),$(BIN)/python tools/write_pictures.py site/docs/pictures,echo "No Chromium here: the pictures are those of docs/pictures" >&2)
 	@echo "site/docs/index.html"
 
 demo: $(VENV)/$(if $(OPEN),charts,base) ## Load real public data into a temporary book and print cost per verified outcome

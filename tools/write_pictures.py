@@ -2,7 +2,8 @@
 
     PYTHONPATH=src python tools/write_pictures.py [FOLDER]
 
-Run it after the pages look different; the pictures are not compared by a test, since fonts differ by machine.
+Run it after the pages look different: the README shows those in docs/pictures; ``make docs`` makes those of
+the site anew by itself. They are not compared by a test, since fonts differ by machine.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from playwright.sync_api import sync_playwright  # noqa: E402
+from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 from tests.web.browser.conftest import served  # noqa: E402
 from tests.web.conftest import TOKEN  # noqa: E402
@@ -24,13 +25,19 @@ from tests.web.lively import lively  # noqa: E402
 SHOWN = {
     "dashboard": "/",
     "dashboard-outcomes": "/outcomes",
+    "dashboard-task": "a task that was sold",
+    "dashboard-budgets": "/budgets",
 }
 SIZE = {"width": 1280, "height": 860}
 
 
 def main() -> None:
     """Write each picture, light and dark."""
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures"
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures")
+
+
+def write(target: Path) -> None:
+    """Write the pictures into a folder."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         sys.exit("No Chromium on this machine: apt-get install chromium")
@@ -44,11 +51,18 @@ def main() -> None:
                 page = context.new_page()
                 page.goto(f"{address}/?token={TOKEN}")
                 for name, path in SHOWN.items():
-                    page.goto(address + path, wait_until="load")
+                    page.goto(address + _path_of(page, address, path), wait_until="load")
                     page.evaluate("Promise.all([...document.images].map((one) => one.decode()))")
                     page.screenshot(path=str(target / f"{name}{'' if theme == 'light' else '-dark'}.png"))
                 context.close()
         browser.close()
+
+
+def _path_of(page: Page, address: str, path: str) -> str:
+    if path.startswith("/"):
+        return path
+    found = page.request.get(f"{address}/tasks.json?period=all&limit=1&filter=settlement%3Dsettled").json()
+    return f"/tasks/{found['tasks'][0]['task']}"
 
 
 if __name__ == "__main__":

@@ -188,6 +188,36 @@ def test_only_the_issuer_s_own_key_is_believed(settings: Settings, company: Comp
     assert come_back(client, begin(client, company)).status_code == 401
 
 
+def test_a_token_that_nobody_signed_is_not_believed(settings: Settings, company: Company) -> None:
+    def part(said: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(said).encode()).rstrip(b"=").decode()
+
+    client = looking(settings, has_token=False)
+    for algorithm in ("none", "None", "NONE"):
+        state = begin(client, company)
+        plain = f"{part({'alg': algorithm, 'kid': 'one'})}.{part(company.claims)}."
+        company.token = lambda plain=plain: plain  # type: ignore[method-assign, misc]
+        assert come_back(client, state).status_code == 401
+    assert SESSION_COOKIE not in client.cookies
+
+
+def test_a_key_that_the_issuer_changed_is_believed_and_the_former_no_more(
+    settings: Settings, company: Company
+) -> None:
+    from joserfc.jwk import RSAKey
+
+    client = looking(settings, has_token=False)
+    former = company.key
+    assert come_back(client, begin(client, company)).status_code == 200
+    company.key = company.signs_with = RSAKey.generate_key(2048, {"kid": "two"}, private=True)
+    company.header = {"alg": "RS256", "kid": "two"}
+    assert come_back(client, begin(client, company)).status_code == 200
+    company.signs_with, company.header = former, {"alg": "RS256", "kid": "one"}
+    stranger = looking(settings, has_token=False)
+    assert come_back(stranger, begin(stranger, company)).status_code == 401
+    assert SESSION_COOKIE not in stranger.cookies
+
+
 def test_a_sign_in_that_was_not_begun_here_is_refused(settings: Settings, company: Company) -> None:
     client = looking(settings, has_token=False)
     state = begin(client, company)
