@@ -1,6 +1,7 @@
 """P4 over two nodes that share one book in PostgreSQL: a budget is one budget, however many lease of it."""
 
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +20,8 @@ from tests.gateway.rig_pair import CHAT, until
 from tests.promises.test_p4_no_overspend import ASKED, LIFETIME, NOW_US, bound_nano, cost_nano
 from tests.promises.test_p5_nodes_killed import Node, nodes_on, settled
 from tests.store.servers import Server
+
+KEEPALIVES = ("idle", "interval", "count")
 
 
 def budgeted(database: str, amount_nano: int, queue_ms: int) -> None:
@@ -99,3 +102,53 @@ def test_killing_whole_nodes_overspends_nothing_and_leaks_nothing(
         assert len(provider.log) * cost_nano() <= limit
         until(lambda: standing(database)[0] == spent, 20, "what is spent is not what the rows say")
         until(lambda: standing(database)[1] == 0, 60, "a lease is leaked")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the server's processes below /proc")
+@pytest.mark.parametrize("frozen_s", [7.0, pytest.param(30.0, marks=pytest.mark.soak)])
+def test_a_server_that_stands_still_costs_no_budget_and_no_call(
+    tmp_path: Path, postgres: Server, frozen_s: float
+) -> None:
+    """As behind a network that is cut: what is leased is served, the rest refused; then all goes on."""
+    database = postgres.new_database()
+    limit = 400 * bound_nano()
+    with Provider() as provider, ExitStack() as stack:
+        nodes = nodes_on(database, tmp_path, provider)
+        secret = nodes[0].issue_shared()
+        budgeted(database, limit, queue_ms=200)
+        for node in nodes:
+            stack.enter_context(node)
+        loads = [
+            Load(node, secret, clients=4, timeout_s=15, _count=10**6 * number)
+            for number, node in enumerate(nodes)
+        ]
+        with provider.answers(lambda _: whole(BODY)), loads[0].running(), loads[1].running():
+            until(lambda: all(load.answered[200] > 3 for load in loads), 10)
+            postgres.freeze()
+            try:
+                time.sleep(frozen_s)
+            finally:
+                postgres.thaw()
+            former = [load.answered[200] + load.answered[429] for load in loads]
+            until(
+                lambda: all(
+                    load.answered[200] + load.answered[429] > before
+                    for load, before in zip(loads, former, strict=True)
+                ),
+                20,
+                "a node does not go on",
+            )
+        assert not any(load.answered[0] for load in loads), [load.answered for load in loads]
+        rows = settled(database)
+        sent = [row for row in rows if row["status"] == "ok"]
+        assert len(sent) == len(provider.log) == sum(load.answered[200] for load in loads)
+        spent = sum(row["cost_nano"] or 0 for row in sent)
+        assert spent <= limit
+        until(lambda: standing(database)[0] == spent, 20, "what is spent is not what the rows say")
+
+
+def test_a_machine_that_is_gone_keeps_nobody_out_for_long(postgres: Server) -> None:
+    """The server looks after its clients: a lock of one that is cut off is free within half a minute."""
+    with open_book(postgres.new_database()) as book:
+        found = [book.value(f"SELECT current_setting('tcp_keepalives_{name}')") for name in KEEPALIVES]
+    assert found == ["10", "5", "3"]

@@ -169,3 +169,31 @@ def test_a_booker_of_every_node_is_found_out(tmp_path: Path, postgres: Server) -
                 with two:
                     until(lambda: book.value("SELECT MAX(delivery) FROM calls") == "unproven", 3.5)
             thread.join(10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the server's processes below /proc")
+@pytest.mark.parametrize("frozen_s", [4.0, pytest.param(30.0, marks=pytest.mark.soak)])
+def test_a_book_that_stands_still_keeps_no_call_waiting(
+    tmp_path: Path, postgres: Server, frozen_s: float
+) -> None:
+    """As behind a network that is cut: calls go on from the journal, and each is booked once afterwards."""
+    database = postgres.new_database()
+    with Provider() as provider, ExitStack() as stack:
+        node = nodes_on(database, tmp_path, provider)[0]
+        secret = node.issue_shared()
+        stack.enter_context(node)
+        load = Load(node, secret, clients=4)
+        with provider.answers(answering_soon), load.running():
+            until(lambda: load.answered[200] > 3, 10)
+            postgres.freeze()
+            try:
+                time.sleep(0.5)
+                before = load.answered[200]
+                time.sleep(frozen_s)
+                meanwhile = load.answered[200] - before
+            finally:
+                postgres.thaw()
+        assert meanwhile > 20, load.answered
+        rows = settled(database)
+        check_each_has_one_row(provider.log, rows, 0)
+        assert {row["delivery"] for row in rows} == {"proven"}

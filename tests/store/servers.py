@@ -6,6 +6,7 @@ refuses to run as root, and under root the module makes a user on the machine, w
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -68,11 +69,26 @@ class Server:
     def stop(self, mode: str = "SIGINT") -> None:
         """Stop at once, its clients cut off."""
         if self._process is not None:
-            import signal
-
             self._process.send_signal(signal.Signals[mode])
             self._process.wait(START_S)
             self._process = None
+
+    def freeze(self) -> None:
+        """Let it stand still: its connections stay, and nothing answers on them."""
+        for process in self._all():
+            os.kill(process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for process in self._all():
+            os.kill(process, signal.SIGCONT)
+
+    def _all(self) -> list[int]:
+        """Its processes, the first one first, so that none is begun while the others are told."""
+        assert self._process is not None
+        first = self._process.pid
+        children = Path(f"/proc/{first}/task/{first}/children")
+        return [first, *map(int, children.read_text().split())]
 
     def remove(self) -> None:
         """Stop, and leave nothing behind."""

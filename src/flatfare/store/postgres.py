@@ -25,6 +25,9 @@ CONNECT_S = 10
 IDLE_S = 300
 """A transaction whose client says nothing for so long is ended: it would keep every other writer out."""
 
+AWAY_MS = 20_000
+"""A server that takes nothing of what was sent for so long is gone; left to itself TCP waits for minutes."""
+
 POLL_S = 0.2
 
 _LOCKS = 0x666C6174  # "flat": the first half of every advisory lock's key
@@ -35,6 +38,11 @@ _SESSION = (
     f"SET lock_timeout = {BUSY_MS}",
     f"SET idle_in_transaction_session_timeout = {IDLE_S * 1000}",
     "SET TIME ZONE 'UTC'",
+    # the server notices within half a minute that this machine is gone, and frees what it held
+    # (PostgreSQL 16, section 20.3.2: any user may set these; through a socket of its own they are ignored)
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
     # a server that does not wait for its disk would lose calls whose journals are gone
     (
         "SELECT set_config('synchronous_commit', 'on', false) "
@@ -264,6 +272,7 @@ def _parameters_of(database: str) -> dict[str, str | int]:
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,
+        "tcp_user_timeout": AWAY_MS,
     }
     try:
         given = conninfo_to_dict(database)
