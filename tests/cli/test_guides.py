@@ -137,3 +137,12 @@ def test_what_people_tell_of_tasks() -> None:
     block = (GUIDES / "outcomes.md").read_text().partition("```yaml\n")[2].partition("```")[0]
     write(contract_review_dot_yaml=block)
     assert "version 1 is in force" in flatfare("outcomes", "define", "contract-review.yaml")
+
+
+def test_fixed_fees() -> None:
+    write(tickets_dot_csv=TICKETS, calls_dot_csv=CALLS)
+    flatfare("import", "tasks", "tickets.csv", "--ignore", "Cost ($)")
+    flatfare("import", "calls", "calls.csv")
+    printed = run(GUIDES / "fixed-fees.md", "flatfare commitments add")
+    assert "$300.00            90" in printed
+    assert "are shares of fixed fees" in printed

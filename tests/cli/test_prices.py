@@ -55,6 +55,11 @@ def test_a_missing_price_names_the_command(run) -> None:  # type: ignore[no-unty
         run("show", "openai/gpt-6-mini")
 
 
+def test_a_model_in_place_of_a_provider_is_said_with_how_to_find_it(run) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(NotFound, match="A model: flatfare prices list --like gpt-5-mini"):
+        run("list", "gpt-5-mini")
+
+
 def test_the_past_is_not_repriced_by_accident(run) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Conflict):
         run("add", "openai/gpt-4o", "--input", "2", "--from", "2026-01-01")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
 import click
@@ -104,11 +104,17 @@ def list_(settings: Settings, provider: str | None, at: int | None, like: str | 
     book = open_price_book(settings)
     rows = list(listed(book, [provider] if provider else book.providers(), like, at or _now_us()))
     if not rows:
-        raise NotFound(
-            f"No model like {like or '*'!r} has a price at {provider or 'any provider'}. "
-            f"Providers: {', '.join(book.providers())}."
-        )
+        raise NotFound(_nothing_listed(provider, like, book.providers()))
     _print(rows, _LIST, shape)
+
+
+def _nothing_listed(provider: str | None, like: str | None, providers: Sequence[str]) -> str:
+    """What was looked for and is not there, and where to look."""
+    known = f"Providers: {', '.join(providers)}."
+    if provider and provider not in providers:
+        return f"There is no provider {provider!r}. A model: flatfare prices list --like {provider}. {known}"
+    model = f"No model like {like!r}" if like else "No model"
+    return f"{model} has a price at {provider or 'any provider'}. {known}"
 
 
 @prices.command()
