@@ -185,6 +185,57 @@ def test_amounts_in_other_currencies_and_credits(place: Place) -> None:
     assert place.row("SELECT given_nano FROM tasks") == (550_000_000,)
 
 
+def test_a_statement_as_it_is_written_in_germany(place: Place) -> None:
+    statement = (
+        "\ufeffRechnungsnummer;Konversations-ID;Erledigt am;Betrag;Status\r\n"
+        "R-1;K-1;01.10.2026 09:15;0,99 €;bestätigt\r\n"
+        'R-2;K-2;02.10.2026 10:00;"1.000,50 €";angenommen\r\n'
+        "R-3;K-2;02.10.2026 11:00;-0,99 €;Gutschrift\r\n"
+        ";;Summe;1.000,50 €;\r\n"
+    )
+    result = brought(
+        place,
+        statement,
+        maps={"line": "Rechnungsnummer", "at": "Erledigt am", "price": "Betrag", "reported_as": "Status"},
+        time_format="%d.%m.%Y %H:%M",
+        exchange={"EUR": ExchangeRate(Decimal("1.10"), "2026-10-01")},
+    )
+    assert (result.read, result.rejected, result.more["lines"]) == (2, 0, 3)
+    assert "Rows that add others up were left out: 1." in result.notes
+    amounts = "SELECT billed_nano, currency FROM bought_outcomes ORDER BY billed_at_us"
+    assert place.book.rows(amounts) == [
+        (1_089_000_000, "EUR"),
+        (1_100_550_000_000, "EUR"),
+        (-1_089_000_000, "EUR"),
+    ]
+
+
+def test_the_currency_of_a_columns_name_counts_where_the_amount_names_none(place: Place) -> None:
+    text = "Line ID,Conversation,Date,Amount (EUR)\n1,C1,2026-09-01,0.99\n"
+    refused = brought(place, text)
+    assert refused.rejected == 1
+    assert "--exchange EUR=RATE@DATE" in refused.first_reasons[0]
+    brought(place, text, exchange={"EUR": ExchangeRate(Decimal(2), "2026-10-01")})
+    assert place.book.rows("SELECT billed_nano, currency FROM bought_outcomes") == [(1_980_000_000, "EUR")]
+
+
+@pytest.mark.parametrize(
+    ("amount", "quantity", "nano"),
+    [
+        ("0,99", "2", 1_980_000_000),
+        ("$1,000", "1", 10**12),
+        ("0,5", "1,5", 750_000_000),
+        ("1,000.50", "1", 1_000_500_000_000),
+    ],
+)
+def test_a_comma_is_a_decimal_sign_where_it_can_be_nothing_else(
+    place: Place, amount: str, quantity: str, nano: int
+) -> None:
+    text = f'Conversation;Date;Unit price;Quantity\nC1;2026-09-01;"{amount}";"{quantity}"\n'
+    assert brought(place, text).rejected == 0
+    assert place.book.value("SELECT billed_nano FROM bought_outcomes") == nano
+
+
 def test_the_buyers_own_definition_judges(place: Place) -> None:
     brought(place, STATEMENT, TICKETS)
     rule = {"action": "resolution", "signals": {"csat": {"below": 3, "says": "fail"}}, "window": "72h"}

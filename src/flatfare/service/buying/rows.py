@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from flatfare.core.errors import BadInput
 from flatfare.service.importing.columns import recognised
 from flatfare.service.importing.order import Order
-from flatfare.service.importing.reading import Readable, readable
+from flatfare.service.importing.reading import Readable, currency_named, readable
 from flatfare.service.importing.run import checked_fixed, engine_in
 from flatfare.service.importing.sources import opened, rows_of
 from flatfare.store.engine import translated
@@ -37,8 +37,8 @@ def read_rows(path: Path, name: str, order: Order) -> tuple[list[Row], tuple[str
         if not mapping.has("conversation"):
             columns = ", ".join(column.name for column in raw.columns)
             raise BadInput(
-                f"{name} has no column that names the conversation. It has: {columns}. Name it with --map "
-                "conversation=COLUMN (of tickets: --ticket-map conversation=COLUMN)."
+                f"{name} has no column that names the conversation. It has: {columns}. Name it with "
+                f"{'--ticket-map' if order.kind == 'tickets' else '--map'} conversation=COLUMN."
             )
         return list(_rows(file)), mapping.unused
 
@@ -47,6 +47,8 @@ def _rows(file: Readable) -> Iterator[Row]:
     for broken in file.raw.rejected:
         yield Row(broken.line, {}, "{}", str(broken.row), broken.reason)
     names = list(file.mapping.fields)
+    amounts = [file.mapping.fields[name] for name in ("price", "unit_price") if name in names]
+    named = next((found for bound in amounts if (found := currency_named(bound))), None)
     cells = ", ".join(f"CAST({file.value(name)} AS VARCHAR)" for name in names)
     problems = ", ".join([*file.problems(), "NULL"])
     found = file.engine.execute(
@@ -55,4 +57,6 @@ def _rows(file: Readable) -> Iterator[Row]:
     ).fetchall()
     for line, labels, content, problem, *values in found:
         known = {name: str(value) for name, value in zip(names, values, strict=True) if value is not None}
+        if named is not None:
+            known.setdefault("currency_named", named)
         yield Row(int(line), known, str(labels), str(content), problem)

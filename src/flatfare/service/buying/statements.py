@@ -7,6 +7,7 @@ A ticket that was reopened or handed to a person says so as a verdict.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -26,6 +27,14 @@ from flatfare.service.tasks.defining import Register
 from flatfare.store.book import Book
 
 KIND = "bought"
+_DECIMAL_COMMA = re.compile(r"[^\d.,]*(\d{1,3}(\.\d{3})+,\d+|0,\d+|\d+,\d{1,2}|\d+,\d{4,})[^\d.,]*")
+_TOTALS = frozenset(
+    (
+        *("total", "totals", "subtotal", "sub-total", "sub total", "grand total", "total due", "amount due"),
+        *("sum", "summe", "gesamt", "gesamtsumme", "zwischensumme", "somme", "total général", "totale"),
+        *("totaal", "suma"),
+    )
+)
 _LINES = (
     "INSERT INTO bought_outcomes (id, task_id, vendor, unit, billed_nano, currency, billed_at_us, "
     "conversation, statement_line, import_id, source, reported_as, quantity) "
@@ -120,6 +129,9 @@ class _Statement:
         by_key: dict[str, list[Line]] = {}
         seen: dict[str, str] = {}
         for row in rows:
+            if _is_total(row):
+                reading.notes["Rows that add others up were left out: {n}."] += 1
+                continue
             found = _line(row, order, self._vendor, seen)
             if isinstance(found, Unread):
                 yield found
@@ -213,6 +225,14 @@ def _lines_before(book: Book, source: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def _is_total(row: Row) -> bool:
+    """The row adds others up: it names no conversation, and says so in one of its cells."""
+    if "conversation" in row.cells:
+        return False
+    values = (cell.partition("=")[2] for cell in row.content.split("\x1f"))
+    return any(value.strip(" :").casefold() in _TOTALS for value in values)
+
+
 def _line(row: Row, order: Order, vendor: Vendor, seen: dict[str, str]) -> Line | Unread | None:
     """The line of a row; None for the very line again."""
     place = f"line {row.line}"
@@ -258,13 +278,13 @@ def _amount(cells: Mapping[str, str], order: Order) -> tuple[int, str]:
         amount, sign = _parsed(cells["price"], order)
     elif "unit_price" in cells:
         amount, sign = _parsed(cells["unit_price"], order)
-        amount *= _decimal(cells.get("quantity", "1"))
+        amount *= _decimal(cells.get("quantity", "1"), order)
     else:
         raise BadInput(
             "Found no price in this line: name its column with --map price=COLUMN, or give one to all lines "
             "with --set unit_price=0.99."
         )
-    currency = (cells.get("currency") or sign or "USD").upper()
+    currency = (cells.get("currency") or sign or cells.get("currency_named") or "USD").upper()
     if currency == "USD":
         return nano_of(amount), currency
     rate = order.exchange.get(currency)
@@ -278,16 +298,21 @@ def _amount(cells: Mapping[str, str], order: Order) -> tuple[int, str]:
 def _parsed(text: str, order: Order) -> tuple[Decimal, str | None]:
     stripped = text.strip()
     is_credit = stripped.startswith("(") and stripped.endswith(")")  # as accountants write below zero
-    body = stripped[1:-1] if is_credit else stripped
-    if order.decimal_comma:
-        body = body.replace(".", "").replace(",", ".")
-    amount, sign = parse_amount(body)
+    amount, sign = parse_amount(_pointed(stripped[1:-1] if is_credit else stripped, order))
     return (-amount if is_credit else amount), sign
 
 
-def _decimal(text: str) -> Decimal:
+def _pointed(text: str, order: Order) -> str:
+    """The amount with a decimal point, where the order says it has a comma, or it can be nothing else."""
+    is_comma = order.decimal_comma
+    if is_comma is None:
+        is_comma = _DECIMAL_COMMA.fullmatch(text) is not None
+    return text.replace(".", "").replace(",", ".") if is_comma else text
+
+
+def _decimal(text: str, order: Order) -> Decimal:
     try:
-        number = Decimal(text.replace(",", ""))
+        number = Decimal(_pointed(text, order).replace(",", ""))
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():

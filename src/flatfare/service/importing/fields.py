@@ -256,17 +256,20 @@ LEADERBOARD = _fields(
 
 _CONVERSATION = (
     "conversation_id conversation case_id case_number case ticket_id ticket session_id messaging_session_id "
-    "thread_id chat_id interaction_id record_id issue_id sys_id task_id task"
+    "thread_id chat_id interaction_id record_id issue_id sys_id task_id task ticket_number ticket_no "
+    "conversation_number interaction conversations_id konversations_id chat ticket_nr"
 )
 
 BOUGHT = _fields(
     f"""
     conversation key: {_CONVERSATION}
-    line key: line_id outcome_id resolution_id charge_id usage_id invoice_line_id line_item_id event_id
+    line key: line_id outcome_id resolution_id charge_id usage_id invoice_line_id line_item_id invoice_line
+        line_number line_no event_id
         id uuid
     at moment: billed_at billing_date charged_at usage_date resolution_date resolved_at resolution_time
         outcome_date date_resolved {_TIMES}
-    price text: amount charge billed_amount net_amount line_total total charged billed {_COST}
+    price text: amount charge billed_amount net_amount line_total total charged billed amount_eur amount_gbp
+        price_eur price_gbp charge_eur charge_gbp total_eur total_gbp {_COST}
     unit_price text: price_per_unit price_per_resolution price_per_outcome rate list_price
     quantity text: qty units credits assists count
     currency text: billing_currency

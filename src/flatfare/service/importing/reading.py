@@ -148,8 +148,14 @@ def _currency(bound: Bound, mapping: FileMapping) -> str | None:
         return None
     if "currency" in mapping.fields:
         return f"upper({text_of(mapping.fields['currency'])})"
+    named = currency_named(bound)
+    return None if named is None else quoted(named)
+
+
+def currency_named(bound: Bound) -> str | None:
+    """The currency that the name of an amount's column ends with."""
     endings = {plain(column.name).rpartition("_")[2] for column in bound.columns} & set(CURRENCY_ENDINGS)
-    return quoted(endings.pop().upper()) if endings else None
+    return endings.pop().upper() if endings else None
 
 
 def _words(name: str) -> str:
