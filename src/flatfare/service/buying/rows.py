@@ -48,7 +48,7 @@ def _rows(file: Readable) -> Iterator[Row]:
         yield Row(broken.line, {}, "{}", str(broken.row), broken.reason)
     names = list(file.mapping.fields)
     amounts = [file.mapping.fields[name] for name in ("price", "unit_price") if name in names]
-    named = next((found for bound in amounts if (found := currency_named(bound))), None)
+    named = next((own for bound in amounts if (own := currency_named(bound))), None)
     cells = ", ".join(f"CAST({file.value(name)} AS VARCHAR)" for name in names)
     problems = ", ".join([*file.problems(), "NULL"])
     found = file.engine.execute(
