@@ -47,7 +47,7 @@ def test_secrets_come_from_the_environment_and_never_print(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("datbase: x", "sets 'datbase', which is not known"),
+        ("datbase: x", "sets 'datbase', which is not known. Did you mean 'database'"),
         ("- a\n- b", "holds no settings"),
         ("lake: [", "cannot be read"),
         ("providers:\n  x: {}", "no base_url"),

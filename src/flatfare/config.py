@@ -5,6 +5,7 @@ The file is ``./flatfare.yaml``, else the one in the user's configuration folder
 secret is empty in silence; below ``providers`` it is none, and the client's own credential goes through.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -302,9 +303,15 @@ def _read(file: Path, environment: Mapping[str, str]) -> dict[str, object]:
     for key in values:
         if key not in KNOWN:
             raise BadInput(
-                f"The configuration {file} sets {key!r}, which is not known. Known: {sorted(KNOWN)}."
+                f"The configuration {file} sets {key!r}, which is not known.{_near(str(key))} "
+                f"Known: {', '.join(sorted(KNOWN))}."
             )
     return {key: _filled(value, key, file, environment) for key, value in values.items()}
+
+
+def _near(key: str) -> str:
+    near = difflib.get_close_matches(key, KNOWN, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _filled(value: object, name: str, file: Path, environment: Mapping[str, str]) -> object:

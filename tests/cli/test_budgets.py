@@ -142,6 +142,7 @@ def test_an_estimate_that_cannot_be_made_says_why(run: Run) -> None:
     assert "the request names no model" in done.stdout
     done = run("estimate", "-", "--endpoint", "nonsense", given="{}")
     assert "openai has" in str(done.exception) + done.output
+    assert "- holds no request: expected a body" in str(run("estimate", "-", given="a,b\n1,2\n").exception)
 
 
 FILE = """

@@ -8,7 +8,7 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import book_of, bytes_of, format_options, pass_settings
 from flatfare.config import Settings
-from flatfare.core.errors import StoreFailure
+from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.service.budgets.estimating import Estimate
 from flatfare.service.budgets.estimating import estimate as estimated
 from flatfare.service.costing.pricing import open_price_book
@@ -35,6 +35,8 @@ def estimate(
     a budget holds for it. Ends with exit code 1 where that cannot be told.
     """
     body = bytes_of(request)
+    if not body.lstrip().startswith((b"{", b"--")):  # JSON, or the parts of a form
+        raise BadInput(f"{request} holds no request: expected a body of JSON, such as {_EXAMPLE}")
     prices = open_price_book(settings)
     wanted = {"provider": provider, "endpoint": endpoint, "model": model}
     now_us = time.time_ns() // 1000
@@ -50,6 +52,9 @@ def estimate(
     sys.exit(0 if found.bound.most_nano is not None else 1)
 
 
+_EXAMPLE = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "…"}]}'
+
+
 def _say(found: Estimate) -> None:
     document = found.as_json()
     most, likely = document["at_most"], document["likely"]
@@ -59,5 +64,6 @@ def _say(found: Estimate) -> None:
     amount = output.MISSING if most["amount"] is None else f"${most['amount']}"
     output.say(f"at most  {amount}  ({most['reason']})")
     amount = output.MISSING if likely["amount"] is None else f"${likely['amount']}"
-    tokens = f"{likely['input_tokens']} in, {likely['output_tokens']} out, {likely['output_from']}"
+    read = output.MISSING if likely["input_tokens"] is None else likely["input_tokens"]
+    tokens = f"{read} in, {likely['output_tokens']} out, {likely['output_from']}"
     output.say(f"likely   {amount}  ({tokens})")

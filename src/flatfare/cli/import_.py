@@ -197,7 +197,10 @@ def bought(settings: Settings, /, files: tuple[str, ...], **given: object) -> No
     order = _order("bought", given)
     check_fixed(order)
     if given["dry_run"]:
-        raise BadUsage("Found --dry-run: a statement is read whole; import it into a book of its own first.")
+        raise BadUsage(
+            "Found --dry-run: a statement is read whole. To try it, import it into a book of its own: "
+            "--database sqlite:///try.db --lake ./try-lake"
+        )
     results: list[Imported] = []
     with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
