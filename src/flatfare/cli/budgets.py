@@ -276,6 +276,8 @@ def show(settings: Settings, budget: str, shape: str) -> None:
             output.say(one["units_left"]["said"])
     for line in said:
         output.say(line)
+    if said:
+        output.note("By label: flatfare report --by user|team|feature|…")
     output.say(f"thresholds: {', '.join(f'{one.percent}:{one.action}' for one in found.thresholds)}")
     for name in ("queue_ms", "unpriced", "fail", "output_limit", "contact"):
         if document[name]:

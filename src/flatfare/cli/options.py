@@ -4,7 +4,7 @@ import functools
 import getpass
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -76,6 +76,14 @@ def asks_no_command(args: Sequence[str]) -> bool:
         elif word.partition("=")[0] not in places:
             return word.startswith("-") and word not in ("-h", "--help", "--version")
     return True
+
+
+def place_given(environment: Mapping[str, str]) -> list[str]:
+    """What of the command line and the environment says where book, lake and settings are."""
+    meta: dict[str, str] = click.get_current_context().meta.get(_PLACE, {})
+    names = ("config", "database", "lake")
+    variables = [f"FLATFARE_{name.upper()}" for name in (*names, "journal")]
+    return [f"--{name}" for name in names if name in meta] + [one for one in variables if one in environment]
 
 
 def settings_now() -> Settings:

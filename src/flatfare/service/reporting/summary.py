@@ -3,14 +3,17 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from shlex import quote
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from flatfare.core.budget import EACH, LIFETIME
 from flatfare.core.moments import datetime_of, micros_of
+from flatfare.core.money import dollar_text
 from flatfare.service.reporting.figures import Figures, Row
 from flatfare.service.reporting.question import checked_zone
 from flatfare.service.reporting.report import Report, report
-from flatfare.store import reading
+from flatfare.store import budgets, reading
 from flatfare.store.book import Book
 from flatfare.store.engine import translated
 from flatfare.store.lake import Lake
@@ -95,7 +98,7 @@ def summary(book: Book, lake: Lake, *, now_us: int, time_zone: str = "UTC") -> S
         ever=ever.total,
         paths=tuple(row for row in ever.rows if not row.is_published),
         published=ever.published_total.n if ever.published_total else 0,
-        concerns=tuple(concerns_of(ever)),
+        concerns=(*concerns_about_budgets(book, now_us), *concerns_of(ever)),
         is_empty=ever.is_empty,
     )
 
@@ -164,6 +167,30 @@ def _spend(engine: "DuckDBPyConnection", since_us: int) -> Spend:
     assert calls is not None
     assert tasks is not None
     return Spend(int(calls[0]) + int(tasks[0]), int(calls[1]) + int(tasks[1]))
+
+
+NEARLY_SPENT_PERCENT = 90
+BUDGETS_SHOWN = 5
+
+
+def concerns_about_budgets(book: Book, now_us: int) -> list[Concern]:
+    """Budgets that are nearly spent as they stand now, the tightest first."""
+    found = []
+    for budget in budgets.all_of(book):
+        for one in budgets.standings(book, budget, now_us):
+            limit_nano = budget.limit_nano(now_us, one.allowance.subject)
+            if one.spent_nano and one.spent_nano * 100 >= limit_nano * NEARLY_SPENT_PERCENT:
+                whose = f" of {one.allowance.subject}" if budget.scope.value == EACH else ""
+                share = f"{one.spent_nano * 100 // limit_nano} % spent" if limit_nano else "spent"
+                over = "in all" if budget.window.kind == LIFETIME else f"per {budget.window.text}"
+                text = (
+                    f"The budget {budget.name}{whose} is {share}: {dollar_text(one.spent_nano)} of "
+                    f"{dollar_text(limit_nano)} {over}"
+                )
+                tightness = one.spent_nano / limit_nano if limit_nano else float("inf")
+                found.append((tightness, Concern(text, f"flatfare budgets show {quote(budget.name)}")))
+    found.sort(key=lambda one: -one[0])
+    return [concern for _, concern in found[:BUDGETS_SHOWN]]
 
 
 def concerns_of(ever: Report) -> list[Concern]:
