@@ -4,17 +4,21 @@ import json
 import os
 import signal
 import sqlite3
+import struct
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from flatfare.cli.root import root
 from tests.gateway.rig import JSON, Answer, Close, Pause, Reset, ask, asking, chunked, sse, whole
 from tests.gateway.rig_gateway import CREDENTIAL
 from tests.gateway.rig_load import children, settled_rows
 from tests.gateway.rig_pair import CHAT, Pair, pair, until
+from tests.gateway.test_sessions_served import begun
 
 ASKED_TEXT = "Prompt-zebra-4711"
 SYSTEM_TEXT = "System-okapi-0815"
@@ -211,3 +215,48 @@ def test_the_check_can_find(both: Pair) -> None:
         check_nowhere(both, {"log": f"x {ASKED_TEXT} y".encode()})
     with pytest.raises(AssertionError, match="stands in"):
         check_nowhere(both, {"core": CREDENTIAL.encode("utf-16-le")})
+
+
+def session_frames(*events: dict[str, object]) -> bytes:
+    """Messages of a provider, each in a frame of its own."""
+    datas = [json.dumps(event).encode() for event in events]
+    return b"".join(b"\x81\x7e" + struct.pack("!H", len(data)) + data for data in datas)
+
+
+def test_what_is_said_in_a_session_is_not_kept(both: Pair) -> None:
+    """Neither while it goes on, when what it used is in the journal, nor when it has ended."""
+    answer = {"id": "r1", "usage": {"input_tokens": 10, "output_tokens": 5}, "output": [{"text": SAID_TEXT}]}
+    heard = session_frames(
+        {"type": "session.created", "session": {"model": "gpt-realtime", "instructions": SYSTEM_TEXT * 9}},
+        {"type": "response.done", "response": answer, "padding": "x" * 200},
+    )
+    before = len(settled_rows(both.gateway))
+    with closing(begun(both, heard)) as line:
+        said = json.dumps({"type": "response.create", "text": ASKED_TEXT, "padding": "x" * 200}).encode()
+        line.sendall(b"\x81\xfe" + struct.pack("!H", len(said)) + bytes(4) + said)
+        until(lambda: both.gateway.open_calls() == 1)
+        check_nowhere(both, everything_kept(both.gateway.folder))
+    until(lambda: len(both.gateway.rows()) == before + 1)
+    check_nowhere(both, everything_kept(both.gateway.folder))
+
+
+READING = (
+    *(("keys", "list"), ("providers", "list"), ("budgets",), ("guards",), ("users",), ("signals",)),
+    *(("summary",), ("report",), ("tasks",), ("doctor",), ("audit", "verify")),
+)
+
+
+@pytest.mark.parametrize("shape", [(), ("--json",)])
+def test_no_command_prints_a_credential(both: Pair, shape: tuple[str, ...]) -> None:
+    config = str(both.gateway.folder / "flatfare.yaml")
+    for words in READING:
+        done = CliRunner().invoke(root, [*words, *shape, "--config", config])
+        assert done.exit_code in (0, 1), (words, done.output)
+        check_nowhere(both, {" ".join(words): done.output.encode()})
+
+
+def test_no_page_of_figures_holds_a_credential(both: Pair) -> None:
+    for path in ("/openapi.json", "/metrics", "/readyz", "/healthz"):
+        seen = ask(both.gateway.port, asking("GET", path))
+        assert seen.status == 200, (path, seen.status)
+        check_nowhere(both, {path: seen.body})
