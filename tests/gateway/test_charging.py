@@ -32,9 +32,9 @@ def test_the_key_whose_call_crossed_the_line_is_disabled_and_no_other(tmp_path: 
         both = f"e1\n{whole.id} 0 organisation\n{own.id} 0 search"
         alone = f"e1\n{whole.id} 0 organisation"
         charges = [
-            Charge("c1", ids["early"], both, 60, True),
-            Charge("c2", ids["crosses"], alone, 10, True),
-            Charge("c3", ids["late"], both, 5, False),
+            Charge("c1", ids["early"], both, 60, True, 60),
+            Charge("c2", ids["crosses"], alone, 10, True, 10),
+            Charge("c3", ids["late"], both, 5, False, 5),
         ]
         with book.writing():
             charge(book, charges, Settings(), NOW_US)
