@@ -4,6 +4,7 @@ Whatever is told, by whichever door, a task that is verified has such a verdict 
 closing, settling or a row of one's own do not verify; judged figures carry the judge's measured error.
 """
 
+import hashlib
 import json
 import sqlite3
 import uuid
@@ -20,9 +21,12 @@ from flatfare.core.definition import Definition, standing_of
 from flatfare.core.errors import BadInput
 from flatfare.core.outcome import Judgement, Outcome, Verdict, VerifierKind
 from flatfare.service import vouching
+from flatfare.service.importing.order import Order
+from flatfare.service.importing.run import Stores, import_file
 from flatfare.service.tasks.defining import of_document
 from flatfare.service.tasks.events import KINDS
 from flatfare.service.tasks.recording import Teller, mature, record
+from flatfare.store import reading
 from flatfare.store.book import Book, open_book
 from flatfare.store.heads import Heads
 from flatfare.store.lake import Lake
@@ -91,6 +95,9 @@ def test_nothing_that_can_be_told_verifies_without_evidence(
         {"evidence": None},
         {"evidence": "x", "evidence_hash": "y"},
         {"evidence": None, "evidence_hash": ""},
+        {"evidence": ""},
+        {"evidence": " \n"},
+        {"evidence": None, "evidence_hash": hashlib.sha256(b"").hexdigest()},
     ],
 )
 def test_a_verdict_without_verifier_version_or_evidence_is_refused(
@@ -100,6 +107,24 @@ def test_a_verdict_without_verifier_version_or_evidence_is_refused(
     said = {name: value for name, value in said.items() if value is not None}
     event = {"event": "judged", "id": str(uuid.uuid4()), "task": "bare", **said}
     assert len(record(*place, [event], Teller("x"), now_us=NOW).refused) == 1
+
+
+def test_work_that_came_to_nothing_can_fail_on_it(place: tuple[Book, Lake]) -> None:
+    said = {"verifier": "tests", "version": "1", "judgement": "fail", "evidence": ""}
+    event = {"event": "judged", "id": str(uuid.uuid4()), "task": "empty", **said}
+    assert record(*place, [event], Teller("x"), now_us=NOW).recorded == 1
+
+
+def test_an_imported_verdict_that_names_nobody_verifies_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "verdicts.csv"
+    file.write_text("task_id,verifier,result,at\nt1,,pass,2026-01-01\nt2,tests,pass,2026-01-01\n")
+    with open_book(str(tmp_path / "book.db")) as book:
+        stores = Stores(book, Lake(tmp_path / "lake"), Settings())
+        found = import_file(stores, str(file), Order("verdicts"), NOW)
+        with reading.opened(book, stores.lake) as engine:
+            rows = engine.execute("SELECT external_id, outcome FROM tasks").fetchall()
+    assert (found.rejected, found.first_reasons[0]) == (1, "Found no verifier in this row.")
+    assert rows == [("t2", "verified")]
 
 
 def test_a_verdict_cannot_be_made_without_evidence() -> None:

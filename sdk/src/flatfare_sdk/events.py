@@ -231,6 +231,8 @@ def judged(
         raise Misuse("a verdict names its verifier")
     if evidence is None:
         raise Misuse("a verdict has evidence: give what was looked at, of which only the hash is recorded")
+    if passed and isinstance(evidence, str) and not evidence.strip():
+        raise Misuse("the evidence of a pass is empty: give what was looked at")
     return event(
         "judged",
         task,

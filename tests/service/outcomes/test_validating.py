@@ -110,6 +110,19 @@ def test_nothing_is_verified_without_a_verdict_that_passed() -> None:
     ]
 
 
+def test_a_task_may_be_verified_by_the_signal_that_is_its_cause() -> None:
+    document = record()
+    (said, *_) = document["verdicts"]
+    said |= {"verifier": "signal:accepted", "judgement": "abstain"}
+    document["outcome"]["cause"] = said["id"]
+    problem = ("outcome.state", '"verified"', "a verdict that passed: none is verified without")
+    others = [one for one in document["verdicts"] if one is not said and one["judgement"] == "pass"]
+    assert not others
+    assert problem not in told(document)
+    del document["outcome"]["cause"]
+    assert problem in told(document)
+
+
 def test_a_field_that_lacks_is_named() -> None:
     document = record()
     del document["verdicts"][0]["evidence_hash"]

@@ -60,12 +60,13 @@ def read_verdicts(file: Readable, import_id: str, version: str) -> str:
     )
     file.engine.execute(f"""CREATE TEMP VIEW read AS SELECT *, coalesce(problem,
         {_missing("task_key", "task")},
+        CASE WHEN judgement IS NOT NULL THEN {_missing("verifier", "verifier")} END,
         CASE WHEN judgement IS NOT NULL THEN {_missing("at_us", "time")} END) AS reason
         FROM (SELECT raw.line AS line, CAST({key or "NULL"} AS VARCHAR) AS external_id,
         {verdict_id(file.order.source, own_key)} AS id, {file.value("task")} AS task_key,
         CAST(md5('task' || chr(31) || {source} || chr(31) || {file.value("task")}) AS UUID) AS task_id,
         CAST({file.value("attempt")} AS BIGINT) AS attempt_number,
-        coalesce({file.value("verifier")}, {quoted(file.order.verifier or "unnamed")}) AS verifier,
+        coalesce({file.value("verifier")}, {_stated(file)}) AS verifier,
         coalesce({file.value("version")}, {quoted(version)}) AS verifier_version,
         coalesce({file.value("kind")}, {_kind(file)}) AS kind, {file.value("result")} AS judgement,
         CAST({file.value("score")} AS VARCHAR) AS score, {evidence_of(file)} AS evidence_hash,
@@ -78,6 +79,11 @@ def read_verdicts(file: Readable, import_id: str, version: str) -> str:
 
 def _missing(column: str, what: str) -> str:
     return f"CASE WHEN {column} IS NULL THEN 'Found no {what} in this row.' END"
+
+
+def _stated(file: Readable) -> str:
+    """Who judged rows that name nobody, in SQL; null where the order says nothing either."""
+    return "NULL" if file.order.verifier is None else quoted(file.order.verifier)
 
 
 def _kind(file: Readable) -> str:

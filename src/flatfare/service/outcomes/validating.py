@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from flatfare.core.chain import GENESIS, first_break
+from flatfare.core.definition import SIGNAL
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import parse_moment
 from flatfare.core.money import nano_of
@@ -146,11 +147,17 @@ def _chain(document: Record, verdicts: list[Record]) -> Iterator[Problem]:
 
 def _evidence(document: Record, verdicts: list[Record]) -> Iterator[Problem]:
     outcome = _part(document, "outcome")
-    if outcome["state"] == "verified" and not any(one["judgement"] == "pass" for one in verdicts):
-        yield Problem("outcome.state", '"verified"', "a verdict that passed: none is verified without")
     cause = outcome.get("cause")
+    if outcome["state"] == "verified" and not any(_may_verify(one, cause) for one in verdicts):
+        yield Problem("outcome.state", '"verified"', "a verdict that passed: none is verified without")
     if cause not in (None, "silence", *(one["id"] for one in verdicts)):
         yield Problem("outcome.cause", shown(cause), "the id of one of the verdicts, or silence")
+
+
+def _may_verify(verdict: Record, cause: object) -> bool:
+    """It passed; or it is the signal, such as an acceptance, that is named as the cause."""
+    is_cause_signal = str(verdict["verifier"]).startswith(SIGNAL) and verdict["id"] == cause
+    return verdict["judgement"] == "pass" or is_cause_signal
 
 
 def _sums(document: Record) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ CONTENT_BYTES_MAX = 64 * 1024
 TEXT_LENGTH_MAX = 4096
 AMOUNT_MAX = Decimal(9_000_000_000)  # dollars: what a row's 64 bits of nano-dollars hold
 DIGITS_MAX = 40
+_HASH_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 """Of a number, behind its point too: one such as 1e-999999 would take seconds to reckon with."""
 
 Moment = str | int
@@ -110,9 +111,16 @@ class Judged(Event, tag="judged"):
             )
         if self.evidence_hash is not None:
             _name("evidence_hash", self.evidence_hash)
+        if self.judgement == "pass" and self._is_evidence_empty():
+            raise BadInput("The evidence of a pass is empty: give what was looked at, or say fail.")
         if self.score is not None:
             decimal_of("score", self.score)
         amount_nano("cost", self.cost)
+
+    def _is_evidence_empty(self) -> bool:
+        if isinstance(self.evidence, str):
+            return not self.evidence.strip()
+        return self.evidence_hash == _HASH_OF_NOTHING
 
     @property
     def hash_of_evidence(self) -> str:
