@@ -126,3 +126,37 @@ def test_on_real_costs_the_interval_holds_what_ten_thousand_months_show(shared: 
         held += stated.low - 0.01 <= truth <= (stated.high or 1.0) + 0.01
     print(f"\n{held} of {len(cases)} intervals hold the chance that {MONTHS} months show")
     assert held >= 26  # of 30 at 95 %: fewer have a chance below 2 %
+
+
+def test_no_failure_among_few_is_not_taken_for_none_ever() -> None:
+    """A price that leaves 4 % loses where one of 20 fails: 30 runs without a failure leave that open."""
+    sales = [Sale(1.0, True)] * 30
+    found = loss_over(sales, 1.04, 100)
+    assert found.probability == 0.0
+    assert (found.interval.low, found.interval.high) == (0.0, pytest.approx(0.5, abs=0.5))
+    assert (found.interval.high or 0) > 0.5
+    assert (loss_over(sales * 100, 1.04, 100).interval.high or 0) < 0.05
+
+
+STRANGE = {
+    "rare and dear": (lambda dice: (20 if dice.random() < 0.05 else 1) * dice.uniform(0.8, 1.2), 0.95),
+    "long tail": (lambda dice: dice.paretovariate(2.5), 0.9),
+    "lognormal": (lambda dice: dice.lognormvariate(0, 1), 0.9),
+    "nearly always done": (lambda dice: dice.uniform(0.8, 1.2), 0.98),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_on_costs_unlike_the_real_ones_the_interval_holds_what_months_show(name: str) -> None:
+    """80 sales seen, 16 times: at most twice the truth lies above what was stated."""
+    cost, success = STRANGE[name]
+    dice = random.Random(11)
+    many = [Sale(cost(dice), dice.random() < success) for _ in range(50_000)]
+    price = 1.3 * sum(one.cost for one in many) / sum(one.is_verified for one in many)
+    left = [(price if one.is_verified else 0.0) - one.cost for one in many]
+    truth = sum(sum(dice.choices(left, k=100)) < 0 for _ in range(2000)) / 2000
+    above = 0
+    for _ in range(16):
+        seen = [Sale(cost(dice), dice.random() < success) for _ in range(80)]
+        above += (loss_over(seen, price, 100).interval.high or 0) + 0.01 < truth
+    assert above <= 2

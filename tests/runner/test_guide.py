@@ -3,6 +3,7 @@
 import doctest
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,23 @@ def test_the_first_ten_minutes(folder: Path) -> None:
         places = {"openai": {"base_url": f"http://127.0.0.1:{port}/v1"}}
         Path("flatfare.yaml").write_text(json.dumps({"listen": "127.0.0.1:0", "providers": places}))
         for line in re.findall(r"^flatfare (.*)$", GUIDE.partition("`run` prints")[0], re.MULTILINE):
-            words = re.findall(r"'[^']*'|[^\s']+", line.partition(" #")[0])
-            flatfare(*(word.strip("'") for word in words))
+            if "strict.yaml" in line:
+                strict = Path("greeting.yaml").read_text().replace("version: 1", "version: 2")
+                Path("strict.yaml").write_text(strict.replace("hello|welcome|dear", "salve"))
+            said = line.replace("INV-2026", f"INV-{time.gmtime().tm_year}").partition(" #")[0]
+            words = re.findall(r"'[^']*'|[^\s']+", said)
+            flatfare(*(word.strip("'") for word in words), ends=int("# unpaid" in line))
+        assert Path("invoice.pdf").read_bytes().startswith(b"%PDF-")
         statement = flatfare("customers", "statement", "acme", "--json")
         rows = [json.loads(line) for line in flatfare("actions", "runs", "--json").splitlines()]
-    assert [row["customer"] for row in rows] == ["bolt", None, "acme"]
-    assert {row["ending"] for row in rows} == {"verified"}
-    assert "0.25" in statement
+    assert [(row["customer"], row["ending"]) for row in rows] == [
+        ("acme", "failed"),
+        ("bolt", "verified"),
+        (None, "verified"),
+        ("acme", "verified"),
+    ]
+    verbs = [entry["verb"] for entry in json.loads(statement)["entries"]]
+    assert verbs == ["top_up", "hold", "settle", "hold", "void"]
 
 
 def test_problems_are_said_as_the_guide_shows_them(folder: Path) -> None:

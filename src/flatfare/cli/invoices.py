@@ -103,15 +103,22 @@ def draft(settings: Settings, shape: str, customer: str, month: str | None, pdf:
 @invoices.command()
 @click.argument("customer", required=False)
 @click.option("--month", metavar="YYYY-MM", help="The month; the last one, if not given.")
+@click.option("--so-far", is_flag=True, help="What CUSTOMER owes up to now: without a plan, any time.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each document.")
 @pass_settings
-def issue(settings: Settings, customer: str | None, month: str | None, as_json: bool) -> None:
+def issue(settings: Settings, customer: str | None, month: str | None, so_far: bool, as_json: bool) -> None:
     """Issue the documents of a month that has ended, for CUSTOMER or for all. Twice is once."""
+    if so_far and (customer is None or month is not None):
+        raise click.UsageError("--so-far is for one customer, and up to now: name the customer alone.")
     now_us = _now_us()
     with book_of(settings) as book:
         books = _books(settings, book)
         name = month or month_before(month_of(now_us, settings.time_zone), settings.time_zone)
-        if customer is None:
+        if so_far and customer is not None:
+            name = "now"
+            one = issuing.issue_so_far(books, customer, at_us=now_us, by_whom=user_name())
+            issued = [] if one is None else [one]
+        elif customer is None:
             issued = issuing.issue_all(books, name, at_us=now_us, by_whom=user_name())
         else:
             one = issuing.issue(books, customer, name, at_us=now_us, by_whom=user_name())

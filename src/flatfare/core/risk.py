@@ -108,7 +108,8 @@ def loss_over(
 ) -> Chance:
     """How likely so many sales together cost more than they bring.
 
-    The interval comes of drawing the sales seen anew: it is wide where few were seen, or where
+    The interval comes of drawing the sales seen anew, and its upper end also of how often work may fail
+    that was hardly seen to, and of sales dearer than any seen: it is wide where few were seen, or where
     a few dear ones decide.
     """
     _check(sales)
@@ -118,13 +119,20 @@ def loss_over(
     profits = _support([(price if sale.is_verified else 0.0) - sale.cost for sale in sales])
     values = [value for value, _ in profits]
     weights = [weight for _, weight in profits]
-    chances = sorted(
+    lows = sorted(
         _loss(values, _resampled(weights, dice), count, dice, MONTHS // 10) for _ in range(RESAMPLES)
     )
     tail = (1 - confidence) / 2
     point = _loss(values, weights, count, dice, MONTHS)
-    low, high = quantile(chances, tail), quantile(chances, 1 - tail)
+    low, high = quantile(lows, tail), _highest(sales, price, count, seed, confidence)
     return Chance(point, Interval(min(low, point), max(high, point), confidence))
+
+
+def _highest(sales: Sequence[Sale], price: float, count: int, seed: int, confidence: float) -> float:
+    """The upper end: of the sales seen drawn anew, with what may come that was not seen."""
+    dice, anew = Random(seed), _Anew(sales, price)
+    chances = sorted(_loss(*anew.drawn(dice), count, dice, MONTHS // 10) for _ in range(RESAMPLES))
+    return quantile(chances, 0.5 + confidence / 2)
 
 
 def margin_of(sales: Sequence[Sale], price: float, confidence: float = 0.95) -> tuple[float, Interval]:
@@ -171,8 +179,7 @@ def price_for_risk(
 def _is_safe(
     sales: Sequence[Sale], price: float, risk: float, count: int, seed: int, confidence: float
 ) -> bool:
-    found = loss_over(sales, price, count, seed=seed, confidence=confidence).interval
-    return found.high is not None and found.high <= risk
+    return _highest(sales, price, count, seed, confidence) <= risk
 
 
 def per_token_nano(sales: int, read: int, written: int, read_rate: Fraction, written_rate: Fraction) -> int:
@@ -189,7 +196,7 @@ def per_token_nano(sales: int, read: int, written: int, read_rate: Fraction, wri
 # --- sums of many sales
 
 
-def _loss(values: Sequence[float], weights: Sequence[int], count: int, dice: Random, months: int) -> float:
+def _loss(values: Sequence[float], weights: Sequence[float], count: int, dice: Random, months: int) -> float:
     """The probability that a sum of so many draws is below zero."""
     held = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight]
     if min(value for value, _ in held) >= 0:
@@ -203,7 +210,7 @@ def _loss(values: Sequence[float], weights: Sequence[int], count: int, dice: Ran
     return lost / months
 
 
-def _saddlepoint(held: Sequence[tuple[float, int]], count: int) -> float:
+def _saddlepoint(held: Sequence[tuple[float, float]], count: int) -> float:
     """The same by Lugannani and Rice (1980): exact to the second order in the count, tails included."""
     scale: float = max(abs(value) for value, _ in held)
     total = sum(weight for _, weight in held)
@@ -248,6 +255,59 @@ def _cumulants(points: Sequence[tuple[float, float]], tilt: float) -> tuple[floa
     mean = math.fsum(value * weight for value, weight in tilted) / total
     square = math.fsum((value - mean) ** 2 * weight for value, weight in tilted) / total
     return highest + math.log(total), mean, square
+
+
+class _Anew:
+    """Sales as they might be, given those that were seen.
+
+    How often work is verified is drawn as Jeffreys would, so that no failure among few is not taken for
+    none ever; the next sale is dearer than all seen once in as many as were seen, and then as dear as
+    the seen tail leads to expect (Hill 1975).
+    """
+
+    def __init__(self, sales: Sequence[Sale], price: float) -> None:
+        done = [sale.cost for sale in sales if sale.is_verified]
+        failed = [sale.cost for sale in sales if not sale.is_verified]
+        self._size = len(sales)
+        self._verified = len(done)
+        self._price = price
+        self._beyond = beyond([sale.cost for sale in sales])
+        self._groups = [
+            _support([price - cost for cost in done]) if done else [],
+            _support([-cost for cost in failed or done]),
+        ]
+
+    def drawn(self, dice: Random) -> tuple[list[float], list[float]]:
+        """Profits of a sale and their weights."""
+        share = dice.betavariate(self._verified + 0.5, self._size - self._verified + 0.5)
+        unseen = dice.betavariate(1, self._size)
+        values, weights = [share * self._price - self._beyond], [unseen]
+        for group, part in zip(self._groups, (share, 1 - share), strict=True):
+            counts = _resampled([weight for _, weight in group], dice) if group else []
+            total = sum(counts)
+            values += [value for value, _ in group]
+            weights += [(1 - unseen) * part * count / total for count in counts]
+        return values, weights
+
+
+def tail_index(costs: Sequence[float]) -> float:
+    """How fast the dearest costs thin out, by Hill's estimate: below 2 no deviation holds, below 1 no mean.
+
+    >>> tail_index([1.0, 1.0, 1.0]), round(tail_index([2.0**n for n in range(10)]), 2)
+    (inf, 0.48)
+    """
+    ordered = sorted((cost for cost in costs if cost > 0), reverse=True)
+    taken = min(len(ordered) - 1, max(5, len(ordered) // 10))
+    if taken < 1:
+        return math.inf
+    excess = math.fsum(math.log(cost / ordered[taken]) for cost in ordered[:taken])
+    return taken / excess if excess > 0 else math.inf
+
+
+def beyond(costs: Sequence[float]) -> float:
+    """What a sale may be expected to cost that is dearer than all that were seen."""
+    index = max(tail_index(costs), 1.25)
+    return max(costs) * (1.0 if math.isinf(index) else index / (index - 1))
 
 
 def _support(values: Sequence[float]) -> list[tuple[float, int]]:

@@ -176,8 +176,8 @@ def _tokens(by_markup: Value, total: Value, document: Value) -> dict[Fraction, i
 def is_issued_beyond(book: Book, customer: str, period: str) -> bool:
     """Whether a document for a later month stands."""
     found = book.value(
-        "SELECT 1 FROM invoices WHERE customer = ? AND period > ? AND refers IS NULL AND status <> 'void' "
-        "LIMIT 1",
+        "SELECT 1 FROM invoices WHERE customer = ? AND substr(period, 1, 7) > ? AND refers IS NULL "
+        "AND status <> 'void' LIMIT 1",
         (customer, period),
     )
     return found is not None

@@ -80,3 +80,20 @@ def test_a_ladder_costs_what_its_rungs_cost_until_one_is_verified() -> None:
     assert set(ladders) == {("cheap",), ("dear",), ("cheap", "dear"), ("dear", "cheap")}
     assert ladders["cheap",].cost_per_verified_nano == 100 * CENT / 60
     assert ladders["cheap", "dear"].cost_per_verified_nano == (100 * CENT + 40 * 10 * CENT) / 98
+
+
+def test_a_few_runs_that_went_well_are_no_proof() -> None:
+    advice = advise("new", steady(25, success=1.0))
+    assert advice.verdict == "fit"
+    assert "fewer than one of 9 may not have been seen" in advice.why[1]
+    cautious = next(one for one in advice.prices if one.price_nano == advice.recommended_nano)
+    assert cautious.price_nano > 1.1 * (advice.costs.mean if advice.costs else 0)
+    assert len(advise("old", steady(60, success=1.0)).why) == 1
+
+
+def test_costs_without_a_bound_in_sight_are_not_fit() -> None:
+    dice = random.Random(2)
+    wild = [Seen(round(dice.paretovariate(1.2) * CENT), "verified") for _ in range(300)]
+    advice = advise("wild", wild)
+    assert advice.verdict in ("with care", "not fit")
+    assert any("tail index 1." in why and "limits: cost" in why for why in advice.why)

@@ -13,7 +13,7 @@ from flatfare.core.moments import parse_moment
 from flatfare.core.plan import plan_of
 from flatfare.service import selling
 from flatfare.service.invoicing import plans
-from flatfare.service.invoicing.issuing import Books, issue, rebuilt, void
+from flatfare.service.invoicing.issuing import Books, issue, issue_so_far, rebuilt, void
 from flatfare.service.invoicing.periods import moment_in, month
 from flatfare.service.invoicing.rendering import rows
 from flatfare.store import calls, invoices
@@ -279,3 +279,29 @@ def test_a_tax_that_is_none_is_refused_where_it_is_given(books: Books) -> None:
             selling.customers.change(
                 books.book, "acme", details={"tax_percent": percent}, at_us=at("2026-10-01"), **ME
             )
+
+
+def test_what_is_owed_so_far_is_billed_once_and_the_month_bills_the_rest(books: Books) -> None:
+    sold(books, "2026-11-03", "a", "b")
+    first = issue_so_far(books, "acme", at_us=at("2026-11-05T12:00:00Z"), **ME)
+    assert first is not None
+    assert (first.number, first.period, first.total_nano) == (
+        "INV-2026-000001",
+        "2026-11 until 2026-11-05T12:00:00Z",
+        10 * USD,
+    )
+    assert issue_so_far(books, "acme", at_us=at("2026-11-05T12:00:00Z"), **ME) is None
+    sold(books, "2026-11-20", "c")
+    taken_back(books, "2026-11-21", "a")
+    assert told(issued(books, "2026-11")) == [("usage", "5.00"), ("reversal", "-5.00")]
+    assert rebuilt(books, first) == first.document
+
+
+def test_a_plan_waits_for_the_end_of_its_month_and_bills_its_tokens_then(books: Books) -> None:
+    sold(books, "2026-11-03", "a")
+    issue_so_far(books, "acme", at_us=at("2026-11-05"), **ME)
+    put_on(books, "2026-11-10", plan="t", tokens={"markup_percent": 0})
+    called(books, "2026-11-11", 7)
+    with pytest.raises(BadInput, match="known when 2026-11 has ended"):
+        issue_so_far(books, "acme", at_us=at("2026-11-12"), **ME)
+    assert told(issued(books, "2026-11")) == [("tokens", "7.00")]

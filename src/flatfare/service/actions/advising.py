@@ -27,6 +27,12 @@ FLOORS = (("low cost", 0.0), ("balanced", 0.8), ("high accuracy", 0.95))
 UNCLEAR_MAX, SUCCESS_MIN, VARIATION_MAX, LOADING_MAX = 0.1, 0.6, 2.0, 3.0
 """Beyond these the work is not fit for a fixed price, or only with care: chosen, not derived."""
 
+TAIL_MIN = 2.0
+"""Costs whose tail index is below this have no deviation that would hold: one sale may cost any amount."""
+
+FEW = 60
+"""Of fewer runs, what happens once in twenty has likely not been seen (the rule of three)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -212,13 +218,23 @@ def fitness(
             f"To lose in at most {risk_max:.0%} of months of {sales} sales, the price has to be "
             f"{loading:.1f} times the cost per verified outcome."
         )
+    if (index := risk.tail_index([one.cost_nano for one in seen])) < TAIL_MIN and count >= FEW:
+        against.append(
+            f"The dearest sales thin out slowly (tail index {index:.1f}): one that is still to come may cost "
+            "many times the dearest so far. Set limits: cost, so that no sale costs more."
+        )
+    few = (
+        f"Only {count} runs: what happens in fewer than one of {math.ceil(count / 3)} may not have been "
+        "seen. Try it on more inputs before selling many."
+    )
     if not against:
         fits = (
             f"{success:.0%} are verified; a sale costs {dollar_text(round(spread.mean))} on average and one "
             f"in a hundred {dollar_text(round(spread.p99))} or more: a fixed price fits."
         )
-        return "fit", (fits,)
-    return ("not fit" if unclear > UNCLEAR_MAX or len(against) > 1 else "with care"), tuple(against)
+        return "fit", ((fits, few) if count < FEW else (fits,))
+    verdict = "not fit" if unclear > UNCLEAR_MAX or len(against) > 1 else "with care"
+    return verdict, (*against, *([few] if count < FEW else []))
 
 
 def best_ladders(tried: Sequence[Tried]) -> Iterable[tuple[str, Ladder]]:

@@ -1,10 +1,11 @@
 """Settled sales as other billing systems take them: Stripe, OpenMeter (CloudEvents) and Lago.
 
-Every event has the id of its ledger entry, so that sending it twice counts once.
-Formats read 2026-11-21: Stripe ``POST /v1/billing/meter_events`` (event_name, identifier, timestamp,
-payload), CloudEvents 1.0 (specversion, id, source, type, subject, time, data) as OpenMeter takes it at
-``POST /api/v1/events``, Lago ``POST /api/v1/events`` (transaction_id, external_subscription_id, code,
-timestamp, properties).
+Every event has the id of its ledger entry, so that sending it twice counts once (Stripe heeds ids for
+24 hours at least, and takes events of the last 35 days; negative values take back).
+Formats read 2026-11-21 at docs.stripe.com, openmeter.io/docs and getlago.com/docs: Stripe
+``POST /v1/billing/meter_events`` (event_name, identifier, timestamp, payload), CloudEvents 1.0
+(specversion, id, source, type, subject, time, data) as OpenMeter takes it at ``POST /api/v1/events``, Lago
+``POST /api/v1/events`` (transaction_id, external_subscription_id, code, timestamp, properties).
 """
 
 import http.client
@@ -67,7 +68,7 @@ def events(book: Book, form: Format, *, since_us: int, until_us: int) -> Iterato
                     "external": customer.details.get("external_id", customer.name),
                     "action": action,
                     "version": version,
-                    "kind": "settled" if entry.verb == Verb.SETTLE else "reversed",
+                    "settlement": "settled" if entry.verb == Verb.SETTLE else "reversed",
                     "quantity": 0 if is_part else 1 if entry.verb == Verb.SETTLE else -1,
                     "amount": decimal_text(amount_nano),
                     "currency": customer.currency,
@@ -90,12 +91,13 @@ def _cloudevent(said: Mapping[str, object]) -> dict[str, object]:
         "specversion": "1.0",
         "id": said["id"],
         "source": SOURCE,
-        "type": f"flatfare.{said['kind']}",
+        "type": "flatfare.sale",  # one type for both: OpenMeter's meters take one, and sum its quantity
         "subject": said["external"],
         "time": iso(int(str(said["at_us"]))),
         "datacontenttype": "application/json",
         "data": {
-            name: said[name] for name in ("action", "version", "quantity", "amount", "currency", "task")
+            name: said[name]
+            for name in ("settlement", "action", "version", "quantity", "amount", "currency", "task")
         },
     }
 

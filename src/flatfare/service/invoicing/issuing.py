@@ -20,6 +20,7 @@ from flatfare.core.invoice import (
     Composed,
     DocumentKind,
     LineKind,
+    Period,
     Status,
     composed,
     document_of,
@@ -27,10 +28,11 @@ from flatfare.core.invoice import (
     written,
 )
 from flatfare.core.ledger import Entry, Kind
-from flatfare.core.moments import datetime_of, micros_of
+from flatfare.core.moments import datetime_of, iso, micros_of
+from flatfare.service.invoicing import plans
 from flatfare.service.invoicing.composing import Tokens, compose, cost_by_markup, tax_of
 from flatfare.service.invoicing.owing import Owed
-from flatfare.service.invoicing.periods import month, period_of
+from flatfare.service.invoicing.periods import month, month_of, period_of
 from flatfare.service.selling import customers, post_open
 from flatfare.store import chains, invoices, ledger
 from flatfare.store.book import Book
@@ -82,6 +84,28 @@ def issue(books: Books, customer: str, month_name: str, *, at_us: int, by_whom: 
         if not made.charges:
             return None
         return _issued(book, found, made, tokens, at_us=at_us, by_whom=by_whom)
+
+
+def issue_so_far(books: Books, customer: str, *, at_us: int, by_whom: str) -> Kept | None:
+    """Issue what a customer owes up to now, before the month has ended; None where there is nothing to bill.
+
+    The month's own document has the rest. ``BadInput`` for a customer with a plan in this month: what
+    that comes to is known when the month has ended.
+    """
+    book = books.book
+    whole = month(month_of(at_us, books.time_zone), books.time_zone)
+    with book.writing():
+        buyer = customers.one_of(book, customer)
+        if plans.held_in(book, buyer, whole, books.time_zone):
+            raise BadInput(
+                f"{customer} has a plan, and what it comes to is known when {whole.name} has ended. So far: "
+                f"flatfare invoices draft {customer}"
+            )
+        period = Period(f"{whole.name} until {iso(at_us)}", whole.from_us, at_us)
+        made, _ = compose(book, buyer, period, time_zone=books.time_zone, tokens={})
+        if not made.charges:
+            return None
+        return _issued(book, buyer, made, {}, at_us=at_us, by_whom=by_whom)
 
 
 def issue_all(books: Books, month_name: str, *, at_us: int, by_whom: str) -> list[Kept]:
