@@ -142,3 +142,15 @@ def test_a_session_ends_when_its_hard_budget_is_spent(answers: int, tmp_path: Pa
         refused = ask(both.gateway.port, UPGRADE.format(both.secret).encode())
         assert (refused.status, b"'talk' has $0.00 left" in refused.body) == (429, True), refused.body
         both.gateway.new_rows(1)
+
+
+def test_a_killed_session_leaks_nothing_of_its_hard_budget(tmp_path: Path) -> None:
+    """What it used is spent, once; what was leased for more goes back."""
+    with pair(tmp_path) as both:
+        budgeted(both, 10**10, is_hard=True, unpriced="allow")
+        with closing(begun(both, said(4))):
+            os.kill(children(both.gateway)["worker"][0], signal.SIGKILL)
+            (row,) = both.gateway.new_rows(1)
+        assert row["cost_nano"] == 3 * TURN_NANO
+        until(lambda: spent(both)[0] == 3 * TURN_NANO, 5)
+        until(lambda: spent(both) == (3 * TURN_NANO, 0), 30, "a lease is leaked")
