@@ -56,6 +56,94 @@ def test_opentelemetry_counts_cache_reads_inside_its_input_tokens(place: Place) 
     assert leaves(place, json.dumps(row), "given.jsonl") == (400, 600, None, 7, None)
 
 
+def attribute(name: str, **value: object) -> dict[str, object]:
+    return {"key": name, "value": value}
+
+
+def batch_of(*spans: dict[str, object]) -> dict[str, object]:
+    """Spans as OpenTelemetry's exporters write them."""
+    resource = {"attributes": [attribute("deployment.environment", stringValue="prod")]}
+    return {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {}, "spans": list(spans)}]}]}
+
+
+def span(operation: str, span_id: str) -> dict[str, object]:
+    return {
+        "traceId": "t1",
+        "spanId": span_id,
+        "name": operation,
+        "startTimeUnixNano": "1790848800000000000",
+        "endTimeUnixNano": "1790848802000000000",
+        "status": {"code": 2 if span_id == "b" else 1},
+        "attributes": [
+            attribute("gen_ai.operation.name", stringValue=operation),
+            attribute("gen_ai.provider.name", stringValue="openai"),
+            attribute("gen_ai.response.model", stringValue="gpt-4o-2024-08-06"),
+            attribute("gen_ai.usage.input_tokens", intValue="1000"),
+            attribute("gen_ai.usage.output_tokens", intValue="200"),
+        ],
+    }
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+def test_opentelemetrys_own_json_is_read_span_by_span_and_an_agents_sum_is_no_call(
+    place: Place, lines: int
+) -> None:
+    http = {"traceId": "t1", "spanId": "h", "startTimeUnixNano": "1790848800000000000", "attributes": []}
+    first, second = batch_of(span("invoke_agent", "a"), span("chat", "b"), http), batch_of(span("chat", "c"))
+    text = "\n".join(json.dumps(one) for one in (first, second)[:lines])
+    result = place.text("calls", text, "traces.jsonl")
+    assert (result.new, result.rejected) == (lines, 0)
+    wanted = "external_id, status, input, output, cost_nano, labels"
+    assert (
+        place.rows(f"SELECT {wanted} FROM calls ORDER BY 1")
+        == [
+            ("b", "failed", 1000, 200, 4500000, '{"environment":"prod"}'),
+            ("c", "ok", 1000, 200, 4500000, '{"environment":"prod"}'),
+        ][:lines]
+    )
+
+
+def test_an_observation_of_a_trace_that_is_no_call_is_left_out(place: Place) -> None:
+    usage = {"input": 10, "output": 2}
+    rows = [
+        {
+            "id": "g",
+            "traceId": "t",
+            "type": "GENERATION",
+            "startTime": "2026-10-01T10:00:00Z",
+            "model": "gpt-4o",
+            "usage": usage,
+        },
+        {
+            "id": "s",
+            "traceId": "t",
+            "type": "SPAN",
+            "startTime": "2026-10-01T10:00:00Z",
+            "usage": {"input": 0, "output": 0},
+        },
+    ]
+    result = place.text("calls", "\n".join(map(json.dumps, rows)), "observations.jsonl")
+    assert (result.new, result.rejected) == (1, 0)
+
+
+def test_openrouters_activity_counts_cached_and_reasoned_tokens_inside(place: Place) -> None:
+    text = (
+        "generation_id,tokens_prompt,tokens_completion,tokens_reasoning,tokens_cached,model_permaslug\n"
+        "gen-1,1000,200,50,100,openai/gpt-4o-mini\n"
+    )
+    assert leaves(place, text) == (900, 100, None, 150, 50)
+
+
+def test_anthropics_usage_export_counts_what_was_cached_beside_the_rest(place: Place) -> None:
+    text = (
+        "usage_date_utc,model_version,usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,"
+        "usage_input_tokens_cache_read,usage_output_tokens,web_search_count\n"
+        "2026-10-01,claude-sonnet-4-5-20250929,100,10,30,40,0\n"
+    )
+    assert leaves(place, text) == (100, 30, None, 40, None)
+    assert place.row("SELECT cache_write_5m, cost_nano FROM calls") == (10, 946_500)
+
+
 def test_langfuse_gives_parts_that_do_not_overlap(place: Place) -> None:
     row = {
         "providedModelName": "gpt-4o",

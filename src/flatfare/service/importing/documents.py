@@ -4,13 +4,14 @@ Numbers keep the digits that the source wrote.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import msgspec
 
 from flatfare.core.errors import BadInput
 from flatfare.service.importing.order import Order
+from flatfare.service.importing.spans import is_batch, is_call, spans_of
 from flatfare.service.importing.textual import TextTable, encoding_of, lines
 
 _DOCUMENT_BYTES_MAX = 256 << 20
@@ -28,12 +29,12 @@ def document_rows(stream: BinaryIO, name: str, order: Order, table: TextTable) -
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"["):
         table.place = "item"
-        _items(_list_items(stream, encoding, name, order.line_bytes_max), table)
+        _items(_calls_of(_list_items(stream, encoding, name, order.line_bytes_max), order), table)
     elif _is_lines(start):
         _json_lines(stream, encoding, order, table)
     else:
         table.place = "item"
-        _items(iter(_listed_in(stream, encoding, name)), table)
+        _items(_calls_of(_listed_in(stream, encoding, name), order), table)
 
 
 def _is_lines(start: bytes) -> bool:
@@ -47,6 +48,7 @@ def _is_lines(start: bytes) -> bool:
 
 
 def _json_lines(stream: BinaryIO, encoding: str, order: Order, table: TextTable) -> None:
+    last = 0
     for line in lines(stream, encoding, order.line_bytes_max):
         if line.problem:
             table.reject(line.number, line.problem, line.text[:400])
@@ -59,7 +61,16 @@ def _json_lines(stream: BinaryIO, encoding: str, order: Order, table: TextTable)
         except (msgspec.DecodeError, ValueError, RecursionError) as problem:
             table.reject(line.number, f"The line is no JSON: {problem}.", text[:400])
             continue
-        _take(line.number, value, table)
+        for record in _calls_of(spans_of(value) if is_batch(value) else (value,), order):
+            last = max(line.number, last + 1)  # of several in a line, each has a number of its own
+            _take(last, record, table)
+
+
+def _calls_of(records: Iterable[object], order: Order) -> Iterator[object]:
+    """The records, but for those of a trace that are no calls, where calls are wanted."""
+    for record in records:
+        if order.kind != "calls" or not isinstance(record, dict) or is_call(record):
+            yield record
 
 
 def _items(items: Iterator[object], table: TextTable) -> None:
@@ -148,6 +159,8 @@ def _listed_in(stream: BinaryIO, encoding: str, name: str) -> list[object]:
         value = _DECODER.decode(raw.decode(encoding).removeprefix("\ufeff"))
     except (msgspec.DecodeError, ValueError, RecursionError) as problem:
         raise BadInput(f"{name} is no JSON: {problem}. Nothing was imported.") from problem
+    if is_batch(value):
+        return list(spans_of(value))
     rows = _list_of(value) if isinstance(value, dict) else None
     if rows is None:
         return [value]

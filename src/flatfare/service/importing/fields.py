@@ -69,7 +69,7 @@ def _fields(text: str) -> dict[str, Field]:
 _TIMES = (
     "timestamp created_at start_time started_at time datetime date_time date created ts tstamp "
     "request_time start_timestamp start time_stamp request_timestamp event_time logged_at "
-    "time_unix_nano start_time_unix_nano utc_time created_on opened_on started_on day"
+    "time_unix_nano start_time_unix_nano utc_time usage_date_utc date_utc created_on opened_on started_on day"
 )
 _ENDS = (
     "end_time ended_at finished_at completed_at completed_time end_timestamp closed_at closed_on "
@@ -85,14 +85,15 @@ _SESSION = (
 )
 _MODEL = (
     "response_model gen_ai_response_model served_model model_name model_id provided_model_name llm "
-    "llm_model agent_llm agent_model deployment gen_ai_request_model model_permaslug"
+    "llm_model agent_llm agent_model deployment gen_ai_request_model model_permaslug model_version"
 )
 _PROMPT = (
     "native_tokens_prompt prompt_tokens input_tokens tokens_prompt gen_ai_usage_input_tokens "
     "gen_ai_usage_prompt_tokens llm_usage_prompt_tokens llm_token_count_prompt prompt_token_count "
     "input_token_count num_prompt_tokens num_input_tokens tokens_in tokens_input token_in in_tokens "
     "n_input_tokens n_prompt_tokens usage_details_input usage_input input_usage prompt_token "
-    "agent_prompt_tokens context_tokens input_length usage_details_prompt_tokens total_input_tokens"
+    "agent_prompt_tokens context_tokens input_length usage_details_prompt_tokens total_input_tokens "
+    "input_tokens_no_cache"
 )
 _COMPLETION = (
     "native_tokens_completion completion_tokens output_tokens tokens_completion "
@@ -117,7 +118,7 @@ CALLS = _fields(
     at moment: {_TIMES}
     ended_at moment: {_ENDS}
     duration_ms number: latency_ms response_time_ms request_duration_ms elapsed_ms generation_time
-        delay_ms
+        delay_ms generation_time_ms
     duration_s number: latency_s duration_seconds latency_seconds elapsed_s latency request_duration_s
     task key: {_TASK} trace_id
     session text: {_SESSION}
@@ -136,7 +137,8 @@ CALLS = _fields(
     is_stream flag: stream streamed streaming
     prompt_tokens count: {_PROMPT}
     completion_tokens count: {_COMPLETION}
-    cached_tokens count: native_tokens_cached cache_read_input_tokens cache_read_tokens
+    cached_tokens count: native_tokens_cached tokens_cached input_tokens_cache_read
+        cache_read_input_tokens cache_read_tokens
         prompt_tokens_details_cached_tokens input_tokens_details_cached_tokens input_cached_tokens
         cached_input_tokens prompt_cached_tokens cached_prompt_tokens
         gen_ai_usage_cache_read_input_tokens gen_ai_usage_input_tokens_cached cached_content_token_count
@@ -147,11 +149,14 @@ CALLS = _fields(
         gen_ai_usage_cache_creation_input_tokens prompt_cache_write_tokens
         usage_details_cache_creation_input_tokens cache_write_input_tokens
         cache_creation_input_token_count cache_write
-    cache_write_5m_tokens count: ephemeral_5m_input_tokens cache_creation_ephemeral_5m_input_tokens
+    cache_write_5m_tokens count: input_tokens_cache_write_5m ephemeral_5m_input_tokens
+        cache_creation_ephemeral_5m_input_tokens
         prompt_cache_write_5m cache_write_5m
-    cache_write_1h_tokens count: ephemeral_1h_input_tokens cache_creation_ephemeral_1h_input_tokens
+    cache_write_1h_tokens count: input_tokens_cache_write_1h ephemeral_1h_input_tokens
+        cache_creation_ephemeral_1h_input_tokens
         prompt_cache_write_1h cache_write_1h
-    reasoning_tokens count: native_tokens_reasoning completion_tokens_details_reasoning_tokens
+    reasoning_tokens count: native_tokens_reasoning tokens_reasoning
+        completion_tokens_details_reasoning_tokens
         output_tokens_details_reasoning_tokens thoughts_token_count output_reasoning_tokens
         usage_details_output_reasoning_tokens gen_ai_usage_reasoning_tokens
         gen_ai_usage_output_tokens_reasoning gen_ai_usage_reasoning_output_tokens thinking_tokens
@@ -160,8 +165,8 @@ CALLS = _fields(
         prompt_audio_tokens
     output_audio_tokens count: completion_tokens_details_audio_tokens output_tokens_details_audio_tokens
         completion_audio_tokens
-    web_searches count: web_search_requests server_tool_use_web_search_requests num_web_searches
-        web_search
+    web_searches count: web_search_count web_search_requests server_tool_use_web_search_requests
+        num_web_searches web_search
     total_tokens count: tokens total_token_count usage_details_total usage_total
         gen_ai_usage_total_tokens token_count
     cost amount: {_COST}
@@ -312,7 +317,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "environment": ("environment", "env", "deployment_environment", "stage"),
     "domain": ("domain",),
     "benchmark": ("benchmark", "benchmark_name", "dataset", "bench", "suite"),
-    "project": ("project", "project_id", "project_name"),
+    "project": ("project", "project_id", "project_name", "workspace"),
     "organisation": ("organisation", "organization", "organization_id", "org", "org_id"),
     "department": ("department", "cost_center", "cost_centre"),
     "application": ("application", "app", "app_id", "app_name", "service", "service_name", "product"),
@@ -323,11 +328,12 @@ LABELS: dict[str, tuple[str, ...]] = {
     "priority": ("priority",),
     "run": ("run", "run_name", "experiment", "experiment_id"),
     "effort": ("effort", "reasoning_effort"),
-    "key": ("api_key_id", "key_name", "key_alias", "virtual_key"),
+    "key": ("api_key_id", "api_key_name", "key_name", "key_alias", "virtual_key"),
 }  # fmt: skip
 """Attribution that exports carry, by our key and its usual names."""
 
 LABEL_PREFIX = re.compile(
-    r"(?:labels?|metadata|tags?|properties|custom_properties|helicone[-_]property)[.:/-](.+)", re.IGNORECASE
+    r"(?:labels?|metadata|tags?|(?:custom_|request_)?properties|helicone[-_]property)[.:/-](.+)",
+    re.IGNORECASE,
 )
 """How exports write a free label: ``metadata.team``, ``label.domain``, ``Helicone-Property-Team``."""

@@ -75,7 +75,7 @@ def _is_given(column: SourceColumn) -> str:
 def _outside_of(prompt: SourceColumn, mapping: FileMapping) -> str:
     """A predicate: where this column counts the prompt, what was cached is counted beside it."""
     name = plain(prompt.name)
-    if "usage_details" in name:
+    if "usage_details" in name or name.endswith("_no_cache"):
         return "true"
     if not name.endswith("input_tokens") or "gen_ai" in name:
         return "false"
