@@ -138,6 +138,11 @@ def test_a_difference_that_chance_brings_in_one_of_many_domains_is_no_drift() ->
     assert calibrated([*clear, *others], "judge", "people").drifted == ()
 
 
+def test_within_one_month_nothing_drifts() -> None:
+    found = calibrated(labelled("a", 40, 5, 22, 23), "judge", "people")
+    assert (found.drifted, found.has_drifted) == ((), False)
+
+
 def steady(domain: str) -> list[Seen]:
     return [one for month in ("2026-09", "2026-10") for one in labelled(domain, 20, 5, 5, 20, month=month)]
 

@@ -91,8 +91,8 @@ class Calibration:
 
         The more domains are looked at, the smaller the chance must be in each (Bonferroni).
         """
-        looked_at = sum(len(part.months) > 1 for part in self.parts)
-        return tuple(part.domain for part in self.parts if part.drift * looked_at < DRIFT)
+        looked_at = [part for part in self.parts if len(part.months) > 1]
+        return tuple(part.domain for part in looked_at if part.drift * len(looked_at) < DRIFT)
 
     @property
     def has_drifted(self) -> bool:
