@@ -274,8 +274,8 @@ def _unknown_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
 
 _REMEDIES = {
     NO_COST_SAID: (
-        "Import the calls with their task (--map task=COLUMN), or the tasks again with what they cost "
-        "(--map cost=COLUMN --update)."
+        "Have its calls name it (the header flatfare-task; --map task=COLUMN in an import), or import the "
+        "task again with what it cost (--map cost=COLUMN --update)."
     ),
     NO_REWORK_RATE: "Import the tasks again with --rework-rate 60 --update, or define a rework_rate.",
 }
