@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flatfare.config import Settings, WeeklyReport, load_settings
+from flatfare.config import Settings, WeeklyReport, load_settings, require_whole
 from flatfare.core.errors import BadInput
 
 
@@ -79,13 +79,21 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
     "text",
     [
         "database: 'postgresql://flatfare:${NOT_SET}@db/flatfare'\n",
-        "alerts: {ops: {url: 'https://x/y', secret: '${NOT_SET}'}}\n",
         "metrics_token: ${NOT_SET}\n",
     ],
 )
 def test_a_variable_that_is_not_set_is_named_and_never_an_empty_secret(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadInput, match=r"from \$\{NOT_SET\}, which the environment does not set"):
         load_settings(written(tmp_path, text), {})
+
+
+@pytest.mark.parametrize("key", ["url", "secret"])
+def test_a_channel_that_lacks_a_variable_is_left_out_and_stops_what_sends(tmp_path: Path, key: str) -> None:
+    text = f"alerts: {{ops: {{url: 'https://x/y', {key}: '${{NOT_SET}}'}}, mail: {{url: 'mailto://x'}}}}\n"
+    settings = load_settings(written(tmp_path, text + "weekly_report: {channels: [ops]}\n"), {})
+    assert list(settings.alerts) == ["mail"]
+    with pytest.raises(BadInput, match=rf"alerts\.ops\.{key} from \$\{{NOT_SET\}}"):
+        require_whole(settings)
 
 
 def test_a_provider_whose_variable_is_not_set_has_no_credential(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Configuration: flags before environment before file before defaults; secrets print as stars.
 
 The file is ``./flatfare.yaml``, else the one in the user's configuration folder.
-``${NAME}`` in it is the environment's value of that name. One that is not set stops the start, so that no
-secret is empty in silence; below ``providers`` it is none, and the client's own credential goes through.
+``${NAME}`` in it is the environment's value of that name. One that is not set is an error, so that no secret
+is empty in silence; channels and issuers that lack one are left out and named, which stops ``serve`` and
+whatever sends; below ``providers`` it is none, and the client's own credential goes through.
 """
 
 import difflib
@@ -186,6 +187,7 @@ class Settings:
     private_webhooks: bool = False  # customers' webhooks may reach addresses inside the own network
     seller: Mapping[str, str] = field(default_factory=dict)  # lines that stand on invoices, by their order
     file: Path | None = None  # where this was read from
+    absent: tuple[str, ...] = ()  # what was left out for want of a variable, each in a sentence
 
 
 def load_settings(
@@ -199,7 +201,8 @@ def load_settings(
     """
     environment = os.environ if environment is None else environment
     found = _find(file, environment)
-    values = _read(found, environment) if found else {}
+    written = _read(found) if found else {}
+    values, absent = _ready(written, found, environment) if found else ({}, ())
     chosen: dict[str, object] = {}
     for name in _PLAIN:
         value = flags.get(name) or environment.get(f"FLATFARE_{name.upper()}") or values.get(name)
@@ -225,12 +228,20 @@ def load_settings(
         **chosen,  # type: ignore[arg-type]
         providers=_providers(values.get("providers"), found),
         alerts=channels,
-        weekly_report=_weekly_report(values.get("weekly_report"), channels, found),
+        weekly_report=_weekly_report(values.get("weekly_report"), _mapping(written, "alerts", found), found),
         sign_in=_issuers(values.get("sign_in"), found),
         seller={str(key): str(line) for key, line in _mapping(values, "seller", found).items()},
         deployments={str(key): str(model) for key, model in _mapping(values, "deployments", found).items()},
         file=found,
+        absent=absent,
     )
+
+
+def require_whole(settings: Settings) -> Settings:
+    """The settings, where nothing of them was left out; raises ``BadInput`` with what was."""
+    if settings.absent:
+        raise BadInput(settings.absent[0])
+    return settings
 
 
 _PLAIN = (
@@ -291,7 +302,7 @@ def user_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return home / "flatfare"
 
 
-def _read(file: Path, environment: Mapping[str, str]) -> dict[str, object]:
+def _read(file: Path) -> dict[str, object]:
     import yaml
 
     try:
@@ -306,7 +317,27 @@ def _read(file: Path, environment: Mapping[str, str]) -> dict[str, object]:
                 f"The configuration {file} sets {key!r}, which is not known.{_near(str(key))} "
                 f"Known: {', '.join(sorted(KNOWN))}."
             )
-    return {key: _filled(value, key, file, environment) for key, value in values.items()}
+    return values
+
+
+def _ready(
+    values: Mapping[str, object], file: Path, environment: Mapping[str, str]
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """The values with each ``${NAME}`` in its place, and what was left out for want of one."""
+    ready: dict[str, object] = {}
+    absent = []
+    for key, value in values.items():
+        if key not in ("alerts", "sign_in") or not isinstance(value, dict):
+            ready[key] = _filled(value, key, file, environment)
+            continue
+        entries: dict[object, object] = {}
+        for name, entry in value.items():
+            try:
+                entries[name] = _filled(entry, f"{key}.{name}", file, environment)
+            except BadInput as problem:
+                absent.append(str(problem))
+        ready[key] = entries
+    return ready, tuple(absent)
 
 
 def _near(key: str) -> str:
@@ -423,7 +454,7 @@ def _channels(values: object, file: Path | None) -> dict[str, Channel]:
     return channels
 
 
-def _weekly_report(value: object, channels: Mapping[str, Channel], file: Path | None) -> WeeklyReport | None:
+def _weekly_report(value: object, channels: Mapping[str, object], file: Path | None) -> WeeklyReport | None:
     given = _mapping({"weekly_report": value}, "weekly_report", file)
     if not given:
         return None

@@ -8,7 +8,7 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.options import Noun, book_of, format_options, pass_settings, period_options
-from flatfare.config import Settings
+from flatfare.config import Settings, require_whole
 from flatfare.core.moments import iso
 from flatfare.service.alerts import alerting
 from flatfare.service.alerts.sending import send
@@ -91,7 +91,7 @@ def channels(settings: Settings, shape: str) -> None:
 @pass_settings
 def test(settings: Settings, channel: str) -> None:
     """Send a test to CHANNEL, at once and whatever its quiet hours are."""
-    found = alerting.channel_named(settings, channel)
+    found = alerting.channel_named(require_whole(settings), channel)
     now_us = time.time_ns() // 1000
     alert = Alert(
         f"test-{now_us}", "test", channel, f"This is a test of the channel {channel!r}.", {}, now_us

@@ -11,7 +11,7 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.options import place_given, settings_now
-from flatfare.config import Settings
+from flatfare.config import Settings, require_whole
 from flatfare.core.errors import BadUsage
 
 WHERE = "Flatfare serves at "
@@ -70,7 +70,7 @@ def serve(listen: str | None, workers: int, *, is_demo: bool) -> None:
 
     def load() -> Settings:
         with context.scope():
-            settings = settings_now()
+            settings = require_whole(settings_now())
         return complete(settings if listen is None else replace(settings, listen=listen))
 
     sys.exit(app.serve(load, workers=workers, say=_saying()))

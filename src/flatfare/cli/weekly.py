@@ -8,7 +8,7 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
-from flatfare.config import Settings
+from flatfare.config import Settings, require_whole
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import iso
 from flatfare.service.alerts import alerting, sending
@@ -56,7 +56,7 @@ def weekly(settings: Settings, week: str | None, is_sent: bool, pdf: Path | None
         if pdf is not None:
             _write(pdf, document)
         if is_sent:
-            _send(book, settings, document, now_us)
+            _send(book, require_whole(settings), document, now_us)
     _show(document, shape)
 
 
