@@ -24,6 +24,7 @@ _FIRST_STEPS = (
     "  flatfare demo                      real public data, and what a finished piece of work costs",
     "  flatfare import tasks FILE         your own tasks, with outcome and cost (CSV, JSON Lines, Parquet)",
     "  flatfare import calls FILE         your own calls, with usage or cost",
+    "  flatfare serve                     your own programs, by one base URL; with --demo no key is needed",
 )
 _FIELDS = (
     Field("path", "Path", align="left"),
@@ -56,7 +57,10 @@ def summary(settings: Settings, shape: str) -> None:
 
 def _say_first_steps(shape: str) -> None:
     if shape != "table":
-        print_document({"is_empty": True, "next": ["flatfare demo", "flatfare import tasks FILE"]}, shape)
+        print_document(
+            {"is_empty": True, "next": ["flatfare demo", "flatfare import tasks FILE", "flatfare serve"]},
+            shape,
+        )
         return
     for line in _FIRST_STEPS:
         say(line)
