@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from flatfare.cli import main as face
 from flatfare.cli.root import root
+from flatfare.core.errors import BadUsage
+from tests.runner.batch_rig import answering, served_by
 from tests.runner.rig import EMAIL, EXAMPLES, Model, provided
 
 _ = face
@@ -75,6 +77,27 @@ def test_a_paid_run_an_unpaid_one_and_an_unverified_one(folder: Path) -> None:
         failed = flatfare(*words, "--customer", "acme", ends=1)
         assert "billed 0.000000000 USD (voided)" in failed.stderr
         assert "does not stand in the source" in failed.stderr
+
+
+def test_rows_are_run_in_batches_and_progress_is_told(folder: Path) -> None:
+    provider = answering(Model())
+    with served_by(provider) as port:
+        served(folder, port)
+        flatfare("actions", "publish", "actions/names-and-dates.yaml")
+        (folder / "in.csv").write_text(f'id,email\na,"{EMAIL}"\nb,"{EMAIL} again"\n')
+        words = ("actions", "run", "names-and-dates", "--bulk", "in.csv", "--batch", "--out", "out.jsonl")
+        result = flatfare(*words)
+        assert result.stdout == "2 verified\n"
+        assert "batch 1: 2 sent\nbatch 1: 2 of 2 done\n" in result.stderr
+        assert flatfare(*words).stdout == "2 known\n"
+        assert len(provider.batches) == 1
+
+
+def test_batches_are_for_bulk_runs(folder: Path) -> None:
+    flatfare("actions", "publish", "actions/names-and-dates.yaml")
+    result = flatfare("actions", "run", "names-and-dates", "--batch", "--input", "{}", ends=1)
+    assert isinstance(result.exception, BadUsage)
+    assert "--batch is for many rows" in str(result.exception)
 
 
 def test_rows_are_run_in_bulk_and_a_job_goes_on_where_it_stopped(folder: Path) -> None:

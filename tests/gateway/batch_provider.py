@@ -54,6 +54,7 @@ class Batch:
     made_at: float
     metadata: object = None
     looks: int = 0
+    answers: dict[str, tuple[int, Json]] = field(default_factory=dict)  # each is thought of once
 
 
 @dataclass
@@ -181,6 +182,11 @@ class BatchProvider:
             "request_counts": {"total": total, "completed": len(good), "failed": len(bad)},
         }
 
+    def _answer(self, batch: Batch, name: str, body: Json) -> tuple[int, Json]:
+        if name not in batch.answers:
+            batch.answers[name] = self.answer(body)
+        return batch.answers[name]
+
     def _lines(self, batch: Batch) -> tuple[list[Json], list[Json]]:
         good: list[Json] = []
         bad: list[Json] = []
@@ -189,7 +195,7 @@ class BatchProvider:
                 error = {"code": "batch_expired", "message": "This request could not be executed in time."}
                 bad.append({"id": "r", "custom_id": name, "response": None, "error": error})
                 continue
-            status, answer = self.answer(body)
+            status, answer = self._answer(batch, name, body)
             response = {"status_code": status, "request_id": "req", "body": answer}
             line = {"id": "r", "custom_id": name, "response": response, "error": None}
             (good if status < 400 else bad).append(line)
@@ -205,7 +211,7 @@ class BatchProvider:
     def _results(self, batch: Batch) -> bytes:
         lines = []
         for name, body in batch.requests:
-            status, answer = self.answer(body)
+            status, answer = self._answer(batch, name, body)
             result: Json = {"type": "succeeded", "message": answer}
             if self.expires(name, body):
                 result = {"type": "expired"}

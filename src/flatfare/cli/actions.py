@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from flatfare.cli import output
+from flatfare.cli import bulk_runs, output
 from flatfare.cli.options import Noun, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.action import Action
@@ -157,7 +157,14 @@ def _named(settings: Settings, text: str) -> Action:
     "--out", type=click.Path(path_type=Path), help="Where results of --bulk go, a line of JSON each."
 )
 @click.option("--rejects", type=click.Path(path_type=Path), help="Where rows go that are no input.")
-@click.option("--parallel", type=click.IntRange(1, 200), default=8, show_default=True, help="Rows at a time.")
+@click.option(
+    "--batch", is_flag=True, help="With --bulk: ask models in their providers' batches, at batch prices."
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 50_000),
+    help="Rows at a time: 8, at most 200; with --batch 5,000, at most 50,000.",
+)
 @click.option("--json", "is_json", is_flag=True, help="Print JSON: the run with its receipt.")
 @pass_settings
 def run(
@@ -171,18 +178,23 @@ def run(
     bulk: Path | None,
     out: Path | None,
     rejects: Path | None,
-    parallel: int,
+    batch: bool,
+    parallel: int | None,
     is_json: bool,
 ) -> None:
     """Carry out an action. Ends with 0 where it is verified and 1 where it is not.
 
     Its model calls go through the gateway that runs, or through one of its own while it lasts.
+    With --batch they cost half as much and may take a day; stopped, the same command goes on.
     """
     with book_of(settings, create=True) as book:
         action = publishing.published(book, name, version).action
     if bulk is not None:
-        _run_bulk(settings, action, bulk, out, rejects, customer, key, parallel, is_json)
+        job = bulk_runs.job_of(action, out, rejects, customer, key, parallel, is_batch=batch)
+        bulk_runs.carry_out(settings, job, bulk, is_batch=batch, is_json=is_json)
         return
+    if batch:
+        raise BadUsage("--batch is for many rows: say which with --bulk FILE.")
     values, found = _input(action, given, files)
     order = Order(name, values, found, customer, key, version)
     document = asyncio.run(_run_one(settings, order))
@@ -245,48 +257,6 @@ def _receipt_lines(receipt: Mapping[str, object]) -> list[str]:
         unsure = f" ({cost['reason']})" if cost["reason"] else ""
         lines.append(f"  cost {cost['amount']} USD{unsure}, margin {operator['margin'] or output.MISSING}")
     return lines
-
-
-def _run_bulk(
-    settings: Settings,
-    action: Action,
-    source: Path,
-    out: Path | None,
-    rejects: Path | None,
-    customer: str | None,
-    key: str | None,
-    parallel: int,
-    is_json: bool,
-) -> None:
-    if out is None:
-        raise BadUsage("Say where the results go: --out results.jsonl")
-    beside = rejects or out.with_name(f"{out.stem}.rejects.jsonl")
-    job = bulk_work.Job(action, key or str(out.resolve()), customer, out, beside, parallel)
-    told = bulk_work.Told()
-
-    async def work() -> None:
-        async with running(settings) as runner:
-            with output.progress(action.name) as advance:
-                watched = asyncio.get_running_loop().create_task(_watched(told, advance))
-                try:
-                    await bulk_work.carry_out(runner, job, bulk_work.rows_of(source, action), told)
-                finally:
-                    watched.cancel()
-
-    asyncio.run(work())
-    if is_json:
-        output.print_json({"counts": dict(told.counts), "stopped": told.stopped})
-    else:
-        output.say(", ".join(f"{count} {word}" for word, count in told.counts.most_common()) or "no rows")
-    if told.stopped is not None:
-        output.complain(f"{told.stopped} Start it again to go on where it stopped.")
-        sys.exit(3)
-
-
-async def _watched(told: bulk_work.Told, advance: output.Advance) -> None:
-    while True:
-        advance(told.done)
-        await asyncio.sleep(0.2)
 
 
 def _input(

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from flatfare.config import Provider
 from flatfare.core.action import Action, Reading
 from flatfare.core.checks.submission import Json, NotJson, read_json
 from flatfare.core.errors import BadInput, BadUsage, Conflict, FlatfareError
+from flatfare.runner.batching.wires import wire_of
 from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import File, TooLarge
+from flatfare.runner.models import check_provider
 from flatfare.runner.running import Order, Result, Runner
 from flatfare.service.actions.receipts import document_of
 from flatfare.store.runs import Run
@@ -59,6 +62,20 @@ class Told:
     def done(self) -> int:
         """Rows that are through."""
         return sum(self.counts.values())
+
+
+def check_batches(action: Action, providers: Mapping[str, Provider]) -> None:
+    """``BadUsage`` where a rung's provider has no batch mode here."""
+    if not action.ladder:
+        raise BadUsage(f"{action.name} asks no model: there is nothing to send in batches.")
+    for rung in action.ladder:
+        name = str(rung.model.provider)
+        check_provider(providers, name)
+        if wire_of(providers[name].dialect) is None:
+            raise BadUsage(
+                f"The rung {rung.name!r} asks {name}, which has no batch mode here: batches go to OpenAI and "
+                "Anthropic. Run it without --batch, or name other models."
+            )
 
 
 def rows_of(source: Path, action: Action) -> Iterator[Row]:
@@ -137,6 +154,12 @@ async def carry_out(runner: Runner, job: Job, rows: Iterator[Row], told: Told) -
     """Carry every row out that is not through yet; no credit left ends the job after those under way."""
     known = _through(job.results) | _through(job.rejects)
     waiting: set[asyncio.Task[None]] = set()
+    turn = asyncio.Semaphore(job.together)
+
+    def over(task: asyncio.Task[None]) -> None:
+        waiting.discard(task)
+        turn.release()
+
     with (
         job.results.open("a", encoding="utf-8") as results,
         job.rejects.open("a", encoding="utf-8") as rejects,
@@ -147,13 +170,14 @@ async def carry_out(runner: Runner, job: Job, rows: Iterator[Row], told: Told) -
             if row.name in known:
                 told.counts["known"] += 1
                 continue
-            waiting.add(
-                asyncio.get_running_loop().create_task(_one(runner, job, row, results, rejects, told))
-            )
-            if len(waiting) >= job.together:
-                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await turn.acquire()
+            task = asyncio.get_running_loop().create_task(_one(runner, job, row, results, rejects, told))
+            waiting.add(task)
+            task.add_done_callback(over)
         if waiting:
             await asyncio.wait(waiting)
+    if runner.models.desk is not None:
+        runner.models.desk.is_done = told.stopped is None
 
 
 async def _one(runner: Runner, job: Job, row: Row, results: IO[str], rejects: IO[str], told: Told) -> None:

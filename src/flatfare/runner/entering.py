@@ -135,7 +135,12 @@ def _again(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int
         return _anew(shelf, done, asked, version, now_us)
     cut_short(shelf, found, now_us)
     taken = runs.update(
-        shelf.book, standing(shelf, found.id), state=State.ACCEPTED, started_at_us=now_us, reasons="[]"
+        shelf.book,
+        standing(shelf, found.id),
+        state=State.ACCEPTED,
+        started_at_us=now_us,
+        reasons="[]",
+        patience_us=asked.patience_us,
     )
     return Entered(begin(shelf, taken, version, now_us), True)
 
@@ -165,6 +170,7 @@ def _anew(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int)
         alive_until_us=now_us + LEASE_US,
         input=asked.input,
         action_version=version.action.version,
+        patience_us=asked.patience_us,
     )
     return Entered(begin(shelf, fresh, version, now_us), True)
 

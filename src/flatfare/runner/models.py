@@ -18,6 +18,7 @@ from flatfare.core.action import Answer, Ending, Rung
 from flatfare.core.checks.submission import Json, NotJson, canonical, read_json
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.money import nano_of
+from flatfare.runner.batching.asking import ENDING, REASON
 from flatfare.runner.gate import Gate
 from flatfare.runner.inputs import File, media_type_of
 
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
     from pydantic_ai.models import Model, ModelRequestParameters
 
+    from flatfare.runner.batching.desk import Desk
+
 TOOL = "answer"
+TOGETHER = 4
+"""Questions of one run that are asked at the same time."""
+
+TOGETHER_IN_BATCHES = 10_000
+"""The same where they wait for a batch: each time that one has to wait for another costs hours."""
+
 CONNECTIONS = 200
 _ROUTES = {"openai": "/v1", "anthropic": "/anthropic", "gemini": "/gemini"}
 _RESERVED = ("task", "attempt", "session", "purpose", "labels")
@@ -97,9 +106,10 @@ _heard: ContextVar[_Heard] = ContextVar("heard")
 class Models:
     """The models that a ladder names, each asked through the gateway."""
 
-    def __init__(self, gate: Gate, client: "httpx2.AsyncClient") -> None:
+    def __init__(self, gate: Gate, client: "httpx2.AsyncClient", desk: "Desk | None" = None) -> None:
         self._gate = gate
         self._client = client
+        self.desk = desk  # where work waits for batches
         self._models: dict[tuple[str, str, str | None], Model] = {}
 
     async def ask(self, rung: Rung, prompt: Prompt, whose: Whose, made: list[Made], seconds: float) -> str:
@@ -121,6 +131,15 @@ class Models:
             made += [_made(response.headers, whose.purpose) for response in heard.answers]
             given_up = heard.sent - len(heard.answers)  # before the answer began
             made += [Made(None, whose.purpose, None)] * given_up
+
+    @property
+    def together(self) -> int:
+        """How many questions of one run are asked at the same time."""
+        return TOGETHER if self.desk is None else TOGETHER_IN_BATCHES
+
+    def seconds_of(self, rung: Rung, left_s: float) -> float:
+        """How long an answer may take, of the time that a run has left; a batch takes what there is."""
+        return min(rung.seconds, left_s) if self.desk is None else left_s
 
     async def _request(
         self, model: "Model", rung: Rung, prompt: Prompt, whose: Whose, seconds: float
@@ -158,8 +177,8 @@ class Models:
 
 
 @asynccontextmanager
-async def models(gate: Gate) -> AsyncIterator[Models]:
-    """Models behind a gateway, as long as the context lasts."""
+async def models(gate: Gate, desk: "Desk | None" = None) -> AsyncIterator[Models]:
+    """Models behind a gateway, as long as the context lasts; with a desk, work waits there for batches."""
     try:
         import httpx2
         import pydantic_ai.direct  # noqa: F401 - so that the first question does not pay for it
@@ -167,8 +186,22 @@ async def models(gate: Gate) -> AsyncIterator[Models]:
         raise BadUsage("Actions need pydantic-ai: pip install 'flatfare[actions]'") from None
     limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     hooks: dict[str, list[Any]] = {"request": [_send], "response": [_hear]}
-    async with httpx2.AsyncClient(timeout=None, limits=limits, event_hooks=hooks, trust_env=False) as client:
-        yield Models(gate, client)
+    way: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
+    if desk is not None:
+        from flatfare.runner.batching.posting import Posting
+
+        way = Posting(desk, way)
+    async with httpx2.AsyncClient(timeout=None, transport=way, event_hooks=hooks, trust_env=False) as client:
+        if desk is None:
+            yield Models(gate, client)
+            return
+        patient = httpx2.Timeout(60.0, read=300.0, write=300.0)
+        async with httpx2.AsyncClient(timeout=patient, trust_env=False) as own:
+            await desk.open(own)
+            try:
+                yield Models(gate, client, desk)
+            finally:
+                await desk.close()
 
 
 async def _send(request: "httpx2.Request") -> None:
@@ -293,6 +326,9 @@ def _unanswered(problem: Exception, heard: list["httpx2.Response"], rung: Rung) 
     from pydantic_ai import exceptions
 
     refused = next((r.headers["flatfare-refused"] for r in heard if "flatfare-refused" in r.headers), None)
+    waited = next((r.headers for r in heard if ENDING in r.headers), None)
+    if waited is not None:
+        return Unanswered(Ending(waited[ENDING]), waited[REASON])
     if refused is not None:
         return Unanswered(Ending.LIMITED, f"The gateway refused the call: {refused}.")
     if isinstance(problem, exceptions.ModelTimeoutError | exceptions.ModelRequestTimeout):

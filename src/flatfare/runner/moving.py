@@ -38,7 +38,7 @@ def hold(shelf: Shelf, run: Run, action: Action, now_us: int) -> None:
         size=Size(*json.loads(run.size)).by(price.size),
         attempts_max=action.limits.attempts,
         at_us=now_us,
-        valid_us=max(action.limits.deadline_us, 3_600_000_000),
+        valid_us=max(action.limits.deadline_us + run.patience_us, 3_600_000_000),
     )
     selling.hold(shelf.book, task_id=run.task_id, quote_id=UUID(quote.id), at_us=now_us)
 

@@ -21,7 +21,14 @@ _FRAME_BYTES = 4096  # what a request's JSON adds to its texts: names of fields,
 class Purse:
     """The money of one run; several of its calls may be under way."""
 
-    def __init__(self, limit_nano: int | None, bounds: Bounds, providers: Mapping[str, Provider]) -> None:
+    def __init__(
+        self,
+        limit_nano: int | None,
+        bounds: Bounds,
+        providers: Mapping[str, Provider],
+        tier: str | None = None,  # at which calls are billed
+    ) -> None:
+        self._tier = tier
         self._limit_nano = limit_nano
         self._bounds = bounds
         self._providers = providers
@@ -73,6 +80,9 @@ class Purse:
         told = [prompt.system, prompt.text, "" if prompt.schema is None else canonical(prompt.schema)]
         body = json.dumps(told, ensure_ascii=False).encode() + marks.encode() + b" " * _FRAME_BYTES
         endpoint = "messages" if upstream.dialect.provider == "anthropic" else "chat.completions"
-        asked = Asked(model=rung.model.model, output_limit=prompt.output_tokens)
+        asked = Asked(model=rung.model.model, output_limit=prompt.output_tokens, service_tier=self._tier)
         bound = self._bounds.of(upstream.priced_as, endpoint, asked, body, at_us)
+        if bound.most_nano is None and self._tier is not None:  # no rate of that tier: none is dearer
+            asked = Asked(model=rung.model.model, output_limit=prompt.output_tokens)
+            bound = self._bounds.of(upstream.priced_as, endpoint, asked, body, at_us)
         return bound.most_nano, bound.reason

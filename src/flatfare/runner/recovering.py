@@ -47,7 +47,9 @@ def _looked_after(shelf: Shelf, run: Run, now_us: int, give_up: bool) -> tuple[s
         done = judging.finish(shelf, run, now_us, is_lost=run.output is None)
         return ("given_back" if done.ending == Ending.INTERRUPTED else "finished"), done
     judging.cut_short(shelf, run, now_us)
-    if run.input is not None and not give_up and not _is_late(shelf, run, now_us):
+    # What is asked in batches is taken up by its job, which knows what was sent: here it would be sent again.
+    is_alone = run.input is not None and not run.patience_us
+    if is_alone and not give_up and not _is_late(shelf, run, now_us):
         return "to_resume", runs.update(shelf.book, run, state=State.ACCEPTED)
     if give_up or _is_late(shelf, run, now_us):
         return "given_back", _given_up(shelf, run, now_us)
@@ -56,7 +58,7 @@ def _looked_after(shelf: Shelf, run: Run, now_us: int, give_up: bool) -> tuple[s
 
 def _is_late(shelf: Shelf, run: Run, now_us: int) -> bool:
     action = publishing.published(shelf.book, run.action, run.action_version).action
-    return now_us >= run.started_at_us + action.limits.deadline_us
+    return now_us >= run.started_at_us + action.limits.deadline_us + run.patience_us
 
 
 def _given_up(shelf: Shelf, run: Run, now_us: int) -> Run:

@@ -22,6 +22,7 @@ from flatfare.core.checks.submission import Json
 from flatfare.core.errors import BadInput, FlatfareError, LimitExceeded
 from flatfare.core.identity import derived, time_ordered
 from flatfare.runner import entering, judging, telling
+from flatfare.runner.batching.desk import Desk
 from flatfare.runner.books import Books, Shelf
 from flatfare.runner.gate import Gate, gate
 from flatfare.runner.inputs import File, Prepared, prepared
@@ -31,7 +32,7 @@ from flatfare.runner.progress import Progress
 from flatfare.runner.proving import Proof, Prover
 from flatfare.runner.purse import Purse
 from flatfare.runner.questions import asker
-from flatfare.runner.working import Work, Workshop, carried_out
+from flatfare.runner.working import PART_TRIES, Work, Workshop, carried_out
 from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import Published
 from flatfare.service.budgets.bounding import Bounds
@@ -43,11 +44,19 @@ KEY_LENGTH_MAX = 512
 UNDER_WAY_MAX = 1000
 """Runs that one process works at; each holds its input in memory."""
 
+UNDER_WAY_IN_BATCHES_MAX = 50_000
+"""The same where they wait for batches, whose requests they are."""
+
 GRACE_S = 20.0
 """How long runs under way are waited for when the runner ends."""
 
+GRACE_IN_BATCHES_S = 1.0
+
 FINISHED_MAX = 1000
 """Results that are held until they are handed over."""
+
+BATCH_US = 25 * 3_600_000_000
+"""How long one question may wait for its batch: providers answer within 24 hours, or not at all."""
 
 _POLL_S = 0.1
 _KEY_TAKES_S = 0.7  # until every worker of a gateway knows a key that was made
@@ -105,6 +114,7 @@ class Runner:
         self._shop = entering.Shop()
         self._finished: OrderedDict[str, Result] = OrderedDict()  # not handed over yet
         self._under_way: dict[str, asyncio.Task[Result]] = {}
+        self._under_way_max = UNDER_WAY_MAX if asked.desk is None else UNDER_WAY_IN_BATCHES_MAX
 
     async def run(self, order: Order) -> Result:
         """Carry an order out and give its result; the same key again gives the same run.
@@ -119,8 +129,8 @@ class Runner:
 
         ``LimitExceeded`` where this process has as many runs under way as it takes.
         """
-        if self.under_way >= UNDER_WAY_MAX:
-            raise LimitExceeded(f"{UNDER_WAY_MAX} runs are under way: ask again when some are done.")
+        if self.under_way >= self._under_way_max:
+            raise LimitExceeded(f"{self._under_way_max} runs are under way: ask again when some are done.")
         ready = await self._accepted(order)
         if isinstance(ready, Run):
             return ready
@@ -216,7 +226,16 @@ class Runner:
             owner=self.owner,
             alive_until_us=at_us + LEASE_US,
             webhook=order.webhook,
+            patience_us=self._patience_us(version.action),
         )
+
+    def _patience_us(self, action: Action) -> int:
+        """How much longer than its deadline a run may take, since its questions wait for batches."""
+        if self.models.desk is None:
+            return 0
+        asking = (step for step in action.steps if step.command is None)
+        waits = sum(PART_TRIES if step.each is not None else 1 for step in asking)
+        return BATCH_US * waits * action.limits.attempts
 
     def _prover(self, version: Published) -> Prover:
         held = self._provers.get(version.hash)
@@ -246,11 +265,12 @@ class Runner:
         """Attempt after attempt, until one is verified or none is left."""
         run, action = ready.run, ready.version.action
         loop = asyncio.get_running_loop()
-        left_us = run.started_at_us + action.limits.deadline_us - self.now()
+        left_us = run.started_at_us + action.limits.deadline_us + run.patience_us - self.now()
         ends_at = loop.time() + left_us / 1e6
         course = await self.books.do(entering.course_of, run, action)
         limit_nano = None if action.limits.cost_nano is None else action.limits.cost_nano - course.spent_nano
-        purse = Purse(limit_nano, self.bounds, self.gate.settings.providers)
+        tier = None if self.models.desk is None else "batch"
+        purse = Purse(limit_nano, self.bounds, self.gate.settings.providers, tier)
         shop = Workshop(action, ready.given, self.models, purse, self.gate)
         rung, tried, made = course.rung, course.tried, course.made
         while True:
@@ -278,7 +298,8 @@ class Runner:
         whose = Whose(
             run.task_id, telling.attempt_id(run, attempt.number), dict(json.loads(ready.run.labels))
         )
-        work = Work(rung, whose, ends_at, self.now())
+        desk = self.models.desk  # what is asked again after a stop has to read as it did
+        work = Work(rung, whose, ends_at, self.now() if desk is None else desk.began_at_us)
         output: str | None = None
         reasons: tuple[str, ...] = ()
         try:
@@ -319,7 +340,9 @@ class Runner:
         """Let runs under way come to their end; those that take long are left for whoever comes next."""
         tasks = [*self._under_way.values()]
         if tasks:
-            _, waiting = await asyncio.wait(tasks, timeout=GRACE_S)
+            # What waits for a batch would wait for hours, and is taken up again by the same job.
+            grace_s = GRACE_S if self.models.desk is None else GRACE_IN_BATCHES_S
+            _, waiting = await asyncio.wait(tasks, timeout=grace_s)
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -355,24 +378,42 @@ def _looked_at(task: "asyncio.Task[Result]") -> None:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, at: Gate | None = None, now: Callable[[], int] | None = None
+    settings: Settings,
+    *,
+    at: Gate | None = None,
+    now: Callable[[], int] | None = None,
+    desk_of: Callable[[Gate, Books], Desk] | None = None,
 ) -> AsyncIterator[Runner]:
-    """A runner behind the gateway of these settings, as long as the context lasts."""
-    async with gate(settings) if at is None else _given(at) as own_gate, models(own_gate) as asked:
-        books = Books(settings)
-        runner = Runner(settings, own_gate, asked, books, now or _now_us)
-        beats = asyncio.get_running_loop().create_task(_beat(runner))
-        try:
-            yield runner
-        finally:
-            await runner.close()
-            beats.cancel()
-            with suppress(asyncio.CancelledError):
-                await beats
-            if own_gate.book is not None:
-                await own_gate.book()
-            await books.do(judging.book_open_costs, _now_us())
-            await books.close()
+    """A runner behind the gateway of these settings, as long as the context lasts.
+
+    ``desk_of`` makes the desk at which work waits for batches, where it is done in such.
+    """
+    books = Books(settings)
+    try:
+        async with gate(settings) if at is None else _given(at) as own_gate:
+            desk = None if desk_of is None else desk_of(own_gate, books)
+            async with models(own_gate, desk) as asked:
+                runner = Runner(settings, own_gate, asked, books, now or _now_us)
+                async with _beating(runner):
+                    yield runner
+    finally:
+        await books.close()
+
+
+@asynccontextmanager
+async def _beating(runner: Runner) -> AsyncIterator[None]:
+    """Give signs of life as long as the context lasts, and bring everything to its end."""
+    beats = asyncio.get_running_loop().create_task(_beat(runner))
+    try:
+        yield
+    finally:
+        await runner.close()
+        beats.cancel()
+        with suppress(asyncio.CancelledError):
+            await beats
+        if runner.gate.book is not None:
+            await runner.gate.book()
+        await runner.books.do(judging.book_open_costs, _now_us())
 
 
 @asynccontextmanager

@@ -20,9 +20,6 @@ from flatfare.service.actions.documents import plain
 from flatfare.verifiers.sandbox import containing, uncontained
 from flatfare.verifiers.sandbox.order import Ended, Limits, Order, Refused
 
-TOGETHER = 4
-"""Parts of one text that are worked on at the same time."""
-
 PART_TRIES = 2
 """How often a part is asked about: one provider's hiccup does not throw the work on all others away."""
 
@@ -76,7 +73,7 @@ async def _each(shop: Workshop, work: Work, step: Step, done: Mapping[str, Json]
     whole = done.get(str(step.each), shop.given.values.get(str(step.each), ""))
     text = whole if isinstance(whole, str) else json.dumps(plain(whole), ensure_ascii=False)
     parts = list(parted(text, step.characters))
-    turn = asyncio.Semaphore(TOGETHER)
+    turn = asyncio.Semaphore(shop.models.together)
 
     async def answer(number: int, part: str) -> str:
         given = _given(shop, work, done)
@@ -135,7 +132,7 @@ async def _ask(
         images=shop.given.images,
         output_tokens=min(step.output_tokens or rung.output_tokens, rung.output_tokens),
     )
-    seconds = min(rung.seconds, work.ends_at - asyncio.get_running_loop().time())
+    seconds = shop.models.seconds_of(rung, work.ends_at - asyncio.get_running_loop().time())
     if seconds <= 0:
         raise Unanswered(Ending.LIMITED, "The deadline has passed.")
     held_nano, made = shop.purse.hold(rung, prompt, work.at_us), list[Made]()
