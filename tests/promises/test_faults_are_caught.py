@@ -113,3 +113,17 @@ def test_every_promise_that_is_shown_here_has_a_fault() -> None:
     broken = {named.split("_")[1] for _, test in PAIRS if (named := Path(test).name).startswith("test_p")}
     inside = {"p5", "p9", "p11"}  # their tests apply the faults themselves
     assert shown - inside <= broken
+
+
+def test_every_part_of_no_overspend_has_a_fault() -> None:
+    """P4 has parts (a) to (j): each is named in a test's docstring, and a fault turns one of them red."""
+    caught = {test.rpartition("::")[2].partition("[")[0] for _, test in PAIRS}
+    shown: set[str] = set()
+    broken: set[str] = set()
+    for file in HERE.glob("test_p4_*.py"):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                parts = set(re.findall(r"\(([a-j])\)", ast.get_docstring(node) or ""))
+                shown |= parts
+                broken |= parts if node.name in caught else set()
+    assert broken == shown == set("abcdefghij")

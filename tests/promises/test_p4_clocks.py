@@ -1,8 +1,10 @@
 """P4 by the clock: windows end at midnight where they are, and no clock that jumps gives one twice."""
 
+import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.service.budgets import budgeting
 from flatfare.store.book import open_book
-from tests.gateway.rig import whole
-from tests.gateway.rig_pair import Pair, pair
+from tests.gateway.rig import Pause, whole
+from tests.gateway.rig_load import settled_rows
+from tests.gateway.rig_pair import Pair, pair, until
 from tests.promises.test_p4_no_overspend import BODY, at_once, bound_nano, cost_nano
 
 CLOCK = """
@@ -85,6 +88,30 @@ def test_a_day_ends_at_midnight_where_it_is(
         assert let_in(both, 1) == 0
         time.sleep(3.5)
         assert let_in(both) == 3
+
+
+def test_a_call_under_way_at_midnight_is_counted_in_the_day_in_which_it_began(tmp_path: Path) -> None:
+    """(i) It takes nothing from the new day, and gives nothing back to it when it ends."""
+    with by_the_clock(tmp_path, Window.of("day"), calls=3) as (both, clock):
+        clock.show("2026-11-20T23:59:57")
+        with both.provider.answers(lambda _: (Pause(5), *whole(BODY))):
+            late = threading.Thread(target=at_once, args=(both, 1))
+            late.start()
+            until(lambda: len(both.provider.log) == 1, 5)
+        time.sleep(3.5)
+        assert let_in(both) == 3, "all of the new day"
+        late.join()
+        assert let_in(both) == 0, "what it did not use is the old day's"
+        settled_rows(both.gateway)
+
+        def spent() -> dict[int, int]:
+            with closing(sqlite3.connect(both.gateway.book)) as book:
+                return dict(book.execute("SELECT begins_us, spent_nano FROM allowances"))
+
+        day_us = 86_400_000_000
+        midnight_us = 1_795_219_200_000_000  # 2026-11-21
+        expected = {midnight_us - day_us: cost_nano(), midnight_us: 3 * cost_nano()}
+        until(lambda: spent() == expected, 10, f"found {spent()}, expected {expected}")
 
 
 def test_a_clock_that_jumps_gives_no_window_twice(tmp_path: Path) -> None:

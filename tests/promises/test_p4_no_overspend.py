@@ -336,6 +336,7 @@ def test_while_the_book_is_away_what_is_leased_is_served_and_no_more(tmp_path: P
 
 
 def test_open_by_choice_lets_calls_through_unasked_and_counts_them(tmp_path: Path) -> None:
+    """(d) Where somebody chose that, and every one is counted."""
     with (
         under(tmp_path, bound_nano(), queue_ms=0, fail="open") as both,
         both.provider.answers(lambda _: whole(BODY)),

@@ -57,6 +57,7 @@ def at_once(nodes: list[Node], secret: str, count: int) -> Counter[int]:
 
 
 def test_a_burst_over_two_nodes_is_let_in_exactly_as_far_as_it_fits(tmp_path: Path, postgres: Server) -> None:
+    """(b) 100 at once over two nodes, the budget fits 10 bounds."""
     database = postgres.new_database()
     with Provider() as provider, ExitStack() as stack:
         nodes = nodes_on(database, tmp_path, provider)
