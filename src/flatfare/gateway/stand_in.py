@@ -64,6 +64,8 @@ def answer(path: str, asked: Mapping[str, object], size: int) -> tuple[int, list
         return 200, list(_messages(model, size // 4, _tokens(asked), streams=streams))
     if path.endswith("/responses"):
         return 200, list(_responses(model, size // 4, _tokens(asked), streams=streams))
+    if path.endswith("/count_tokens"):
+        return 200, [{"input_tokens": size // 4}]
     if path.endswith("/embeddings"):
         usage = {"prompt_tokens": size // 4, "total_tokens": size // 4}
         data = [{"object": "embedding", "index": 0, "embedding": [0.0, 1.0]}]

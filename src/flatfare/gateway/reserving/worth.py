@@ -1,6 +1,7 @@
 """What a call is worth to the budgets: whose allowances it draws on, and how much is to be held for it."""
 
 import logging
+from shlex import quote
 
 import msgspec
 
@@ -111,7 +112,8 @@ def why_refused(worth: Worth, refused: Refused, at_us: int) -> tuple[str, int | 
         parts.append(f"It resets at {iso(resets_us)}.")
     if worth.bound.limit is not None:
         parts.append("A smaller limit on its answer costs less.")
-    to_raise = f"To raise it: flatfare budgets top-up {budget.name}"
+    alone = f" --subject {quote(_subject(refused.allowance_id))}" if subject else ""
+    to_raise = f"To raise it: flatfare budgets top-up {quote(budget.name)} AMOUNT{alone}"
     parts.append(f"Ask {budget.contact}." if budget.contact else to_raise)
     wait_s = None if resets_us is None else max(1, (resets_us - at_us) // 1_000_000)
     return " ".join(parts), wait_s if wait_s is not None and wait_s <= 60 else None
