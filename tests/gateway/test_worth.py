@@ -1,4 +1,4 @@
-"""What a refused caller is told: the budget, what is left, what was needed, and the command that adds more."""
+"""What a refused caller is told: the budget, what is left, what was needed, and what command adds more."""
 
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.gateway.reserving.claims import Claim
