@@ -7,10 +7,14 @@ from pathlib import Path
 
 from flatfare.core.ledger import Kind
 from flatfare.runner import judging
+from flatfare.runner.pdf_text import pages_of
 from flatfare.runner.running import Order, Result
 from flatfare.service import selling
 from flatfare.service.actions.receipts import receipt_of
+from flatfare.service.invoicing.issuing import Books, issue_so_far, rebuilt
+from flatfare.service.invoicing.rendering import page, rows
 from flatfare.store import runs
+from flatfare.store.lake import Lake
 from tests.runner.rig import CONTRACT, DOLLAR, EMAIL, INVOICE, REPORT, TICKET, Model, Shop, shop
 
 SEED = 20261121
@@ -42,12 +46,15 @@ PRICES = {
     "word-count": DOLLAR // 20,
 }
 ROUNDS = 8
+BUYERS = ("acme", "bolt")  # who pays in advance, and who by invoice
 
 
 def test_only_verified_work_is_billed_and_all_sums_agree(tmp_path: Path) -> None:
     async def play() -> None:
         model = Model(seed=SEED, chances=CHANCES, patience_s=5.0)
         async with shop(tmp_path, model, rung_s=3.0) as own:
+            with own.book() as book:
+                selling.customers.create(book, name="bolt", terms="invoice", at_us=1, by_whom="test")
             results = await _carry_out(own)
             for _ in range(60):  # until calls that were given up are heard out, and so booked
                 await own.runner.gate.book()  # type: ignore[misc]
@@ -57,6 +64,7 @@ def test_only_verified_work_is_billed_and_all_sums_agree(tmp_path: Path) -> None
                         break
                 await asyncio.sleep(0.5)
             _check(own, results)
+            _check_invoice(own, results, Lake(tmp_path / "lake"))
             print(f"\n{dict(model.did)}")
 
     asyncio.run(play())
@@ -68,7 +76,7 @@ async def _carry_out(own: Shop) -> list[Result]:
     async def one(action: str, number: int) -> Result:
         async with turn:
             return await own.runner.run(
-                Order(action, ORDERS[action], customer="acme", key=f"{action} {number}")
+                Order(action, ORDERS[action], customer=BUYERS[number % 2], key=f"{action} {number}")
             )
 
     return await asyncio.gather(*(one(action, n) for n in range(ROUNDS) for action in ORDERS))
@@ -102,6 +110,29 @@ def _check(own: Shop, results: list[Result]) -> None:
         outcomes = dict(book.rows("SELECT outcome, COUNT(*) FROM tasks GROUP BY outcome"))
         assert outcomes.get("verified") == endings["verified"]
         assert set(outcomes) <= {"verified", "failed"}
+
+
+def _check_invoice(own: Shop, results: list[Result], lake: Lake) -> None:
+    """Receipts, ledger, document, CSV and the printed page come to the same, to the nano-dollar."""
+    with own.book() as book:
+        books = Books(book, lake, "UTC")
+        bought = [
+            found for one in results if (found := runs.one(book, one.run.id)) and found.customer == "bolt"
+        ]
+        receipts = [receipt_of(book, run, for_operator=False) for run in bought]
+        billed = sum(_nano(receipt["billed"]["amount"]) for receipt in receipts)  # type: ignore[index]
+        assert billed == -selling.balance(book, "bolt", at_us=1).accrued_nano
+        kept = issue_so_far(books, "bolt", at_us=time.time_ns() // 1000, by_whom="test")
+        assert kept is not None
+        assert kept.total_nano == billed == sum(_nano(row["amount"]) for row in rows(kept.says))
+        verified = {run.task_id for run in bought if run.ending == "verified"}
+        assert {row["task"] for row in rows(kept.says)} == verified
+        assert -selling.balance(book, "bolt", at_us=1).receivable_nano == billed
+        assert rebuilt(books, kept) == kept.document
+        assert selling.verify(book) == []
+        printed = " ".join("".join(pages_of(page(kept, {}), "invoice.pdf")).split())
+        assert kept.number in printed
+        assert f"{billed // DOLLAR}.{billed % DOLLAR // 10_000_000:02d}" in printed
 
 
 def _nano(amount: object) -> int:

@@ -124,7 +124,10 @@ def crediting(book: Book, number: str) -> list[Kept]:
 
 def next_number(book: Book, mark: str, year: int) -> str:
     """The number after the last one of its kind and year; ask inside ``writing()``."""
-    last = book.value("SELECT MAX(number) FROM invoices WHERE number LIKE ?", (f"{mark}-{year}-%",))
+    last = book.value(
+        "SELECT number FROM invoices WHERE number LIKE ? ORDER BY length(number) DESC, number DESC LIMIT 1",
+        (f"{mark}-{year}-%",),
+    )
     count = int(str(last).rpartition("-")[2]) if last else 0
     return f"{mark}-{year}-{count + 1:06}"
 

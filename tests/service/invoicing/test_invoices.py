@@ -26,7 +26,7 @@ from flatfare.service.invoicing.issuing import (
 )
 from flatfare.service.invoicing.periods import month, month_of
 from flatfare.service.invoicing.rendering import page, rows
-from flatfare.store import calls
+from flatfare.store import calls, invoices
 from flatfare.store.lake import Lake
 from tests.builders import OPENED_US, id_of
 from tests.service.selling import shop
@@ -336,3 +336,16 @@ def _call(books: Books, customer: str, at_us: int, cost_nano: int) -> None:
     }
     with books.book.writing():
         calls.insert(books.book, [row])
+
+
+def test_numbers_go_on_past_a_million(books: Books) -> None:
+    sell(books, 1)
+    first = issued(books)
+    year = first.number[4:8]
+    for count in ("999999", "1000000"):
+        with books.book.writing():
+            books.book.execute(
+                "UPDATE invoices SET number = ? WHERE id = ?", (f"INV-{year}-{count}", first.id)
+            )
+            following = invoices.next_number(books.book, "INV", int(year))
+            assert following == f"INV-{year}-{int(count) + 1}"
