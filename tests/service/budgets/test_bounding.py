@@ -1,6 +1,7 @@
 """Bounds: what a call costs at most is never below what it cost, and a limit is set where there is room."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flatfare.core.errors import BadInput
+from flatfare.core.usage import Usage
 from flatfare.dialects.openai_shape import read_request
-from flatfare.dialects.reading import Asked
+from flatfare.dialects.reading import Asked, Exchange, Part, Reading
 from flatfare.prices.limits import limits_of
 from flatfare.service.budgets.bounding import LEAST_OUTPUT, Bound, Bounds, limit_field, with_output_limit
 from flatfare.service.costing.metering import Response, exchange_of, meter_response, recognise, standard_book
+from flatfare.service.costing.pricing import cost_reading
 from flatfare.service.costing.recordings import responses_in
 
 NOW_US = 1_795_000_000_000_000
@@ -366,3 +369,40 @@ def test_pictures_that_stand_in_a_request_to_embed_count() -> None:
         bound({"inputs": [{"content": [part]}]}, **kind) for part in ({"type": "text", "text": "a"}, picture)
     )
     assert (seen.most_nano or 0) > 28_000 * 120 > (words.most_nano or 0)
+
+
+SHAPES = {"anthropic": "messages", "gemini": "generateContent", "vertex": "generateContent"}
+
+
+@pytest.mark.parametrize("size", [200, 400_000])
+def test_no_model_of_any_provider_can_cost_more_than_its_bound(size: int) -> None:
+    """Every model in the price book, in its own currency, where all is read in the dearest way."""
+    book, text = standard_book(), "x" * size
+    exceeded, count = [], 0
+    for provider in book.providers():
+        endpoint = SHAPES.get(provider, "chat.completions")
+        said = (
+            {"contents": [{"parts": [{"text": text}]}]}
+            if endpoint == "generateContent"
+            else {"messages": [{"role": "user", "content": text}]}
+        )
+        body = json.dumps(said).encode()
+        for model in book.model_names(provider):
+            asked = Asked(model, output_limit=1000)
+            found = BOUNDS.of(provider, endpoint, asked, body, NOW_US)
+            if found.most_nano is None:
+                continue
+            limits = limits_of(model)
+            read, written = min(len(body), limits.reads or 10**9), min(1000, limits.writes or 1000)
+            reads = ("input", "cache_read") if re.search("claude|qwen", model) else ("input", "cache_write")
+            for usage in (Usage({one: read, other: written}) for one in reads for other in OUTPUTS):
+                reading = Reading((Part(model, usage),), model)
+                cost = cost_reading(book, reading, Exchange(provider, endpoint, asked=asked), NOW_US)
+                count += 1
+                if (cost.amount_nano or 0) > found.most_nano:
+                    exceeded.append((provider, model, usage, cost.amount_nano, found.most_nano))
+    assert exceeded == []
+    assert count > 10_000
+
+
+OUTPUTS = ("output", "reasoning")
