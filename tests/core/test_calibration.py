@@ -280,3 +280,48 @@ def test_rogan_gladen_on_a_case_worked_by_hand() -> None:
     """0.9 and 0.8: a pass rate of 0.55 is (0.55 + 0.8 - 1) / 0.7 = 0.5."""
     judged = Judged.of(made(45, 5, 10, 40) + unlabelled(495, 405))
     assert rogan_gladen(judged) == pytest.approx(0.5)
+
+
+def trials(rng: random.Random, cases: int = 60, each: int = 4, labelled: int = 30) -> list[Judged]:
+    """Cases tried several times each; most end alike each time, and cost alike."""
+    found = []
+    for case in range(cases):
+        is_easy, size = rng.random() < 0.5, rng.lognormvariate(0, 0.7)
+        tries: list[tuple[Judgement, bool | None, float]] = []
+        for _ in range(each):
+            done = rng.random() < (0.95 if is_easy else 0.05)
+            word = Judgement.PASS if rng.random() < (0.9 if done else 0.2) else Judgement.FAIL
+            tries.append((word, done if case < labelled else None, size * rng.lognormvariate(0, 0.3)))
+        found.append(Judged.of(tries))
+    return found
+
+
+def test_trials_of_one_case_are_one_draw() -> None:
+    rng, held = random.Random(3), [0, 0]
+    for _ in range(150):
+        cases = trials(rng)
+        whole = sum(cases, Judged())
+        for at, found in enumerate((corrected(whole), corrected(whole, clusters=cases))):
+            assert at == 0 or found.refused is None
+            held[at] += found.rate_interval is not None and found.rate_interval.holds(0.5)
+    assert held[0] < 0.85 * 150  # taken as independent they promise too much
+    assert held[1] > 0.9 * 150
+
+
+def test_tasks_that_are_clusters_of_their_own_change_next_to_nothing() -> None:
+    rng = random.Random(4)
+    tasks = [one for _ in range(4) for one in trials(rng, 100, 1, 40)]
+    whole = sum(tasks, Judged())
+    plain_found, found = corrected(whole), corrected(whole, clusters=tasks)
+    assert plain_found.rate == found.rate
+    assert plain_found.rate_interval is not None
+    assert found.rate_interval is not None
+    assert found.rate_interval.low == pytest.approx(plain_found.rate_interval.low, abs=0.01)
+    over = corrected_over({"a": whole}, clusters={"a": tasks})
+    assert over.rate_interval == found.rate_interval
+
+
+def test_labels_of_few_cases_are_refused() -> None:
+    cases = trials(random.Random(5), 30, 8, 6)
+    refused = corrected(sum(cases, Judged()), clusters=cases).refused
+    assert refused == "The labels are of 6 clusters: at least 10 are needed. Label tasks of others."

@@ -146,6 +146,7 @@ def _json_or_text(text: str) -> Json:
 @click.option("--truth", metavar="VERIFIER", help="The better verifier it is held against.")
 @click.option("--plan", metavar="NAME", help="The sampling plan whose draw the labels are.")
 @click.option("--by", default="domain", show_default=True, metavar="KEY", help="What parts the domains.")
+@click.option("--cluster", metavar="KEY", help="Tasks of one value go together, such as trials of one case.")
 @click.option("--judge-model", metavar="MODEL", help="The model that judges, if its name does not say so.")
 @click.option(
     "--confidence", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of intervals."
@@ -158,6 +159,7 @@ def calibrate(
     truth: str | None,
     plan: str | None,
     by: str,
+    cluster: str | None,
     judge_model: str | None,
     confidence: float,
     shape: str,
@@ -186,6 +188,7 @@ def calibrate(
             confidence=confidence,
             judge_model=judge_model,
             plan=drawn,
+            cluster=cluster,
         )
     document = calibrating.document_of(found)
     if shape != "table":

@@ -13,7 +13,7 @@ What the intervals hold on resampled real judges is printed by ``bench/judge_cov
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from flatfare.core.errors import BadInput
@@ -25,6 +25,9 @@ MIN_LABELS = 20
 
 MIN_OF_EACH = 5
 """True successes, and true failures, among the labels below which nothing is corrected."""
+
+MIN_CLUSTERS = 10
+"""Clusters with a label of a domain below which nothing is corrected, where tasks come in clusters."""
 
 MIN_INFORMED = 0.1
 """Sensitivity plus specificity less one, below which a judge says next to nothing."""
@@ -202,21 +205,28 @@ class Corrected:
     warnings: tuple[str, ...] = ()
 
 
-def corrected(judged: Judged, confidence: float = 0.95) -> Corrected:
+def corrected(judged: Judged, confidence: float = 0.95, clusters: Sequence[Judged] = ()) -> Corrected:
     """The success rate and the cost per success of one domain, corrected by labels of the same domain.
 
     The labelled tasks must be a draw at random from all of them. It is refused where the
-    labels are too few, all of one kind, or visibly no draw from these tasks.
+    labels are too few, all of one kind, or visibly no draw from these tasks. ``clusters`` are the
+    same tasks parted by what goes together, such as the trials of one case: then a cluster is one draw.
     """
     n, passes = judged.tasks, judged.passes
     naive = (passes / n if n else None, judged.cost / passes if passes else None)
-    refused = why_not(judged)
+    refused = why_not(judged, clusters) or _too_few(clusters)
     if refused is not None:
         return Corrected(n, judged.labelled, *naive, refused=refused)
-    return _told(_estimate(judged), judged, naive, judged.labelled - 2, confidence, tuple(_warnings(judged)))
+    estimate = _clustered(_estimate(judged), judged, clusters)
+    degrees = _draws(judged, clusters) - 2
+    return _told(estimate, judged, naive, degrees, confidence, tuple(_warnings(judged, clusters)))
 
 
-def corrected_over(domains: Mapping[str, Judged], confidence: float = 0.95) -> Corrected:
+def corrected_over(
+    domains: Mapping[str, Judged],
+    confidence: float = 0.95,
+    clusters: Mapping[str, Sequence[Judged]] = MappingProxyType({}),
+) -> Corrected:
     """All domains together, each corrected by labels of its own and then added up by their tasks.
 
     Refused where any domain with tasks cannot be corrected: labels of the others do not stand in for it.
@@ -227,13 +237,26 @@ def corrected_over(domains: Mapping[str, Judged], confidence: float = 0.95) -> C
         whole.passes / whole.tasks if whole.tasks else None,
         whole.cost / whole.passes if whole.passes else None,
     )
-    reasons = [f"{name}: {reason}" for name, judged in present.items() if (reason := why_not(judged))]
+    reasons = [
+        f"{name}: {reason}"
+        for name, judged in present.items()
+        if (reason := why_not(judged, own := clusters.get(name, ())) or _too_few(own))
+    ]
     if reasons or not present:
         refused = " ".join(reasons) or "There are no tasks that were judged."
         return Corrected(whole.tasks, whole.labelled, *naive, refused=refused)
-    estimate = _together([(judged.tasks, _estimate(judged)) for judged in present.values()])
-    degrees = sum(judged.labelled - 2 for judged in present.values())
-    warnings = [f"{name}: {text}" for name, judged in present.items() for text in _warnings(judged)]
+    estimate = _together(
+        [
+            (judged.tasks, _clustered(_estimate(judged), judged, clusters.get(name, ())))
+            for name, judged in present.items()
+        ]
+    )
+    degrees = sum(_draws(judged, clusters.get(name, ())) - 2 for name, judged in present.items())
+    warnings = [
+        f"{name}: {text}"
+        for name, judged in present.items()
+        for text in _warnings(judged, clusters.get(name, ()))
+    ]
     return _told(estimate, whole, naive, degrees, confidence, tuple(warnings))
 
 
@@ -278,7 +301,7 @@ def _together(parts: "Sequence[tuple[int, _Estimate]]") -> "_Estimate":
     )
 
 
-def why_not(judged: Judged) -> str | None:
+def why_not(judged: Judged, clusters: Sequence[Judged] = ()) -> str | None:
     """Why these labels cannot carry a correction; None where they can."""
     n, true = judged.labelled, judged.successes
     if n == 0:
@@ -291,7 +314,7 @@ def why_not(judged: Judged) -> str | None:
             f"{count} of {n} labels are {kind}: at least {MIN_OF_EACH} are needed to see how the judge errs "
             "on them. Label more tasks."
         )
-    chance = alike(judged)
+    chance = alike(judged, clusters)
     if chance < ALIKE:
         labelled = judged.counted(Judgement.PASS, True, False) / n
         rest = judged.counted(Judgement.PASS, None) / judged.unlabelled
@@ -303,14 +326,14 @@ def why_not(judged: Judged) -> str | None:
     return None
 
 
-def _warnings(judged: Judged) -> Iterable[str]:
+def _warnings(judged: Judged, clusters: Sequence[Judged] = ()) -> Iterable[str]:
     informed = errors_of(judged).informed
     if informed is not None and informed < MIN_INFORMED:
         yield (
             "The judge tells success from failure hardly better than chance: the figure rests on the labels "
             "alone."
         )
-    chance = alike(judged)
+    chance = alike(judged, clusters)
     if chance < 0.05:
         yield (
             "The judge speaks otherwise of the labelled tasks than of the rest: was the share drawn at "
@@ -318,10 +341,11 @@ def _warnings(judged: Judged) -> Iterable[str]:
         )
 
 
-def alike(judged: Judged) -> float:
+def alike(judged: Judged, clusters: Sequence[Judged] = ()) -> float:
     """The chance of words as different as these on labelled and other tasks, were the labels a draw.
 
-    A chi-square test over pass, fail and abstain; 1 where nothing is unlabelled.
+    A chi-square test over pass, fail and abstain; 1 where nothing is unlabelled. Where tasks come in
+    clusters, words that go together within them say less (Rao and Scott 1981).
     """
     n, rest = judged.labelled, judged.unlabelled
     if not n or not rest:
@@ -334,7 +358,16 @@ def alike(judged: Judged) -> float:
             for count, size in zip(seen, (n, rest), strict=True):
                 expected = sum(seen) * size / (n + rest)
                 statistic += (count - expected) ** 2 / expected
-    return chi_square_tail(statistic, kinds - 1)
+    return chi_square_tail(statistic / _togetherness(judged, clusters), kinds - 1)
+
+
+def _togetherness(judged: Judged, clusters: Sequence[Judged]) -> float:
+    """How many times as much the judge's passes vary as they would if tasks were draws; 1 at least."""
+    share = judged.passes / judged.tasks
+    if not clusters or not 0 < share < 1:
+        return 1.0
+    spread = math.fsum((one.passes - one.tasks * share) ** 2 for one in clusters)
+    return max(1.0, spread / (judged.tasks * share * (1 - share)))
 
 
 def chi_square_tail(statistic: float, degrees: int) -> float:
@@ -534,6 +567,53 @@ def _estimate(judged: Judged) -> _Estimate:
         cost_variance += rest.cc * others / all_tasks**2
     mean_cost = (seen.c * n + rest.c * others) / all_tasks
     return _Estimate(rate, variance, mean_cost, cost_variance, covariance, weight)
+
+
+def _draws(judged: Judged, clusters: Sequence[Judged]) -> int:
+    """How many labelled draws there were: tasks, or the clusters that they came in."""
+    return sum(1 for one in clusters if one.labelled) if clusters else judged.labelled
+
+
+def _too_few(clusters: Sequence[Judged]) -> str | None:
+    n = sum(1 for one in clusters if one.labelled)
+    if not clusters or n >= MIN_CLUSTERS:
+        return None
+    return f"The labels are of {n} clusters: at least {MIN_CLUSTERS} are needed. Label tasks of others."
+
+
+def _clustered(estimate: _Estimate, judged: Judged, clusters: Sequence[Judged]) -> _Estimate:
+    """The estimate with the variance that it has where tasks of one cluster go together (Kish 1965).
+
+    What each cluster contributes to the estimate, squared, against what its tasks would by themselves.
+    """
+    if not clusters:
+        return estimate
+    seen, rest, weight = _moments(judged, True, False), _moments(judged, None), estimate.weight
+    mean_cost, tasks = judged.cost / judged.tasks, judged.tasks
+
+    def share(one: Judged) -> float:
+        n, others = one.labelled, one.unlabelled
+        said = _sum_said(one, True, False) - n * seen.f
+        found = (one.successes - n * seen.y - weight * said) / seen.n
+        return found + (weight * (_sum_said(one, None) - others * rest.f) / rest.n if rest.n else 0.0)
+
+    draws = _draws(judged, clusters)
+    rates = math.fsum(share(one) ** 2 for one in clusters) * draws / (draws - 1)
+    costs = math.fsum(((one.cost - one.tasks * mean_cost) / tasks) ** 2 for one in clusters)
+    alone = (seen.yy - 2 * weight * seen.yf + weight * weight * seen.ff) / seen.n
+    alone += weight * weight * rest.ff / rest.n if rest.n else 0.0
+    on_rate = max(1.0, rates / alone) if alone > 0 else 1.0
+    on_cost = max(1.0, costs / estimate.cost_variance) if estimate.cost_variance > 0 else 1.0
+    return replace(
+        estimate,
+        rate_variance=estimate.rate_variance * on_rate,
+        cost_variance=estimate.cost_variance * on_cost,
+        covariance=estimate.covariance * math.sqrt(on_rate * on_cost),
+    )
+
+
+def _sum_said(judged: Judged, *labels: bool | None) -> float:
+    return math.fsum(_SAID[word] * judged.counted(word, *labels) for word in _ORDER)
 
 
 def _rate_limits(estimate: _Estimate, t: float) -> tuple[float, float]:

@@ -177,3 +177,32 @@ def test_who_says_both_at_one_moment_has_said_nothing(tmp_path: Path) -> None:
     assert found.contradicted == 1
     assert (found.whole.labels, found.parts[0].errors.specificity.n) == (8, 1)
     place.book.close()
+
+
+def test_a_key_says_which_tasks_go_together(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    tasks, verdicts = "task_id,label.case,cost\n", "task_id,verifier,result,at\n"
+    for case in range(40):
+        for trial in range(3):
+            name, done = f"{case}-{trial}", case % 2 == 0
+            tasks += f"{name},{case},{1 + case % 5}\n"
+            word = "pass" if done is (trial < 2) else "fail"
+            verdicts += f"{name},judge,{word},2026-01-01\n"
+            if case < 30:
+                verdicts += f"{name},people,{'pass' if done else 'fail'},2026-01-02\n"
+    place.text("tasks", tasks, "tasks.csv", at_us=10**15)
+    place.text("verdicts", verdicts)
+    alone, together = (
+        of_book(place.book, place.lake, judge="judge", truth="people", cluster=key).whole
+        for key in (None, "case")
+    )
+    assert (alone.rate, alone.labels) == (together.rate, together.labels)
+    widths = [
+        (one.rate_interval.high or 1) - one.rate_interval.low
+        for one in (alone, together)
+        if one.rate_interval
+    ]
+    assert widths[1] > 1.3 * widths[0]
+    with pytest.raises(BadUsage, match="'model'"):
+        of_book(place.book, place.lake, judge="judge", truth="people", cluster="model")
+    place.book.close()

@@ -52,6 +52,7 @@ class Seen:
     label: bool | None
     cell: Cell
     unknown_costs: int = 0
+    cluster: str | None = None  # what goes together is one draw; None: each task is
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,8 @@ def calibrated(
     )
     unknown = sum(one.unknown_costs for one in found)
     judged = {str(domain): _judged(tasks) for domain, tasks in domains.items()}
-    whole = _costed(corrected_over(judged, confidence), unknown)
+    clusters = {str(domain): _clusters(tasks) for domain, tasks in domains.items()}
+    whole = _costed(corrected_over(judged, confidence, clusters), unknown)
     return Calibration(
         judge,
         truth,
@@ -142,7 +144,7 @@ def calibrated(
 
 
 def _part(domain: str | None, tasks: list[Seen], confidence: float) -> Part:
-    judged = _judged(tasks)
+    judged, clusters = _judged(tasks), _clusters(tasks)
     unknown = sum(one.unknown_costs for one in tasks)
     months = [
         (month, _judged(some))
@@ -152,8 +154,8 @@ def _part(domain: str | None, tasks: list[Seen], confidence: float) -> Part:
     return Part(
         domain,
         errors_of(judged, confidence),
-        _costed(corrected(judged, confidence), unknown),
-        labels_needed(judged, 0.1, confidence),
+        _costed(corrected(judged, confidence, clusters), unknown),
+        None if clusters else labels_needed(judged, 0.1, confidence),
         unknown,
         tuple((month, errors_of(some, confidence)) for month, some in labelled),
         differing([some for _, some in labelled]),
@@ -170,6 +172,12 @@ def _by(seen: Iterable[Seen], key: Callable[[Seen], str | None]) -> dict[str | N
     for one in seen:
         found.setdefault(key(one), []).append(one)
     return found
+
+
+def _clusters(seen: list[Seen]) -> list[Judged]:
+    """The same tasks by what goes together; none where each is a draw of its own."""
+    found = _by(seen, lambda one: one.cluster)
+    return [] if None in found else [_judged(some) for some in found.values()]
 
 
 def _in_order(item: tuple[str | None, object]) -> tuple[bool, str]:
@@ -193,29 +201,34 @@ def of_book(
     confidence: float = 0.95,
     judge_model: str | None = None,
     plan: Plan | None = None,
+    cluster: str | None = None,
 ) -> Calibration:
     """Hold the judge's verdicts in a book against those of ``truth``; ``by`` names the key of a domain.
 
     Each verifier's latest word on a task counts; both words at one moment are none. With a plan, only
     tasks that it covers, and as labels only those of tasks that it drew: others were not chosen at
-    random. Raises ``NotFound`` for a verifier that never spoke, naming those that did.
+    random. ``cluster`` names a key whose values go together: trials of one case, work for one customer.
+    Raises ``NotFound`` for a verifier that never spoke, naming those that did.
     """
     if judge == truth:
         raise BadUsage(f"Found {judge!r} as both judge and truth: a judge is held against another verifier.")
     with reading.opened(book, lake, "folded", "tasks", "verdicts") as engine, translated("Calibrating"):
         for name in (judge, truth):
             _check_spoke(engine, name)
-        key = keys.resolved([by], holdings.label_keys(engine, book))[0]
-        if key.of_task == "NULL":
-            raise BadUsage(
-                f"Tasks cannot be parted by {by!r}: name a label such as domain, or path or action."
-            )
-        rows = engine.execute(_sql(judge, truth, key.of_task, plan)).fetchall()
+        names = [by] if cluster is None else [by, cluster]
+        parted = keys.resolved(names, holdings.label_keys(engine, book))
+        for name, key in zip(names, parted, strict=True):
+            if key.of_task == "NULL":
+                raise BadUsage(
+                    f"Tasks cannot be parted by {name!r}: name a label such as domain, or path or action."
+                )
+        together = "NULL" if cluster is None else f"coalesce({parted[1].of_task}, tasks.id::VARCHAR)"
+        rows = engine.execute(_sql(judge, truth, parted[0].of_task, plan, together)).fetchall()
         not_drawn = 0 if plan is None else _not_drawn(engine, judge, truth, plan)
         contradicted = _contradicted(engine, judge, truth)
     seen = [
-        Seen(domain, month, producer, Judgement(word), label, Cell(count, cost, squares), unknown)
-        for domain, month, producer, word, label, count, cost, squares, unknown in rows
+        Seen(domain, month, producer, Judgement(word), label, Cell(count, cost, squares), unknown, together)
+        for domain, month, producer, word, label, count, cost, squares, unknown, together in rows
     ]
     found = calibrated(seen, judge, truth, confidence, judge_model=judge_model)
     return replace(found, not_drawn=not_drawn, contradicted=contradicted)
@@ -238,8 +251,8 @@ def _check_spoke(engine: "DuckDBPyConnection", verifier: str) -> None:
         raise NotFound(f"There is no verdict of {verifier!r}. Verifiers that spoke: {known}.")
 
 
-def _sql(judge: str, truth: str, domain: str, plan: Plan | None = None) -> str:
-    """Counts and costs by domain, month, producer and the two words."""
+def _sql(judge: str, truth: str, domain: str, plan: Plan | None, cluster: str) -> str:
+    """Counts and costs by domain, month, producer, the two words, and cluster."""
     covered = "TRUE" if plan is None else covered_sql(plan, "tasks")
     drawn = "TRUE" if plan is None else drawn_sql(plan, "told.id")
     return f"""
@@ -249,7 +262,8 @@ def _sql(judge: str, truth: str, domain: str, plan: Plan | None = None) -> str:
                ARG_MAX(model, input_tokens + output_tokens) FILTER (WHERE purpose = 'work') AS model
         FROM folded WHERE purpose IN ('work', 'verification') AND task_id IS NOT NULL GROUP BY task_id),
     told AS (
-        SELECT tasks.id, {domain} AS domain, strftime(make_timestamp(opened_at_us), '%Y-%m') AS month,
+        SELECT tasks.id, {domain} AS domain, {cluster} AS cluster,
+               strftime(make_timestamp(opened_at_us), '%Y-%m') AS month,
                coalesce(spent.model, path) AS producer,
                CASE WHEN spent.n > 0 AND spent.unknown = 0 THEN spent.nano
                     ELSE given_nano + coalesce(given_verification_nano, 0) END
@@ -259,7 +273,7 @@ def _sql(judge: str, truth: str, domain: str, plan: Plan | None = None) -> str:
            CASE WHEN {drawn} THEN CASE truth.judgement WHEN 'pass' THEN true WHEN 'fail' THEN false END END
                AS label,
            COUNT(*), COALESCE(SUM(nano), 0)::DOUBLE, COALESCE(SUM(nano::DOUBLE * nano), 0),
-           COUNT(*) - COUNT(nano)
+           COUNT(*) - COUNT(nano), cluster
     FROM told
     JOIN said AS judge ON judge.task_id = told.id AND judge.verifier = {quoted(judge)}
     LEFT JOIN said AS truth ON truth.task_id = told.id AND truth.verifier = {quoted(truth)}
