@@ -106,6 +106,13 @@ def test_an_answer_without_billed_units_is_unknown():
     assert not reading.is_free
 
 
+@pytest.mark.parametrize("billed", [{}, {"input_tokens": None, "output_tokens": None}])
+def test_billed_units_that_say_nothing_are_unknown_and_not_free(billed):
+    reading = read({"message": {}, "usage": {"billed_units": billed}})
+    assert reading.parts == ()
+    assert not reading.is_free
+
+
 def test_the_model_is_found_in_a_request_that_was_stored_cut_short():
     body = {"meta": {"billed_units": {"search_units": 1}}}
     reading = read(body, "/v1/rerank", b'{"query": "x", "model": "rerank-english-v3.0", "documents": ["a')

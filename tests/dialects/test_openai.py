@@ -293,6 +293,13 @@ def test_dalle_is_billed_by_picture_with_its_size_and_quality() -> None:
     reading = read("openai", "images.generations", {"created": 1750000000, "data": [{}, {}]}, asked=asked)
     assert usage_of(reading) == Usage(image=2)
     assert reading.parts[0].conditions.details == {"size": "1792x1024", "quality": "hd"}
+    assert reading.parts[0].estimated is None
+
+
+def test_a_picture_of_which_nobody_says_the_size_is_an_estimate_and_says_so() -> None:
+    body = {"created": 1750000000, "data": [{}]}
+    reading = read("openai", "images.generations", body, asked=Asked(model="dall-e-2"))
+    assert "how large" in (reading.parts[0].estimated or "")
 
 
 def test_pictures_with_usage_are_billed_by_tokens() -> None:

@@ -79,6 +79,8 @@ def _read(answer: Answer, exchange: Exchange) -> Reading:
     if billed is None:
         return unread("the answer has no billed_units", model)
     usage = usage_of(**billed_leaves(billed))
+    if all(count is None for count in msgspec.structs.astuple(billed)):
+        return unread("the answer's billed_units say nothing", model)
     if not usage:
         if billed.classifications:
             return unread("classifications have no unit in the book: Cohere retired them", model)

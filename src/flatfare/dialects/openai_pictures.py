@@ -124,7 +124,11 @@ def _by_picture(model: str, count: int, answer: ImageBody, exchange: Exchange) -
     if not is_billed_so:
         return tuple(picture_part(model, quality, size) for _ in range(min(count, 64)))
     conditions = Conditions(details={**details, "size": size, "quality": quality})
-    return (Part(model, usage_of(image=count), conditions),)
+    is_said = bool(answer.size or details.get("size"))
+    return (Part(model, usage_of(image=count), conditions, estimated=None if is_said else _NO_SIZE),)
+
+
+_NO_SIZE = "neither the request nor the answer says how large the pictures are: the usual size was taken"
 
 
 class PictureStream:

@@ -135,7 +135,14 @@ def test_a_provider_that_is_not_known_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(BadUsage, match="expected one of"):
         meter(CHAT, provider="opnai")
     with pytest.raises(BadUsage, match=r"chat\.completions"):
-        meter(CHAT, provider="openai", endpoint="chat")
+        meter(b"hello", provider="openai", endpoint="chat")
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "/v1/chat/completions", "ChatCompletion"])
+def test_an_endpoint_in_other_words_is_found_by_its_path_or_the_body(endpoint: str) -> None:
+    metered = meter(CHAT, provider="openai", endpoint=endpoint)
+    assert metered.endpoint == "chat.completions"
+    assert metered.cost.is_known
 
 
 def test_the_providers_charge_counts_and_the_computed_one_stands_beside_it() -> None:

@@ -14,7 +14,7 @@ from functools import cache
 import msgspec
 
 from flatfare.core.cost import Cost
-from flatfare.core.errors import BadInput
+from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import iso
 from flatfare.core.money import NANO, half_even
 from flatfare.core.pricing import amount_text, rate_text
@@ -247,10 +247,17 @@ def recognise(response: Response) -> tuple[Recognised | None, bool]:
 
 def _by_name(response: Response) -> Recognised | None:
     assert response.provider is not None
-    if response.endpoint:
-        return recognition.by_name(response.provider, response.endpoint)
     dialect = recognition.dialect_of(response.provider)
-    return recognition.by_path(dialect, response.path) if response.path else None
+    if not response.endpoint:
+        return recognition.by_path(dialect, response.path) if response.path else None
+    try:
+        return recognition.by_name(response.provider, response.endpoint)
+    except BadUsage:  # others name endpoints in their own words: then the path or the body says which it is
+        looked = recognition.by_body(response.body, dialect.provider)
+        found = recognition.by_path(dialect, response.endpoint) or (looked and looked[0])
+        if found is None:
+            raise
+        return found
 
 
 def _by_endpoint(endpoint: str, provider: str | None) -> Recognised:
