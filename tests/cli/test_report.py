@@ -243,3 +243,11 @@ def test_the_summary_says_what_was_spent_day_by_day(books: tuple[Book, Lake], ru
     weeks = document(run("summary", "--json"))["weeks"]
     assert isinstance(weeks, list)
     assert weeks[-1] == {**weeks[-1], "verified": 3, "cost_per_verified_outcome": "2.000000000"}
+
+
+def test_tasks_that_are_open_are_told_of_with_what_is_known_of_their_cost(
+    run: Run, books: tuple[Book, Lake]
+) -> None:
+    write_tasks(books[0], [task("open", opened_at_us=OPENED_US, outcome="open", matures_at_us=None)])
+    said = run("report", "--by", "path").output
+    assert "1 task is open, at a cost not known: what is open counts once its window has closed." in said

@@ -172,7 +172,7 @@ def notes_of(report: Report) -> list[str]:
     figures = report.total.figures
     if figures.outside_calls:
         notes.append(
-            f"{_calls(figures.outside_calls)} to no task, and apart, as outside. To name it: "
+            f"{_calls(figures.outside_calls)} to no task: they count apart, as outside. To name one: "
             "header flatfare-task, --map task=COLUMN."
         )
     if figures.is_at_least:
@@ -182,8 +182,8 @@ def notes_of(report: Report) -> list[str]:
         )
     if figures.open:
         notes.append(
-            f"{figures.open:,} tasks are open, at {_spent(figures.open_nano, figures.unknown_open_tasks)}: "
-            "they count once their window has closed."
+            f"{_open_tasks(figures.open)} at {_spent(figures.open_nano, figures.unknown_open_tasks)}: "
+            "what is open counts once its window has closed."
         )
     if figures.fixed_nano:
         notes.append(
@@ -208,10 +208,14 @@ def notes_of(report: Report) -> list[str]:
     return notes
 
 
+def _open_tasks(count: int) -> str:
+    return "1 task is open," if count == 1 else f"{count:,} tasks are open,"
+
+
 def _spent(nano: int, unknown: int) -> str:
-    return (
-        f"{'at least ' if unknown else ''}{dollar_text(nano)}" if nano or not unknown else "a cost not known"
-    )
+    if unknown:
+        return f"{dollar_text(nano)} or more" if nano else "a cost not known"
+    return dollar_text(nano)
 
 
 def csv_columns(report: Report) -> list[str]:
