@@ -29,7 +29,7 @@ from flatfare.core.currency import payable_text
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.identity import time_ordered
 from flatfare.core.money import decimal_text, dollar_text, nano_of
-from flatfare.service.invoicing import exporting, issuing, rendering
+from flatfare.service.invoicing import exporting, favour, issuing, rendering
 from flatfare.service.invoicing.chargeback import statements
 from flatfare.service.invoicing.exporting import Format
 from flatfare.service.invoicing.issuing import Books
@@ -189,12 +189,36 @@ def show(settings: Settings, shape: str, number: str, pdf: str | None, is_verifi
 @invoices.command()
 @click.argument("number")
 @click.option("--amount", type=Amount(), help="What was paid; all that is open, if not given.")
+@click.option("--note", metavar="NUMBER", help="Paid by this credit note, as far as it goes.")
 @click.option("--id", "payment_id", metavar="UUID", help="Of the payment: the same twice is one.")
 @pass_settings
-def pay(settings: Settings, number: str, amount: int | None, payment_id: str | None) -> None:
+def pay(
+    settings: Settings, number: str, amount: int | None, note: str | None, payment_id: str | None
+) -> None:
     """Book what was paid of a document."""
+    if note is not None and amount is not None:
+        raise click.UsageError("A credit note pays as far as it goes: leave --amount out.")
+    one, at_us, who = _new_id(payment_id), _now_us(), user_name()
     with book_of(settings) as book:
-        kept = issuing.pay(
+        if note is not None:
+            kept = favour.pay_by_note(book, number, note, payment_id=one, at_us=at_us, by_whom=who)
+        else:
+            kept = issuing.pay(book, number, payment_id=one, amount_nano=amount, at_us=at_us, by_whom=who)
+        open_nano = issuing.open_of(book, kept)
+    output.say(
+        f"{number} is {kept.status}; {payable_text(open_nano, kept.currency)} {kept.currency} are open."
+    )
+
+
+@invoices.command("pay-out")
+@click.argument("number")
+@click.option("--amount", type=Amount(), help="What was paid; all that is left of it, if not given.")
+@click.option("--id", "payment_id", metavar="UUID", help="Of the payment: the same twice is one.")
+@pass_settings
+def pay_out(settings: Settings, number: str, amount: int | None, payment_id: str | None) -> None:
+    """Book that a credit note was paid to the customer."""
+    with book_of(settings) as book:
+        kept = favour.pay_out(
             book,
             number,
             payment_id=_new_id(payment_id),
@@ -202,10 +226,8 @@ def pay(settings: Settings, number: str, amount: int | None, payment_id: str | N
             at_us=_now_us(),
             by_whom=user_name(),
         )
-        open_nano = issuing.open_of(book, kept)
-    output.say(
-        f"{number} is {kept.status}; {payable_text(open_nano, kept.currency)} {kept.currency} are open."
-    )
+        left_nano = favour.left_of(book, kept)
+    output.say(f"{payable_text(left_nano, kept.currency)} {kept.currency} of {number} are left.")
 
 
 @invoices.command()

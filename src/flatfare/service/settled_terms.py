@@ -75,17 +75,17 @@ def _said(book: Book) -> dict[str, States]:
 
 
 def _payments(book: Book) -> Iterator[tuple[str, int]]:
-    """What the ledger says was paid: of which document, and how much in nano units."""
+    """What the ledger says was paid, or paid out: of which document, and how much in nano units."""
     for batch in book.stream(
         "SELECT entries.asked, postings.amount_nano FROM entries JOIN postings ON postings.entry_id = "
         "entries.id JOIN accounts ON accounts.id = postings.account_id "
-        "WHERE entries.verb = ? AND accounts.kind = ? ORDER BY entries.at_us",
-        ("payment", str(Kind.RECEIVABLE)),
+        "WHERE entries.verb IN (?, ?) AND accounts.kind = ? ORDER BY entries.at_us",
+        ("payment", "payout", str(Kind.RECEIVABLE)),
     ):
         for asked, nano in batch:
             number = _document(str(asked)).get("reference")
             if isinstance(number, str):
-                yield number, int(nano or 0)
+                yield number, abs(int(nano or 0))  # a payout takes from what is receivable
 
 
 def _document(content: str) -> State:

@@ -123,39 +123,48 @@ def pay(
 ) -> Kept:
     """Book what was paid of an invoice, all that is open if no amount is given; the same id twice is one."""
     with book.writing():
-        kept = _standing(book, number)
-        entry_id = derived("payment", str(payment_id))
-        if _is_booked(book, kept, str(entry_id), amount_nano):
-            return kept
-        open_nano = open_of(book, kept)
-        paid_nano = open_nano if amount_nano is None else amount_nano
-        if kept.status is not Status.ISSUED or not 0 < paid_nano <= open_nano:
-            raise Conflict(
-                f"{number} is {kept.status}, {_text(kept, open_nano)} of it are open: "
-                f"{_text(kept, paid_nano)} cannot be paid of it."
-            )
-        post_open(
-            book,
-            entry_id=entry_id,
-            verb="payment",
-            customer=kept.customer,
-            postings=[
-                (Kind.RECEIVABLE, kept.customer, paid_nano, kept.currency),
-                (Kind.CASH, kept.customer, -paid_nano, kept.currency),
-            ],
-            at_us=at_us,
-            by_whom=by_whom,
-            reference=number,
+        return pay_open(
+            book, number, payment_id=payment_id, amount_nano=amount_nano, at_us=at_us, by_whom=by_whom
         )
-        is_paid = paid_nano == open_nano
-        invoices.set_status(
-            book,
-            kept.id,
-            Status.PAID if is_paid else Status.ISSUED,
-            paid_nano=kept.paid_nano + paid_nano,
-            paid_at_us=at_us if is_paid else None,
+
+
+def pay_open(
+    book: Book, number: str, *, payment_id: UUID, amount_nano: int | None, at_us: int, by_whom: str
+) -> Kept:
+    """The same in the transaction that is open."""
+    kept = _standing(book, number)
+    entry_id = derived("payment", str(payment_id))
+    if _is_booked(book, kept, str(entry_id), amount_nano):
+        return kept
+    open_nano = open_of(book, kept)
+    paid_nano = open_nano if amount_nano is None else amount_nano
+    if kept.status is not Status.ISSUED or not 0 < paid_nano <= open_nano:
+        raise Conflict(
+            f"{number} is {kept.status}, {_text(kept, open_nano)} of it are open: "
+            f"{_text(kept, paid_nano)} cannot be paid of it."
         )
-        return _standing(book, number)
+    post_open(
+        book,
+        entry_id=entry_id,
+        verb="payment",
+        customer=kept.customer,
+        postings=[
+            (Kind.RECEIVABLE, kept.customer, paid_nano, kept.currency),
+            (Kind.CASH, kept.customer, -paid_nano, kept.currency),
+        ],
+        at_us=at_us,
+        by_whom=by_whom,
+        reference=number,
+    )
+    is_paid = paid_nano == open_nano
+    invoices.set_status(
+        book,
+        kept.id,
+        Status.PAID if is_paid else Status.ISSUED,
+        paid_nano=kept.paid_nano + paid_nano,
+        paid_at_us=at_us if is_paid else None,
+    )
+    return _standing(book, number)
 
 
 def void(book: Book, number: str, *, at_us: int, by_whom: str, reason: str) -> Kept:

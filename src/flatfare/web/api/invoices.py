@@ -11,7 +11,7 @@ from flatfare.core.errors import BadInput
 from flatfare.core.money import decimal_text, nano_of, parse_amount
 from flatfare.core.outcome import Judgement
 from flatfare.core.plan import document_of as plan_document
-from flatfare.service.invoicing import disputing, issuing, plans, rendering
+from flatfare.service.invoicing import disputing, favour, issuing, plans, rendering
 from flatfare.service.invoicing.chargeback import statements
 from flatfare.service.invoicing.disputing import Reverified
 from flatfare.service.invoicing.issuing import Books
@@ -46,10 +46,11 @@ class MonthQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Payment(msgspec.Struct, forbid_unknown_fields=True):
-    """What was paid; all that is open if no amount is given."""
+    """What was paid, in money or by a credit note; all that is open, or left, if no amount is given."""
 
     id: UUID
     amount: str | None = None
+    note: str | None = None
 
 
 class Voiding(msgspec.Struct, forbid_unknown_fields=True):
@@ -148,7 +149,25 @@ def _show(asked: Asked) -> object:
 
 def _pay(asked: Asked) -> object:
     given: Payment = asked.body
-    kept = issuing.pay(
+    book, number = asked.books.book, asked.path["number"]
+    at_us, who = asked.books.now_us, asked.visitor.name
+    if given.note is not None:
+        if given.amount is not None:
+            raise BadInput("A credit note pays as far as it goes: leave the amount out.")
+        kept = favour.pay_by_note(book, number, given.note, payment_id=given.id, at_us=at_us, by_whom=who)
+    else:
+        amount_nano = _amount(given.amount)
+        kept = issuing.pay(
+            book, number, payment_id=given.id, amount_nano=amount_nano, at_us=at_us, by_whom=who
+        )
+    return _document(asked, kept)
+
+
+def _pay_out(asked: Asked) -> object:
+    given: Payment = asked.body
+    if given.note is not None:
+        raise BadInput("A credit note is paid out in money: leave 'note' out.")
+    kept = favour.pay_out(
         asked.books.book,
         asked.path["number"],
         payment_id=given.id,
@@ -285,6 +304,16 @@ ENDPOINTS = (
         "Book what was paid; the same id twice is one",
         Right.BILL,
         _pay,
+        takes=Payment,
+        writes=True,
+    ),
+    Endpoint(
+        "POST",
+        "/api/invoices/{number}/payout",
+        "pay_out_credit_note",
+        "Book that a credit note was paid to the customer; the same id twice is one",
+        Right.BILL,
+        _pay_out,
         takes=Payment,
         writes=True,
     ),
