@@ -70,3 +70,11 @@ def test_what_cannot_be_is_said_in_a_sentence(run: Run, words: list[str], said: 
     done = run(*words)
     assert done.exception is not None
     assert said in str(done.exception) + done.output
+
+
+def test_an_export_says_what_it_wrote_and_that_there_was_nothing(run: Run, tmp_path: Path) -> None:
+    said = run("export", "--format", "stripe", "--since", "2026-01-01", "--out", "events.jsonl").stderr
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    assert f"Wrote events.jsonl: {len(lines)} events." in said
+    late = run("export", "--format", "stripe", "--since", "2100-01-01", "--until", "2100-02-01")
+    assert (late.stdout, late.stderr) == ("", "No sale was settled or reversed in this time.\n")

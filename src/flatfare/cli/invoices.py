@@ -328,8 +328,11 @@ def export(
     elif out is not None:
         lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in found)
         write_file(out, lines.encode("utf-8"))
+        output.note(f"Wrote {out}: {len(found):,} events.")
     else:
         output.print_json_lines(found)
+    if not found:
+        output.note("No sale was settled or reversed in this time.")
 
 
 def _row(book: Book, kept: Kept) -> dict[str, object]:
