@@ -100,6 +100,14 @@ class Histories(RuleBasedStateMachine):
         self.driver.reverse(self._task(back), nano)
 
     @precondition(lambda self: self.driver.tasks)
+    @rule(back=st.integers(0, 5), fifths=st.integers(1, 4))
+    def reverse_in_parts(self, back: int, fifths: int) -> None:
+        self.sell(back)
+        paid = self.driver.oracle.sales.get(self._task(back), {}).get("paid", 0)
+        for _ in range(2):  # of more than half, the second is refused
+            self.driver.reverse(self._task(back), max(1, paid * fifths // 5))
+
+    @precondition(lambda self: self.driver.tasks)
     @rule(back=st.integers(0, 5), work=st.integers(0, 10**9), checks=st.sampled_from([0, 10**6]))
     def costs(self, back: int, work: int, checks: int) -> None:
         self.driver.costs(self._task(back), work, checks)
