@@ -211,8 +211,11 @@ class Gateway:
         return ask(self.port, asking(method, target, body, own), timeout_s)
 
     def rows(self, where: str = "TRUE", *values: str) -> list[Row]:
-        """The calls as they stand in the book: the newest revision of each, as SQLite gives it."""
-        with closing(sqlite3.connect(f"file:{self.book}?mode=ro", uri=True, timeout=10)) as connection:
+        """The calls as they stand in the book: the newest revision of each, as SQLite gives it.
+
+        Opened as if to write: after a kill, who reads first has to recover the log.
+        """
+        with closing(sqlite3.connect(f"file:{self.book}?mode=rw", uri=True, timeout=10)) as connection:
             connection.row_factory = sqlite3.Row
             wanted = f"SELECT * FROM calls WHERE {where} ORDER BY at_us, id, revision, n DESC"
             found = [dict(row) for row in connection.execute(wanted, values)]
@@ -258,7 +261,7 @@ class Gateway:
 
     def open_calls(self) -> int:
         """How many calls have begun and not ended, as the book knows it."""
-        with closing(sqlite3.connect(f"file:{self.book}?mode=ro", uri=True, timeout=10)) as connection:
+        with closing(sqlite3.connect(f"file:{self.book}?mode=rw", uri=True, timeout=10)) as connection:
             return int(connection.execute("SELECT COUNT(*) FROM open_calls").fetchone()[0])
 
     def alive(self, session: int) -> list[int]:

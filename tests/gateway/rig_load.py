@@ -4,7 +4,6 @@ The provider's log says which calls it received; the book must have each of them
 """
 
 import json
-import os
 import random
 import threading
 import time
@@ -149,17 +148,33 @@ def check_each_has_one_row(received: Sequence[Request], rows: Sequence[Row], in_
 
 
 def children(gateway: Gateway) -> dict[str, list[int]]:
-    """The gateway's processes by what they do."""
+    """The gateway's processes by what they do; ``starting`` are those that do nothing yet."""
     pids = gateway.processes()
-    listening = _listening_inodes(gateway.port)
-    local = {"pages": _local_inodes("/pages.sock"), "treasurer": _local_inodes(f"/flatfare-{os.getuid()}/")}
-    roles = ("worker", *local, "bookkeeper")
+    listening, pages = _listening_inodes(gateway.port), _local_inodes("/pages.sock")
+    roles = ("worker", "pages", "treasurer", "bookkeeper", "starting")
     found: dict[str, list[int]] = {"supervisor": pids[:1], **{role: [] for role in roles}}
     for pid in pids[1:]:
-        sockets = _sockets_of(pid)
-        is_local = (role for role, inodes in local.items() if inodes & sockets)
-        found["worker" if listening & sockets else next(is_local, "bookkeeper")].append(pid)
+        open_files = _open_files(pid)
+        marks = {
+            "worker": listening & open_files,
+            "pages": pages & open_files,
+            "treasurer": {one for one in open_files if one.endswith("/.treasurer")},
+            "bookkeeper": {one for one in open_files if one.endswith("/.booker")},
+        }
+        found[next((role for role, seen in marks.items() if seen), "starting")].append(pid)
     return found
+
+
+def the(gateway: Gateway, role: str) -> int:
+    """The only process that does this, as soon as it does."""
+    found: list[int] = []
+
+    def is_there() -> bool:
+        found[:] = children(gateway)[role]
+        return len(found) == 1
+
+    gateway.wait(is_there, 5, f"there is not one {role}")
+    return found[0]
 
 
 def _local_inodes(part: str) -> set[str]:
@@ -173,14 +188,13 @@ def _listening_inodes(port: int) -> set[str]:
     return {line[9] for line in lines if line[3] == "0A" and int(line[1].rpartition(":")[2], 16) == port}
 
 
-def _sockets_of(pid: int) -> set[str]:
+def _open_files(pid: int) -> set[str]:
+    """What a process has open: paths, and the inodes of sockets."""
     found = set()
     with suppress(OSError):
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                target = str(entry.readlink())
-                if target.startswith("socket:["):
-                    found.add(target[8:-1])
+                found.add(str(entry.readlink()).removeprefix("socket:[").removesuffix("]"))
     return found
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from tests.gateway.rig import EVENTS, JSON, Line, Pause, Request, chunked, whole
 from tests.gateway.rig_gateway import ROOT, Row
-from tests.gateway.rig_load import answering_soon, check_each_has_one_row, children, load_on, settled_rows
+from tests.gateway.rig_load import answering_soon, check_each_has_one_row, load_on, settled_rows, the
 from tests.gateway.rig_pair import ASKED, CHAT, OPENAI, STREAMED, Pair, pair, until
 from tests.gateway.rig_recorded import Recorded, own
 
@@ -148,7 +148,7 @@ def test_each_restart_under_load_keeps_every_row(tmp_path: Path) -> None:
 # 10. Only the first hundred rows of a flush are kept: litellm#29292; 8 of 9 calls logged: #13280.
 def test_a_burst_is_booked_to_the_last_row(tmp_path: Path) -> None:
     with pair(tmp_path) as both, both.provider.answers(lambda _: whole(WHOLE)):
-        (bookkeeper,) = children(both.gateway)["bookkeeper"]
+        bookkeeper = the(both.gateway, "bookkeeper")
         os.kill(bookkeeper, signal.SIGSTOP)  # so that all of it is booked in one go
         with both.opened() as line:
             for _ in range(700):
@@ -211,7 +211,7 @@ def test_memory_does_not_grow_with_calls(tmp_path: Path, calls: int) -> None:
         return whole(WHOLE)
 
     with pair(tmp_path) as both, both.provider.answers(answering):
-        (worker,) = children(both.gateway)["worker"]
+        worker = the(both.gateway, "worker")
 
         def resident() -> int:
             return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * getpagesize()

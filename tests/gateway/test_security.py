@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway.rig import JSON, Line, Request, Seen, ask, asking, chunk, head, whole
 from tests.gateway.rig_gateway import CREDENTIAL
-from tests.gateway.rig_load import children
+from tests.gateway.rig_load import the
 from tests.gateway.rig_pair import ASKED, CHAT, OPENAI, Pair, pair, until
 from tests.gateway.rig_recorded import own
 
@@ -250,7 +250,7 @@ def test_a_client_that_does_not_read_is_not_read_for(both: Pair) -> None:
     def resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * getpagesize()
 
-    (worker,) = children(both.gateway)["worker"]
+    worker = the(both.gateway, "worker")
     before = resident(worker)
     size = 60_000_000
     both.provider.next(

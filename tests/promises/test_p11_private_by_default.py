@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from flatfare.cli.root import root
 from tests.gateway.rig import JSON, Answer, Close, Pause, Reset, ask, asking, chunked, sse, whole
 from tests.gateway.rig_gateway import CREDENTIAL
-from tests.gateway.rig_load import children, settled_rows
+from tests.gateway.rig_load import settled_rows, the
 from tests.gateway.rig_pair import CHAT, Pair, pair, until
 from tests.gateway.test_sessions_served import begun
 
@@ -138,7 +138,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 def test_nothing_is_kept_but_counts_and_names(both: Pair) -> None:
     """The journal is looked at while the bookkeeper stands still, the book when it has been booked."""
-    (bookkeeper,) = children(both.gateway)["bookkeeper"]
+    bookkeeper = the(both.gateway, "bookkeeper")
     os.kill(bookkeeper, signal.SIGSTOP)
     try:
         said = exercised(both)

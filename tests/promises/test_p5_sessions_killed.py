@@ -16,7 +16,7 @@ from flatfare.service.budgets import budgeting
 from flatfare.store import budgets
 from flatfare.store.book import open_book
 from tests.gateway.rig import Pause, Stall, Until, ask
-from tests.gateway.rig_load import children
+from tests.gateway.rig_load import the
 from tests.gateway.rig_pair import Pair, pair, until
 from tests.gateway.test_sessions_served import SWITCHED, TURN_NANO, UPGRADE, begun, said
 
@@ -49,7 +49,7 @@ def test_what_a_session_had_used_is_booked_after_a_kill(who: str, tmp_path: Path
     """What the client has heard the end of is never lost: it is a part, and says so."""
     with pair(tmp_path) as both, closing(begun(both, said(4))):
         if who == "worker":
-            os.kill(children(both.gateway)["worker"][0], signal.SIGKILL)
+            os.kill(the(both.gateway, "worker"), signal.SIGKILL)
         else:
             both.gateway.kill()
             both.gateway.start()
@@ -80,8 +80,8 @@ def test_sessions_killed_at_random_moments_lose_nothing_that_was_heard(kills: in
                     except TimeoutError:
                         continue
                 if killed_too:
-                    os.kill(children(both.gateway)["bookkeeper"][0], signal.SIGKILL)
-                os.kill(children(both.gateway)["worker"][0], signal.SIGKILL)
+                    os.kill(the(both.gateway, "bookkeeper"), signal.SIGKILL)
+                os.kill(the(both.gateway, "worker"), signal.SIGKILL)
                 line.settimeout(5)
                 try:
                     while piece := line.recv(65536):
@@ -105,9 +105,7 @@ def test_a_session_is_charged_while_it_goes_on_and_once(tmp_path: Path) -> None:
         with closing(socket.create_connection(("127.0.0.1", both.gateway.port), 5)) as line:
             line.sendall(UPGRADE.format(both.secret).encode())
             until(lambda: spent(both)[0] == TURN_NANO, 10)
-            os.kill(
-                children(both.gateway)["bookkeeper"][0], signal.SIGKILL
-            )  # the next one goes on from there
+            os.kill(the(both.gateway, "bookkeeper"), signal.SIGKILL)  # the next one goes on from there
             go_on.touch()
             until(lambda: spent(both)[0] == 2 * TURN_NANO, 15)
         (row,) = both.gateway.new_rows(1)
@@ -149,7 +147,7 @@ def test_a_killed_session_leaks_nothing_of_its_hard_budget(tmp_path: Path) -> No
     with pair(tmp_path) as both:
         budgeted(both, 10**10, is_hard=True, unpriced="allow")
         with closing(begun(both, said(4))):
-            os.kill(children(both.gateway)["worker"][0], signal.SIGKILL)
+            os.kill(the(both.gateway, "worker"), signal.SIGKILL)
             (row,) = both.gateway.new_rows(1)
         assert row["cost_nano"] == 3 * TURN_NANO
         until(lambda: spent(both)[0] == 3 * TURN_NANO, 5)

@@ -16,7 +16,7 @@ from flatfare.service.budgets import guarding
 from flatfare.store.book import open_book
 from tests.gateway.rig import Answer, Pause, Request, Seen, Stall, ask, asking, whole
 from tests.gateway.rig_gateway import Row
-from tests.gateway.rig_load import children
+from tests.gateway.rig_load import children, the
 from tests.gateway.rig_pair import CHAT, Pair, pair, until
 from tests.gateway.rig_recorded import own
 from tests.gateway.test_sessions_served import SWITCHED, UPGRADE, said
@@ -219,7 +219,7 @@ def test_where_guards_cannot_be_asked_only_those_that_stop_hold_a_call_up(tmp_pa
     with pair(tmp_path) as opened, opened.provider.answers(lambda _: whole(BODY)):
         stops = Guarded(opened, kind="calls", at_most=5)
         alerts = Guarded(opened, kind="calls", at_most=5, action="alert")
-        (treasurer,) = children(opened.gateway)["treasurer"]
+        treasurer = the(opened.gateway, "treasurer")
         os.kill(treasurer, signal.SIGSTOP)
         try:
             seen = stops.call()
