@@ -151,6 +151,8 @@ def test_a_reviewer_sees_of_an_open_review_nothing_that_would_tell_whose_work_it
         assert (document["state"], document["task"], document["answers"]) == ("open", None, None)
         assert [document[hidden] for hidden in ("is_disputed", "labels", "asked_by")] == [None] * 3
     assert client.get(f"/api/reviews/{review}").json()["answers"] == 2
+    assert rita.get("/api/reviews?task=17").json() == {"reviews": []}  # nor by asking for each task
+    assert len(client.get("/api/reviews?task=17").json()["reviews"]) == 1
 
 
 def test_a_reviewer_of_one_team_judges_and_sees_the_work_of_that_team(

@@ -120,6 +120,10 @@ def _list(asked: Asked) -> object:
         until_us=moment(query.until),
         limit=query.limit,
     )
+    if query.task is not None and not asked.visitor.may(Right.MANAGE):
+        found = [
+            one for one in found if one["state"] != "open"
+        ]  # which task is before people is not theirs to ask
     return {"reviews": [_veiled(asked, one) for one in found]}
 
 
