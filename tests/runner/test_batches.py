@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -53,6 +53,14 @@ JUDGED = (
 )
 
 
+TIGHT = (
+    (EXAMPLES / "names-and-dates.yaml")
+    .read_text()
+    .replace("names-and-dates", "tight-names")
+    .replace('cost: "0.10"', 'cost: "0.0005"')
+)
+
+
 @dataclass
 class Shop:
     """A shop whose provider answers batches."""
@@ -71,7 +79,7 @@ async def shop(folder: Path, provider: BatchProvider, name: str = "names-and-dat
     async with upstream() as own:
         own.script = provider.script
         settings = with_claude(settings_for(folder, own.port), own.port)
-        stock(settings, ON_CLAUDE, KEPT, JUDGED, wallet=100)
+        stock(settings, ON_CLAUDE, KEPT, JUDGED, TIGHT, wallet=100)
         yield Shop(settings, provider, job_of(settings, folder, name))
 
 
@@ -394,6 +402,24 @@ def test_what_was_answered_before_a_stop_is_not_asked_again(tmp_path: Path, at_o
     asyncio.run(play())
 
 
+def test_answers_that_nobody_waits_for_are_fetched_so_that_nothing_stays_held(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with shop(tmp_path, answering(Model())) as own:
+            await run_job(own.settings, own.job, rows(2))
+            fetched = [line for line in own.provider.log if line.endswith("/content")]
+            log = tmp_path / "out.jsonl.batches"
+            lines = log.read_text().splitlines(
+                keepends=True
+            )  # as if it was killed before the last was fetched
+            log.write_text("".join(line for line in lines if "is_over" not in line))
+            assert (await run_job(own.settings, own.job, rows(2))).counts == {"known": 2}
+            assert [line for line in own.provider.log if line.endswith("/content")] == fetched * 2
+            assert (await run_job(own.settings, own.job, rows(2))).counts == {"known": 2}
+            assert [line for line in own.provider.log if line.endswith("/content")] == fetched * 2
+
+    asyncio.run(play())
+
+
 def test_recovery_leaves_what_waits_for_a_batch_to_its_job(tmp_path: Path, at_once: None) -> None:
     provider = answering(Model())
     provider.takes_s = 1.5
@@ -407,6 +433,33 @@ def test_recovery_leaves_what_waits_for_a_batch_to_its_job(tmp_path: Path, at_on
                 assert (len(left.waiting), left.to_resume, left.given_back) == (2, (), ())
             assert (await run_job(own.settings, own.job, rows(2))).counts["verified"] == 2
             assert (asked(provider), provider.lone) == (2, [])
+
+    asyncio.run(play())
+
+
+def test_a_run_s_limit_is_held_at_batch_rates(tmp_path: Path) -> None:
+    """A limit that the longest answers exceed one by one, and do not in a batch."""
+
+    async def play() -> None:
+        async with shop(tmp_path, answering(Model()), "tight-names") as own:
+            assert (await run_job(own.settings, own.job, rows(1))).counts["verified"] == 1
+            own.job = replace(own.job, name="alone", results=tmp_path / "alone.jsonl")
+            async with running.running(own.settings) as runner:
+                told = bulk.Told()
+                await bulk.carry_out(runner, own.job, rows(1), told)
+            assert told.counts["limited"] == 1
+
+    asyncio.run(play())
+
+
+def test_when_the_credit_is_used_up_few_rows_are_left_open(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with shop(tmp_path, answering(Model())) as own:
+            told = await run_job(own.settings, own.job, rows(200))
+            assert told.counts["verified"] == 100
+            assert "Top it up" in str(told.stopped)
+            with own.book() as book:
+                assert 1 <= len(runs.listed(book, state="interrupted", limit=1000)) <= bulk.ENTERING
 
     asyncio.run(play())
 

@@ -26,6 +26,9 @@ from flatfare.runner.running import Order, Result, Runner
 from flatfare.service.actions.receipts import document_of
 from flatfare.store.runs import Run
 
+ENTERING = 16
+"""Rows that are entered at the same time: no more than these are open when the credit is used up."""
+
 csv.field_size_limit(64 << 20)
 
 
@@ -154,7 +157,7 @@ async def carry_out(runner: Runner, job: Job, rows: Iterator[Row], told: Told) -
     """Carry every row out that is not through yet; no credit left ends the job after those under way."""
     known = _through(job.results) | _through(job.rejects)
     waiting: set[asyncio.Task[None]] = set()
-    turn = asyncio.Semaphore(job.together)
+    turn, entering = asyncio.Semaphore(job.together), asyncio.Semaphore(ENTERING)
 
     def over(task: asyncio.Task[None]) -> None:
         waiting.discard(task)
@@ -171,7 +174,9 @@ async def carry_out(runner: Runner, job: Job, rows: Iterator[Row], told: Told) -
                 told.counts["known"] += 1
                 continue
             await turn.acquire()
-            task = asyncio.get_running_loop().create_task(_one(runner, job, row, results, rejects, told))
+            task = asyncio.get_running_loop().create_task(
+                _one(runner, job, row, results, rejects, told, entering)
+            )
             waiting.add(task)
             task.add_done_callback(over)
         if waiting:
@@ -180,16 +185,27 @@ async def carry_out(runner: Runner, job: Job, rows: Iterator[Row], told: Told) -
         runner.models.desk.is_done = told.stopped is None
 
 
-async def _one(runner: Runner, job: Job, row: Row, results: IO[str], rejects: IO[str], told: Told) -> None:
+async def _one(
+    runner: Runner,
+    job: Job,
+    row: Row,
+    results: IO[str],
+    rejects: IO[str],
+    told: Told,
+    entering: asyncio.Semaphore,
+) -> None:
     """One row: its line in the results, or in the rejects."""
     if row.problem is not None:
         _reject(rejects, row.name, row.problem, told)
         return
     key = f"{job.name}/{row.name}"
+    order = Order(job.action.name, row.values, row.files, job.customer, key, job.action.version)
     try:
-        result = await runner.run(
-            Order(job.action.name, row.values, row.files, job.customer, key, job.action.version)
-        )
+        async with entering:
+            if told.stopped is not None:
+                return
+            run = await runner.begin(order)
+        result = await runner.result(run)
     except (BadInput, Conflict, TooLarge) as problem:
         _reject(rejects, row.name, str(problem), told)
     except FlatfareError as problem:

@@ -123,10 +123,30 @@ class Desk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.is_done:
+            await self._fetch_the_rest()
         if self._log.key_id is not None and self.is_done:
             await self._books.do(shelving.give_up_key, self._log.key_id, _now_us())
             self._log.keep_key(None)
         self._log.close()
+
+    async def _fetch_the_rest(self) -> None:
+        """Fetch answers that nobody waits for any more: what is held for their batches ends with that."""
+        for sent in list(self._log.sent.values()):
+            if sent.is_over or sent.is_dropped or sent.batch_id is None:
+                continue
+            under = self._under.get(sent.id) or self._begun(sent)
+            path = f"{sent.base}{under.wire.looks_at(sent.batch_id)}"
+            status, document = await self._get(path, under.wire)
+            looked = None if document is None else under.wire.looked(document, len(sent.lines))
+            if looked is not None and looked.is_over and await self._fetched(under, looked):
+                self._log.step(sent.id, is_over=True)
+            elif status not in (403, 404, 410):
+                self.is_done = False
+                self._say(
+                    f"batch {under.number} is not over, and nothing waits for it: the same command, later, "
+                    "fetches what was held for it."
+                )
 
     # asking
 
@@ -391,6 +411,8 @@ class Desk:
             if not await self._fetched(under, looked):
                 await asyncio.sleep(self._pace.retry_s)
                 continue
+            if not under.sent.is_over:
+                self._log.step(under.sent.id, is_over=True)
             for name in asked:  # not those who began to wait while it was fetched
                 self._reply(under, name, looked.otherwise)
 

@@ -37,6 +37,7 @@ class Sent:
     batch_id: str | None = None  # the provider's
     call_id: str | None = None  # of the call that made it
     is_dropped: bool = False  # it was not sent: its requests may be asked again
+    is_over: bool = False  # all its answers were fetched: the gateway has booked them
 
 
 class BatchLog:
@@ -90,7 +91,7 @@ class BatchLog:
             for line in lines:
                 self.users.setdefault(line.name, set()).add(line.attempt_id)
         elif (one := self.sent.get(str(entry.get("batch")))) is not None:
-            for name in ("request_hash", "batch_id", "call_id", "is_dropped"):
+            for name in ("request_hash", "batch_id", "call_id", "is_dropped", "is_over"):
                 if name in entry:
                     setattr(one, name, entry[name])
 
