@@ -338,7 +338,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)  # every route of every dialect each time
 @given(usage=JSON, choices=JSON, model=JSON, created=JSON, extra=JSON)
 def test_any_types_in_the_known_fields_give_a_cost_or_a_reason(**fields: object) -> None:
     for name, dialect in dialects().items():
