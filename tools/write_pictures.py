@@ -25,7 +25,7 @@ from tests.web.lively import lively  # noqa: E402
 SHOWN = {
     "dashboard": "/",
     "dashboard-outcomes": "/outcomes",
-    "dashboard-task": "a task that was sold",
+    "dashboard-task": "the dearest task of a kind",
     "dashboard-budgets": "/budgets",
 }
 SIZE = {"width": 1280, "height": 860}
@@ -61,7 +61,9 @@ def write(target: Path) -> None:
 def _path_of(page: Page, address: str, path: str) -> str:
     if path.startswith("/"):
         return path
-    found = page.request.get(f"{address}/tasks.json?period=all&limit=1&filter=settlement%3Dsettled").json()
+    found = page.request.get(
+        f"{address}/tasks.json?period=all&limit=1&sort=cost&filter=action%3Danswer-question"
+    ).json()
     return f"/tasks/{found['tasks'][0]['task']}"
 
 

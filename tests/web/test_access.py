@@ -420,3 +420,9 @@ def test_off_loopback_the_token_lets_nobody_in(door: Settings) -> None:
     client = looking(door, is_loopback=False)
     assert client.get("/").headers["location"].startswith("/sign-in")
     assert client.get(f"/?token={TOKEN}").status_code == 401
+
+
+def test_a_team_hears_of_its_own_budget_alone(clients: dict[str, TestClient]) -> None:
+    assert "The budget legal team is" in clients["viewer"].get("/").text
+    assert "The budget legal team is" in clients["of legal"].get("/").text
+    assert "legal team" not in clients["of search"].get("/").text

@@ -1,13 +1,14 @@
 """The summary: spend today and this month, what a verified outcome costs, and what needs attention."""
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from flatfare.core.budget import EACH, LIFETIME
+from flatfare.core.budget import EACH, LIFETIME, Budget
 from flatfare.core.moments import datetime_of, micros_of
 from flatfare.core.money import dollar_text
 from flatfare.service.reporting.figures import Figures, Row
@@ -173,12 +174,16 @@ NEARLY_SPENT_PERCENT = 90
 BUDGETS_SHOWN = 5
 
 
-def concerns_about_budgets(book: Book, now_us: int) -> list[Concern]:
-    """Budgets that are nearly spent as they stand now, the tightest first."""
+def concerns_about_budgets(
+    book: Book, now_us: int, sees: Callable[[Budget, str], bool] = lambda budget, subject: True
+) -> list[Concern]:
+    """Budgets that are nearly spent as they stand now and that somebody ``sees``, the tightest first."""
     found = []
     for budget in budgets.all_of(book):
         for one in budgets.standings(book, budget, now_us):
             limit_nano = budget.limit_nano(now_us, one.allowance.subject)
+            if not sees(budget, one.allowance.subject):
+                continue
             if one.spent_nano and one.spent_nano * 100 >= limit_nano * NEARLY_SPENT_PERCENT:
                 whose = f" of {one.allowance.subject}" if budget.scope.value == EACH else ""
                 share = f"{one.spent_nano * 100 // limit_nano} % spent" if limit_nano else "spent"

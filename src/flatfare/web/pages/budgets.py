@@ -130,7 +130,8 @@ def _seen(budget: Budget, visitor: Visitor) -> bool:
     return (budget.scope.value == EACH and bool(values)) or budget.scope.value in values
 
 
-def _subject_seen(budget: Budget, subject: str, visitor: Visitor) -> bool:
+def subject_seen(budget: Budget, subject: str, visitor: Visitor) -> bool:
+    """What one subject of a budget spent is of what the visitor sees."""
     return visitor.scope.is_whole or subject in dict(visitor.scope.labels).get(budget.scope.key, ())
 
 
@@ -160,7 +161,7 @@ def _lines(budget: Budget, visit: Visit, costs: Mapping[str, UnitCost]) -> list[
             costs.get(one.allowance.subject) if budget.scope.key == ACTION else None,
         )
         for one in standings
-        if _subject_seen(budget, one.allowance.subject, visit.visitor)
+        if subject_seen(budget, one.allowance.subject, visit.visitor)
     ][:SUBJECTS_MAX]
 
 

@@ -113,7 +113,7 @@ def of_customer(visit: Visit) -> View:
     blocks: list[Block] = [
         Figures(_figures(found)),
         *_lots(found),
-        lines_of(draft, f"The invoice of {month}, as it stands now", "draft"),
+        lines_of(draft, f"The next invoice, of {month}, as it stands now", "draft"),
     ]
     if visit.visitor.may(Right.BILL):
         blocks += [_pay_form(found), _grant_form(found)]

@@ -1,8 +1,9 @@
 """The overview: what finished work costs, whether it gets better, and what needs attention."""
 
+from flatfare.core.budget import Budget
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting.document import document_of, figures_of
-from flatfare.service.reporting.summary import concerns_of
+from flatfare.service.reporting.summary import concerns_about_budgets, concerns_of
 from flatfare.service.reporting.wording import headline, interval_text, known, percent, percents
 from flatfare.web.access import Right
 from flatfare.web.pages import movement
@@ -18,6 +19,7 @@ from flatfare.web.pages.blocks import (
     View,
     Way,
 )
+from flatfare.web.pages.budgets import subject_seen
 from flatfare.web.pages.outcomes import frontier
 from flatfare.web.pages.over_time import prices_over_time
 from flatfare.web.pages.page import Page, Visit
@@ -148,11 +150,17 @@ def _unknown_change(now: int, before: Row | None) -> Change | None:
 
 
 def _concerns(found: Report, visit: Visit) -> tuple[Concern, ...]:
-    return tuple(Concern(one.text, _address(one.command, visit), one.command) for one in concerns_of(found))
+    books = visit.books
+
+    def sees(budget: Budget, subject: str) -> bool:
+        return subject_seen(budget, subject, visit.visitor)
+
+    said = [*concerns_about_budgets(books.book, books.now_us, sees), *concerns_of(found)]
+    return tuple(Concern(one.text, _address(one.command, visit), one.command) for one in said)
 
 
 def _address(command: str, visit: Visit) -> str | None:
-    place = _PLACES.get(command)
+    place = "/budgets" if command.startswith("flatfare budgets ") else _PLACES.get(command)
     if place is None:
         return None
     path, _, query = place.partition("?")
