@@ -80,15 +80,21 @@ def shown(one_gateway: Pair) -> Pair:
 
 
 def test_an_answer_in_the_background_is_held_when_begun_and_fetched_whatever_is_left(tmp_path: Path) -> None:
-    """One bound fits. To fetch what was begun costs nothing more, and what it did cost is counted."""
-    bound = bound_nano(BACKGROUND)
-    with under(tmp_path, bound + 10_000_000, queue_ms=0) as both:
-        with both.provider.answers(lambda one: whole(DONE if one.method == "GET" else QUEUED)):
+    """One bound fits. To fetch what was begun needs no room; what it cost takes the bound's place, once."""
+    cost = 10 * 2500 + 5 * 10_000
+    with under(tmp_path, bound_nano(BACKGROUND) + 10_000_000, queue_ms=0) as both:
+        answers = [QUEUED, QUEUED, DONE, DONE]
+        with both.provider.answers(lambda _: whole(answers.pop(0))):
             assert sent(both, "POST", "/v1/responses", BACKGROUND).status == 200
-            seen = sent(both, "GET", "/v1/responses/resp_1")
-            assert (seen.status, seen.body) == (200, DONE)
-        settled_rows(both.gateway)
-        until(lambda: standing(both)[0] > 10 * 2500 + 5 * 10_000, 10)
+            until(lambda: standing(both)[0] > cost, 10, "it is charged what was held for it")
+            assert sent(both, "POST", "/v1/responses", BACKGROUND).status == 429, "there is no room"
+            for body in answers[:]:
+                seen = sent(both, "GET", "/v1/responses/resp_1")
+                assert (seen.status, seen.body) == (200, body)
+        rows = settled_rows(both.gateway)
+        until(lambda: standing(both)[0] == cost, 10, f"{standing(both)} is not what it cost")
+        newest = {row["id"]: row for row in sorted(rows, key=lambda row: row["revision"])}
+        assert sorted(row["cost_nano"] for row in newest.values()) == [0, 0, 0, 0, cost]
 
 
 def test_of_a_budget_of_nothing_nothing_is_spent(tmp_path: Path) -> None:

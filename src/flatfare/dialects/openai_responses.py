@@ -144,15 +144,21 @@ _STATUS_REASON = {
 }
 
 
+_UNDER_WAY = ("queued", "in_progress")
+
+
 def _without_usage(answer: ResponseBody, exchange: Exchange, model: str | None) -> Reading:
     if answer.status == "failed" or (answer.status is None and bytes(answer.error) not in (b"", b"null")):
         return free("the response failed and has no usage: providers bill no failed request", model)
     reason = _STATUS_REASON.get(answer.status or "", "the answer has no usage")
-    return Reading(parts=(), model=model, reason=reason, created_at_us=moment_of(answer.created_at))
+    created_us, kept = moment_of(answer.created_at), answer.id if answer.background else None
+    return Reading(parts=(), model=model, reason=reason, created_at_us=created_us, response_id=kept)
 
 
 def _looked_at(reading: Reading, answer: ResponseBody) -> Reading:
-    """A response fetched again: only a background one shows its usage for the first time."""
+    """A response fetched again: only a background one shows its usage for the first time, once it is done."""
+    if answer.status in _UNDER_WAY and not reading.parts:
+        return msgspec.structs.replace(reading, is_free=True, reason="a look at a response under way")
     if answer.background or not reading.parts:
         return reading
     repeats = "a later look at a response, whose usage was billed when it was made"

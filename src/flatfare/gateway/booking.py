@@ -21,6 +21,7 @@ from flatfare.gateway.folders import is_alive, log_file, log_numbers, node_id, r
 from flatfare.gateway.reading_back import Note, Place, Portion, read_portion
 from flatfare.gateway.records import Ended, Figures, Intent, Progress, Result, Told, decode
 from flatfare.gateway.reserving.charging import Charge, charge, charge_of, charge_so_far
+from flatfare.gateway.tap import nothing
 from flatfare.store import adjustments, calls, journals
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Book, Value
@@ -28,6 +29,12 @@ from flatfare.store.lake import Lake
 
 RECORDS_MAX = 10_000
 """About how many records one transaction takes at most: others write to the book too."""
+
+FETCHING = ("responses.retrieve", "responses.cancel")
+"""Endpoints that show what another call began: as often as somebody looks, and it is billed once."""
+
+_AT_ITS_BEGINNING = "counted at the call that began it"
+_BEFORE = "counted when it was fetched first"
 
 _INTENT_AS_TEXT = msgspec.json.Encoder()
 _TEXT_AS_INTENT = msgspec.json.Decoder(Intent)
@@ -56,6 +63,7 @@ class _Turn:
     opened: dict[str, tuple[str, Intent]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)  # of those that were open in the book
     late: list[tuple[Intent | None, Result]] = field(default_factory=list)  # perhaps booked already
+    fetched: list[tuple[Intent, Result]] = field(default_factory=list)  # answers that were begun before
     told: list[Told] = field(default_factory=list)  # costs of calls that ended before
     places: dict[str, Place] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -100,6 +108,7 @@ class Booker:
         is named in ``problems`` and holds up no other.
         """
         turn = self._read()
+        self._resolve_fetched(turn)
         self._resolve_late(turn)
         if turn.changes_the_book:
             self._write(turn)
@@ -172,10 +181,42 @@ class Booker:
     def _end(self, turn: _Turn, intent: Intent | None, result: Result, *, is_again: bool = False) -> None:
         if intent is None or is_again:
             turn.late.append((intent, result))
+        elif intent.endpoint in FETCHING and result.external_id and result.figures.cost_nano:
+            turn.fetched.append((intent, result))
         else:
-            turn.rows.append(rows.row_of(intent, result))
-            turn.row_ids.add(result.call_id)
-            turn.charges += charge_of(intent, result.figures.cost_nano)
+            self._add(turn, intent, result)
+
+    def _add(self, turn: _Turn, intent: Intent, result: Result) -> None:
+        turn.rows.append(rows.row_of(intent, result))
+        turn.row_ids.add(result.call_id)
+        turn.charges += charge_of(intent, result.figures.cost_nano)
+
+    def _resolve_fetched(self, turn: _Turn) -> None:
+        """What one call began and others fetch costs once: at the call that began it, where that is here."""
+        for intent, result in turn.fetched:
+            begun = self._named(turn, intent.provider, result.external_id, ("responses",))
+            seen = begun or self._named(turn, intent.provider, result.external_id, FETCHING)
+            if begun is not None:
+                turn.told.append(Told(begun, result.figures))
+            elsewhere = nothing(_BEFORE if begun is None else _AT_ITS_BEGINNING)
+            figures = result.figures if seen is None else elsewhere
+            self._add(turn, intent, msgspec.structs.replace(result, figures=figures))
+
+    def _named(
+        self, turn: _Turn, provider: str, external_id: str | None, endpoints: tuple[str, ...]
+    ) -> str | None:
+        """The call of one of these endpoints that has an answer of that id, and may have a cost."""
+        for row in turn.rows:
+            is_it = (row["external_id"], row["provider"]) == (external_id, provider)
+            if is_it and row["endpoint"] in endpoints and row["cost_nano"] != 0:
+                return str(row["id"])
+        marks = ", ".join("?" * len(endpoints))
+        found = self._book.value(
+            f"SELECT id FROM calls WHERE external_id = ? AND provider = ? AND endpoint IN ({marks}) "
+            "AND (cost_nano IS NULL OR cost_nano <> 0) LIMIT 1",
+            (external_id, provider, *endpoints),
+        )
+        return None if found is None else str(found)
 
     def _go_on(self, turn: _Turn, worker_id: str, progress: Progress) -> None:
         """A session has used more: its open intent says what, in place of what it said before."""
