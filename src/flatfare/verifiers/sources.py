@@ -21,9 +21,11 @@ from ast import (
     walk,
 )
 from collections.abc import Iterator
+from contextlib import suppress
 from types import ModuleType
 
 _OF_RULES = ("flatfare.core.checks.", "flatfare.verifiers.")
+_TRIES = 20
 _NOT_RULES = ("flatfare.verifiers.kinds", "flatfare.verifiers.sources")
 
 
@@ -45,13 +47,25 @@ def _rules_of(module: str) -> set[str]:
 
 
 def _imported_rules(module: ModuleType) -> Iterator[str]:
-    for node in walk(parse(inspect.getsource(module))):
+    for node in walk(_parsed(inspect.getsource(module))):
         if isinstance(node, ImportFrom) and node.module:
             above = [f"{node.module}.{alias.name}" for alias in node.names]
             below = [name for name in above if importlib.util.find_spec(node.module) and _is_module(name)]
             yield from filter(_is_rule, below or [node.module])
         elif isinstance(node, Import):
             yield from filter(_is_rule, (alias.name for alias in node.names))
+
+
+def _parsed(source: str) -> Module:
+    """The source as a tree, however many threads read one at the same time.
+
+    Python 3.11 counts the depth of all threads' trees together, and may find that it does not add up
+    (python/cpython#106905): then it is read again.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(SystemError):
+            return parse(source)
+    return parse(source)
 
 
 def _is_rule(name: str) -> bool:
@@ -77,7 +91,7 @@ def bare(source: str) -> str:
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
-    for node in walk(parse(source)):
+    for node in walk(_parsed(source)):
         if isinstance(node, Module | ClassDef | FunctionDef | AsyncFunctionDef):
             for remark in node.body:
                 if isinstance(remark, Expr) and isinstance(remark.value, Constant):
