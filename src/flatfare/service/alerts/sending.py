@@ -89,7 +89,10 @@ def check_reachable(url: str, *, allow_private: bool) -> None:
     """``BadInput`` for what is no address of a webhook, ``NotAuthorised`` for one inside the own network."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"Found the webhook {url[:80]!r}: write an address like https://example.com/hook.")
+        # what follows the scheme may hold a credential, and is not repeated
+        raise BadInput(
+            f"Found a webhook of {parts.scheme!r}: write an address like https://example.com/hook."
+        )
     try:
         _address(parts.hostname, parts.port or 443, allow_private=allow_private)
     except NotTaken as problem:
