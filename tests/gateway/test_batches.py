@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from flatfare.service.access.keys import Terms
 from flatfare.service.budgets import budgeting
 from flatfare.store import budgets
 from flatfare.store.book import open_book
-from tests.gateway.batch_provider import BatchProvider, message_answer
+from tests.gateway.batch_provider import BatchProvider, chat_answer, message_answer
 from tests.gateway.upstreams import Answer, ask, both, rows
 
 ONE_NANO = 1000 * 1250 + 50 * 5000  # gpt-4o at batch rates: $1.25 and $5 per million
@@ -188,6 +188,26 @@ def test_the_most_that_a_batch_can_cost_is_held_until_its_answers_are_here(tmp_p
             assert (await own.get(path)).status == 200
             await own.calls()
             assert spent_nano(own) == 2 * ONE_NANO
+
+    asyncio.run(play())
+
+
+def test_what_was_held_for_batches_is_free_for_the_next(tmp_path: Path) -> None:
+    """Each is held at its bound, and eight bounds are more than the budget; what they cost is not."""
+
+    def answer(body: Mapping[str, object]) -> tuple[int, Mapping[str, object]]:
+        used = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+        return 200, {**chat_answer(body)[1], "usage": used}
+
+    async def play() -> None:
+        async with house(tmp_path, BatchProvider(answer=answer), hard(7_000_000)) as own:
+            for count in range(1, 9):
+                _, path = await carried_out(own, ["a", "b"])
+                await own.calls()
+                assert spent_nano(own) > 1_200_000  # the bound of this one, and what was spent before
+                assert (await own.get(path)).status == 200
+                await own.calls()
+                assert spent_nano(own) == count * 2 * (10 * 1250 + 5 * 5000)
 
     asyncio.run(play())
 

@@ -54,7 +54,7 @@ def _check(folder: Path, provider: BatchProvider, count: int) -> None:
         balance = selling.balance(book, "acme", at_us=time.time_ns() // 1000)
         assert balance.available_nano == WALLET * DOLLAR - count * DOLLAR
         billed = sum(_nano(provider.answer(body)[1]) for body in sent)
-        total = book.rows("SELECT SUM(cost_nano * n) FROM calls")
+        total = book.rows("SELECT SUM(cost_nano) FROM calls")
         unknown = book.rows("SELECT SUM(CASE WHEN cost_nano IS NULL THEN n ELSE 0 END) FROM calls")
         assert (total, unknown) == ([(billed,)], [(0,)])
 

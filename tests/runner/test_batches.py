@@ -95,7 +95,7 @@ def asked(provider: BatchProvider) -> int:
 
 def work_nano(book: Book) -> int:
     """What all calls that did work have cost."""
-    (row,) = book.rows("SELECT SUM(cost_nano * n) FROM calls WHERE endpoint = 'batch.answer'")
+    (row,) = book.rows("SELECT SUM(cost_nano) FROM calls WHERE endpoint = 'batch.answer'")
     return int(str(row[0]))
 
 
@@ -200,7 +200,7 @@ def test_a_batch_that_the_provider_refuses_fails_its_rows_with_its_code(tmp_path
                 assert one["reasons"] == ["The provider refused the batch: token_limit_exceeded."]
                 assert one["billed"]["amount"] == "0.000000000"
             with own.book() as book:
-                assert book.rows("SELECT SUM(cost_nano * n) FROM calls") == [(0,)]
+                assert book.rows("SELECT SUM(cost_nano) FROM calls") == [(0,)]
 
     asyncio.run(play())
 
@@ -272,7 +272,7 @@ def test_a_batch_whose_making_nobody_heard_of_is_found_and_not_sent_again(tmp_pa
                 rows_ = book.rows("SELECT COUNT(*) FROM calls WHERE endpoint = 'batch.answer'")
                 assert rows_ == [(4,)]
                 unsettled = book.rows(
-                    "SELECT SUM(cost_nano * n) FROM calls WHERE endpoint IN ('batches', 'messages.batches')"
+                    "SELECT SUM(cost_nano) FROM calls WHERE endpoint IN ('batches', 'messages.batches')"
                 )
                 assert unsettled == [(0,)]
 
