@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -222,12 +223,35 @@ def test_what_is_not_confirmed_is_not_taken_and_a_redirect_is_not_followed(
         "192.168.1.1",
         "[::1]",
         "[::ffff:10.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::1]",
         "0.0.0.0",
     ],
 )
 def test_an_address_inside_the_own_network_is_refused_unless_allowed(host: str) -> None:
     with pytest.raises(NotAuthorised, match="inside the own network"):
         post(f"http://{host}:9/x", b"{}", {}, allow_private=False)
+
+
+def test_a_name_that_leads_elsewhere_when_asked_again_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that says a public address to who checks, and a private one to who connects."""
+    answers = iter(["93.184.215.14", "127.0.0.1", "127.0.0.1"])
+    connected: list[str] = []
+
+    def looked_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    def refused(place: tuple[str, int], *_: object) -> socket.socket:
+        connected.append(place[0])
+        raise ConnectionRefusedError("nobody there")
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    monkeypatch.setattr(socket, "create_connection", refused)
+    with pytest.raises(NotTaken):
+        post("http://hooks.example.com/x", b"{}", {}, allow_private=False)
+    assert connected == ["93.184.215.14"]
+    with pytest.raises(NotAuthorised, match="inside the own network"):
+        post("http://hooks.example.com/x", b"{}", {}, allow_private=False)
 
 
 def test_who_is_not_there_has_not_taken_it() -> None:

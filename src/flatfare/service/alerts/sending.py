@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 10.0
 _TOLD_MAX = 20
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 Page = Callable[[Mapping[str, object]], bytes]
@@ -152,8 +153,15 @@ def _address(host: str, port: int, *, allow_private: bool) -> tuple[str, int]:
 
 def _is_outside(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_global and not found.is_multicast
+    inner = _within(found) if isinstance(found, ipaddress.IPv6Address) else None
+    return (inner or found).is_global and not found.is_multicast
+
+
+def _within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that one of IPv6 stands for: mapped, 6to4 (RFC 3056), or through NAT64 (RFC 6052)."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def _send_report(channel: Channel, alert: Alert, page: Page | None) -> None:
