@@ -157,6 +157,7 @@ def test_a_refusal_says_which_budget_and_what_to_do(tmp_path: Path) -> None:
         assert "The budget 'held' has $0.0050 left of $0.0050 in all" in error["message"]
         assert "Ask ann@example.org." in error["message"]
         assert seen.header("x-should-retry") == "false"
+        assert seen.header("flatfare-budget-remaining") == "0.005000000"
         assert both.provider.log == []
         (row,) = both.gateway.new_rows(1)
         assert (row["status"], row["cost_nano"]) == ("refused", 0)

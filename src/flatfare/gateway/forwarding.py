@@ -32,7 +32,7 @@ from flatfare.gateway.listener import ClientConnection
 from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.policies import STREAM_USAGE
 from flatfare.gateway.records import Ended, Figures, Intent, Result, Told
-from flatfare.gateway.refusals import refusal
+from flatfare.gateway.refusals import BUDGET_REMAINING, refusal
 from flatfare.gateway.reserving.claims import Claim
 from flatfare.gateway.reserving.messages import Granted, Over, Passed, Refused, Stopped, Watch
 from flatfare.gateway.reserving.reserver import Reserver
@@ -277,11 +277,19 @@ class Call:
         *,
         again: bool = True,
         guard: Mapping[str, object] | None = None,
+        left_nano: int | None = None,
     ) -> None:
         """It may not go; that is a row like any other."""
         if self._is_client_here:
             self._answer_body = refusal(
-                self._dialect, status, reason, self.call_id, retry_after_s, may_retry=again, guard=guard
+                self._dialect,
+                status,
+                reason,
+                self.call_id,
+                retry_after_s,
+                may_retry=again,
+                guard=guard,
+                left_nano=left_nano,
             )
         self._finish_as("refused", Metered(nothing(f"refused: {reason}")), status)
 
@@ -398,7 +406,8 @@ class Call:
             reason, wait_s = why_refused(self._worth, answer, self._at_us)
             self._worker.metrics.budget_refusals += 1
             status = failing.BOOK.under.status if answer.is_away else 429
-            self._refuse(status or 503, reason, wait_s, again=wait_s is not None)
+            left_nano = None if answer.is_away else answer.left_nano
+            self._refuse(status or 503, reason, wait_s, again=wait_s is not None, left_nano=left_nano)
 
     def _limit_output(self, held_nano: int) -> None:
         """Where less is held than the longest answer costs, the answer is limited to what is held."""
@@ -641,7 +650,7 @@ class Call:
         if self._changed:
             own.append((b"flatfare-changed", ",".join(self._changed).encode()))
         if self._granted is not None:
-            own.append((b"flatfare-budget-remaining", decimal_text(self._granted.left_nano).encode()))
+            own.append((BUDGET_REMAINING, decimal_text(self._granted.left_nano).encode()))
         if self._admitted.attribution.note:
             own.append((b"flatfare-note", plain(self._admitted.attribution.note)))
         return own

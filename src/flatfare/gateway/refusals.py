@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from flatfare.core.money import decimal_text
 from flatfare.gateway.wire import plain, whole_answer
 
 _OPENAI_TYPES = {
@@ -52,6 +53,10 @@ _AWS_TYPES = {
 }
 
 
+BUDGET_REMAINING = b"flatfare-budget-remaining"
+"""Names what is left of the tightest budget, in dollars."""
+
+
 def refusal(
     dialect: str,
     status: int,
@@ -61,6 +66,7 @@ def refusal(
     *,
     may_retry: bool = True,
     guard: Mapping[str, object] | None = None,
+    left_nano: int | None = None,
 ) -> bytes:
     """The whole answer, head and body. Where trying again is of no use, SDKs are told not to."""
     headers: list[tuple[bytes, bytes]] = []
@@ -76,6 +82,8 @@ def refusal(
         headers.append((b"x-amzn-ErrorType", _AWS_TYPES.get(status, "InternalServerException").encode()))
     if guard is not None:
         headers.append((b"flatfare-guard", plain(str(guard["name"]))))
+    if left_nano is not None:
+        headers.append((BUDGET_REMAINING, decimal_text(left_nano).encode()))
     headers.append((b"flatfare-refused", plain(reason)))
     return whole_answer(status, b"application/json", body_of(dialect, status, reason, guard), headers)
 
