@@ -157,3 +157,48 @@ def test_a_customer_s_key_buys_for_itself_and_decides_nothing(client: TestClient
     for path, body in (("settle", {}), ("void", {"reason": "x"})):
         assert client.post(f"/api/holds/t/{path}", json=body, headers=own).status_code == 403
     assert client.post("/api/sales/t/reverse", json={"reason": "x"}, headers=worker).status_code == 403
+
+
+def test_a_plan_is_offered_and_assigned_and_its_price_is_quoted(client: TestClient) -> None:
+    plan = {"plan": "trade", "prices": {"review": "3.00"}}
+    for _ in range(2):
+        made = client.post("/api/plans", json={"plan": plan})
+        assert (made.status_code, made.json()["version"]) == (201, 1)
+    assert client.post("/api/plans", json={"plan": {"plan": "x"}, "since": "2001-01-01"}).status_code == 400
+    on = client.post("/api/customers/acme/plan", json={"plan": "trade"})
+    assert on.json() == {"customer": "acme", "plan": "trade"}
+    text = (
+        "action: review\nversion: 1\ndescription: Reviews.\ninput: {type: object}\n"
+        "output: {type: object}\nsteps: [{name: a, run: [cat], files: []}]\n"
+        'limits: {attempts: 1}\nprice: "5.00"\n'
+    )
+    published = client.post("/api/actions", json={"text": text})
+    assert published.status_code == 201, published.json()
+    quote = client.post("/api/quotes", json={"customer": "acme", "action": "review"})
+    assert (quote.status_code, quote.json()["amount"]) == (201, "3.000000000")
+    assert client.post("/api/customers/acme/plan", json={"plan": None}).status_code == 200
+    assert client.post("/api/quotes", json={"customer": "acme", "action": "review"}).json()["amount"] == (
+        "5.000000000"
+    )
+
+
+def test_what_is_owed_so_far_is_issued_and_paid_back_by_note(client: TestClient) -> None:
+    client.post("/api/customers", json={"name": "bolt", "terms": "invoice"})
+    told(client, "b", "opened", name="review")
+    quote = client.post("/api/quotes", json={"customer": "bolt", "action": "review", "price": "5.00"}).json()
+    client.post("/api/holds", json={"task": "b", "quote": quote["id"]})
+    judged(client, "b")
+    assert client.post("/api/holds/b/settle", json={}).json()["settlement"] == "settled"
+    (kept,) = client.post("/api/invoices", json={"customer": "bolt", "so_far": True}).json()["invoices"]
+    assert (kept["total"], kept["status"]) == ("5.000000000", "issued")
+    again = client.post("/api/invoices", json={"customer": "bolt", "so_far": True}).json()
+    assert again == {"invoices": []}
+    for wrong in ({"so_far": True}, {}, {"customer": "bolt", "so_far": True, "month": "2026-10"}):
+        assert client.post("/api/invoices", json=wrong).status_code == 400
+    number, paid = kept["number"], {"id": str(uuid.uuid4())}
+    assert client.post(f"/api/invoices/{number}/payments", json=paid).json()["status"] == "paid"
+    asked = {"id": str(uuid.uuid4()), "amount": "2.00", "reason": "late"}
+    note = client.post(f"/api/invoices/{number}/credit", json=asked).json()
+    out = client.post(f"/api/invoices/{note['number']}/payout", json={"id": str(uuid.uuid4())})
+    assert (out.status_code, out.json()["paid"]) == (200, "2.000000000")
+    assert client.post(f"/api/invoices/{number}/payout", json={"id": str(uuid.uuid4())}).status_code == 409

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,11 +12,12 @@ from flatfare.core.errors import BadInput
 from flatfare.core.money import decimal_text, nano_of, parse_amount
 from flatfare.core.outcome import Judgement
 from flatfare.core.plan import document_of as plan_document
+from flatfare.core.plan import plan_of
 from flatfare.service.invoicing import disputing, favour, issuing, plans, rendering
 from flatfare.service.invoicing.chargeback import statements
 from flatfare.service.invoicing.disputing import Reverified
 from flatfare.service.invoicing.issuing import Books
-from flatfare.service.invoicing.periods import month_of
+from flatfare.service.invoicing.periods import moment_in, month_of
 from flatfare.service.tasks.events import evidence_hash
 from flatfare.store import disputes as kept_disputes
 from flatfare.store import invoices as kept_documents
@@ -32,10 +34,27 @@ class InvoicesQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Issue(msgspec.Struct, forbid_unknown_fields=True):
-    """The month that has ended, of one customer or of all."""
+    """The month that has ended, of one customer or of all; or what one customer owes so far."""
 
-    month: str
+    month: str | None = None
     customer: str | None = None
+    so_far: bool = False
+
+
+class Assigning(msgspec.Struct, forbid_unknown_fields=True):
+    """Which plan a customer has, from when on (now if not said); none ends the one they have."""
+
+    plan: str | None
+    since: str | None = None
+    reason: str | None = None
+
+
+class Offering(msgspec.Struct, forbid_unknown_fields=True):
+    """A plan as its file says it, in force from when on (now if not said)."""
+
+    plan: dict[str, Any]
+    since: str | None = None
+    reason: str | None = None
 
 
 class MonthQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -115,6 +134,12 @@ def _list(asked: Asked) -> object:
 def _issue(asked: Asked) -> object:
     given: Issue = asked.body
     books, now_us, who = _books(asked), asked.books.now_us, asked.visitor.name
+    if given.so_far is (given.month is not None) or (given.so_far and given.customer is None):
+        raise BadInput("Give the month that has ended, or so_far: true with one customer.")
+    if given.so_far:
+        one = issuing.issue_so_far(books, str(given.customer), at_us=now_us, by_whom=who)
+        return {"invoices": [] if one is None else [_document(asked, one)]}
+    assert given.month is not None
     if given.customer is None:
         found = issuing.issue_all(books, given.month, at_us=now_us, by_whom=who)
     else:
@@ -161,6 +186,38 @@ def _pay(asked: Asked) -> object:
             book, number, payment_id=given.id, amount_nano=amount_nano, at_us=at_us, by_whom=who
         )
     return _document(asked, kept)
+
+
+def _offer(asked: Asked) -> object:
+    given: Offering = asked.body
+    made = plans.offer(
+        asked.books.book,
+        plan_of(given.plan),
+        at_us=asked.books.now_us,
+        by_whom=asked.visitor.name,
+        reason=given.reason,
+        from_us=_begin(asked, given.since),
+    )
+    return plan_document(made)
+
+
+def _assign(asked: Asked) -> object:
+    given: Assigning = asked.body
+    customer = asked.path["customer"]
+    plans.assign(
+        asked.books.book,
+        customer,
+        given.plan,
+        at_us=asked.books.now_us,
+        by_whom=asked.visitor.name,
+        reason=given.reason,
+        from_us=_begin(asked, given.since),
+    )
+    return {"customer": customer, "plan": given.plan}
+
+
+def _begin(asked: Asked, text: str | None) -> int | None:
+    return None if text is None else moment_in(text, asked.books.settings.time_zone)
 
 
 def _pay_out(asked: Asked) -> object:
@@ -346,6 +403,27 @@ ENDPOINTS = (
         Right.READ,
         _chargeback,
         query=MonthQuery,
+    ),
+    Endpoint(
+        "POST",
+        "/api/plans",
+        "offer_plan",
+        "Put a plan, or a new version of it, in force; the same again changes nothing",
+        Right.BILL,
+        _offer,
+        takes=Offering,
+        writes=True,
+        status=201,
+    ),
+    Endpoint(
+        "POST",
+        "/api/customers/{customer}/plan",
+        "assign_plan",
+        "Put a customer on a plan, or off any",
+        Right.BILL,
+        _assign,
+        takes=Assigning,
+        writes=True,
     ),
     Endpoint("GET", "/api/plans", "list_plans", "Plans, every version", Right.READ, _plans),
     Endpoint(
