@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flatfare.cli.root import root
-from flatfare.core.errors import FlatfareError
+from flatfare.core.errors import BadUsage
 
 
 @pytest.fixture
@@ -89,5 +89,11 @@ def test_what_cannot_be_read_is_a_usage_error(database: str, arguments: tuple[st
 
 def test_a_label_without_a_value_is_refused(database: str) -> None:
     result = run(database, "create", "--name", "web", "--label", "team")
-    assert isinstance(result.exception, FlatfareError)
+    assert isinstance(result.exception, BadUsage)
     assert "key=value" in str(result.exception)
+
+
+def test_a_window_that_is_none_is_wrong_usage(database: str) -> None:
+    result = run(database, "create", "--name", "web", "--budget", "5.00", "--per", "fortnight")
+    assert isinstance(result.exception, BadUsage)
+    assert run(database, "list", "--json").stdout == ""

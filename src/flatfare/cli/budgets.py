@@ -16,6 +16,7 @@ from flatfare.cli.options import (
     format_options,
     lake_of,
     pass_settings,
+    reading_options,
     user_name,
 )
 from flatfare.config import Settings
@@ -116,14 +117,15 @@ def create(
     **terms: object,
 ) -> None:
     """Create a budget."""
-    wanted = Budget(
-        "",
-        name,
-        Scope.of(scope),
-        amount,
-        Window.of(per, time_zone or settings.time_zone),
-        **_terms(terms),  # type: ignore[arg-type]
-    )
+    with reading_options():
+        wanted = Budget(
+            "",
+            name,
+            Scope.of(scope),
+            amount,
+            Window.of(per, time_zone or settings.time_zone),
+            **_terms(terms),  # type: ignore[arg-type]
+        )
     with book_of(settings, create=True) as book:
         made = budgeting.create(book, wanted, at_us=_now_us(), by_whom=user_name(), reason=reason)
         document = budgeting.document_of(book, made, at_us=_now_us())
@@ -143,7 +145,8 @@ def change(
     settings: Settings, /, budget: str, amount: int | None, reason: str | None, **terms: object
 ) -> None:
     """Change BUDGET (its id or name). Its scope and window stay."""
-    changes = _terms(terms)
+    with reading_options():
+        changes = _terms(terms)
     if amount is not None:
         changes["amount_nano"] = amount
     if not changes:

@@ -8,7 +8,17 @@ from typing import ParamSpec, TypeVar
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Amount, Expiry, Noun, Span, book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import (
+    Amount,
+    Expiry,
+    Noun,
+    Span,
+    book_of,
+    format_options,
+    pass_settings,
+    reading_options,
+    user_name,
+)
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.budget import Budget, Scope, Window
@@ -98,23 +108,24 @@ def create(
     shape: str,
 ) -> None:
     """Create a key and print it, once."""
-    limit = (
-        None
-        if budget is None
-        else Budget("", name, Scope("organisation"), budget, Window.of(per, settings.time_zone))
-    )
-    terms = Terms(
-        name=name,
-        project=project,
-        labels=_labels(label),
-        allowed_models=models,
-        allowed_providers=providers,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
-        concurrent=concurrent,
-        expires_at_us=expires_at_us,
-        texts=_text_terms(store_text, keep_us, subject),
-    )
+    with reading_options():
+        limit = (
+            None
+            if budget is None
+            else Budget("", name, Scope("organisation"), budget, Window.of(per, settings.time_zone))
+        )
+        terms = Terms(
+            name=name,
+            project=project,
+            labels=_labels(label),
+            allowed_models=models,
+            allowed_providers=providers,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            concurrent=concurrent,
+            expires_at_us=expires_at_us,
+            texts=_text_terms(store_text, keep_us, subject),
+        )
     with book_of(settings, create=True) as book:
         issued = issuing.create(book, terms, at_us=_now_us(), by_whom=user_name(), reason=reason)
         _limit(book, issued.key.id, limit, _caps(name, issued.key.id, max_output_tokens, max_effort))

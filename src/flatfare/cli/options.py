@@ -219,6 +219,15 @@ def user_name() -> str:
         return "unknown"
 
 
+@contextmanager
+def reading_options() -> Iterator[None]:
+    """While options are read: what one of them says wrongly is wrong usage, and ends with 2."""
+    try:
+        yield
+    except BadInput as problem:
+        raise BadUsage(str(problem)) from None
+
+
 def filter_of(text: str) -> tuple[str, str]:
     """Key and value of ``--filter key=value``; ``BadUsage`` for anything else."""
     key, equals, value = text.partition("=")
