@@ -143,6 +143,21 @@ def test_each_answer_is_a_call_of_its_own_at_the_batch_rate(tmp_path: Path) -> N
     asyncio.run(play())
 
 
+def test_a_batch_that_was_made_for_a_task_is_that_task_s_whoever_fetches_it(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with house(tmp_path) as own:
+            own.headers = (
+                f"flatfare-task: {TASK}\r\nflatfare-attempt: {ATTEMPT}\r\nflatfare-purpose: test\r\n"
+            )
+            call, path = await carried_out(own, ["a"])
+            own.headers = ""
+            await own.get(path)
+            row = (await own.calls())[str(within(call, "a"))]
+            assert (row["task_id"], row["attempt_id"], row["purpose"]) == (TASK, ATTEMPT, "test")
+
+    asyncio.run(play())
+
+
 def test_fetched_again_and_by_pieces_its_answers_are_booked_once(tmp_path: Path) -> None:
     async def play() -> None:
         async with house(tmp_path) as own:

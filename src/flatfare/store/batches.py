@@ -7,7 +7,7 @@ file: each is kept under the provider's name.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flatfare.store.book import Book, Row
+from flatfare.store.book import Book, Row, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Batch:
     purpose: str
     made_at_us: int
     request_hash: str  # of the body that made it: by which it is found where nobody heard the answer
+    task_id: str | None = None  # for which it was made, where its requests' names do not say
+    attempt_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +36,21 @@ class Requests:
     names_tasks: bool = False
 
 
-_BATCH = "provider, batch_id, call_id, key_id, labels, session, purpose, made_at_us, request_hash"
+_BATCH = (
+    "provider, batch_id, call_id, key_id, labels, session, purpose, made_at_us, request_hash, task_id, "
+    "attempt_id"
+)
 
 
 def keep(book: Book, batch: Batch) -> None:
     """Keep a batch; one that is known stays as it is."""
     with book.writing():
         book.execute(
-            f"INSERT INTO batches ({_BATCH}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            f"INSERT INTO batches ({_BATCH}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 *(batch.provider, batch.batch_id, batch.call_id, batch.key_id),
                 *(batch.labels, batch.session, batch.purpose, batch.made_at_us, batch.request_hash),
+                *(batch.task_id, batch.attempt_id),
             ),
         )
 
@@ -117,15 +123,23 @@ def requests_of(book: Book, provider: str, file_id: str) -> Requests | None:
 
 
 def _batch(row: Row) -> Batch:
-    provider, batch_id, call_id, key_id, labels, session, purpose, made_at_us, request_hash = row
-    return Batch(
-        str(provider),
-        str(batch_id),
-        str(call_id),
-        None if key_id is None else str(key_id),
-        str(labels),
-        None if session is None else str(session),
-        str(purpose),
-        int(str(made_at_us)),
-        str(request_hash),
+    provider, batch_id, call_id, key_id, labels, session, purpose, made_at_us, request_hash, task, attempt = (
+        row
     )
+    return Batch(
+        provider=str(provider),
+        batch_id=str(batch_id),
+        call_id=str(call_id),
+        key_id=_text(key_id),
+        labels=str(labels),
+        session=_text(session),
+        purpose=str(purpose),
+        made_at_us=int(str(made_at_us)),
+        request_hash=str(request_hash),
+        task_id=_text(task),
+        attempt_id=_text(attempt),
+    )
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None else str(value)

@@ -433,6 +433,12 @@ def _senders_of_alerts() -> Iterator[str]:
     yield "ALTER TABLE deliveries ADD COLUMN claimed_by TEXT"
 
 
+def _batches_of_tasks() -> Iterator[str]:
+    """A batch that was made for a task: its answers are the task's too."""
+    yield "ALTER TABLE batches ADD COLUMN task_id TEXT"
+    yield "ALTER TABLE batches ADD COLUMN attempt_id TEXT"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -459,5 +465,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _tokens_by_markup,
     _batches,
     _senders_of_alerts,
+    _batches_of_tasks,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -140,7 +140,8 @@ class Writer:
         """Task and attempt, as the request's name says them, within what its key may name."""
         named = named_in(name)
         if named is None:
-            return self._source.whose.task_id, self._source.whose.attempt_id
+            of = self._source.batch or self._source.whose
+            return of.task_id, of.attempt_id
         return str(identity.task_id(self._project, named[0])), named[1]
 
     def _reservation(self, task_id: str | None) -> str | None:

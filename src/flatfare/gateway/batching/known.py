@@ -118,6 +118,8 @@ def keep(
             purpose=whose.purpose,
             made_at_us=call[1],
             request_hash=sha256(body).hexdigest(),
+            task_id=whose.task_id,
+            attempt_id=whose.attempt_id,
         )
         batches.keep(book, batch)
     if step in (Step.MAKE, Step.LOOK) and (files := _files_in(answer)):
