@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -360,3 +361,26 @@ def test_a_model_without_a_price_has_no_spend_of_zero(tmp_path: Path) -> None:
         shown = Read(client.get("/prices").text).text
     assert "in-house-7b no price in the book" in shown
     assert "$0.00" not in shown
+
+
+def test_files_and_pictures_travel_packed_and_pages_never(operator: TestClient) -> None:
+    for address in ("/assets/dashboard.css", "/assets/dashboard.js"):
+        small = operator.get(address, headers={"accept-encoding": "gzip"})
+        plain = operator.get(address, headers={"accept-encoding": "identity"})
+        assert small.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in plain.headers
+        assert plain.headers["vary"] == small.headers["vary"] == "accept-encoding"
+        assert small.text == plain.text
+        assert int(small.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    page = operator.get("/", headers={"accept-encoding": "gzip"})
+    assert "content-encoding" not in page.headers  # it holds a secret beside what somebody wrote
+
+
+def test_a_page_with_its_files_and_pictures_stays_light(operator: TestClient) -> None:
+    pytest.importorskip("vl_convert", reason="needs the charts extra")
+    for path in ("/?limit=50", "/outcomes", "/spend"):
+        page = operator.get(path)
+        pictures = re.findall(r'<img src="([^"]+)"', page.text)
+        files = [*map(unescape, pictures), "/assets/dashboard.css", "/assets/dashboard.js"]
+        sizes = [int(operator.get(file).headers["content-length"]) for file in files]
+        assert len(page.content) + sum(sizes) < WEIGHT_MAX

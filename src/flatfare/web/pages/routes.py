@@ -27,6 +27,7 @@ from flatfare.web.pages.forms import form_fields
 from flatfare.web.pages.held import Views
 from flatfare.web.pages.live import Arriving
 from flatfare.web.pages.navigation import PAGES, shown_to
+from flatfare.web.pages.packing import packed
 from flatfare.web.pages.page import Deed, Later, Page, Sent, Visit
 from flatfare.web.pages.problem import FAULT, Fault, html_answer, problem_page
 
@@ -80,10 +81,10 @@ async def _asset(request: Request) -> Response:
     name = request.path_params["name"]
     headers = {"cache-control": _FOR_EVER}
     if name == "charts.js":
-        return Response(drawing.script(), 200, headers, "text/javascript")
+        return packed(request, drawing.script(), headers, "text/javascript")
     if name not in rendering.ASSETS:
         raise NotFound(f"There is no file {name[:60]!r} here.")
-    return Response(rendering.asset(name), 200, headers, rendering.ASSETS[name])
+    return packed(request, rendering.asset(name), headers, rendering.ASSETS[name])
 
 
 class _Doorway:
@@ -290,4 +291,4 @@ def _picture(request: Request, visit: Visit, page: Page, view: View) -> Response
     theme = request.query_params.get("theme", "light")
     frame = request.query_params.get("frame", "wide")
     drawn = drawing.picture(chart, ending, theme, frame)
-    return Response(drawn, 200, {"cache-control": "private, max-age=60"}, drawing.MEDIA[ending])
+    return packed(request, drawn, {"cache-control": "private, max-age=60"}, drawing.MEDIA[ending])
