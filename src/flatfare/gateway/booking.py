@@ -212,8 +212,8 @@ class Booker:
                 return str(row["id"])
         marks = ", ".join("?" * len(endpoints))
         found = self._book.value(
-            f"SELECT id FROM calls WHERE external_id = ? AND provider = ? AND endpoint IN ({marks}) "
-            "AND (cost_nano IS NULL OR cost_nano <> 0) LIMIT 1",
+            f"SELECT id FROM calls WHERE external_id = ? AND {calls.BEGUN} AND provider = ? "
+            f"AND endpoint IN ({marks}) AND (cost_nano IS NULL OR cost_nano <> 0) LIMIT 1",
             (external_id, provider, *endpoints),
         )
         return None if found is None else str(found)

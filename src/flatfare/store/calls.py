@@ -16,6 +16,9 @@ _DEFAULTS: Mapping[str, Value] = {
     "labels": "{}",
 }
 
+BEGUN = "endpoint IN ('responses', 'responses.retrieve', 'responses.cancel')"
+"""Calls that begin an answer or fetch one by its id: an index finds them by ``external_id``."""
+
 
 def insert(book: Book, calls: Iterable[Mapping[str, Value]]) -> int:
     """Write calls given by column name; one that is there stays as it is. Returns how many were new."""

@@ -439,6 +439,15 @@ def _batches_of_tasks() -> Iterator[str]:
     yield "ALTER TABLE batches ADD COLUMN attempt_id TEXT"
 
 
+def _answers_fetched() -> Iterator[str]:
+    """An answer that is fetched by its id is looked for among the calls that begin such, not among all."""
+    yield (
+        "CREATE INDEX calls_begun ON calls (external_id) "
+        "WHERE endpoint IN ('responses', 'responses.retrieve', 'responses.cancel') "
+        "AND external_id IS NOT NULL"
+    )
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -466,5 +475,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _batches,
     _senders_of_alerts,
     _batches_of_tasks,
+    _answers_fetched,
 )
 """Step 1 is the first; the book counts how many it has taken."""
