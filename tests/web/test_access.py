@@ -426,3 +426,17 @@ def test_a_team_hears_of_its_own_budget_alone(clients: dict[str, TestClient]) ->
     assert "The budget legal team is" in clients["viewer"].get("/").text
     assert "The budget legal team is" in clients["of legal"].get("/").text
     assert "legal team" not in clients["of search"].get("/").text
+
+
+def test_what_became_of_a_price_is_shown_to_who_may_bill_and_sees_everybody(
+    clients: dict[str, TestClient],
+) -> None:
+    (task, *_) = clients["finance"].get("/tasks.json?period=all&filter=settlement%3Dsettled").json()["tasks"]
+    address = f"/tasks/{task['task']}"
+    for name in ("admin", "finance"):
+        assert clients[name].get(f"{address}.json").json()["sale"]["net"] == "5.000000000"
+        assert "Settlement: settled" in clients[name].get(address).text
+    for name in ("developer", "reviewer", "viewer", "of legal"):
+        assert "sale" not in clients[name].get(f"{address}.json").json()
+        assert "Settlement: settled" not in clients[name].get(address).text
+        assert clients[name].get(f"{address}.csv?table=settlement").status_code == 404
