@@ -257,6 +257,43 @@ def test_stopped_anywhere_the_same_job_goes_on_and_sends_nothing_twice(
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("until", ["POST /v1/messages/batches", "GET /v1/messages/batches/"])
+def test_message_batches_go_on_after_a_stop_too(tmp_path: Path, at_once: None, until: str) -> None:
+    provider = answering_messages(Model())
+    provider.takes_s, provider.slow_s = 1.0, 0.1
+
+    async def play() -> None:
+        async with shop(tmp_path, provider, "names-on-claude") as own:
+            await stopped_after(own, 4, until)
+            assert (await run_job(own.settings, own.job, rows(4))).counts["verified"] == 4
+            assert asked(own.provider) == 4
+            with own.book() as book:
+                assert work_nano(book) == 4 * (100 * 500 + 20 * 2500)
+
+    asyncio.run(play())
+
+
+def test_where_the_provider_s_list_may_not_be_read_a_lost_batch_is_said_and_sent_again(
+    tmp_path: Path,
+) -> None:
+    provider = answering(Model())
+    provider.lost_creations = 1
+
+    async def play() -> None:
+        async with shop(tmp_path, provider) as own:
+            with own.book() as book:
+                keys.create(book, Terms("somebody"), at_us=time.time_ns() // 1000, by_whom="test")
+            said: list[str] = []
+            assert (await run_job(own.settings, own.job, rows(2), said)).counts["verified"] == 2
+            assert len(own.provider.batches) == 2
+            assert "its 2 requests are sent again" in said[0]
+            with own.book() as book:
+                endings = [a.ending for run in runs.listed(book) for a in runs.attempts_of(book, run.id)]
+                assert sorted(str(one) for one in endings) == ["error", "error", "verified", "verified"]
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
 def test_a_batch_whose_making_nobody_heard_of_is_found_and_not_sent_again(tmp_path: Path, kind: str) -> None:
     provider = answering(Model()) if kind == "openai" else answering_messages(Model())

@@ -34,6 +34,7 @@ from flatfare.store import reviews, runs
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan
 from flatfare.verifiers import again
+from tests.gateway.upstreams import Asked
 from tests.runner.rig import CONTRACT, DOLLAR, EMAIL, EXAMPLES, REPORT, Model, Shop, identity_of, shop
 from tests.store.servers import Server
 
@@ -247,6 +248,29 @@ def test_calls_carry_task_attempt_purpose_and_labels_and_the_provider_sees_none_
         assert not [
             name for head in own.model.heads for name in head if "flatfare" in name or name == "baggage"
         ]
+
+    scene(tmp_path, play)
+
+
+def test_a_provider_that_hangs_up_is_an_error_and_no_limit(tmp_path: Path) -> None:
+    """What the gateway answers in its place is no refusal: the ladder goes on."""
+
+    async def play(own: Shop) -> None:
+        hung_up = 0
+
+        async def script(asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal hung_up
+            hung_up += 1
+            if hung_up == 1:
+                writer.close()
+            else:
+                await own.model.answer(asked, reader, writer)
+
+        own.provider.script = script
+        result = await names(own)
+        assert result.run.ending == "verified"
+        with own.book() as book:
+            assert [one.ending for one in runs.attempts_of(book, result.run.id)] == ["error", "verified"]
 
     scene(tmp_path, play)
 

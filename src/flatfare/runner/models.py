@@ -38,6 +38,7 @@ TOGETHER_IN_BATCHES = 10_000
 
 CONNECTIONS = 200
 _ROUTES = {"openai": "/v1", "anthropic": "/anthropic", "gemini": "/gemini"}
+_PROVIDER_LOST = (502, 504)
 _RESERVED = ("task", "attempt", "session", "purpose", "labels")
 
 
@@ -325,7 +326,7 @@ def _unanswered(problem: Exception, heard: list["httpx2.Response"], rung: Rung) 
     """What went wrong, in the ladder's words; nothing of the answer is quoted."""
     from pydantic_ai import exceptions
 
-    refused = next((r.headers["flatfare-refused"] for r in heard if "flatfare-refused" in r.headers), None)
+    refused = next((why for r in heard if (why := _refused(r)) is not None), None)
     waited = next((r.headers for r in heard if ENDING in r.headers), None)
     if waited is not None:
         return Unanswered(Ending(waited[ENDING]), waited[REASON])
@@ -340,6 +341,14 @@ def _unanswered(problem: Exception, heard: list["httpx2.Response"], rung: Rung) 
     if isinstance(problem, exceptions.UnexpectedModelBehavior):
         return Unanswered(Ending.MALFORMED, "The answer is not of the form of its API.")
     return Unanswered(Ending.ERROR, f"{rung.model.provider} could not be asked: {type(problem).__name__}.")
+
+
+def _refused(response: "httpx2.Response") -> str | None:
+    """Why the gateway let a call not through; that its provider was lost is no refusal."""
+    if response.status_code in _PROVIDER_LOST:
+        return None
+    why: str | None = response.headers.get("flatfare-refused")
+    return why
 
 
 def _made(headers: Mapping[str, str], purpose: str) -> Made:

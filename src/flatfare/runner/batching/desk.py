@@ -288,7 +288,8 @@ class Desk:
             if reply is not None and reply.status < 500 and not is_busy:
                 return reply
             if not is_busy and not await self._search(sent):
-                break  # it may have been made
+                self._warn(sent)
+                break
             if sent.batch_id is not None:
                 return None
             await asyncio.sleep(self._pace.retry_s * 2**number)
@@ -367,10 +368,13 @@ class Desk:
         if sent.batch_id is None:
             self._log.step(sent.id, is_dropped=True)
         if not is_certain:
-            self._say(
-                f"{_UNHEARD}, and its provider cannot be asked: {len(sent.lines):,} requests are sent again. "
-                f"Look for a batch with the label batch={sent.id} there."
-            )
+            self._warn(sent)
+
+    def _warn(self, sent: Sent) -> None:
+        self._say(
+            f"{_UNHEARD}, and its provider cannot be asked: its {len(sent.lines):,} requests are sent again. "
+            f"Look for a batch with the label batch={sent.id} there."
+        )
 
     async def _listed(self, sent: Sent) -> tuple[list[str], bool]:
         """Those of the provider's batches that may be it, and whether all of its could be seen."""
