@@ -52,10 +52,9 @@ class Progress:
         seen = 0
         while (story := self._stories.get(run_id)) is not None:
             told = story.told
-            fresh = story.count - seen
+            fresh, seen = story.count - seen, story.count  # more may come while these are passed on
             for step in list(story.steps)[-fresh:] if fresh else []:
                 yield step
                 if step.is_last:
                     return
-            seen = story.count
             await told.wait()
