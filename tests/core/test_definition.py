@@ -24,7 +24,7 @@ THREE = {name: Decimal(1) for name in ("a", "b", "c")}
 def verdict(
     judgement: str, at_us: int, verifier: str = "tests", attempt: int | None = None, score: str | None = None
 ) -> Verdict:
-    name = f"{verifier}-{judgement}-{at_us}"
+    name = "-".join(str(part) for part in (verifier, judgement, at_us, attempt, score) if part is not None)
     return Verdict(
         verifier, "1", VerifierKind.CODE, Judgement(judgement), "ab12", at_us, attempt, name, score
     )

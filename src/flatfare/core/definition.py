@@ -285,9 +285,12 @@ class _Fold:
             self.outcome = after
 
 
-def _order(verdict: Verdict) -> tuple[int, str, str, str, str, str]:
+def _order(verdict: Verdict) -> tuple[int, bool, int, str, str, str, str, str]:
+    """Words of one moment: of the earlier attempt first, and signals last, since they take words back."""
     return (
         verdict.at_us,
+        verdict.verifier.startswith(SIGNAL),
+        verdict.attempt or 0,
         verdict.verifier,
         verdict.verifier_version,
         verdict.evidence_hash,
