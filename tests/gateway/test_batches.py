@@ -14,14 +14,14 @@ from flatfare.config import Provider, Secret
 from flatfare.core.batch_names import request_name
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.identity import derived, within
-from flatfare.gateway.server import Running
+from flatfare.gateway.server import Running, serving
 from flatfare.service.access import keys
 from flatfare.service.access.keys import Terms
 from flatfare.service.budgets import budgeting
 from flatfare.store import budgets
 from flatfare.store.book import open_book
 from tests.gateway.batch_provider import BatchProvider, chat_answer, message_answer
-from tests.gateway.upstreams import Answer, ask, both, rows
+from tests.gateway.upstreams import Answer, ask, both, rows, settings_for, upstream, whole
 
 ONE_NANO = 1000 * 1250 + 50 * 5000  # gpt-4o at batch rates: $1.25 and $5 per million
 TASK, ATTEMPT = str(derived("task", "t")), str(derived("attempt", "a"))
@@ -385,3 +385,49 @@ def test_the_answer_to_a_call_one_by_one_costs_twice_as_much(tmp_path: Path) -> 
             assert answer.headers["flatfare-cost"] == f"{2 * ONE_NANO / 1e9:.9f}"
 
     asyncio.run(play())
+
+
+GEMINI_LINE = (
+    b'{"key": "one", "response": {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}], '
+    b'"modelVersion": "gemini-2.5-flash", "usageMetadata": {"promptTokenCount": 1000, '
+    b'"candidatesTokenCount": 100, "totalTokenCount": 1100}}}\n'
+)
+GEMINI_OPERATION = (
+    b'{"name": "batches/b1", "done": true, "metadata": {"model": "models/gemini-2.5-flash"}, "response": '
+    b'{"inlinedResponses": {"inlinedResponses": [' + GEMINI_LINE.strip() + b"]}}}"
+)
+
+
+async def fetched_from_gemini(folder: Path, path: str, answer: bytes) -> list[dict[str, object]]:
+    """The rows after a batch's answers were fetched three times."""
+
+    async def script(asked: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(answer))
+
+    async with upstream() as provider:
+        provider.script = script
+        place = f"http://127.0.0.1:{provider.port}"
+        gemini = {"gemini": Provider("gemini", place, "gemini", Secret("k"))}
+        async with serving(settings_for(folder, provider.port, providers=gemini)) as gateway:
+            for _ in range(3):
+                assert (await ask(gateway, b"", "", path, "GET")).status == 200
+            return [row for row in await rows(gateway) if row["n"] == 1]
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/gemini/v1beta/files/out1:download?alt=media", GEMINI_LINE * 2),
+        ("/gemini/v1beta/batches/b1", GEMINI_OPERATION),
+    ],
+)
+def test_answers_that_are_read_in_one_sum_cost_once_however_often_they_are_fetched(
+    tmp_path: Path, path: str, answer: bytes
+) -> None:
+    found = asyncio.run(fetched_from_gemini(tmp_path, path, answer))
+    costs = sorted(int(str(row["cost_nano"])) for row in found)
+    assert len(costs) == 4
+    assert costs[:3] == [0, 0, 0]
+    assert costs[3] > 0
+    (call,) = (row for row in found if row["cost_nano"])
+    assert (call["endpoint"], call["service_tier"]) == ("batch.answer", "batch")

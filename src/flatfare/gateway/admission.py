@@ -16,7 +16,7 @@ from flatfare.config import Settings
 from flatfare.dialects.reading import Asked
 from flatfare.gateway import ownership, upgrades
 from flatfare.gateway.attribution import Attribution, foreign_baggage, of_request
-from flatfare.gateway.batching.steps import Step, step_of
+from flatfare.gateway.batching.steps import Step, step_of, sum_of
 from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import BARE, Dress, client_secret, without_key
 from flatfare.gateway.keyring import KeyRing, Refused
@@ -83,6 +83,7 @@ class Admitted:
     is_session: bool = False  # over a websocket
     text_terms: TextTerms | None = None  # what its key asks to be stored of what is said
     batch: Step | None = None  # of a batch's life
+    sum_of: str | None = None  # the batch, or file, whose answers it fetches to be read in one sum
     findings: Mapping[str, int] | None = None  # by guard: what it asks for beyond that guard's limit
 
     @property
@@ -167,6 +168,7 @@ def _admitted(
     admitted = Admitted(place, reach, key, whose, asked, traits_of(request.body), changed, body)
     admitted.is_session = b"upgrade" in request.fields and is_websocket(request)
     admitted.batch = step_of(request.method, place)
+    admitted.sum_of = sum_of(request.method, place)
     if key is not None:
         has_text = place.route is not None and not place.route.free and not admitted.is_session
         if gate.keyring.texts and has_text:

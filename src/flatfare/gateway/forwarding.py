@@ -583,6 +583,8 @@ class Call:
         metered = self._tap.finish()
         if self._admitted.batch is not None and status == "ok":
             metered = self._of_batch(metered)
+        elif self._admitted.sum_of is not None and metered.figures.cost_nano:
+            metered = self._of_sum(self._admitted.sum_of, metered)
         self._finish_as(status if is_heard else "cancelled", metered, self._status)
 
     def _kept_of(self, beginning: bytes) -> "asyncio.Future[None] | None":
@@ -606,6 +608,15 @@ class Call:
             if metered.figures.cost_state == CostState.MEASURED and self._known.has_answers:
                 self._tell_cost(self._known, nothing(metered.figures.cost_reason or ""))
         return metered
+
+    def _of_sum(self, thing_id: str, metered: Metered) -> Metered:
+        """A batch's answers that are read in one sum: a call of their own, however often they are fetched."""
+        writer = self._worker.answers_of(self._admitted, Known(thing_id=thing_id), self._at_us)
+        try:
+            self._worker.journal.write(writer.sum(metered))
+        except (StoreFailure, BadInput) as problem:
+            return Metered(unknown(f"its answers could not be kept: {problem}"))
+        return Metered(nothing("its answers are a call of their own, whoever fetches them and how often"))
 
     def _tell_cost(self, known: Known, figures: Figures | None) -> None:
         """A batch's answers are all here: its making cost nothing beside them, and holds nothing any more."""

@@ -7,6 +7,7 @@ it is booked once. A line that was seen is booked, also where the fetching broke
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import msgspec
 
@@ -19,6 +20,7 @@ from flatfare.dialects.reading import Exchange, Reading, free, unread
 from flatfare.gateway.attribution import Attribution, labels_of
 from flatfare.gateway.records import Ended, Figures, Intent, Result
 from flatfare.gateway.reserving.claims import BudgetList
+from flatfare.gateway.tap import Metered
 from flatfare.store.batches import Batch
 from flatfare.store.keys import Key
 
@@ -135,6 +137,11 @@ class Writer:
             traits=self._traits.decode(),
         )
         return Ended(intent, result, is_again=True)
+
+    def sum(self, metered: Metered) -> Ended:
+        """The call that all answers together are, where they are read in one sum."""
+        reading = Reading(parts=(), model=metered.model)
+        return self.record(ResultLine("", HTTPStatus.OK, reading), metered.figures)
 
     def _tasks(self, name: str) -> tuple[str | None, str | None]:
         """Task and attempt, as the request's name says them, within what its key may name."""

@@ -20,6 +20,7 @@ class Step(StrEnum):
 
 
 _BATCHES = ("batches", "messages.batches")
+_IN_ONE_SUM = ("batches", "batches.results")
 
 
 def step_of(method: str, place: Place) -> Step | None:
@@ -40,6 +41,15 @@ def step_of(method: str, place: Place) -> Step | None:
     if not named:
         return Step.MAKE if method == "POST" else None
     return Step.LOOK if method == "GET" or what == "cancel" else None
+
+
+def sum_of(method: str, place: Place) -> str | None:
+    """The batch, or file, whose answers a request fetches that are read in one sum; None for any other."""
+    route = place.route
+    is_read = route is not None and route.lines is None and route.free is None
+    if method != "GET" or not is_read or place.endpoint not in _IN_ONE_SUM:
+        return None
+    return thing_in(place.plain_path)[0] or None
 
 
 @cache
