@@ -46,10 +46,11 @@ def view(visit: Visit) -> View:
     asking = visit.asking
     key = asking.by or "path"
     grain = asking.period.grain(visit.extent.first_at_us, visit.books.now_us)
-    by_time = visit.report(grain)
-    if grain == "day" and _is_sparse(by_time):
-        grain, by_time = "week", visit.report("week")
     by_key = visit.report(key, sort=asking.sort, limit=_limit(visit))
+    days = asking.period.days_of(visit.extent.first_at_us, visit.extent.last_at_us)
+    if grain == "day" and _is_sparse(by_key.total, days):
+        grain = "week"
+    by_time = visit.report(grain)
     before = visit.report(before=True).total if asking.compares else None
     blocks: list[Block] = [Figures(_figures(by_time.total, before, visit))]
     chart = prices_over_time(by_time, visit, grain)
@@ -83,9 +84,9 @@ def _limit(visit: Visit) -> int | None:
     return ROWS if visit.asking.limit is None and visit.rows_max else visit.limit
 
 
-def _is_sparse(found: Report) -> bool:
+def _is_sparse(total: Row, days: float) -> bool:
     """So few are verified a day that a figure a day would be noise."""
-    return len(found.rows) >= DAYS_MIN and found.total.verified < VERIFIED_A_DAY * len(found.rows)
+    return days >= DAYS_MIN and total.verified < VERIFIED_A_DAY * days
 
 
 def _figures(total: Row, before: Row | None, visit: Visit) -> tuple[Figure, ...]:

@@ -42,6 +42,14 @@ class Period:
     before: tuple[int, int] | None = None  # the period that it is held against
     before_title: str = ""
 
+    def days_of(self, first_us: int | None, last_us: int | None) -> float:
+        """How many days of it lie between the first that is known and the last."""
+        if first_us is None or last_us is None:
+            return 0
+        begins = first_us if self.since_us is None else max(self.since_us, first_us)
+        ends = last_us if self.until_us is None else min(self.until_us, last_us)
+        return max(0.0, (ends - begins) / 86_400e6)
+
     def grain(self, first_us: int | None, last_us: int) -> str:
         """How finely a chart tells time: day, week or month."""
         begins = self.since_us if self.since_us is not None else first_us
