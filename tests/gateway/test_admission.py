@@ -281,6 +281,23 @@ def test_without_a_credential_of_the_operator_the_clients_own_goes_through(tmp_p
     run(test)
 
 
+def test_without_keys_a_flatfare_key_of_elsewhere_is_refused_and_not_shown_to_a_provider(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        async with both(tmp_path) as (gateway, provider):
+            own = Provider("openai", f"http://127.0.0.1:{provider.port}/v1", "openai")
+            gateway.worker.take_settings(replace(gateway.worker.settings, providers={"openai": own}))
+            for header in ("Authorization: Bearer ff_elsewhere", "x-api-key: ff_elsewhere"):
+                answer = await ask(gateway, headers=f"{header}\r\n")
+                assert answer.status == 401
+                assert "flatfare keys create" in answer.body.decode()
+                assert b"ff_elsewhere" not in answer.raw
+            assert provider.asked == []
+
+    run(test)
+
+
 def test_a_host_of_ones_own_without_a_credential_is_reached_without_and_never_with_our_key(
     tmp_path: Path,
 ) -> None:

@@ -77,7 +77,9 @@ def _print_verified(found: Verified) -> None:
         output.say(f"{len(found.problems):,} problems in {looked}. Compare the book with a copy from before.")
         return
     output.say(f"Nothing was changed: {looked}.")
-    if found.digest is None:
+    if found.digest is None and not found.verdicts + found.records:
+        output.say("There is nothing to sign yet.")
+    elif found.digest is None:
         output.say("No head was ever signed, so a cut end would go unnoticed: leave out --no-sign.")
     else:
         output.say(

@@ -28,6 +28,7 @@ from flatfare.gateway.traits import traits_of
 from flatfare.gateway.upgrades import is_websocket, why_no_session
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Headers, Request, head, passed_on
+from flatfare.service.access.keys import MARK
 from flatfare.store.keys import Key
 from flatfare.store.text_terms import TextTerms
 
@@ -226,13 +227,21 @@ def _key_of(gate: Gate, request: Request, dialect: str) -> Key | Denied | None:
     """The key of a request; None where none is needed: on loopback, as long as there are no keys."""
     if not len(gate.keyring):
         if gate.is_loopback:
-            return of_this_machine(request, dialect)
+            return of_this_machine(request, dialect) or _why_foreign(request, dialect)
         return Denied(401, "There are no keys yet. Create one: flatfare keys create --name NAME", dialect)
     secret = client_secret(request)
     if secret is None:
         return Denied(401, "Found no key. Send a Flatfare key where the provider's API key goes.", dialect)
     found = gate.keyring.find(secret, time.time_ns() // 1000)
     return Denied(401, found.reason, dialect) if isinstance(found, Refused) else found
+
+
+def _why_foreign(request: Request, dialect: str) -> Denied | None:
+    """Refuses a Flatfare key where there are none: it is of another book, and no provider's to see."""
+    if not (client_secret(request) or "").startswith(MARK):
+        return None
+    said = "Found a Flatfare key, but this gateway has none yet. Create one: flatfare keys create --name NAME"
+    return Denied(401, f"{said}, or send the provider's own.", dialect)
 
 
 def why_hidden(gate: Gate, request: Request) -> Denied | None:

@@ -390,9 +390,7 @@ class Call:
         if self._phase != "budget":
             self._worker.reserver.settle(self.call_id, 0, None)
         elif isinstance(answer, Granted) and self._worth.bound.most_nano is None:
-            self._worker.reserver.settle(
-                self.call_id, 0, None
-            )  # there is something left: no more can be said
+            self._worker.reserver.settle(self.call_id, 0, None)  # something is left: no more can be said
             self._keep_intent()
         elif isinstance(answer, Granted):
             self._granted = answer
@@ -596,7 +594,7 @@ class Call:
         if self._admitted.batch is Step.LOOK and known.batch is not None:
             self._tell_cost(known, without_answers(beginning))
         kept = self._worker.keep_batch(self._admitted, known, beginning, call, self._request.body)
-        return kept if owning is None else _both(owning, kept)
+        return kept if owning is None else asyncio.ensure_future(_all_of(owning, kept))
 
     def _of_batch(self, metered: Metered) -> Metered:
         """What a step of a batch cost: what its making did is told once all its answers are here."""
@@ -891,12 +889,8 @@ class Call:
         return self._admitted.place.upstream.dialect.provider
 
 
-async def _gathered(*futures: "asyncio.Future[None]") -> None:
+async def _all_of(*futures: "asyncio.Future[None]") -> None:
     await asyncio.gather(*futures, return_exceptions=True)
-
-
-def _both(*futures: "asyncio.Future[None]") -> "asyncio.Future[None]":
-    return asyncio.ensure_future(_gathered(*futures))
 
 
 def _without_answer(problem: str, was_sent: bool) -> Metered:

@@ -45,11 +45,11 @@ def step_of(method: str, place: Place) -> Step | None:
 
 def sum_of(method: str, place: Place) -> str | None:
     """The batch, or file, whose answers a request fetches that are read in one sum; None for any other."""
+    if method != "GET" or place.endpoint not in _IN_ONE_SUM:
+        return None
     route = place.route
     is_read = route is not None and route.lines is None and route.free is None
-    if method != "GET" or not is_read or place.endpoint not in _IN_ONE_SUM:
-        return None
-    return thing_in(place.plain_path)[0] or None
+    return (thing_in(place.plain_path)[0] or None) if is_read else None
 
 
 @cache
