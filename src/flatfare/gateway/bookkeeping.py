@@ -18,6 +18,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, node_id, remove_unborn
+from flatfare.gateway.regularly import Duty, Say, doing, in_words
 from flatfare.service import selling, vouching
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.alerts import alerting, weekly
@@ -52,9 +53,6 @@ SEAL_ROWS_MIN = 100_000
 
 _CLAIM = ".booker"
 
-Say = Callable[[str], None]
-"""Takes a sentence for the log."""
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -86,32 +84,8 @@ def run_booking(
     with claimed(folder, stop, say, pace.retry_s) as is_claimed:
         if not is_claimed:
             return
-        sealer = threading.Thread(target=_seal_regularly, args=(settings, stop, say, pace), name="sealing")
-        tellers = [
-            threading.Thread(
-                target=_tell_regularly, args=(settings, stop, say, pace, page, name), daemon=True
-            )
-            for name in settings.alerts
-        ]
-        reporter = threading.Thread(
-            target=_report_regularly, args=(settings, stop, say, pace), name="weekly reports"
-        )
-        keeper = threading.Thread(target=_mature_regularly, args=(settings, stop, say, pace), name="maturing")
-        signer = threading.Thread(target=_sign_regularly, args=(settings, stop, say, pace), name="signing")
-        sampler = threading.Thread(
-            target=_sample_regularly, args=(settings, stop, say, pace), name="sampling"
-        )
-        beside = (sealer, reporter, keeper, signer, sampler)
-        for thread in (*beside, *tellers):
-            thread.start()
-        try:
+        with doing(_duties(settings, pace, page), settings, stop, say):
             _book_until(settings, folder, stop, say, pace, on_booked)
-        finally:
-            stop.set()
-            for thread in beside:
-                thread.join()
-            for thread in tellers:
-                thread.join(TELLING_S_MAX)  # a channel that does not answer keeps nobody from ending
 
 
 @contextmanager
@@ -172,8 +146,8 @@ def _book_until(
                         on_booked(booked)
                 return
         except (FlatfareError, OSError) as problem:
-            if _told(problem) != said:
-                said = _told(problem)
+            if in_words(problem) != said:
+                said = in_words(problem)
                 say(f"{said} Nothing is lost: the journals keep the calls until they can be booked.")
             if stop.wait(pace.retry_s):
                 return
@@ -209,128 +183,82 @@ def _say_what_is_new(booked: Booked, said: str | None, say: Say) -> str | None:
     return said
 
 
-def _told(problem: FlatfareError | OSError) -> str:
-    """A sentence, also for what the system refuses: no room, no rights, no more open files."""
-    if isinstance(problem, OSError):
-        return f"{problem.filename or 'A file'} cannot be used: {problem.strerror or problem}."
-    return str(problem)
+def _duties(settings: Settings, pace: Pace, page: Page | None) -> Iterator[Duty]:
+    """What is done beside the booking, and how often."""
+    yield Duty("sealing", pace.seal_every_s, _seal, "Older calls stay in the book for now")
+    if settings.weekly_report is not None:
+        yield Duty("weekly reports", pace.tell_every_s, _report, "The weekly report waits")
+    yield Duty("maturing", pace.mature_every_s, _mature, "Tasks whose window has closed wait")
+    unsigned = "Heads of chains are not signed for now"
+    yield Duty("signing", pace.sign_every_s, _sign, unsigned, has_last_turn=True)
+    yield Duty("sampling", pace.sample_every_s, _sample, "What was drawn for people waits")
+    for (
+        channel
+    ) in settings.alerts:  # one that does not answer holds up no other, and keeps nobody from ending
+        turn = _Telling(channel, page).turn
+        yield Duty(f"telling {channel}", pace.tell_every_s, turn, "Alerts wait", wait_s_max=TELLING_S_MAX)
 
 
-def _seal_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
-    """The thread that moves older calls to the lake, its own connection open: booking never waits for it."""
-    while not stop.wait(pace.seal_every_s):
-        try:
-            with open_book(settings.database, create=False) as book:
-                now_us = time.time_ns() // 1000
-                seal_old(book, Lake(settings.lake), now_us=now_us)
-                seal_old_tasks(book, Lake(settings.lake), now_us=now_us)
-        except (FlatfareError, OSError) as problem:
-            say(f"Older calls stay in the book for now: {_told(problem)}")
+def _seal(settings: Settings, book: Book, now_us: int) -> None:
+    """Move what is older to the lake."""
+    lake = Lake(settings.lake)
+    seal_old(book, lake, now_us=now_us)
+    seal_old_tasks(book, lake, now_us=now_us)
 
 
-def _mature_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
-    """The thread that lets silence speak for tasks whose window has closed, and ends old reviews.
+def _report(settings: Settings, book: Book, now_us: int) -> None:
+    """Owe channels the weekly report when its hour has come."""
+    weekly.owe_if_due(book, Lake(settings.lake), settings, now_us=now_us)
+
+
+def _mature(settings: Settings, book: Book, now_us: int) -> None:
+    """Let silence speak for tasks whose window has closed, and end old reviews.
 
     Money follows: what turned out not to be done is given back, what has expired is booked.
     """
-    said: str | None = None
-    while not stop.wait(pace.mature_every_s):
-        try:
-            with open_book(settings.database, create=False) as book:
-                mature(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
-                reviewing.tidy(book, Lake(settings.lake), now_us=time.time_ns() // 1000)
-                selling.follow(book, now_us=time.time_ns() // 1000)
-                selling.expire_lots(book, now_us=time.time_ns() // 1000)
-            problem = None
-        except (FlatfareError, OSError) as failure:
-            problem = f"Tasks whose window has closed wait: {_told(failure)}"
-        if problem is not None and problem != said:
-            say(problem)
-        said = problem
+    lake = Lake(settings.lake)
+    mature(book, lake, now_us=now_us)
+    reviewing.tidy(book, lake, now_us=now_us)
+    selling.follow(book, now_us=now_us)
+    selling.expire_lots(book, now_us=now_us)
 
 
-def _sample_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
-    """The thread that puts before people what a sampling plan or a definition has drawn for them."""
-    said: str | None = None
-    while not stop.wait(pace.sample_every_s):
-        try:
-            with open_book(settings.database, create=False) as book:
-                now_us = time.time_ns() // 1000
-                sampling.ask_people_of_all(
-                    book, Lake(settings.lake), now_us=now_us, box=found_box(os.environ)
-                )
-            problem = None
-        except FlatfareError as failure:
-            problem = f"What was drawn for people waits: {failure}"
-        if problem is not None and problem != said:
-            say(problem)
-        said = problem
+def _sign(settings: Settings, book: Book, now_us: int) -> None:
+    """Sign the heads of chains that have grown."""
+    vouching.sign(book, Lake(settings.lake), vouching.heads_of(settings), now_us=now_us)
 
 
-def _sign_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
-    """The thread that signs the heads of chains that have grown, and once more at the end."""
-    said: str | None = None
-    is_last = False
-    while not is_last:
-        is_last = stop.wait(pace.sign_every_s)
-        try:
-            with open_book(settings.database, create=False) as book:
-                vouching.sign(
-                    book, Lake(settings.lake), vouching.heads_of(settings), now_us=time.time_ns() // 1000
-                )
-            problem = None
-        except (FlatfareError, OSError) as failure:
-            problem = f"Heads of chains are not signed for now: {_told(failure)}"
-        if problem is not None and problem != said:
-            say(problem)
-        said = problem
+def _sample(settings: Settings, book: Book, now_us: int) -> None:
+    """Put before people what a sampling plan or a definition has drawn for them."""
+    sampling.ask_people_of_all(book, Lake(settings.lake), now_us=now_us, box=found_box(os.environ))
 
 
-def _tell_regularly(
-    settings: Settings, stop: threading.Event, say: Say, pace: Pace, page: Page | None, channel: str
-) -> None:
-    """The thread that tells one channel of alerts: one that does not answer holds up no other.
+class _Telling:
+    """Tells one channel of alerts.
 
     What was claimed by this node before is of a process that is gone, and is told at once.
     """
-    said: str | None = None
-    is_first = True
-    while not stop.wait(pace.tell_every_s):
-        try:
-            by = f"{node_id(journal_folder(settings))} {channel}"
-            with open_book(settings.database, create=False) as book:
-                if is_first:
-                    release(book, by, time.time_ns() // 1000)
-                    is_first = False
-                told = alerting.tell(
-                    book,
-                    settings,
-                    partial(send, page=page),
-                    now_us=lambda: time.time_ns() // 1000,
-                    channels=(channel,),
-                    by=by,
-                )
-            problem = f"{told.given_up} alerts were given up: flatfare alerts list" if told.given_up else None
-        except (FlatfareError, OSError) as failure:
-            problem = f"Alerts wait: {_told(failure)}"
-        if problem is not None and problem != said:
-            say(problem)
-        said = problem
 
+    def __init__(self, channel: str, page: Page | None) -> None:
+        self._channel = channel
+        self._send = partial(send, page=page)
+        self._is_first = True
 
-def _report_regularly(settings: Settings, stop: threading.Event, say: Say, pace: Pace) -> None:
-    """The thread that owes channels the weekly report when its hour has come."""
-    said: str | None = None
-    while settings.weekly_report is not None and not stop.wait(pace.tell_every_s):
-        try:
-            with open_book(settings.database, create=False) as book:
-                weekly.owe_if_due(book, Lake(settings.lake), settings, now_us=time.time_ns() // 1000)
-            problem = None
-        except (FlatfareError, OSError) as failure:
-            problem = f"The weekly report waits: {_told(failure)}"
-        if problem is not None and problem != said:
-            say(problem)
-        said = problem
+    def turn(self, settings: Settings, book: Book, now_us: int) -> str | None:
+        """Tell what is owed to the channel; says so where some of it was given up."""
+        by = f"{node_id(journal_folder(settings))} {self._channel}"
+        if self._is_first:
+            release(book, by, now_us)
+            self._is_first = False
+        told = alerting.tell(
+            book,
+            settings,
+            self._send,
+            now_us=lambda: time.time_ns() // 1000,
+            channels=(self._channel,),
+            by=by,
+        )
+        return f"{told.given_up} alerts were given up: flatfare alerts list" if told.given_up else None
 
 
 def seal_old(book: Book, lake: Lake, *, now_us: int) -> int:
