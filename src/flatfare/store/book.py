@@ -86,6 +86,14 @@ class Book:
         """All that is read inside is of one moment."""
         return self._home.reading()
 
+    def number_of_write(self) -> str:
+        """SQL for the number of the transaction under way: rows keep it, so that what changed is found."""
+        return self._home.number_of_write()
+
+    def unseen_from(self) -> int:
+        """Rows that are not seen at this moment will have at least this number; lower ones are all seen."""
+        return self._home.unseen_from()
+
     def alone(
         self, purpose: str, on_wait: Callable[[str], None] | None = None
     ) -> AbstractContextManager[None]:

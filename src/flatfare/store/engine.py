@@ -80,11 +80,19 @@ def load(
 ) -> int:
     """Make a temporary table of these columns from batches of rows; returns how many rows."""
     engine.execute(lake_table(table, columns))
+    return append(engine, table, batches)
+
+
+def append(engine: "DuckDBPyConnection", table: str, batches: Iterable[Sequence[Sequence[object]]]) -> int:
+    """Add batches of rows to a table, each kept by itself; returns how many rows.
+
+    What is kept can be packed: rows that wait together take ten times the memory.
+    """
     total = 0
-    with engine.appender(table) as appender:
-        for batch in batches:
+    for batch in batches:
+        with engine.appender(table) as appender:
             appender.append_rows(batch)
-            total += len(batch)
+        total += len(batch)
     return total
 
 

@@ -60,6 +60,15 @@ def folding(calls: str, division: str = "//") -> str:
     )
 
 
+def refolding(folded: str) -> str:
+    """The query that sums folded rows of the same key to one, in the order of the folded layout."""
+    figures = ", ".join(f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in FIGURES)
+    return (
+        f"SELECT {', '.join(FOLD_KEYS)}, {figures}, MIN(first_at_us) AS first_at_us, "
+        f"MAX(last_at_us) AS last_at_us FROM {folded} GROUP BY ALL"
+    )
+
+
 def sums_of(kind: str, relation: str) -> str:
     """The query for the control sums of a relation of one kind: one row, a column a sum."""
     if kind == "calls":

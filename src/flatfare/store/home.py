@@ -52,6 +52,12 @@ class Home(Protocol):
     def reading(self) -> AbstractContextManager[None]:
         """A transaction that sees one moment."""
 
+    def number_of_write(self) -> str:
+        """SQL for the number of the transaction that writes: no later one has a lower."""
+
+    def unseen_from(self) -> int:
+        """The number that whatever this moment does not see yet has at least."""
+
     def alone(self, purpose: str, on_wait: Callable[[str], None] | None) -> AbstractContextManager[None]:
         """Be the only one of all processes, on all machines, that is at this purpose."""
 

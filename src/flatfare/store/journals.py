@@ -7,7 +7,7 @@ exactly once whatever dies when.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from flatfare.store import reading, segments
+from flatfare.store import segments
 from flatfare.store.adjustments import present_calls
 from flatfare.store.book import Book, Row, Value
 from flatfare.store.engine import open_engine, translated
@@ -128,7 +128,7 @@ def _present_sealed(
     engine: "DuckDBPyConnection", lake: Lake, sealed: list[segments.Segment], call_ids: list[str]
 ) -> dict[str, dict[str, Value]]:
     engine.execute(
-        f"CREATE TEMP VIEW calls AS SELECT {names(CALLS)} FROM {reading.sealed_rows(sealed, lake)}"
+        f"CREATE TEMP VIEW calls AS SELECT {names(CALLS)} FROM {segments.sealed_rows(sealed, lake)}"
     )
     found: dict[str, dict[str, Value]] = {}
     for start in range(0, len(call_ids), _IDS_MAX):

@@ -242,10 +242,10 @@ def names(columns: tuple[Column, ...]) -> str:
     return ", ".join(column.name for column in columns)
 
 
-def lake_table(table: str, columns: tuple[Column, ...]) -> str:
-    """The DuckDB statement that makes an empty temporary table of these columns."""
+def lake_table(table: str, columns: tuple[Column, ...], *, is_temporary: bool = True) -> str:
+    """The DuckDB statement that makes an empty table of these columns, of one connection or of all."""
     body = ", ".join(f"{column.name} {column.lake_type}" for column in columns)
-    return f"CREATE TEMP TABLE {table} ({body})"
+    return f"CREATE {'TEMP ' if is_temporary else ''}TABLE {table} ({body})"
 
 
 def book_table(table: str, columns: tuple[Column, ...], key: str, more: str = "") -> str:

@@ -448,6 +448,18 @@ def _answers_fetched() -> Iterator[str]:
     )
 
 
+def _numbered_writes() -> Iterator[str]:
+    """Who keeps tasks and verdicts at hand loads only those that were written since.
+
+    The table counts writes where transactions have no number of their own.
+    """
+    yield "CREATE TABLE writes (number {bigint} NOT NULL){strict}"
+    yield "INSERT INTO writes (number) VALUES (0)"
+    for table in ("tasks", "verdicts"):
+        yield f"ALTER TABLE {table} ADD COLUMN written {{bigint}} NOT NULL DEFAULT 0"
+        yield f"CREATE INDEX {table}_written ON {table} (written)"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -476,5 +488,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _senders_of_alerts,
     _batches_of_tasks,
     _answers_fetched,
+    _numbered_writes,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -127,6 +127,13 @@ class PostgresHome:
         taken = f"SELECT pg_advisory_xact_lock_shared{_LOCK}, pg_advisory_xact_lock{_SUBJECT_LOCK}"
         yield from self._ended(taken, (" book", subject))
 
+    def number_of_write(self) -> str:
+        return "txid_current()"
+
+    def unseen_from(self) -> int:
+        # a transaction that is under way may have begun before others that are seen
+        return int(str(self.rows("SELECT txid_snapshot_xmin(txid_current_snapshot())", ())[0][0]))
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -4,17 +4,19 @@ A report never knows where a row lies. The views ``calls``, ``folded``, ``tasks`
 ``verdicts`` hold every listed file and every hot row exactly once.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatfare.store import segments
 from flatfare.store.book import Book
-from flatfare.store.engine import load, open_engine, quoted, translated
-from flatfare.store.folding import folding
+from flatfare.store.engine import open_engine, translated
+from flatfare.store.hot import HotRows
 from flatfare.store.lake import Lake
 from flatfare.store.layout import KINDS, TASKS, names
-from flatfare.store.segments import Segment
+from flatfare.store.segments import Segment, sealed_rows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -24,41 +26,128 @@ if TYPE_CHECKING:
 def opened(book: Book, lake: Lake, *kinds: str, threads: int | None = None) -> Iterator["DuckDBPyConnection"]:
     """A DuckDB connection with a view for each kind asked for (all, if none is named).
 
-    The sealed files and the hot rows are those of one moment of the book.
+    The sealed files and the hot rows are those of one moment of the book. Of a lake that is
+    kept open, it is that lake's engine, with the threads it has.
     """
     wanted = kinds or tuple(KINDS)
-    spill = lake.folder / "spill"
-    engine = open_engine(spill=spill, threads=threads)
+    if isinstance(lake, OpenLake):
+        with lake.reading(book, wanted) as engine:
+            yield engine
+        return
+    engine = open_engine(spill=_spill(lake), threads=threads)
     try:
         with translated("Reading the lake"):
+            hot = HotRows(engine, lake)
             with book.reading():
                 sealed = segments.listed(book)
-                for kind in wanted:
-                    _load_hot(engine, book, kind)
-            for kind in wanted:
-                engine.execute(f"CREATE TEMP VIEW {kind} AS {_view(kind, lake, sealed)}")
-            yield engine
+                hot.bring_up_to_date(book, wanted, ())
+            _make_views(engine, lake, sealed, wanted)
+        yield engine
     finally:
         engine.close()
 
 
-def _load_hot(engine: "DuckDBPyConnection", book: Book, kind: str) -> None:
-    """The book's rows of one kind; calls that only count folded are folded where they lie."""
-    hot = folding("calls", "/") if kind == "folded" else f"SELECT {names(KINDS[kind])} FROM {kind}"
-    load(engine, f"hot_{kind}", KINDS[kind], book.stream(hot))
+class OpenLake(Lake):
+    """A lake that a process keeps open: each reading loads only the hot rows that have come since the last.
+
+    Of one book, for any number of threads, each with a connection of its own to that book. Close it
+    at the end.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        super().__init__(folder)
+        self._lock = threading.Lock()
+        self._held: _Held | None = None
+
+    @contextmanager
+    def reading(self, book: Book, kinds: Sequence[str]) -> Iterator["DuckDBPyConnection"]:
+        """A connection to the engine that stays open; it sees the moment at which it was given."""
+        with translated("Reading the lake"):
+            engine, sealed = self._begun(book, kinds)
+        try:
+            with translated("Reading the lake"):
+                _make_views(engine, self, sealed, kinds)
+            yield engine
+        except BaseException:
+            self._look_after()
+            raise
+        finally:
+            engine.close()
+
+    def close(self) -> None:
+        """Close the engine; who still reads comes to the end with what it has."""
+        with self._lock:
+            self._close()
+
+    def _begun(self, book: Book, kinds: Sequence[str]) -> "tuple[DuckDBPyConnection, list[Segment]]":
+        with self._lock:
+            try:
+                held = self._held or _Held(self)
+                self._held = held
+                held.bring_up_to_date(book, kinds)
+                return held.connection(), held.sealed
+            except BaseException:
+                self._close()  # half of what came may be in it: the next reading begins anew
+                raise
+
+    def _look_after(self) -> None:
+        """An engine that failed within itself answers nothing any more: the next reading begins anew."""
+        import duckdb
+
+        with self._lock:
+            try:
+                if self._held is not None:
+                    self._held.connection().close()
+            except duckdb.Error:
+                self._close()
+
+    def _close(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.engine.close()
 
 
-def _view(kind: str, lake: Lake, sealed: list[Segment]) -> str:
+class _Held:
+    """An engine that stays open, with what it holds."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.engine = open_engine(spill=_spill(lake))
+        self.engine.execute("SET parquet_metadata_cache = true")
+        self.sealed: list[Segment] = []
+        self._hot = HotRows(self.engine, lake)
+
+    def bring_up_to_date(self, book: Book, kinds: Sequence[str]) -> None:
+        with book.reading():
+            known = {segment.id for segment in self.sealed}
+            if segments.count(book) != len(known):
+                self.sealed = segments.listed(book)
+            came = (segment for segment in self.sealed if segment.id not in known)
+            self._hot.bring_up_to_date(book, kinds, [one for one in came if one.import_id is None])
+
+    def connection(self) -> "DuckDBPyConnection":
+        """A connection that sees the tables as they are now, whatever comes."""
+        connection = self.engine.cursor()
+        connection.execute("BEGIN TRANSACTION")
+        connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall()
+        return connection
+
+
+def _spill(lake: Lake) -> Path:
+    return lake.folder / "spill"
+
+
+def _make_views(
+    engine: "DuckDBPyConnection", lake: Lake, sealed: Sequence[Segment], kinds: Sequence[str]
+) -> None:
+    for kind in kinds:
+        engine.execute(f"CREATE TEMP VIEW {kind} AS {_view(kind, lake, sealed)}")
+
+
+def _view(kind: str, lake: Lake, sealed: Sequence[Segment]) -> str:
     own = [segment for segment in sealed if segment.kind == kind]
     if kind == "tasks":
         return _newest_tasks(own, lake)
     return _united(f"SELECT * FROM hot_{kind}", own, lake, names(KINDS[kind]))
-
-
-def sealed_rows(own: list[Segment], lake: Lake) -> str:
-    """The relation of some sealed files; older files may lack newer columns."""
-    files = ", ".join(quoted(str(lake.file(segment.path))) for segment in own)
-    return f"read_parquet([{files}], union_by_name = true)"
 
 
 def _united(hot: str, own: list[Segment], lake: Lake, columns: str) -> str:

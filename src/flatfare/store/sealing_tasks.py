@@ -16,8 +16,7 @@ from flatfare.store.book import Book
 from flatfare.store.engine import load, open_engine, write_parquet
 from flatfare.store.lake import Lake
 from flatfare.store.layout import TASKS, VERDICTS, names
-from flatfare.store.reading import sealed_rows
-from flatfare.store.segments import Segment
+from flatfare.store.segments import Segment, sealed_rows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

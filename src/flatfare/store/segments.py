@@ -128,6 +128,12 @@ def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
     )
 
 
+def sealed_rows(own: list[Segment], lake: Lake) -> str:
+    """The relation of some sealed files; older files may lack newer columns."""
+    files = ", ".join(quoted(str(lake.file(segment.path))) for segment in own)
+    return f"read_parquet([{files}], union_by_name = true)"
+
+
 def _content(segment: Segment) -> str:
     return json.dumps(asdict(segment), sort_keys=True)
 
@@ -155,6 +161,11 @@ def contradicted(book: Book) -> Iterator[tuple[str, str]]:
 
 def _sealed_at_us(book: Book, segment: Segment) -> int:
     return int(book.value("SELECT sealed_at_us FROM segments WHERE id = ?", (segment.id,)) or 0)
+
+
+def count(book: Book) -> int:
+    """How many sealed files there are: none is ever taken away, so that as many are the same."""
+    return int(book.value("SELECT COUNT(*) FROM segments") or 0)
 
 
 def listed(book: Book, kind: str | None = None) -> list[Segment]:

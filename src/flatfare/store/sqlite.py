@@ -79,6 +79,12 @@ class SqliteHome:
                 self._connection.execute("ROLLBACK")
             raise
 
+    def number_of_write(self) -> str:
+        return str(self.rows("UPDATE writes SET number = number + 1 RETURNING number", ())[0][0])
+
+    def unseen_from(self) -> int:
+        return int(str(self.rows("SELECT number FROM writes", ())[0][0])) + 1
+
     @contextmanager
     def alone(self, purpose: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
         yield  # whoever else there is stands on this machine, where a lock on a file keeps them apart

@@ -111,7 +111,8 @@ def insert_verdicts(book: Book, verdicts: Iterable[Mapping[str, Value]]) -> None
     """Append verdicts, each with its place in its chain."""
     columns = [column.name for column in VERDICTS]
     book.execute_many(
-        f"INSERT INTO verdicts ({names(VERDICTS)}) VALUES ({', '.join('?' * len(columns))})",
+        f"INSERT INTO verdicts ({names(VERDICTS)}, written) "
+        f"VALUES ({', '.join('?' * len(columns))}, {book.number_of_write()})",
         ([verdict.get(name) for name in columns] for verdict in verdicts),
     )
 
@@ -121,8 +122,9 @@ def write_rows(book: Book, rows: Sequence[TaskRow]) -> None:
     columns = [column.name for column in TASKS]
     renewed = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in _KEPT)
     book.execute_many(
-        f"INSERT INTO tasks ({names(TASKS)}) VALUES ({', '.join('?' * len(columns))}) "
-        f"ON CONFLICT (id) DO UPDATE SET version = tasks.version + 1, {renewed}",
+        f"INSERT INTO tasks ({names(TASKS)}, written) "
+        f"VALUES ({', '.join('?' * len(columns))}, {book.number_of_write()}) "
+        f"ON CONFLICT (id) DO UPDATE SET version = tasks.version + 1, written = excluded.written, {renewed}",
         ([row[name] for name in columns] for row in rows),
     )
 
@@ -165,7 +167,11 @@ def due(book: Book, now_us: int, limit: int) -> list[str]:
 
 def set_settlement(book: Book, task_id: str, settlement: str) -> None:
     """Say what money moved for a task, in the transaction that moves it."""
-    book.execute("UPDATE tasks SET settlement = ?, version = version + 1 WHERE id = ?", (settlement, task_id))
+    book.execute(
+        "UPDATE tasks SET settlement = ?, version = version + 1, "
+        f"written = {book.number_of_write()} WHERE id = ?",
+        (settlement, task_id),
+    )
 
 
 def _forget(book: Book, table: str, task_ids: Sequence[str]) -> None:

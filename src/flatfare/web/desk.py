@@ -16,6 +16,7 @@ from flatfare.config import Settings
 from flatfare.gateway.keyring import KeyRing
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
+from flatfare.store.reading import OpenLake
 
 Answer = TypeVar("Answer")
 
@@ -38,6 +39,7 @@ class Desk:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._lake = OpenLake(settings.lake)
         self._held = threading.local()
         self._books: list[Book] = []  # of all threads, to be closed at the end
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
@@ -52,6 +54,7 @@ class Desk:
         """Finish what is under way; nothing more is answered."""
         self._readers.shutdown()
         self._writers.shutdown()
+        self._lake.close()
         for book in self._books:
             if book.is_shared:  # a file is closed with its thread, and by no other
                 book.close()
@@ -63,5 +66,5 @@ class Desk:
             self._books.append(self._held.book)
             keyring = self._held.keyring = KeyRing(self._held.book)
         keyring.refresh()
-        lake = Lake(self._settings.lake)
-        return question(Books(self._held.book, lake, keyring, self._settings, time.time_ns() // 1000))
+        now_us = time.time_ns() // 1000
+        return question(Books(self._held.book, self._lake, keyring, self._settings, now_us))

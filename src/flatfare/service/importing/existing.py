@@ -12,8 +12,7 @@ from flatfare.store.engine import load, quoted
 from flatfare.store.folding import folding
 from flatfare.store.lake import Lake
 from flatfare.store.layout import AMOUNTS, CALLS, FOLDED, TASKS, VERDICTS, Column, names
-from flatfare.store.reading import sealed_rows
-from flatfare.store.segments import Segment
+from flatfare.store.segments import Segment, sealed_rows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -13,8 +13,7 @@ from flatfare.store.engine import open_engine, translated
 from flatfare.store.home import Value
 from flatfare.store.lake import Lake
 from flatfare.store.layout import TASKS, VERDICTS, Column
-from flatfare.store.reading import sealed_rows
-from flatfare.store.segments import Segment
+from flatfare.store.segments import Segment, sealed_rows
 from flatfare.store.tasks import TaskRow
 
 if TYPE_CHECKING:

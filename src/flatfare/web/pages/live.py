@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from flatfare.store import arrivals
+from flatfare.store import arrivals, segments
 from flatfare.web.access import Door, Right, Visitor
 from flatfare.web.desk import Books, Desk
 from flatfare.web.scope import Scope
@@ -92,18 +92,13 @@ def _put(heard: asyncio.Queue[int], count: int) -> None:
 
 
 def _first(books: Books) -> _Look:
-    return _Look(arrivals.newest(books.book), _segments(books))
+    return _Look(arrivals.newest(books.book), segments.count(books.book))
 
 
 def _since(last: _Look, books: Books) -> _Look:
     found = arrivals.since(books.book, last.cursor, ROWS_MAX)
     labels = tuple(json.loads(str(row["labels"])) for row in found.rows)
-    return _Look(found.cursor, _segments(books), labels)
-
-
-def _segments(books: Books) -> int:
-    """Imports add sealed files, and sealing does."""
-    return int(books.book.value("SELECT COUNT(*) FROM segments") or 0)
+    return _Look(found.cursor, segments.count(books.book), labels)
 
 
 def route(desk: Desk, door: Door, arriving: Arriving) -> Route:
