@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.errors import StoreFailure
-from flatfare.gateway.forwarding import Call
+from flatfare.gateway.forwarding.call import Call
 from flatfare.gateway.journal import Journal
 from flatfare.gateway.logs import JsonLines
 from flatfare.service.access import keys as issuing

@@ -172,8 +172,8 @@ def test_what_a_system_prompt_was_is_a_hash(both: Pair) -> None:
 BROKEN = {
     "reading a stream": ("flatfare.dialects.meter", "Stream.feed"),
     "reading a whole answer": ("flatfare.dialects.meter", "read_whole"),
-    "forwarding a piece": ("flatfare.gateway.forwarding", "Call.on_piece"),
-    "forwarding a head": ("flatfare.gateway.forwarding", "Call.on_head"),
+    "forwarding a piece": ("flatfare.gateway.forwarding.call", "Call.on_piece"),
+    "forwarding a head": ("flatfare.gateway.forwarding.call", "Call.on_head"),
     "admitting": ("flatfare.gateway.admission", "admit"),
     "keeping": ("flatfare.gateway.journal", "Journal.write"),
 }

@@ -240,6 +240,10 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._await(self._limits.header_s if self._is_coming else self._limits.idle_s)
 
+    def served_by(self, served: Served) -> None:
+        """Another serves the request that is being served, from now on."""
+        self._served = served
+
     def switch(self, receiver: Switched) -> bytes:
         """From now on the client speaks another protocol; returns what it said of it already."""
         return b"" if self._crossing is None else self._crossing.switch(receiver)

@@ -17,7 +17,8 @@ import msgspec
 from flatfare.core.cost import CostState
 from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.gateway import failing
-from flatfare.gateway.forwarding import NO_FIELDS, Call
+from flatfare.gateway.forwarding.call import Call
+from flatfare.gateway.forwarding.recording import NO_FIELDS
 from flatfare.gateway.messages import Messages
 from flatfare.gateway.passage import Passage
 from flatfare.gateway.records import Progress
@@ -238,7 +239,7 @@ class Session(Call):
             progress = Progress(self._result("ok", metered, SWITCHING), reservation)
             self._worker.journal.write(progress, self._count_kept)
         except (StoreFailure, BadInput) as problem:
-            self._worker.note_problem(self, str(problem))
+            self._worker.note_problem(self.call_id, str(problem))
             self._count_kept(None)
 
     def _count_kept(self, problem: StoreFailure | None) -> None:

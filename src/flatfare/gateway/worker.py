@@ -9,6 +9,7 @@ import logging
 import os
 import ssl
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -28,7 +29,8 @@ from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import dress_of
 from flatfare.gateway.egress import proxy_of
 from flatfare.gateway.folders import journal_folder
-from flatfare.gateway.forwarding import Call
+from flatfare.gateway.forwarding.call import Call
+from flatfare.gateway.forwarding.home import Problem, UnderWay
 from flatfare.gateway.guarding.shaping import shape
 from flatfare.gateway.guarding.shares import Shares
 from flatfare.gateway.guarding.watching import GuardList
@@ -94,7 +96,7 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.is_ending = False
         self.connections: set[ClientConnection] = set()
-        self.calls: set[Call] = set()
+        self.calls: set[UnderWay] = set()
         self.metrics = Metrics()
         self.limiter = Limiter(counts, number)
         self._counts = counts
@@ -170,11 +172,11 @@ class Worker:
             return None
         kind = Session if admitted.is_session else Call
         call = kind(self, client, request, admitted)
-        self.calls.add(call)
+        self.began(call)
         try:
             call.start()
         except BaseException:
-            self.calls.discard(call)
+            self.ended(call)
             if admitted.key is not None:
                 self.limiter.ended(admitted.key, 0)
             raise
@@ -299,11 +301,15 @@ class Worker:
         """The budgets that a call falls under, and what it costs at most."""
         return worth_of(self.budgets, self.bounds, admitted, request, at_us)
 
-    def ended(self, call: Call) -> None:
+    def began(self, call: UnderWay) -> None:
+        """A call is under way."""
+        self.calls.add(call)
+
+    def ended(self, call: UnderWay) -> None:
         """A call is over."""
         self.calls.discard(call)
 
-    def count(self, admitted: Admitted, metered: Metered | None, result: Result, sent: float) -> None:
+    def count(self, admitted: Admitted, metered: Metered | None, result: Result) -> None:
         """Take a result into the figures and the limits."""
         metrics, figures = self.metrics, result.figures
         provider = admitted.place.upstream.name
@@ -322,21 +328,25 @@ class Worker:
         if self.settings.log == "calls":
             log_call(provider, admitted.place.endpoint, admitted.key_id, result)
 
-    def note_problem(self, call: Call, problem: str) -> None:
+    def note_problem(self, call_id: str, problem: str) -> None:
         """A call did not go as it should."""
-        _log.warning("%s", problem, extra={"call": call.call_id})
+        _log.warning("%s", problem, extra={"call": call_id})
 
     def claim_of(self, admitted: Admitted, at_us: int) -> Claim | None:
         """The budgets that a call falls under."""
         return self.budgets.claim_of(admitted.key, admitted.attribution, at_us) if len(self.budgets) else None
 
-    def learn_batch(self, call: Call, admitted: Admitted, request: Request) -> None:
-        """Tell the call what is known of the batch that it is about."""
-        task = self.loop.create_task(self._learn_batch(call, admitted, request))
+    def learn_batch(
+        self, admitted: Admitted, request: Request, then: Callable[[Known, Problem | None], None]
+    ) -> None:
+        """Tell what is known of the batch that a call is about."""
+        task = self.loop.create_task(self._learn_batch(admitted, request, then))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def _learn_batch(self, call: Call, admitted: Admitted, request: Request) -> None:
+    async def _learn_batch(
+        self, admitted: Admitted, request: Request, then: Callable[[Known, Problem | None], None]
+    ) -> None:
         """Large files are counted in a thread: other calls go on."""
         at_us, bounds = time.time_ns() // 1000, Bounds(self.prices)
         try:
@@ -345,20 +355,20 @@ class Worker:
                 lookup = self._owner_thread.submit(looked_up, self._owner_book, admitted, request)
                 known = await asyncio.wrap_future(lookup)
         except StoreFailure as problem:
-            call.batch_known(Known(), (503, f"What the batch is cannot be seen: {problem}"))
+            then(Known(), (503, f"What the batch is cannot be seen: {problem}"))
             return
         except Exception:  # noqa: BLE001 - an outermost door: a client waits for its answer
             _log.exception("A batch could not be looked at.")
-            call.batch_known(Known(), (500, "The gateway failed; its log says how."))
+            then(Known(), (500, "The gateway failed; its log says how."))
             return
         budget = of_single_tasks(known, self.budgets.held) if admitted.batch is Step.MAKE else None
         if budget is not None:
             said = (
                 f"The hard budget {budget.name!r} is of single tasks, and cannot be held for those of a batch"
             )
-            call.batch_known(known, (400, f"{said}: send its requests one by one."))
+            then(known, (400, f"{said}: send its requests one by one."))
             return
-        call.batch_known(known)
+        then(known, None)
 
     def answers_of(self, admitted: Admitted, known: Known, at_us: int) -> Writer:
         """Makes the records of a batch's answers."""
@@ -378,44 +388,47 @@ class Worker:
         waited.add_done_callback(_note_unkept)
         return waited
 
-    def ask_owners(self, call: Call, admitted: Admitted) -> None:
-        """Tell the call whether the things that it names are its key's."""
+    def ask_owners(self, admitted: Admitted, then: Callable[[Problem | None], None]) -> None:
+        """Tell whether the things that a call names are its key's."""
         assert admitted.key is not None
         provider = admitted.place.upstream.name
         if self.owners.all_known(provider, admitted.things, admitted.key.id):
-            call.owned(None)
+            then(None)
             return
         task = self.loop.create_task(
-            self._ask_owners(call, provider, admitted.things, admitted.key.id, admitted.refuses_unknown)
+            self._ask_owners(then, provider, admitted.things, admitted.key.id, admitted.refuses_unknown)
         )
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
     async def _ask_owners(
-        self, call: Call, provider: str, things: list[str], key_id: str, refuses_unknown: bool
+        self,
+        then: Callable[[Problem | None], None],
+        provider: str,
+        things: list[str],
+        key_id: str,
+        refuses_unknown: bool,
     ) -> None:
         """What is not known is asked for again, for a second: another worker may be keeping it just now."""
         if len(things) > NAMED_MAX:
-            call.owned((400, f"Found {len(things)} files and the like in one request: at most {NAMED_MAX}."))
+            then((400, f"Found {len(things)} files and the like in one request: at most {NAMED_MAX}."))
             return
         for _ in range(OWNER_TRIES):
             try:
                 self.owners.learn(provider, await asyncio.wrap_future(self.owners.ask(provider, things)))
             except StoreFailure as problem:
-                call.owned((503, f"Whose the things are that the request names cannot be seen: {problem}"))
+                then((503, f"Whose the things are that the request names cannot be seen: {problem}"))
                 return
             if self.owners.all_known(provider, things, key_id):
-                call.owned(None)
+                then(None)
                 return
             if self.owners.is_anothers(provider, things, key_id):
                 break
             if not refuses_unknown:
-                call.owned(None)
+                then(None)
                 return
             await asyncio.sleep(OWNER_RETRY_S)
-        call.owned(
-            (404, "The request names a file, batch, answer or the like that this key has not made here.")
-        )
+        then((404, "The request names a file, batch, answer or the like that this key has not made here."))
 
     def keep_text(
         self,

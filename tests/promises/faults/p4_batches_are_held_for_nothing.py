@@ -1,6 +1,6 @@
 """Making a batch is taken for free, as if its answers were not billed."""
 
-from flatfare.gateway import forwarding
+from flatfare.gateway.forwarding import batch
 from flatfare.gateway.reserving.worth import Worth
 from flatfare.service.budgets.bounding import Bound
 
@@ -8,4 +8,4 @@ CAUGHT_BY = (
     "../gateway/test_batches.py::test_the_most_that_a_batch_can_cost_is_held_until_its_answers_are_here",
 )
 
-forwarding.batch_worth = lambda step, known, claim: Worth(Bound(0, 0, "it is free"), None)
+batch.worth_of = lambda step, known, claim: Worth(Bound(0, 0, "it is free"), None)

@@ -1,6 +1,6 @@
 """A call whose client leaves costs nothing."""
 
-from flatfare.gateway.forwarding import Call
+from flatfare.gateway.forwarding.call import Call
 from flatfare.gateway.tap import Metered, nothing
 
 CAUGHT_BY = ("test_p6_every_attempt_counts.py::test_a_client_that_leaves_pays_for_the_whole_answer",)

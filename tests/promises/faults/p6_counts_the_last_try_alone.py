@@ -1,6 +1,6 @@
 """Of a call that is tried again only the last try is put on record."""
 
-from flatfare.gateway.forwarding import Call
+from flatfare.gateway.forwarding.call import Call
 
 CAUGHT_BY = ("test_p6_every_attempt_counts.py::test_retries_of_ours_are_rows_each",)
 

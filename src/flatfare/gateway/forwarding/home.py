@@ -1,0 +1,108 @@
+"""What a call needs of the worker it belongs to."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from flatfare.config import Settings
+from flatfare.gateway.admission import Admitted
+from flatfare.gateway.batching.answers import Writer
+from flatfare.gateway.batching.known import Known
+from flatfare.gateway.guarding.shares import Shares
+from flatfare.gateway.guarding.watching import GuardList
+from flatfare.gateway.journal import Journal
+from flatfare.gateway.metrics import Metrics
+from flatfare.gateway.records import Result
+from flatfare.gateway.reserving.claims import Claim
+from flatfare.gateway.reserving.reserver import Reserver
+from flatfare.gateway.reserving.worth import Worth
+from flatfare.gateway.tap import Metered
+from flatfare.gateway.texts import Taken
+from flatfare.gateway.wire import Request
+from flatfare.prices.book import PriceBook
+
+Problem = tuple[int, str]
+"""Status and reason why a call may not go."""
+
+
+class UnderWay(Protocol):
+    """A call that has begun and not ended, as its worker sees it."""
+
+    def check(self, now: float) -> None:
+        """End what has taken too long; called every so often."""
+
+    def break_off(self) -> None:
+        """The worker ends and waits no longer."""
+
+
+class Home(Protocol):
+    """What a call needs of the worker it belongs to."""
+
+    settings: Settings
+    loop: asyncio.AbstractEventLoop
+    journal: Journal
+    prices: PriceBook
+    metrics: Metrics
+    is_ending: bool
+    reserver: Reserver
+    guards: GuardList
+    shares: Shares
+
+    def new_id(self, at_us: int) -> str:
+        """An id for a call, that sorts by its moment."""
+
+    def began(self, call: UnderWay) -> None:
+        """A call is under way."""
+
+    def ended(self, call: UnderWay) -> None:
+        """A call is over."""
+
+    def count(self, admitted: Admitted, metered: Metered | None, result: Result) -> None:
+        """Take a result into the figures and the limits."""
+
+    def note_problem(self, call_id: str, problem: str) -> None:
+        """A call did not go as it should."""
+
+    # what it is worth
+
+    def worth_of(self, admitted: Admitted, request: Request, at_us: int) -> Worth:
+        """The budgets that a call falls under, and what it costs at most."""
+
+    def claim_of(self, admitted: Admitted, at_us: int) -> Claim | None:
+        """The budgets that a call falls under."""
+
+    # whose the things are that it names or makes
+
+    def ask_owners(self, admitted: Admitted, then: Callable[[Problem | None], None]) -> None:
+        """Tell whether the things that it names are its key's."""
+
+    def keep_owner(self, admitted: Admitted, beginning: bytes) -> "asyncio.Future[None] | None":
+        """Keep what an answer says was made; what to wait for, if anything."""
+
+    # the batch that it is about
+
+    def learn_batch(
+        self, admitted: Admitted, request: Request, then: Callable[[Known, Problem | None], None]
+    ) -> None:
+        """Tell what is known of it."""
+
+    def answers_of(self, admitted: Admitted, known: Known, at_us: int) -> Writer:
+        """Makes the records of its answers."""
+
+    def keep_batch(
+        self, admitted: Admitted, known: Known, beginning: bytes, call: tuple[str, int], body: bytes
+    ) -> "asyncio.Future[None]":
+        """Keep what an answer says of it; what to wait for."""
+
+    # what was said in it
+
+    def keep_text(
+        self,
+        admitted: Admitted,
+        request: Request,
+        result: Result,
+        at_us: int,
+        taken: Taken,
+        encoding: str,
+    ) -> None:
+        """Store it, as its key asks."""
