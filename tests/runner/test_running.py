@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,8 @@ from flatfare.service.invoicing import plans
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.judging.asking import Asker, Whose
 from flatfare.service.tasks.recording import Teller, record
-from flatfare.store import reviews, runs
+from flatfare.store import adjustments, journals, reviews, runs, sealing
+from flatfare.store.adjustments import Correction
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan
 from flatfare.verifiers import again
@@ -294,6 +296,56 @@ def test_a_model_that_judges_is_verification_and_part_of_the_cost(tmp_path: Path
         assert (costs.verification_nano, costs.work_nano) == tuple(cost for _, cost in purposes)
 
     scene(tmp_path, play, None, text)
+
+
+def test_a_run_that_waited_for_a_day_bears_what_its_calls_cost_though_they_are_sealed(tmp_path: Path) -> None:
+    """What it was told at the time was not known; its calls are in the lake when it is decided."""
+    text = changed(("\nlimits:", "  - {name: lawyer, awaits: human}\n\nlimits:"))
+
+    async def play(own: Shop) -> None:
+        result = await names(own, "changed")
+        assert result.run.ending == "awaited"
+        await own.runner.gate.book()  # type: ignore[misc]
+        a_day_later_us = time.time_ns() // 1000 + 24 * 3_600_000_000
+        with own.book() as book:
+            lake = Lake(own.settings.lake)
+            (told,) = runs.attempts_of(book, result.run.id)
+            unknown = json.dumps([[call, purpose, None] for call, purpose, _ in json.loads(told.calls)])
+            runs.write_attempt(book, replace(told, calls=unknown, cost_nano=0, cost_reason=judging.NOT_TOLD))
+            called = book.value("SELECT SUM(cost_nano) FROM calls")
+            assert sealing.seal_calls(book, lake, before_us=a_day_later_us, now_us=a_day_later_us)
+            said = {"event": "judged", "id": str(identity_of("word")), "task": result.run.task_id}
+            said |= {"verifier": "lawyer", "version": "1", "kind": "human", "judgement": "pass"}
+            record(book, lake, [{**said, "evidence": "read"}], Teller("lawyer"), now_us=a_day_later_us)
+            shelf = Shelf(book, lake)
+            (moved,) = recovering.follow_awaited(shelf, a_day_later_us)
+            assert judging.book_open_costs(shelf, a_day_later_us) == 1
+            (exact,) = runs.attempts_of(book, moved.id)
+            assert (exact.cost_nano, exact.cost_reason) == (called, None)
+            costs = selling.sale_of(book, moved.task_id).costs
+            assert (costs.total_nano, costs.reason) == (called, None)
+            assert judging.book_open_costs(shelf, a_day_later_us) == 0
+
+    scene(tmp_path, play, None, text)
+
+
+def test_a_call_that_is_corrected_after_it_was_sealed_counts_once(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await names(own)
+        await own.runner.gate.book()  # type: ignore[misc]
+        now_us = time.time_ns() // 1000
+        with own.book() as book:
+            lake = Lake(own.settings.lake)
+            ids = {str(row[0]): int(str(row[1])) for row in book.rows("SELECT id, at_us FROM calls")}
+            sealing.seal_calls(book, lake, before_us=now_us + 1, now_us=now_us)
+            found = journals.present(book, lake, ids)
+            corrections = [Correction(call, {"cost_nano": 700, "labels": "{}"}) for call in found.values()]
+            with book.writing():
+                adjustments.write(book, corrections, kind="price", reason="t", by_whom="t", at_us=now_us)
+            assert judging.book_open_costs(Shelf(book, lake), now_us) == 1
+            assert selling.sale_of(book, result.run.task_id).costs.total_nano == 700 * len(ids)
+
+    scene(tmp_path, play)
 
 
 def test_receipt_and_ledger_and_calls_agree_to_the_nano_dollar(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from flatfare.store import runs
 from flatfare.store.runs import Attempt, Booked, Run, State
 
 NOT_TOLD = "what a call has cost is known once it is booked"
-SEALED_US = 12 * 3_600_000_000
-"""After which the cost of a run is left as it was told: older calls are sealed."""
+WAITED_US = 12 * 3_600_000_000
+"""How long calls that are not booked yet are waited for; then the cost of a run stays as it was told."""
 
 SETTLES_US = 600_000_000
 """How long after an attempt was cut short its calls may still come in."""
@@ -159,21 +159,33 @@ def _done(shelf: Shelf, run: Run, now_us: int, **changes: str | int) -> Run:
 
 def book_open_costs(shelf: Shelf, now_us: int) -> int:
     """Bring the cost of runs that are done up to what their calls were booked with; how many became final."""
-    return sum(_book_cost(shelf, run, now_us) for run in runs.with_open_cost(shelf.book))
+    left = [(run, _own_attempts(shelf, run)) for run in runs.with_open_cost(shelf.book)]
+    spans = {run.task_id: _span(run, attempts, now_us) for run, attempts in left}
+    booked = runs.booked_calls(shelf.book, shelf.lake, spans)
+    return sum(_book_cost(shelf, run, own, booked.get(run.task_id, []), now_us) for run, own in left)
 
 
-def _book_cost(shelf: Shelf, run: Run, now_us: int) -> bool:
+def _own_attempts(shelf: Shelf, run: Run) -> list[Attempt]:
+    return [one for one in runs.attempts_of(shelf.book, run.id) if one.take == run.take]
+
+
+def _span(run: Run, attempts: list[Attempt], now_us: int) -> tuple[int, int]:
+    """When the calls of a run were made: while it tried, however long it waited for somebody's word then."""
+    first_us = min((one.started_at_us for one in attempts), default=run.started_at_us)
+    return first_us, max((one.ended_at_us or now_us for one in attempts), default=now_us)
+
+
+def _book_cost(shelf: Shelf, run: Run, attempts: list[Attempt], booked: list[Booked], now_us: int) -> bool:
     """Take the cost of a run's attempts from its calls, once each of them is booked."""
-    attempts = [one for one in runs.attempts_of(shelf.book, run.id) if one.take == run.take]
-    if now_us > (run.ended_at_us or 0) + SEALED_US:  # its calls may be in the lake: what was told then stands
-        runs.update(shelf.book, run, is_cost_final=1)
-        return True
     by_attempt: dict[str | None, list[Booked]] = {}
-    for call in runs.booked_calls(shelf.book, run.task_id):
+    for call in booked:
         by_attempt.setdefault(call.attempt_id, []).append(call)
     found = [(one, by_attempt.get(telling.attempt_id(run, one.number), [])) for one in attempts]
     if not all(_is_whole(one, calls, now_us) for one, calls in found):
-        return False
+        is_over = now_us > (run.ended_at_us or 0) + WAITED_US
+        if is_over:
+            runs.update(shelf.book, run, is_cost_final=1)
+        return is_over
     exact = [_exact(one, calls) for one, calls in found]
     for one, before in zip(exact, attempts, strict=True):
         if one != before:

@@ -82,7 +82,7 @@ def present(book: Book, lake: Lake, near_us: Mapping[str, int | None]) -> dict[s
 
     ``near_us`` says of each about when it was made: only files of those times are read.
     """
-    found = _present_hot(book, list(near_us))
+    found = present_hot(book, list(near_us))
     missing = [call_id for call_id in near_us if call_id not in found]
     sealed = _near(book, [near_us[call_id] for call_id in missing]) if missing else []
     if sealed:
@@ -97,19 +97,14 @@ def present(book: Book, lake: Lake, near_us: Mapping[str, int | None]) -> dict[s
 
 def _near(book: Book, moments: list[int | None]) -> list[segments.Segment]:
     """The sealed files that may hold calls of these moments; all of them where one is not known."""
-    listed = segments.listed(book, "calls")
     known = [moment for moment in moments if moment is not None]
     if len(known) < len(moments):
-        return listed
-    first_us, last_us = min(known) - _SPREAD_US, max(known) + _SPREAD_US
-    return [
-        segment
-        for segment in listed
-        if (segment.first_at_us or 0) <= last_us and first_us <= (segment.last_at_us or last_us)
-    ]
+        return segments.listed(book, "calls")
+    return segments.touching(book, "calls", [(min(known) - _SPREAD_US, max(known) + _SPREAD_US)])
 
 
-def _present_hot(book: Book, call_ids: list[str]) -> dict[str, dict[str, Value]]:
+def present_hot(book: Book, call_ids: list[str]) -> dict[str, dict[str, Value]]:
+    """The same of those that are hot alone: a correction of a sealed call is."""
     found: dict[str, dict[str, Value]] = {}
     for start in range(0, len(call_ids), _IDS_MAX):
         some = call_ids[start : start + _IDS_MAX]

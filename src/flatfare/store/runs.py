@@ -3,13 +3,16 @@
 A run is known by its id; a state is written before what follows from it is done.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from flatfare.core.action import Ending
 from flatfare.core.outcome import Outcome
+from flatfare.store import whereabouts
 from flatfare.store.book import Book, Row, Value
+from flatfare.store.lake import Lake
+from flatfare.store.whereabouts import CLOCKS_US, Span
 
 
 class State(StrEnum):
@@ -80,6 +83,9 @@ class Attempt:
 
 _RUN = tuple(field.name for field in fields(Run))
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
+_TOGETHER = 500
+"""How many tasks one statement names."""
+
 _NUMBERS = {"action_version", "take", "attempts", "is_delivered", "is_cost_final", "number", "cost_nano"}
 
 
@@ -214,24 +220,39 @@ class Booked:
     reason: str | None  # why part of its cost is not known
 
 
-def booked_calls(book: Book, task_id: str) -> list[Booked]:
-    """The calls of a task that are not sealed yet."""
-    rows = book.rows(
-        "SELECT id, MAX(attempt_id), MAX(purpose), SUM(cost_nano), MAX(cost_reason), "
-        "SUM(CASE WHEN cost_nano IS NULL THEN n ELSE 0 END) FROM calls WHERE task_id = ? "
-        "GROUP BY id ORDER BY id",
-        (task_id,),
+def booked_calls(book: Book, lake: Lake, spans: Mapping[str, Span]) -> dict[str, list[Booked]]:
+    """The calls of tasks, hot or sealed, each with its corrections; ``spans`` says when they were made."""
+    columns = "task_id, id, attempt_id, purpose, cost_nano, cost_reason, n"
+    by_call: dict[tuple[str, str], list[Row]] = {}
+    for some in _parts(list(spans)):
+        within = [(spans[task][0] - CLOCKS_US, spans[task][1] + CLOCKS_US) for task in some]
+        where = f"task_id IN ({', '.join('?' * len(some))})"
+        for task, call, *rest in whereabouts.rows(book, lake, columns, where, some, within):
+            by_call.setdefault((str(task), str(call)), []).append(tuple(rest))
+    found: dict[str, list[Booked]] = {}
+    for (task, call), rows in sorted(by_call.items()):
+        found.setdefault(task, []).append(_booked(call, rows))
+    return found
+
+
+def _booked(call: str, rows: Sequence[Row]) -> Booked:
+    """A call, added up over its revisions."""
+    attempts = [str(attempt) for attempt, *_ in rows if attempt is not None]
+    costs = [int(cost) for _, _, cost, _, _ in rows if cost is not None]
+    reasons = [str(reason) for _, _, _, reason, _ in rows if reason]
+    is_unknown = sum(int(n or 0) for _, _, cost, _, n in rows if cost is None) > 0
+    return Booked(
+        call,
+        max(attempts, default=None),
+        max(str(purpose) for _, purpose, *_ in rows),
+        sum(costs) if costs else None,
+        max(reasons, default="its cost is not known") if is_unknown else None,
     )
-    return [
-        Booked(
-            str(call),
-            None if attempt is None else str(attempt),
-            str(purpose),
-            None if cost is None else int(str(cost)),
-            str(reason or "its cost is not known") if unknown else None,
-        )
-        for call, attempt, purpose, cost, reason, unknown in rows
-    ]
+
+
+def _parts(task_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(task_ids), _TOGETHER):
+        yield task_ids[start : start + _TOGETHER]
 
 
 def write_attempt(book: Book, attempt: Attempt) -> None:

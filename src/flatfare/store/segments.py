@@ -6,7 +6,7 @@ whatever the seal takes away or adds, so nothing is seen twice or half.
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,6 +166,19 @@ def _sealed_at_us(book: Book, segment: Segment) -> int:
 def count(book: Book) -> int:
     """How many sealed files there are: none is ever taken away, so that as many are the same."""
     return int(book.value("SELECT COUNT(*) FROM segments") or 0)
+
+
+def touching(book: Book, kind: str, spans: Iterable[tuple[int, int]]) -> list[Segment]:
+    """The sealed files of a kind that may hold rows of these spans of time, both ends of each within."""
+    wanted = list(spans)
+    return [
+        segment
+        for segment in listed(book, kind)
+        if any(
+            (segment.first_at_us or 0) <= last_us and first_us <= (segment.last_at_us or last_us)
+            for first_us, last_us in wanted
+        )
+    ]
 
 
 def listed(book: Book, kind: str | None = None) -> list[Segment]:
