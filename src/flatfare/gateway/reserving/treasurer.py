@@ -38,9 +38,11 @@ from flatfare.gateway.reserving.messages import (
     of_worker,
 )
 from flatfare.gateway.reserving.purses import Purses
+from flatfare.gateway.rows import moment_in
 from flatfare.store import budgets, journals
 from flatfare.store.book import Book, open_book
 from flatfare.store.durable import make_folder
+from flatfare.store.lake import Lake
 
 TICK_S = 0.1
 NOTICE_ROUNDS = 5
@@ -56,7 +58,6 @@ AHEAD = 20
 """A budget with more left than so many times what is wanted is leased ahead; one with less, call by call."""
 
 _CLAIM = ".treasurer"
-_COST = "SELECT cost_nano FROM calls WHERE id = ? AND n = 1 ORDER BY revision DESC LIMIT 1"
 _Question = tuple[str, int, list[tuple[int, int]]]
 """An allowance, what is free of it here, and the least and wanted amounts of those that wait."""
 
@@ -339,18 +340,28 @@ class Treasurer:
     ) -> tuple[list[tuple[str, int | None]], set[str]]:
         """What became of calls of the dead, and which allowances others want. In the thread of the book."""
         book = self._opened()
-        ended: list[tuple[str, int | None]] = []
-        for call_id, worker_id in orphans.items():
-            rows = book.rows(_COST, (call_id,))
-            if rows:
-                ended.append((call_id, None if rows[0][0] is None else int(rows[0][0])))
-            elif not (self._folder / worker_id).exists() and not _is_open(book, call_id):
-                ended.append((call_id, 0))  # its intent was never kept: nothing was sent
+        ended = self._ended_of(book, orphans)
         now_us = time.time_ns() // 1000
         wanted = budgets.wanted_since(book, now_us - 2_000_000) if asks_wanted else set()
         if here is not None:
             self._end_former_epochs(book, here)
         return ended, wanted
+
+    def _ended_of(self, book: Book, orphans: dict[str, str]) -> list[tuple[str, int | None]]:
+        """What calls of the dead have cost, those of which it is known by now."""
+        # Looked at first: what nothing is left of here was booked before, and may be sealed since.
+        gone = [
+            call_id
+            for call_id, worker_id in orphans.items()
+            if not (self._folder / worker_id).exists() and not _is_open(book, call_id)
+        ]
+        booked = journals.present_hot(book, list(orphans))
+        near_us = {call_id: moment_in(call_id) for call_id in gone if call_id not in booked}
+        booked |= journals.present(book, Lake(self.settings.lake), near_us)
+        costs = {call_id: row["cost_nano"] for call_id, row in booked.items()}
+        ended = [(call_id, None if cost is None else int(str(cost))) for call_id, cost in costs.items()]
+        # the intent of the others was never kept: nothing was sent
+        return ended + [(call_id, 0) for call_id in near_us if call_id not in booked]
 
     def _end_former_epochs(self, book: Book, here: set[str]) -> None:
         """Give back what treasurers before this one had leased, once all sent under them is booked."""
