@@ -7,7 +7,10 @@ file: each is kept under the provider's name.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flatfare.store import whereabouts
 from flatfare.store.book import Book, Row, Value
+from flatfare.store.lake import Lake
+from flatfare.store.whereabouts import CLOCKS_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Requests:
     reason: str | None  # why that is not known; else how it came about
     names_tasks: bool = False
 
+
+_MAKING_TAKES_US = 24 * 3_600_000_000
+"""How long after a batch is planned it may still be on its way to its provider."""
 
 _BATCH = (
     "provider, batch_id, call_id, key_id, labels, session, purpose, made_at_us, request_hash, task_id, "
@@ -67,6 +73,32 @@ def of_request(book: Book, request_hash: str) -> Batch | None:
     """The batch that a request with this body has made."""
     rows = book.rows(f"SELECT {_BATCH} FROM batches WHERE request_hash = ?", (request_hash,))
     return _batch(rows[0]) if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """The call that was to make a batch."""
+
+    id: str
+    at_us: int
+    labels: str  # canonical JSON
+
+
+def making_call(book: Book, lake: Lake, mark: str, planned_at_us: int) -> Making | None:
+    """The call that was to make the batch that carries a mark in its labels, hot or sealed by now."""
+    span = (planned_at_us - CLOCKS_US, planned_at_us + _MAKING_TAKES_US)
+    rows = whereabouts.rows(
+        book,
+        lake,
+        "id, at_us, labels, revision",
+        "at_us BETWEEN ? AND ? AND endpoint IN ('batches', 'messages.batches') AND labels LIKE ?",
+        (*span, f"%{mark}%"),
+        [span],
+    )
+    if not rows:
+        return None
+    call_id, at_us, labels, _ = max(rows, key=lambda row: int(row[3] or 0))
+    return Making(str(call_id), int(at_us or 0), str(labels))
 
 
 def of_answers(book: Book, provider: str, thing_id: str) -> tuple[Batch | None, bool]:

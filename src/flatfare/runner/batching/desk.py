@@ -476,19 +476,19 @@ class Desk:
                     replies[read[0]] = read[1]
         call_id = under.sent.call_id
         ids = {} if call_id is None else {name: str(within(call_id, name)) for name in replies}
-        costs = await self._costs(list(ids.values()))
+        costs = await self._costs(list(ids.values()), under.sent.at_us)
         for name, reply in replies.items():
             own_id = ids.get(name)
             cost_nano = None if own_id is None else costs.get(own_id)
             self._reply(under, name, replace(reply, call_id=own_id, cost_nano=cost_nano))
 
-    async def _costs(self, call_ids: list[str]) -> Mapping[str, int | None]:
+    async def _costs(self, call_ids: list[str], sent_at_us: int) -> Mapping[str, int | None]:
         until = time.monotonic() + BOOKED_S
         found: dict[str, int | None] = {}
         while call_ids:
             if self._gate.book is not None:
                 await self._gate.book()
-            found |= await self._books.do(shelving.costs_of, call_ids, _now_us())
+            found |= await self._books.do(shelving.costs_of, call_ids, sent_at_us)
             call_ids = [one for one in call_ids if one not in found]
             if not call_ids or time.monotonic() > until:
                 break

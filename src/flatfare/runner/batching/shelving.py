@@ -20,7 +20,6 @@ from flatfare.service.access.keys import Terms
 from flatfare.store import adjustments, batches, journals, made_things, runs
 from flatfare.store.adjustments import Correction
 from flatfare.store.batches import Batch
-from flatfare.store.book import Row
 
 KEY_NAME = "action-batches"
 KEY_LIVES_US = 30 * 24 * 3_600_000_000
@@ -50,9 +49,9 @@ def run_of(shelf: Shelf, task_id: str) -> Run:
     return Run(frozenset(str(identity.task_id(run.project, name)) for name in names), frozenset(ended))
 
 
-def costs_of(shelf: Shelf, call_ids: Iterable[str], at_us: int) -> Mapping[str, int | None]:
-    """What calls were booked with; those that are not booked yet are left out."""
-    found = journals.present(shelf.book, shelf.lake, dict.fromkeys(call_ids, at_us))
+def costs_of(shelf: Shelf, call_ids: Iterable[str], sent_at_us: int) -> Mapping[str, int | None]:
+    """What the answers of a batch were booked with; those that are not booked yet are left out."""
+    found = journals.present(shelf.book, shelf.lake, dict.fromkeys(call_ids, sent_at_us))
     return {
         call_id: None if row["cost_nano"] is None else int(str(row["cost_nano"]))
         for call_id, row in found.items()
@@ -97,10 +96,11 @@ def adopt(shelf: Shelf, provider: str, sent: Sent, batch_id: str, key_id: str | 
     known = batches.one(shelf.book, provider, batch_id)
     if known is not None:
         return known.call_id if known.request_hash == sent.request_hash else None
-    rows = _making(shelf, sent)
+    making = batches.making_call(shelf.book, shelf.lake, sent.id, sent.at_us)
     fallback = str(time_ordered(sent.at_us, identity.Id(sent.id).bytes[:10]))
-    call_id, made_at_us = (str(rows[0][0]), int(str(rows[0][1]))) if rows else (fallback, sent.at_us)
-    labels = str(rows[0][2]) if rows else "{}"
+    call_id, made_at_us, labels = (
+        (making.id, making.at_us, making.labels) if making else (fallback, sent.at_us, "{}")
+    )
     batches.keep(
         shelf.book,
         Batch(provider, batch_id, call_id, key_id, labels, None, "work", made_at_us, sent.request_hash or ""),
@@ -112,11 +112,13 @@ def adopt(shelf: Shelf, provider: str, sent: Sent, batch_id: str, key_id: str | 
 
 def not_made(shelf: Shelf, sent: Sent, now_us: int) -> None:
     """The provider knows no such batch: the call that was to make it, and nobody saw end, cost nothing."""
-    ids = {str(row[0]): int(str(row[1])) for row in _making(shelf, sent)}
+    making = batches.making_call(shelf.book, shelf.lake, sent.id, sent.at_us)
+    if making is None:
+        return
     change = told_change(nothing("its provider lists no such batch"))
     corrections = [
         Correction(call, change)
-        for call in journals.present(shelf.book, shelf.lake, ids).values()
+        for call in journals.present(shelf.book, shelf.lake, {making.id: making.at_us}).values()
         if call["cost_state"] != CostState.MEASURED
     ]
     with shelf.book.writing():
@@ -128,12 +130,3 @@ def not_made(shelf: Shelf, sent: Sent, now_us: int) -> None:
             by_whom=KEY_NAME,
             at_us=now_us,
         )
-
-
-def _making(shelf: Shelf, sent: Sent) -> list[Row]:
-    """The call that was to make a batch: its id, moment and labels."""
-    return shelf.book.rows(
-        "SELECT id, at_us, labels FROM calls WHERE endpoint IN ('batches', 'messages.batches') "
-        "AND labels LIKE ? ORDER BY revision DESC LIMIT 1",
-        (f"%{sent.id}%",),
-    )
