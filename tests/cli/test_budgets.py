@@ -9,7 +9,9 @@ from click.testing import CliRunner, Result
 from flatfare.cli.root import root
 from flatfare.store import chains
 from flatfare.store.book import open_book
-from tests.builders import book_in, call, task, write_calls, write_tasks
+from flatfare.store.lake import Lake
+from flatfare.store.sealing import seal_calls
+from tests.builders import OPENED_US, book_in, call, task, write_calls, write_tasks
 
 ASKED = '{"model": "gpt-4o", "max_tokens": 1000, "messages": [{"role": "user", "content": "How many legs?"}]}'
 
@@ -90,8 +92,19 @@ def test_who_spent_of_a_budget_is_of_its_own_scope(run: Run, tmp_path: Path) -> 
             ],
         )
     said = run("budgets", "show", "mine").stdout
-    assert "spent of late: $0.0200 by no key, mine" in said
+    assert "spent: $0.0200 by no key, mine" in said
     assert "other" not in said
+
+
+def test_who_spent_is_told_since_the_last_calls_were_sealed_and_says_so(run: Run, tmp_path: Path) -> None:
+    run("budgets", "create", "--name", "all", "--amount", "5.00", "--per", "lifetime")
+    with open_book(str(tmp_path / "flatfare.db")) as book:
+        write_calls(book, [call("sealed", None, 700_000_000, model="first", at_us=OPENED_US)])
+        seal_calls(book, Lake(tmp_path / "lake"), before_us=OPENED_US + 1, now_us=OPENED_US + 1)
+        write_calls(book, [call("hot", None, 20_000_000, model="next", at_us=OPENED_US + 1_000_000)])
+    said = run("budgets", "show", "all").stdout
+    assert "spent since 2026-01-10T09:00:00.000001Z: $0.0200 by no key, next" in said
+    assert "first" not in said
 
 
 def test_a_key_is_made_with_its_budget(run: Run) -> None:
@@ -134,6 +147,23 @@ def test_an_estimate_says_at_most_and_likely(run: Run) -> None:
     assert found["likely"]["output_from"] == "a guess: no answers of it here yet"
     text = run("estimate", "-", given=ASKED).stdout
     assert "at most  $0.0104" in text
+
+
+def test_an_estimate_goes_by_the_last_answers_also_where_they_are_sealed(run: Run, tmp_path: Path) -> None:
+    book, lake = book_in(tmp_path)
+    outputs = [10, 20, 30, 900, 1000]
+    write_calls(
+        book,
+        [
+            call(f"c{n}", None, model_asked="gpt-4o", output=output, reasoning=1, at_us=OPENED_US + n)
+            for n, output in enumerate(outputs)
+        ],
+    )
+    said = "the middle of the last 5 answers here"
+    for before_us in (OPENED_US, OPENED_US + 2, OPENED_US + 9):  # none sealed, some, and all
+        seal_calls(book, lake, before_us=before_us, now_us=1)
+        likely = json.loads(run("estimate", "-", "--json", given=ASKED).stdout)["likely"]
+        assert (likely["output_tokens"], likely["output_from"]) == (31, said)
 
 
 def test_an_estimate_that_cannot_be_made_says_why(run: Run) -> None:

@@ -292,14 +292,16 @@ def show(settings: Settings, budget: str, shape: str) -> None:
 def _spenders(book: Book, budget: Budget) -> Iterator[str]:
     """Who spent most of a budget of late, a line each."""
     now_us = _now_us()
-    since_us = budget.window.counted_since(budget.window.span(now_us)[0])
+    since_us = spenders.counted_since(book, budget.window.counted_since(budget.window.span(now_us)[0]))
+    since = f" since {iso(since_us)}" if since_us else ""
     names = {key.id: key.name for key in kept_keys.all_of(book)}
     for one in standing.standings(book, budget, now_us)[:3]:
         subject = one.allowance.subject
         whose = "" if budget.scope.value != EACH else f" of {subject}"
         for spender in spenders.dearest(book, budget, subject, since_us):
             key = "no key" if spender.key_id is None else names.get(spender.key_id, spender.key_id)
-            yield f"spent{whose} of late: {dollar_text(spender.cost_nano)} by {key}, {spender.model or '—'}"
+            spent = dollar_text(spender.cost_nano)
+            yield f"spent{whose}{since}: {spent} by {key}, {spender.model or '—'}"
 
 
 def _top_up_text(more: TopUp) -> str:

@@ -12,6 +12,7 @@ from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.service.budgets.estimating import Estimate
 from flatfare.service.budgets.estimating import estimate as estimated
 from flatfare.service.costing.pricing import open_price_book
+from flatfare.store.lake import Lake
 
 
 @click.command()
@@ -42,7 +43,7 @@ def estimate(
     now_us = time.time_ns() // 1000
     try:
         with book_of(settings) as book:
-            found = estimated(prices, book, body, at_us=now_us, **wanted)  # type: ignore[arg-type]
+            found = estimated(prices, (book, Lake(settings.lake)), body, at_us=now_us, **wanted)  # type: ignore[arg-type]
     except StoreFailure:  # without a book there is no history, and a price all the same
         found = estimated(prices, None, body, at_us=now_us, **wanted)  # type: ignore[arg-type]
     if shape != "table":

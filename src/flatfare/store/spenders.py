@@ -1,6 +1,8 @@
-"""Who spent under a budget of late: keys and models of its calls that are not sealed yet, the dearest first.
+"""Who spent under a budget of late: keys and models of its calls, the dearest first.
 
-Only calls that the budget limits are counted: of its team, its session, its key.
+Only calls that the budget limits are counted: of its team, its session, its key. It is told in the
+transaction that books the call that crossed a line, which waits for no file: so what is counted
+begins where the last calls were sealed, and says so.
 """
 
 import json
@@ -19,8 +21,14 @@ class Spender:
     cost_nano: int
 
 
+def counted_since(book: Book, since_us: int) -> int:
+    """From when on calls are counted: from a moment on, as far as they are not sealed; 0 is ever."""
+    sealed_us = book.value("SELECT MAX(last_at_us) FROM segments WHERE kind = 'calls' AND import_id IS NULL")
+    return since_us if sealed_us is None else max(since_us, int(sealed_us) + 1)
+
+
 def dearest(book: Book, budget: Budget, subject: str, since_us: int, limit: int = 3) -> list[Spender]:
-    """Those who spent most on ``subject`` since a moment."""
+    """Those who spent most on ``subject`` since a moment, which is no earlier than calls are counted."""
     where, values = _where(budget.scope.key, subject)
     rows = book.rows(
         f"SELECT key_id, model, labels, SUM(cost_nano) FROM calls WHERE at_us >= ? AND cost_nano <> 0{where} "

@@ -13,6 +13,7 @@ import msgspec
 
 from flatfare.config import Settings
 from flatfare.core.budget import Allowance, Budget, Threshold, crossed
+from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text, dollar_text
 from flatfare.gateway.records import Intent, Progress
 from flatfare.gateway.reserving.claims import reservation_of
@@ -166,7 +167,7 @@ def _alert(
         "limit": decimal_text(limit),
         "last_call": by.call_id,
         "key": by.key_id,
-        "top": _causes(book, budget, allowance),
+        **_causes(book, budget, allowance),
         "see": f"flatfare budgets show {budget.name}",
     }
     # A budget that was raised may cross the same line again: that is another crossing.
@@ -174,10 +175,11 @@ def _alert(
     return Alert(alert_id, "budget.crossed", budget.name, said, content, at_us)
 
 
-def _causes(book: Book, budget: Budget, allowance: Allowance) -> list[dict[str, str]]:
-    """Who spent most of it of late."""
-    since_us = budget.window.counted_since(allowance.begins_us)
-    return [
+def _causes(book: Book, budget: Budget, allowance: Allowance) -> dict[str, object]:
+    """Who spent most of it of late, and since when that is."""
+    since_us = spenders.counted_since(book, budget.window.counted_since(allowance.begins_us))
+    top = [
         {"key": one.key_id or "", "model": one.model or "", "cost": decimal_text(one.cost_nano)}
         for one in spenders.dearest(book, budget, allowance.subject, since_us)
     ]
+    return {"top": top, "top_since": iso(since_us) if since_us else None}

@@ -15,7 +15,9 @@ from flatfare.dialects.recognition import Recognised
 from flatfare.prices.book import Circumstances, Found, PriceBook
 from flatfare.service.budgets.bounding import Bound, Bounds
 from flatfare.service.costing import counting
+from flatfare.store import whereabouts
 from flatfare.store.book import Book
+from flatfare.store.lake import Lake
 
 GUESSED_OUTPUT = 500
 """Tokens of an answer where nothing is known of the model's answers."""
@@ -61,7 +63,7 @@ class Estimate:
 
 def estimate(
     prices: PriceBook,
-    book: Book | None,
+    place: tuple[Book, Lake] | None,
     body: bytes,
     *,
     at_us: int,
@@ -71,6 +73,7 @@ def estimate(
 ) -> Estimate:
     """What this request would cost if it were sent now.
 
+    ``place`` is where the model's former answers lie; without it their length is a guess.
     ``endpoint`` is by default the dialect's first. Raises ``BadInput`` for a provider or an
     endpoint that no dialect knows.
     """
@@ -82,7 +85,7 @@ def estimate(
             model, asked.is_stream, asked.service_tier, asked.region, asked.output_limit, asked.details
         )
     bound = Bounds(prices).of(exchange.provider, exchange.endpoint, asked, body, at_us)
-    written, said = _likely_output(book, asked)
+    written, said = _likely_output(place, asked)
     read = _likely_input(recognised, asked, body)
     likely_nano = None
     if asked.model is not None and read is not None:
@@ -115,20 +118,22 @@ def _likely_input(recognised: Recognised, asked: Asked, body: bytes) -> int | No
     return counting.count_prompt(prompt, counting.vocabulary_of(asked.model, recognised.dialect.tokens))
 
 
-def _likely_output(book: Book | None, asked: Asked) -> tuple[int, str]:
+def _seen_outputs(place: tuple[Book, Lake] | None, model: str | None) -> tuple[list[int], bool]:
+    """How long the model's last answers were, the shortest first; whether all there are were looked at."""
+    if place is None or model is None:
+        return [], True
+    where = "model_asked = ? AND status = 'ok' AND n = 1 AND output IS NOT NULL"
+    rows, are_all = whereabouts.latest(*place, "output, reasoning", where, (model,), SEEN_MAX)
+    return sorted(int(output or 0) + int(reasoning or 0) for output, reasoning in rows), are_all
+
+
+def _likely_output(place: tuple[Book, Lake] | None, asked: Asked) -> tuple[int, str]:
     """How long the answer is likely to be, and by what."""
-    rows = []
-    if book is not None and asked.model is not None:
-        rows = book.rows(
-            "SELECT COALESCE(output, 0) + COALESCE(reasoning, 0) FROM calls WHERE model_asked = ? "
-            "AND status = 'ok' AND n = 1 AND output IS NOT NULL ORDER BY at_us DESC LIMIT ?",
-            (asked.model, SEEN_MAX),
-        )
-    seen = sorted(int(row[0] or 0) for row in rows)
-    tokens = seen[len(seen) // 2] if seen else GUESSED_OUTPUT
-    said = (
-        f"the middle of the last {len(seen)} answers here" if seen else "a guess: no answers of it here yet"
-    )
+    seen, are_all = _seen_outputs(place, asked.model)
+    if seen:
+        tokens, said = seen[len(seen) // 2], f"the middle of the last {len(seen)} answers here"
+    else:
+        tokens, said = GUESSED_OUTPUT, f"a guess: no answers of it here {'yet' if are_all else 'of late'}"
     if asked.output_limit is not None and asked.output_limit < tokens:
         return asked.output_limit, "its own limit"
     return tokens, said

@@ -130,7 +130,7 @@ def _estimate(asked: Asked) -> object:
     books = asked.books
     found = estimate(
         open_price_book(books.settings),
-        books.book,
+        (books.book, books.lake),
         bytes(given.request),
         at_us=books.now_us,
         provider=given.provider,
