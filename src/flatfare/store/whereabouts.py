@@ -11,8 +11,7 @@ from flatfare.store.book import Book, Row, Value
 from flatfare.store.engine import open_engine, translated
 from flatfare.store.lake import Lake
 from flatfare.store.layout import CALLS
-from flatfare.store.reading import sealed_rows
-from flatfare.store.segments import Segment
+from flatfare.store.segments import Segment, sealed_rows
 
 Span = tuple[int, int]
 """From a moment to a moment, in microseconds, both within."""
