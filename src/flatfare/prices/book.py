@@ -7,6 +7,7 @@ what a statement said of a past day stays said.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from types import MappingProxyType
 
 from flatfare.core.moments import iso
@@ -63,6 +64,17 @@ class Circumstances:
 NO_CIRCUMSTANCES = Circumstances()
 
 
+@cache
+def _reviewed() -> ReviewedLayer:
+    """Read once a process, whoever opens a book: what was shipped does not change."""
+    return ReviewedLayer()
+
+
+@cache
+def _shipped() -> ShippedLayer:
+    return ShippedLayer()
+
+
 class PriceBook:
     """Layers of statements, the most trusted winning, and the schedules worked out of them so far."""
 
@@ -84,9 +96,9 @@ class PriceBook:
         return cls(
             (
                 StatedLayer(lines_of(lines, Trust.OWN), Trust.OWN),
-                ReviewedLayer(),
+                _reviewed(),
                 StatedLayer(lines_of(lines, Trust.IMPORTED), Trust.IMPORTED),
-                ShippedLayer(),
+                _shipped(),
             ),
             ExchangeRates([*exchange_rows(), *exchange_lines(lines)]),
         )

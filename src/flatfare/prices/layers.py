@@ -5,7 +5,8 @@ reviewed file is used only while it agrees with the file it was made from.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -54,11 +55,19 @@ class ReviewedLayer:
         return sorted(path.stem for path in self._folder.glob("*.yaml") if path.name != EXCHANGE_FILE)
 
     def _under_another_name(self, provider: str) -> Raw | None:
-        for path in sorted(self._folder.glob("compiled/*.json")):
-            raw = self._raw(self._folder / f"{path.stem}.yaml")
-            if raw and raw.get("also") and provider in texts(raw["also"]):
-                return raw
-        return None
+        path = self._other_names.get(provider)
+        return None if path is None else self._raw(path)
+
+    @cached_property
+    def _other_names(self) -> Mapping[str, Path]:
+        """The file that speaks of a provider under another name."""
+        found: dict[str, Path] = {}
+        for compiled in sorted(self._folder.glob("compiled/*.json")):
+            path = self._folder / f"{compiled.stem}.yaml"
+            raw = self._raw(path)
+            for name in texts(raw["also"]) if raw and raw.get("also") else ():
+                found.setdefault(name, path)
+        return found
 
     def _raw(self, path: Path) -> Raw | None:
         try:

@@ -4,6 +4,8 @@ Sums are whole numbers and add up: over groups, over sealed and hot rows, over a
 What is derived from them is computed once, here, and rounded once, half to even.
 """
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from flatfare.core.money import half_even
@@ -76,7 +78,7 @@ class Figures:
     reported_calls: int = 0
 
     def __add__(self, other: "Figures") -> "Figures":
-        return Figures(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Figures(*map(operator.add, _all_of(self), _all_of(other)))
 
     @property
     def spend_nano(self) -> int:
@@ -105,7 +107,7 @@ class Figures:
     @property
     def is_empty(self) -> bool:
         """Nothing was counted: what stood here was corrected away."""
-        return not any(getattr(self, field.name) for field in fields(self))
+        return not any(_all_of(self))
 
     def sums(self, handoff_nano: int = 0) -> CostSums:
         """What the statistics need, in nano-dollars; each failure costs ``handoff_nano`` more.
@@ -120,6 +122,11 @@ class Figures:
     def handoff_nano(self, handoff_nano: int) -> int:
         """What finishing the failures by hand would cost."""
         return handoff_nano * (self.failed + self.reversed)
+
+
+_all_of: Callable[[Figures], tuple[int, ...]] = operator.attrgetter(
+    *(field.name for field in fields(Figures))
+)
 
 
 @dataclass(frozen=True, slots=True)
