@@ -3,6 +3,7 @@
 The bound is never below the true cost, so a run's limit holds whatever its models answer.
 """
 
+import base64
 import json
 from collections.abc import Mapping
 
@@ -76,13 +77,21 @@ class Purse:
 
     def _most(self, rung: Rung, prompt: Prompt, at_us: int) -> tuple[int | None, str | None]:
         upstream = upstream_of(self._providers[str(rung.model.provider)])
-        marks = '"image_url",' * len(prompt.images)
-        told = [prompt.system, prompt.text, "" if prompt.schema is None else canonical(prompt.schema)]
-        body = json.dumps(told, ensure_ascii=False).encode() + marks.encode() + b" " * _FRAME_BYTES
-        endpoint = "messages" if upstream.dialect.provider == "anthropic" else "chat.completions"
+        body, endpoint = _as_sent(prompt), "chat.completions"
         asked = Asked(model=rung.model.model, output_limit=prompt.output_tokens, service_tier=self._tier)
         bound = self._bounds.of(upstream.priced_as, endpoint, asked, body, at_us)
         if bound.most_nano is None and self._tier is not None:  # no rate of that tier: none is dearer
             asked = Asked(model=rung.model.model, output_limit=prompt.output_tokens)
             bound = self._bounds.of(upstream.priced_as, endpoint, asked, body, at_us)
         return bound.most_nano, bound.reason
+
+
+def _as_sent(prompt: Prompt) -> bytes:
+    """What a model would read, as a chat has it; its provider's own format has no more in it."""
+    schema = "" if prompt.schema is None else canonical(prompt.schema)
+    told: list[object] = [{"type": "text", "text": text} for text in (prompt.system, prompt.text, schema)]
+    for file in prompt.images.values():
+        url = f"data:image/png;base64,{base64.b64encode(file.content).decode()}"
+        told.append({"type": "image_url", "image_url": {"url": url}})
+    sent = {"messages": [{"role": "user", "content": told}]}
+    return json.dumps(sent, ensure_ascii=False).encode() + b" " * _FRAME_BYTES

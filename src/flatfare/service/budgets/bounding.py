@@ -166,7 +166,7 @@ class Bounds:
             ]
             return max(bounds, key=lambda one: (one.most_nano is None, one.most_nano or 0))
         tools = max(hosted_tools.hosted(body), int(searches))
-        seen = None if tools else contents.reads(body, size)
+        seen = None if tools else contents.reads(endpoint, model, body, size)
         terms = self._terms(provider, asked, at_us, seen)
         if isinstance(terms, str):
             return unbounded(terms)

@@ -8,14 +8,13 @@ import re
 
 import msgspec
 
+from flatfare.service.budgets.pictures import Shown, elsewhere, shown
+
 FRAME_TOKENS = 64
 """Tokens that a provider may put around a request beyond what its JSON takes."""
 
 TOOL_FRAME_TOKENS = 1024
 """The provider's own instructions where a request offers tools (at most 804 for Claude, docs 2026-11)."""
-
-PICTURE_TOKENS = 49_000
-"""The most that a provider counts for one picture (gpt-4o-mini, high detail: 48,169; OpenAI, 2026-11)."""
 
 _ESCAPED = re.compile(rb"\\\\|\\u00([2-7][0-9a-fA-F])")
 _STRUCTURE = b'"\\'
@@ -29,6 +28,9 @@ _ELSEWHERE = re.compile(
     rb'inputVideo|inputAudio|guardContent|images|mcp_servers)"\s*:'
     rb'|"type"\s*:\s*"(?:document|file|input_audio|input_file|video|audio)"'
 )
+_FORMER_ITEM = re.compile(rb'"item_reference"|\{\s*"id"\s*:\s*"[^"]*"\s*\}')
+"""A former item of OpenAI's responses, whose kind may be left out (API reference of responses, 2026-11)."""
+
 _INLINE = re.compile(rb'"(?:inline_data|inlineData)"\s*:')
 _STORED_PROMPT = re.compile(rb'"prompt"\s*:\s*\{')
 _CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*(\d{1,9})')
@@ -51,11 +53,18 @@ def _plainly(found: re.Match[bytes]) -> bytes:
     return found[0] if sign in _STRUCTURE else sign
 
 
-def reads(body: bytes, size: int) -> int | None:
+def reads(endpoint: str, model: str, body: bytes, size: int) -> int | None:
     """Tokens that a request of so many bytes has a model read at most; None where they do not say."""
-    if stands_elsewhere(body):
+    held, seen = pictures(body), Shown()
+    if held or b'"input_image"' in body:
+        seen = shown(endpoint, model, body)
+    if seen.tokens is None or _elsewhere(body) > seen.files:
         return None
-    count = size + FRAME_TOKENS + PICTURE_TOKENS * pictures(body)
+    if endpoint == "responses" and _FORMER_ITEM.search(body):
+        return None
+    count = size - seen.written + FRAME_TOKENS + seen.tokens
+    if held > seen.marks:
+        count += (held - seen.marks) * elsewhere(model)
     if b'"tools"' in body or b'"toolConfig"' in body or b'"functions"' in body:
         count += TOOL_FRAME_TOKENS
     return count
@@ -63,7 +72,12 @@ def reads(body: bytes, size: int) -> int | None:
 
 def stands_elsewhere(body: bytes) -> bool:
     """Something of it is not in its bytes, or is sound or film, whose tokens its bytes do not bound."""
-    return bool(_ELSEWHERE.search(body)) or (bool(_INLINE.search(body)) and _plays(body))
+    return _elsewhere(body) > 0
+
+
+def _elsewhere(body: bytes) -> int:
+    """How many names it has of what stands elsewhere or plays."""
+    return len(_ELSEWHERE.findall(body)) + (1 if _INLINE.search(body) and _plays(body) else 0)
 
 
 def pictures(body: bytes) -> int:
