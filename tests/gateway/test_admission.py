@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from flatfare.config import Limits, Provider, Secret
+from flatfare.config import Limits, Provider, Retries, Secret
+from flatfare.core.errors import StoreFailure
+from flatfare.gateway.journal import Journal
 from flatfare.gateway.limiter import Limiter, SharedCounts
 from flatfare.gateway.server import Running
 from flatfare.service.access import keys
@@ -139,6 +141,68 @@ def test_calls_at_one_time_are_limited_and_count_down(tmp_path: Path) -> None:
             provider.script = slow
             answers = await asyncio.gather(*(ask(gateway, headers=bearer(issued)) for _ in range(3)))
             assert sorted(answer.status for answer in answers) == [200, 429, 429]
+            assert (await ask(gateway, headers=bearer(issued))).status == 200
+
+    run(test)
+
+
+def test_a_call_that_waits_for_its_next_try_is_still_under_way(tmp_path: Path) -> None:
+    async def test() -> None:
+        issued = issue(tmp_path, concurrent=1)
+        async with both(tmp_path, retries=Retries(times=1, first_delay_s=0.6)) as (gateway, provider):
+            tries = [whole(b"{}", "503 Busy"), whole()]
+
+            async def once_busy(_: object, __: object, writer: asyncio.StreamWriter) -> None:
+                writer.write(tries.pop(0))
+
+            provider.script = once_busy
+            first = asyncio.create_task(ask(gateway, headers=bearer(issued)))
+            while len(tries) > 1:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            assert (await ask(gateway, headers=bearer(issued))).status == 429
+            assert (await first).status == 200
+
+    run(test)
+
+
+def test_a_call_whose_client_leaves_before_its_next_try_is_not_under_way(tmp_path: Path) -> None:
+    async def test() -> None:
+        issued = issue(tmp_path, concurrent=1)
+        async with both(tmp_path, retries=Retries(times=1, first_delay_s=20)) as (gateway, provider):
+            tries = [whole(b"{}", "503 Busy"), whole()]
+
+            async def once_busy(_: object, __: object, writer: asyncio.StreamWriter) -> None:
+                writer.write(tries.pop(0))
+
+            provider.script = once_busy
+            _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n{bearer(issued)}"
+            writer.write(f"{head}Content-Length: {len(CHAT)}\r\n\r\n".encode() + CHAT)
+            while len(tries) > 1:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            writer.close()
+            while gateway.worker.calls:
+                await asyncio.sleep(0.01)
+            assert (await ask(gateway, headers=bearer(issued))).status == 200
+
+    run(test)
+
+
+def test_calls_that_could_not_be_kept_are_not_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreFailure("The disk is full.")
+
+    async def test() -> None:
+        issued = issue(tmp_path, concurrent=1)
+        async with both(tmp_path) as (gateway, _):
+            with monkeypatch.context() as patch:
+                patch.setattr(Journal, "write", full)
+                for _ in range(2):
+                    assert (await ask(gateway, headers=bearer(issued))).status == 503
             assert (await ask(gateway, headers=bearer(issued))).status == 200
 
     run(test)

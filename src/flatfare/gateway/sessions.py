@@ -328,8 +328,7 @@ class Session(Call):
         if self._status != SWITCHING:
             super()._result_kept(problem)
             return
-        self._phase = "done"
-        self._worker.ended(self)
+        self._end_request()
         if not self._is_client_here:
             return
         if self._passage is not None:

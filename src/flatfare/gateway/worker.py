@@ -49,7 +49,7 @@ from flatfare.gateway.reserving.treasurer import socket_path
 from flatfare.gateway.reserving.worth import Worth, worth_of
 from flatfare.gateway.routes import Routes, Upstream
 from flatfare.gateway.sessions import Session
-from flatfare.gateway.tap import Metered, nothing
+from flatfare.gateway.tap import nothing
 from flatfare.gateway.texts import Taken, TextKeeper, subject_of
 from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Request, whole_answer
@@ -172,13 +172,11 @@ class Worker:
             return None
         kind = Session if admitted.is_session else Call
         call = kind(self, client, request, admitted)
-        self.began(call)
+        self.calls.add(call)
         try:
             call.start()
         except BaseException:
-            self.ended(call)
-            if admitted.key is not None:
-                self.limiter.ended(admitted.key, 0)
+            self.ended(call, admitted, 0)
             raise
         return call
 
@@ -301,16 +299,19 @@ class Worker:
         """The budgets that a call falls under, and what it costs at most."""
         return worth_of(self.budgets, self.bounds, admitted, request, at_us)
 
-    def began(self, call: UnderWay) -> None:
-        """A call is under way."""
-        self.calls.add(call)
-
-    def ended(self, call: UnderWay) -> None:
-        """A call is over."""
+    def tried_again(self, call: UnderWay, again: UnderWay) -> None:
+        """A request goes on as another call."""
         self.calls.discard(call)
+        self.calls.add(again)
 
-    def count(self, admitted: Admitted, metered: Metered | None, result: Result) -> None:
-        """Take a result into the figures and the limits."""
+    def ended(self, call: UnderWay, admitted: Admitted, tokens: int) -> None:
+        """A request is over: what it used counts against its key's limits."""
+        self.calls.discard(call)
+        if admitted.key is not None:
+            self.limiter.ended(admitted.key, tokens)
+
+    def count(self, admitted: Admitted, result: Result) -> None:
+        """Take a result into the figures."""
         metrics, figures = self.metrics, result.figures
         provider = admitted.place.upstream.name
         name = f"{provider}\t{admitted.place.endpoint}\t{result.status}"
@@ -323,8 +324,6 @@ class Worker:
             if isinstance(amount, int):
                 counted = f"{provider}\t{unit}"
                 metrics.tokens[counted] = metrics.tokens.get(counted, 0) + amount
-        if admitted.key is not None:
-            self.limiter.ended(admitted.key, metered.tokens if metered is not None else 0)
         if self.settings.log == "calls":
             log_call(provider, admitted.place.endpoint, admitted.key_id, result)
 

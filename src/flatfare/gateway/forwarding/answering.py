@@ -46,6 +46,7 @@ class AnsweredCall(RecordedCall, ABC):
     _timer: asyncio.TimerHandle | None = None
     _delivery: Delivery | None = None
     _answer_body: bytes | None = None  # a refusal of the gateway's own
+    _metered: Metered | None = None
     _owning: "asyncio.Future[None] | None" = None
     _batch: BatchStep | None = None  # what it does with the batch that it is about
     _broken: str | None = None  # why the answer ended before its end
@@ -235,8 +236,7 @@ class AnsweredCall(RecordedCall, ABC):
         if owning is not None and not owning.done():
             owning.add_done_callback(lambda _: self._result_kept(problem))
             return
-        self._phase = "done"
-        self._worker.ended(self)
+        self._end_request()
         if not self._is_client_here:
             return
         client, delivery = self._client, self._delivery
@@ -252,6 +252,10 @@ class AnsweredCall(RecordedCall, ABC):
             cost_nano = None if self._metered is None else self._metered.figures.cost_nano
             delivery.end(self._trailers, None if cost_nano is None else decimal_text(cost_nano).encode())
             client.finished(delivery.keeps_alive)
+
+    def _end_request(self) -> None:
+        self._phase = "done"
+        self._worker.ended(self, self._admitted, 0 if self._metered is None else self._metered.tokens)
 
     # another try
 
@@ -286,8 +290,7 @@ class AnsweredCall(RecordedCall, ABC):
         self._is_client_here = False
         if self._phase == "waiting":
             self._stop_timer()
-            self._phase = "done"
-            self._worker.ended(self)
+            self._end_request()
         elif self._phase == "provider":
             settings = self._worker.settings
             # An SDK may hang up at the last word of a stream, before the stream has ended.

@@ -46,8 +46,7 @@ class Call(AnsweredCall):
         again = type(self)(self._worker, self._client, self._request, self._admitted, self._tries + 1)
         if self._batch is not None:
             again._take_known(self._batch.known)
-        self._worker.ended(self)
-        self._worker.began(again)
+        self._worker.tried_again(self, again)
         self._client.served_by(again)
         again.start()
 
@@ -240,7 +239,6 @@ class Call(AnsweredCall):
 
     def _refuse_unrecorded(self, status: int, reason: str) -> None:
         """It may not go, and there is no row of it: nothing was sent, and nothing can be kept."""
-        self._phase = "done"
         if self._granted is not None:
             self._granted = None
             self._worker.reserver.settle(self.call_id, 0, None)
@@ -248,7 +246,7 @@ class Call(AnsweredCall):
             self._is_watched = False
             self._worker.reserver.over(Over(self.call_id, was_sent=False))
         self.deadline = 0.0
-        self._worker.ended(self)
+        self._end_request()
         if self._is_client_here:
             self._client.write(refusal(self._dialect, status, reason, self.call_id))
             self._client.finished(self._request.keep_alive)

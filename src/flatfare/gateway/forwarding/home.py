@@ -16,7 +16,6 @@ from flatfare.gateway.records import Result
 from flatfare.gateway.reserving.claims import Claim
 from flatfare.gateway.reserving.reserver import Reserver
 from flatfare.gateway.reserving.worth import Worth
-from flatfare.gateway.tap import Metered
 from flatfare.gateway.texts import Taken
 from flatfare.gateway.wire import Request
 from flatfare.prices.book import PriceBook
@@ -51,14 +50,14 @@ class Home(Protocol):
     def new_id(self, at_us: int) -> str:
         """An id for a call, that sorts by its moment."""
 
-    def began(self, call: UnderWay) -> None:
-        """A call is under way."""
+    def tried_again(self, call: UnderWay, again: UnderWay) -> None:
+        """A request goes on as another call."""
 
-    def ended(self, call: UnderWay) -> None:
-        """A call is over."""
+    def ended(self, call: UnderWay, admitted: Admitted, tokens: int) -> None:
+        """A request is over: what it used counts against its key's limits."""
 
-    def count(self, admitted: Admitted, metered: Metered | None, result: Result) -> None:
-        """Take a result into the figures and the limits."""
+    def count(self, admitted: Admitted, result: Result) -> None:
+        """Take a result into the figures."""
 
     def note_problem(self, call_id: str, problem: str) -> None:
         """A call did not go as it should."""

@@ -31,7 +31,6 @@ class RecordedCall:
     _granted: Granted | None = None  # what is held for it against its budgets
     _is_watched = False  # its guards let it go, and are to be told how it ends
     _taken: Taken | None = None  # the answer, where its key asks for it to be stored
-    _metered: Metered | None = None
     _status: int | None = None
     _fields: Mapping[bytes, bytes] = NO_FIELDS
     _is_kept = False
@@ -121,7 +120,7 @@ class RecordedCall:
 
     def _keep(self, result: Result, on_kept: OnKept | None) -> None:
         journal = self._worker.journal
-        self._worker.count(self._admitted, self._metered, result)
+        self._worker.count(self._admitted, result)
         # Where the intent was not kept, and the call forwarded all the same, both are told together.
         record = result if self._is_kept else Ended(self._intent(), result)
         on_kept = self._settling(result, on_kept)
