@@ -10,10 +10,12 @@ import pytest
 from flatfare.core.errors import StoreFailure
 from flatfare.service.reporting.holdings import label_keys
 from flatfare.store import arrivals, calls, chains, reading, sealing
+from flatfare.store import book as books
 from flatfare.store.book import Book, Value, open_book
 from flatfare.store.home import KeyTaken
 from flatfare.store.lake import Lake
-from flatfare.store.migrations import MIGRATIONS
+from flatfare.store.layout import CALLS, names
+from flatfare.store.migrations import MIGRATIONS, _numbers_for_good
 from tests.store.rows import NOON_US, call, write
 from tests.store.servers import Server
 
@@ -170,6 +172,35 @@ def test_calls_come_to_a_watcher_in_the_order_they_were_booked(database: str) ->
         found = arrivals.since(book, seen, 10)
         assert [row["id"] for row in found.rows] == [call(9)["id"], call(3)["id"]]
         assert arrivals.since(book, found.cursor, 10).rows == []
+
+
+def test_calls_that_come_after_all_were_sealed_are_seen_by_who_watched_before(
+    database: str, tmp_path: Path
+) -> None:
+    with open_book(database) as book:
+        write(book, [call(number) for number in range(5)])
+        cursor = arrivals.newest(book)
+        sealing.seal_calls(book, Lake(tmp_path / "lake"), NOON_US * 2, now_us=1)
+        write(book, [call(7), call(6)])
+        found = arrivals.since(book, cursor, 10)
+        assert [row["id"] for row in found.rows] == [call(7)["id"], call(6)["id"]]
+
+
+def test_calls_keep_their_numbers_in_a_book_of_an_earlier_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = str(tmp_path / "flatfare.db")
+    with monkeypatch.context() as patched:
+        patched.setattr(books, "MIGRATIONS", MIGRATIONS[: MIGRATIONS.index(_numbers_for_good)])
+        with open_book(address) as book:
+            write(book, [call(3), call(1), call(2)])
+            before = book.rows(f"SELECT rowid, {names(CALLS)} FROM calls ORDER BY rowid")
+            assert [number for number, *_ in before] == [1, 2, 3]
+    with open_book(address) as book:
+        assert book.rows(f"SELECT rowid, {names(CALLS)} FROM calls ORDER BY rowid") == before
+        assert write(book, [call(3), call(4)]) == 1  # one that is there stays as it is
+        assert arrivals.newest(book) > 3
+        assert book.integrity() == "ok"
 
 
 def test_only_one_is_alone_at_a_purpose(postgres: Server) -> None:

@@ -1,4 +1,8 @@
-"""Calls in the order in which they were booked, for whoever watches them come."""
+"""Calls in the order in which they were booked, for whoever watches them come.
+
+Only hot ones: what is booked so late that it is sealed before anybody looks is no news any more,
+and reports have it. No number is given twice, so that nothing is passed over after a sealing.
+"""
 
 from dataclasses import dataclass
 
@@ -37,8 +41,6 @@ class Arrivals:
 
 def newest(book: Book) -> int:
     """Where to look on from so that only what is booked from now on comes."""
-    # Rows are numbered as they are written, on PostgreSQL by a column; sealing takes the oldest away and
-    # never the newest.
     return int(book.value("SELECT COALESCE(MAX(rowid), 0) FROM calls") or 0)
 
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 
 from flatfare.core.errors import StoreFailure
 from flatfare.store.home import Home, Row, Value
-from flatfare.store.migrations import MIGRATIONS
+from flatfare.store.migrations import MIGRATIONS, InFile
 from flatfare.store.postgres import SCHEMES, PostgresHome
 from flatfare.store.sqlite import SqliteHome, sqlite_path
 
@@ -147,7 +147,8 @@ def migrate(book: Book, *, create: bool = True) -> None:
             if number == 1:
                 book.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY)")
             for statement in statements():
-                book.execute(statement.format_map(book._home.words))
+                if not (book.is_shared and isinstance(statement, InFile)):
+                    book.execute(statement.format_map(book._home.words))
             book.execute("INSERT INTO migrations (number) VALUES (?)", (number,))
 
 

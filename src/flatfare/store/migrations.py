@@ -2,11 +2,12 @@
 
 Each step is a function that gives statements in the words that SQLite and
 PostgreSQL share; ``{bigint}``, ``{strict}`` and ``{numbered}`` are filled per database.
+What a book in a file needs alone is an ``InFile``.
 """
 
 from collections.abc import Callable, Iterator
 
-from flatfare.store.layout import CALLS, TASKS, VERDICTS, book_table
+from flatfare.store.layout import CALLS, TASKS, VERDICTS, Column, book_table, names
 
 
 def _first_schema() -> Iterator[str]:
@@ -460,6 +461,32 @@ def _numbered_writes() -> Iterator[str]:
         yield f"CREATE INDEX {table}_written ON {table} (written)"
 
 
+class InFile(str):
+    """A statement for a book in a file alone: a server has had what it brings from the first step on."""
+
+    __slots__ = ()
+
+
+def _numbers_for_good() -> Iterator[str]:
+    """Who watches calls come looks on from the last number seen: one that was given is never given again.
+
+    A row's own number in SQLite is: after the newest row was sealed the next would have its number.
+    """
+    columns = (*CALLS, Column("rowid", "bigint"))
+    yield InFile("ALTER TABLE calls RENAME TO former_calls")
+    yield InFile(book_table("calls", columns, "rowid AUTOINCREMENT", more=", UNIQUE (id, revision, n)"))
+    both = names(columns)
+    yield InFile(f"INSERT INTO calls ({both}) SELECT {both} FROM former_calls ORDER BY rowid")
+    yield InFile("DROP TABLE former_calls")
+    yield InFile("CREATE INDEX calls_by_time ON calls (at_us)")
+    yield InFile("CREATE INDEX calls_by_task ON calls (task_id)")
+    yield InFile(
+        "CREATE INDEX calls_begun ON calls (external_id) "
+        "WHERE endpoint IN ('responses', 'responses.retrieve', 'responses.cancel') "
+        "AND external_id IS NOT NULL"
+    )
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -489,5 +516,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _batches_of_tasks,
     _answers_fetched,
     _numbered_writes,
+    _numbers_for_good,
 )
 """Step 1 is the first; the book counts how many it has taken."""
