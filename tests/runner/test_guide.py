@@ -54,8 +54,8 @@ def test_the_first_ten_minutes(folder: Path) -> None:
         (None, "verified"),
         ("acme", "verified"),
     ]
-    verbs = [entry["verb"] for entry in json.loads(statement)["entries"]]
-    assert verbs == ["top_up", "hold", "settle", "hold", "void"]
+    kinds = [line["kind"] for line in json.loads(statement)["lines"]]
+    assert kinds == ["paid in", "bought", "not charged"]
 
 
 def test_problems_are_said_as_the_guide_shows_them(folder: Path) -> None:

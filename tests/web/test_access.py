@@ -63,6 +63,7 @@ NEEDS = {
     "release_review_here": "REVIEW",
     "customers": "READ",
     "customer": "READ",
+    "statement": "READ",
     "invoice": "READ",
     "create_customer_here": "BILL",
     "pay_customer_here": "BILL",

@@ -41,11 +41,17 @@ def test_a_customer_pays_in_buys_a_pack_and_is_shown(client: TestClient) -> None
     shown = client.get("/api/customers/acme").json()
     assert (shown["wallet"], shown["available"]) == ("50.000000000", "55.000000000")
     assert client.get("/api/customers").json()["customers"] == [shown]
-    assert [one["verb"] for one in client.get("/api/customers/acme/statement").json()["entries"]] == [
-        "top_up",
-        "grant",
-        "grant",
+    statement = client.get("/api/customers/acme/statement").json()
+    assert [(one["text"], one["amount"], one["balance"]) for one in statement["lines"]] == [
+        ("paid in", "50.000000000", "50.000000000"),
+        ("pack blog-10, 10 units", "20.000000000", "70.000000000"),
+        ("credit, given", "5.000000000", "75.000000000"),
     ]
+    assert statement["after"]["balance"] == "75.000000000"
+    rows = client.get("/api/customers/acme/statement.csv").text.splitlines()
+    assert rows[0].startswith("at,kind,text")
+    assert len(rows) == 5
+    assert client.get("/api/customers/acme/statement.pdf").content.startswith(b"%PDF-")
     totals = {one["account"]: one["balance"] for one in client.get("/api/ledger/totals").json()["totals"]}
     assert totals["cash"] == "-70.000000000"
     (line,) = client.get("/api/ledger/accounts/wallet:acme:USD").json()["lines"]

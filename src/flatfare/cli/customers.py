@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -13,9 +14,11 @@ from flatfare.cli.options import (
     Noun,
     book_of,
     format_options,
+    lake_of,
     pass_settings,
     period_options,
     user_name,
+    write_file,
 )
 from flatfare.config import Settings
 from flatfare.core import labels
@@ -23,8 +26,10 @@ from flatfare.core.currency import parse_in, payable_text
 from flatfare.core.errors import BadUsage
 from flatfare.core.grant import PRIORITY
 from flatfare.core.identity import time_ordered
+from flatfare.core.moments import datetime_of, iso
 from flatfare.service import selling
-from flatfare.service.selling import showing
+from flatfare.service.invoicing import rendering
+from flatfare.service.selling import showing, stating
 
 
 def _now_us() -> int:
@@ -276,38 +281,69 @@ def show(settings: Settings, name: str, shape: str) -> None:
             output.print_table(rows, _LOTS)
 
 
-_ENTRIES = (
-    output.Field("number", "nr"),
-    output.Field("at", "at", "left"),
-    output.Field("verb", "what", "left", is_strong=True),
-    output.Field("task", "task", "left"),
-    output.Field("account", "account", "left"),
+_LINES = (
+    output.Field("when", "when", "left"),
+    output.Field("text", "what", "left", is_strong=True),
+    output.Field("called", "task or document", "left"),
     output.Field("amount", "amount"),
-    output.Field("reason", "why", "left"),
+    output.Field("balance", "balance"),
+    output.Field("note", "how", "left"),
 )
 
 
 @customers.command()
 @click.argument("name")
+@click.option("--pdf", metavar="FILE", help="Write the page to print.")
 @period_options
 @format_options
 @pass_settings
-def statement(settings: Settings, name: str, since: int | None, until: int | None, shape: str) -> None:
-    """Print every movement of NAME's money, as the ledger has it."""
+def statement(
+    settings: Settings, name: str, pdf: str | None, since: int | None, until: int | None, shape: str
+) -> None:
+    """Print what NAME bought, paid in, was given back and invoiced, with the balance after each.
+
+    A balance below zero is owed. The postings behind it: flatfare ledger entries --customer NAME
+    """
     with book_of(settings) as book:
-        document = showing.statement_document(book, name, at_us=_now_us(), since_us=since, until_us=until)
-    if shape == "json":
-        output.print_json(document)
-        return
-    moved = document["entries"]
-    assert isinstance(moved, list)
-    rows = entry_rows(moved)
-    if shape == "csv":
-        output.print_csv(rows, ["id", *(field.key for field in _ENTRIES), "reverses", "currency"])
-    elif not rows:
-        output.say(f"Nothing has moved for {name}.")
+        found = stating.told(book, lake_of(settings), name, at_us=_now_us(), since_us=since, until_us=until)
+    if pdf is not None:
+        write_file(pdf, rendering.statement_page(found, dict(settings.seller), settings.time_zone))
+    elif shape == "json":
+        output.print_json(stating.document_of(found))
+    elif shape == "csv":
+        output.print_csv(stating.rows(found), stating.COLUMNS)
     else:
-        output.print_table(rows, _ENTRIES)
+        _print_statement(found, settings.time_zone)
+
+
+def _print_statement(found: stating.Told, time_zone: str) -> None:
+    said, currency, zone = found.said, found.customer.currency, ZoneInfo(time_zone)
+    if not said.lines and not said.before.balance_nano:
+        output.say(f"Nothing has happened for {found.customer.name} in this time.")
+        return
+    before = {"text": "balance before", "balance": payable_text(said.before.balance_nano, currency)}
+    rows: list[Mapping[str, object]] = [before]
+    rows += [
+        {
+            "when": f"{datetime_of(line.entry.at_us).astimezone(zone):%Y-%m-%d %H:%M}",
+            "text": line.text,
+            "called": found.called(line),
+            "amount": payable_text(line.amount_nano, currency),
+            "balance": payable_text(line.after.balance_nano, currency),
+            "note": stating.note_of(line, currency),
+        }
+        for line in said.lines
+    ]
+    output.print_table(rows, _LINES)
+    made_of = ", ".join(
+        f"{payable_text(nano, currency)} {text}" for text, nano in stating.parts_of(said.after)
+    )
+    after = payable_text(said.after.balance_nano, currency)
+    output.say(f"Balance after: {after} {currency}" + (f" ({made_of})." if made_of else "."))
+    for lot, left in said.lots:
+        held = payable_text(left, currency) if lot.units is None else f"{lot.units_of(left)} units"
+        expiry = "" if lot.expires_at_us is None else f", expires {iso(lot.expires_at_us)[:10]}"
+        output.say(f"  {lot.pack or 'credit'}: {held} left{expiry}")
 
 
 def entry_rows(documents: list[dict[str, object]]) -> list[dict[str, object]]:

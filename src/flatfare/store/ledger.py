@@ -181,6 +181,27 @@ def balances(book: Book, customer: str) -> dict[Account, int]:
     return {Account.of(str(one)): int(str(nano)) for one, nano in rows if nano}
 
 
+def balances_before(book: Book, customer: str, at_us: int) -> dict[Account, int]:
+    """What the customer's entries of before a moment come to in each account, empty ones left out."""
+    rows = book.rows(
+        "SELECT account_id, SUM(amount_nano) FROM postings JOIN entries ON entries.id = entry_id "
+        "WHERE customer = ? AND at_us < ? GROUP BY account_id ORDER BY account_id",
+        (customer, at_us),
+    )
+    return {Account.of(str(one)): int(str(nano)) for one, nano in rows if nano}
+
+
+def moment_of_latest(book: Book, customer: str, count: int) -> int | None:
+    """The earliest moment of so many of the customer's newest entries; None where there are fewer."""
+    rows = book.rows(
+        "SELECT MIN(at_us), COUNT(*) FROM (SELECT at_us FROM entries WHERE customer = ? "
+        "ORDER BY number DESC LIMIT ?) AS newest",
+        (customer, count),
+    )
+    moment, found = rows[0]
+    return None if moment is None or int(str(found)) < count else int(str(moment))
+
+
 def totals(book: Book) -> dict[tuple[Kind, str], int]:
     """What stands in all accounts of a kind and currency together."""
     rows = book.rows(

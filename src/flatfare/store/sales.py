@@ -5,7 +5,7 @@ written in the same transaction as the entry, and can be told anew from them.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,6 +34,7 @@ _LEFT = (
     "(SELECT balance_nano FROM postings WHERE account_id = 'grant:' || grants.id || ':' || grants.currency "
     "ORDER BY position DESC LIMIT 1)"
 )
+_TOGETHER = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +389,37 @@ def standing_of(book: Book, task_id: str) -> Standing | None:
         None if outcome is None else Outcome(str(outcome)),
         bool(row[22]),
     )
+
+
+def sold_as(book: Book, task_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Action and version of each of these tasks that was sold."""
+    found: dict[str, tuple[str, str]] = {}
+    for part in _parts(task_ids):
+        rows = book.rows(
+            "SELECT task_id, action, action_version FROM sales JOIN quotes ON quotes.id = sales.quote_id "
+            f"WHERE task_id IN ({', '.join('?' * len(part))})",
+            part,
+        )
+        found |= {str(task): (str(action), str(version)) for task, action, version in rows}
+    return found
+
+
+def runs_of(book: Book, task_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    """The run that did each of these tasks, where one did, and what the request called it."""
+    found: dict[str, tuple[str, str | None]] = {}
+    for part in _parts(task_ids):
+        rows = book.rows(
+            f"SELECT task_id, id, request_key FROM runs WHERE task_id IN ({', '.join('?' * len(part))}) "
+            "ORDER BY started_at_us, id",
+            part,
+        )
+        found |= {str(task): (str(run), _text(key)) for task, run, key in rows}
+    return found
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _TOGETHER):
+        yield ids[start : start + _TOGETHER]
 
 
 def customer_of(book: Book, task_id: str) -> str | None:

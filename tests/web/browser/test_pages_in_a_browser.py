@@ -28,6 +28,7 @@ INSIDE = [
     "a task with verdicts",
     "/actions/contract-review",
     "/customers/acme",
+    "/customers/acme/statement",
     "/prices/openai/gpt-5",
 ]
 DEMO = ["/", "/outcomes", "/spend", "/tasks", "/unknown"]

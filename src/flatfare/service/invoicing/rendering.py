@@ -8,10 +8,13 @@ import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from importlib.resources import files
+from zoneinfo import ZoneInfo
 
 from flatfare.core.currency import payable_text
 from flatfare.core.errors import BadUsage
+from flatfare.core.moments import datetime_of
 from flatfare.core.money import decimal_text, nano_of
+from flatfare.service.selling.stating import Told, note_of, parts_of
 from flatfare.store.invoices import Kept
 
 COLUMNS = (
@@ -74,16 +77,25 @@ def draft_page(document: Mapping[str, object], seller: Mapping[str, str]) -> byt
     return _page({**document, "hash": "of a draft changes"}, seller)
 
 
+def statement_page(found: Told, seller: Mapping[str, str], time_zone: str) -> bytes:
+    """A customer's statement as PDF; days and times in a time zone that it names."""
+    return _typeset("statement.typ", _stated(found, seller, ZoneInfo(time_zone)))
+
+
 def _page(document: Mapping[str, object], seller: Mapping[str, str]) -> bytes:
+    return _typeset("invoice.typ", _printed(document, seller))
+
+
+def _typeset(template: str, said: Mapping[str, object]) -> bytes:
     try:
         import typst
     except ImportError:
         raise BadUsage(
             "Documents are made by typst, which is not installed: pip install 'flatfare[invoices]'"
         ) from None
-    template = files("flatfare.data").joinpath("invoice.typ").read_bytes()
-    said = json.dumps(_printed(document, seller), ensure_ascii=False)
-    made = typst.compile(template, sys_inputs={"document": said}, format="pdf")
+    written = files("flatfare.data").joinpath(template).read_bytes()
+    inputs = {"document": json.dumps(said, ensure_ascii=False)}
+    made = typst.compile(written, sys_inputs=inputs, format="pdf")
     assert isinstance(made, bytes)
     return made
 
@@ -128,6 +140,51 @@ def _printed(said: Mapping[str, object], seller: Mapping[str, str]) -> dict[str,
         "tax": f"{tax['name']} {tax['percent']} %" if Decimal(tax["amount"]) else None,
         "tax_amount": amount(tax["amount"]),
         "total": amount(said["total"]),
+    }
+
+
+def _stated(found: Told, seller: Mapping[str, str], zone: ZoneInfo) -> dict[str, object]:
+    """What stands on the page of a statement, each amount with the digits that it has."""
+    customer, said = found.customer, found.said
+    currency = customer.currency
+
+    def amount(nano: int) -> str:
+        return payable_text(nano, currency)
+
+    def day(at_us: int | None) -> str | None:
+        return None if at_us is None else f"{datetime_of(at_us).astimezone(zone):%Y-%m-%d}"
+
+    return {
+        "customer": customer.name,
+        "details": [value for key, value in sorted(customer.details.items()) if not key.startswith("tax_")],
+        "seller": [f"{value}" for _, value in sorted(seller.items())],
+        "since": day(found.since_us) or "the beginning",
+        "until": day(found.at_us if found.until_us is None else found.until_us - 1),
+        "zone": str(zone),
+        "currency": currency,
+        "before": amount(said.before.balance_nano),
+        "lines": [
+            {
+                "at": f"{datetime_of(line.entry.at_us).astimezone(zone):%Y-%m-%d %H:%M}",
+                "text": line.text,
+                "note": note_of(line, currency),
+                "task": found.called(line),
+                "amount": amount(line.amount_nano),
+                "balance": amount(line.after.balance_nano),
+            }
+            for line in said.lines
+        ],
+        "totals": [{"text": str(kind), "amount": amount(nano)} for kind, nano in said.totals.items()],
+        "after": amount(said.after.balance_nano),
+        "parts": [{"text": text, "amount": amount(nano)} for text, nano in parts_of(said.after)],
+        "lots": [
+            {
+                "text": lot.pack or "credit",
+                "left": amount(left) if lot.units is None else f"{lot.units_of(left)} of {lot.units} units",
+                "expires": day(lot.expires_at_us),
+            }
+            for lot, left in said.lots
+        ],
     }
 
 

@@ -12,7 +12,7 @@ from flatfare.core.ledger import Entry, Kind
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
 from flatfare.core.sale import COST_CURRENCY, Quote, Sale
-from flatfare.service.selling.reading import Balance, account_postings, balance, entries
+from flatfare.service.selling.reading import Balance, account_postings
 from flatfare.store.book import Book
 from flatfare.store.sales import Pack
 
@@ -196,18 +196,6 @@ def totals_document(found: Mapping[Kind, Mapping[str, int]]) -> list[Document]:
         for kind, amounts in found.items()
         for currency, nano in amounts.items()
     ]
-
-
-def statement_document(
-    book: Book, customer: str, *, at_us: int, since_us: int | None = None, until_us: int | None = None
-) -> Document:
-    """What moved for a customer in a time, and where it came to."""
-    found = balance(book, customer, at_us=at_us)
-    moved = entries(book, customer=customer, since_us=since_us, until_us=until_us)
-    return {
-        **balance_document(found, at_us=at_us),
-        "entries": [entry_document(entry) for entry in moved],
-    }
 
 
 def _moment(at_us: int | None) -> str | None:

@@ -1,9 +1,12 @@
 """Customers over HTTP: who buys, what they pay in, and where they stand."""
 
+import csv
+import io
 import secrets
 from uuid import UUID
 
 import msgspec
+from starlette.responses import Response
 
 from flatfare.core.currency import parse_in
 from flatfare.core.errors import BadInput
@@ -11,7 +14,8 @@ from flatfare.core.grant import PRIORITY
 from flatfare.core.identity import time_ordered
 from flatfare.core.moments import parse_moment
 from flatfare.service import selling
-from flatfare.service.selling import showing
+from flatfare.service.invoicing import rendering
+from flatfare.service.selling import showing, stating
 from flatfare.web.access import Right
 from flatfare.web.api.reports import moment
 from flatfare.web.endpoint import Asked, Endpoint
@@ -148,14 +152,34 @@ def _grant(asked: Asked) -> object:
     return showing.grant_document(lot)
 
 
-def _statement(asked: Asked) -> object:
-    return showing.statement_document(
-        asked.books.book,
+def _told(asked: Asked) -> stating.Told:
+    books, query = asked.books, asked.query
+    return stating.told(
+        books.book,
+        books.lake,
         asked.path["customer"],
-        at_us=asked.books.now_us,
-        since_us=moment(asked.query.since),
-        until_us=moment(asked.query.until),
+        at_us=books.now_us,
+        since_us=moment(query.since),
+        until_us=moment(query.until),
     )
+
+
+def _statement(asked: Asked) -> object:
+    return stating.document_of(_told(asked))
+
+
+def _statement_csv(asked: Asked) -> object:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, stating.COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(stating.rows(_told(asked)))
+    return Response(buffer.getvalue(), media_type="text/csv")
+
+
+def _statement_pdf(asked: Asked) -> object:
+    settings = asked.books.settings
+    page = rendering.statement_page(_told(asked), dict(settings.seller), settings.time_zone)
+    return Response(page, media_type="application/pdf")
 
 
 ENDPOINTS = (
@@ -200,9 +224,27 @@ ENDPOINTS = (
         "GET",
         "/api/customers/{customer}/statement",
         "show_statement",
-        "Every movement of a customer's money",
+        "What a customer bought, paid in, was given back and invoiced, with the balance after each",
         Right.READ,
         _statement,
+        query=Period,
+    ),
+    Endpoint(
+        "GET",
+        "/api/customers/{customer}/statement.csv",
+        "show_statement_as_csv",
+        "The same as comma-separated values",
+        Right.READ,
+        _statement_csv,
+        query=Period,
+    ),
+    Endpoint(
+        "GET",
+        "/api/customers/{customer}/statement.pdf",
+        "print_statement",
+        "The same as a page to print",
+        Right.READ,
+        _statement_pdf,
         query=Period,
     ),
 )

@@ -1,20 +1,21 @@
-"""Customers: who buys, where each stands, every movement of money, and this month's invoice as it will be."""
+"""Customers: who buys, where each stands, what happened last, and this month's invoice as it will be."""
 
 from collections.abc import Mapping
 from uuid import UUID, uuid4
 
 from flatfare.core.currency import parse_in
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import MICROSECONDS, parse_moment
+from flatfare.core.moments import MICROSECONDS
 from flatfare.service import selling
 from flatfare.service.invoicing import issuing
 from flatfare.service.invoicing.issuing import Books
 from flatfare.service.invoicing.periods import month_of
-from flatfare.service.selling import showing
+from flatfare.service.selling import showing, stating
 from flatfare.service.selling.reading import Balance
 from flatfare.store import invoices
 from flatfare.store.invoices import Kept
 from flatfare.web.access import Right
+from flatfare.web.pages import statement
 from flatfare.web.pages.blocks import (
     Block,
     Cell,
@@ -106,7 +107,7 @@ def of_customer(visit: Visit) -> View:
     book, now_us = visit.books.book, visit.books.now_us
     name = visit.path["customer"]
     found = selling.balance(book, name, at_us=now_us)
-    statement = showing.statement_document(book, name, at_us=now_us, since_us=None, until_us=None)
+    latest = stating.told(book, visit.books.lake, name, at_us=now_us, latest=visit.limit)
     books = Books(book, visit.books.lake, visit.books.settings.time_zone)
     month = month_of(now_us, visit.books.settings.time_zone)
     draft = issuing.draft(books, name, month)
@@ -117,9 +118,13 @@ def of_customer(visit: Visit) -> View:
     ]
     if visit.visitor.may(Right.BILL):
         blocks += [_pay_form(found), _grant_form(found)]
-    blocks += [_documents(invoices.listed(book, name, None), visit), _statement(statement, visit)]
+    blocks += [_documents(invoices.listed(book, name, None), visit), statement.latest_of(latest, visit)]
     blocks.append(Notes(("The invoice is issued when its month has ended: flatfare invoices issue MONTH",)))
-    document = {**showing.balance_document(found, at_us=now_us), "statement": statement, "draft": draft}
+    document = {
+        **showing.balance_document(found, at_us=now_us),
+        "statement": stating.document_of(latest),
+        "draft": draft,
+    }
     return View(name, tuple(blocks), document, eyebrow=("Customers", "/customers"), has_period=False)
 
 
@@ -247,46 +252,6 @@ def of_invoice(visit: Visit) -> View:
         says,
         eyebrow=(kept.customer, f"/customers/{kept.customer}"),
         has_period=False,
-    )
-
-
-def _kind(account: str) -> str:
-    """What an account is for, in words: its name without whose it is."""
-    return account.partition(":")[0].replace("_", " ")
-
-
-def _statement(statement: Mapping[str, object], visit: Visit) -> Table:
-    entries = statement.get("entries")
-    assert isinstance(entries, list)
-    rows = []
-    for one in reversed(entries):
-        postings = one["postings"]
-        said = ", ".join(
-            f"{_kind(part['account'])} {amount_text(part['amount'], part['currency'])}" for part in postings
-        )
-        task = one.get("task")
-        rows.append(
-            (
-                Cell(str(one["verb"]), str(one.get("reason") or ""), f"/tasks/{task}" if task else None),
-                Cell(moment_text(parse_moment(str(one["at"]))[0], visit.asking.zone), tone="when"),
-                Cell(said, tone="quiet"),
-                Cell(str(one.get("by") or ""), tone="quiet"),
-            )
-        )
-    columns = (
-        Column("movement", "left"),
-        Column("When", "left"),
-        Column("Postings, which sum to zero", "left"),
-        Column("By", "left", gives_way=True),
-    )
-    csv = Csv(("id", "verb", "at", "reason"), entries)
-    return Table(
-        "statement",
-        "Statement, newest first",
-        columns,
-        tuple(rows[: visit.limit]),
-        csv,
-        empty="No money has moved yet.",
     )
 
 

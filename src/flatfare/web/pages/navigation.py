@@ -13,6 +13,7 @@ from flatfare.web.pages import (
     run,
     settings,
     spend,
+    statement,
     task,
     tasks,
     unknown,
@@ -37,6 +38,7 @@ PAGES: tuple[Page, ...] = (
     run.PAGE,
     customers.OF_CUSTOMER,
     customers.OF_INVOICE,
+    statement.PAGE,
     prices.OF_MODEL,
 )
 
