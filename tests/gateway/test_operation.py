@@ -18,7 +18,7 @@ from flatfare.gateway.server import Running
 from flatfare.service.access import keys as issuing
 from flatfare.service.access.keys import Terms
 from flatfare.store.book import open_book
-from tests.gateway.upstreams import STREAM, Answer, ask, both, parsed, rows, settings_for
+from tests.gateway.upstreams import STREAM, Answer, ask, both, parsed, rows, settings_for, whole
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -105,6 +105,27 @@ def test_who_sees_figures(listen: str, setting: str | None, tmp_path: Path) -> N
                 assert ("journal" in json.loads(ready.body)) is is_let_in
                 assert json.loads(ready.body)["status"] == "ready"
             assert (await get(gateway, "/healthz")).status == 200
+
+    run(test())
+
+
+def test_the_time_that_a_call_took_is_told_apart_by_who_took_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with both(tmp_path) as (gateway, provider):
+
+            async def slow(_: object, __: object, writer: asyncio.StreamWriter) -> None:
+                await asyncio.sleep(0.3)
+                writer.write(whole())
+
+            provider.script = slow
+            await ask(gateway)
+            lines = (await get(gateway, "/metrics")).body.decode().splitlines()
+            figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+            assert (
+                figures["flatfare_provider_seconds_count"] == figures["flatfare_added_seconds_count"] == "1"
+            )
+            assert 0.3 <= float(figures["flatfare_provider_seconds_sum"]) < 5
+            assert 0 < float(figures["flatfare_added_seconds_sum"]) < 0.3
 
     run(test())
 

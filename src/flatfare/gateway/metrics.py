@@ -4,6 +4,7 @@ The book is the truth of cost; these are for watching. They hold no names but th
 providers, endpoints and states: no model, key or label, whose number is not bounded.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 import msgspec
@@ -39,12 +40,7 @@ class Histogram(msgspec.Struct):
     def add(self, seconds: float) -> None:
         """Count one."""
         self.total += seconds
-        counts = self.counts
-        for position, bound in enumerate(BUCKETS_S):
-            if seconds <= bound:
-                counts[position] += 1
-                return
-        counts[-1] += 1
+        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
 
     def add_all(self, other: "Histogram") -> None:
         """Add another's counts."""

@@ -121,6 +121,8 @@ class RecordedCall:
     def _keep(self, result: Result, on_kept: OnKept | None) -> None:
         journal = self._worker.journal
         self._worker.count(self._admitted, result)
+        if self._first_byte and self._tries == 1:  # later tries began when the request had waited for others
+            self._count_time()
         # Where the intent was not kept, and the call forwarded all the same, both are told together.
         record = result if self._is_kept else Ended(self._intent(), result)
         on_kept = self._settling(result, on_kept)
@@ -134,6 +136,11 @@ class RecordedCall:
             self._worker.note_problem(self.call_id, str(problem))
             if on_kept is not None:
                 on_kept(StoreFailure(str(problem)))
+
+    def _count_time(self) -> None:
+        metrics, taken_s = self._worker.metrics, self._ended - self._sent
+        metrics.provider.add(taken_s)
+        metrics.added.add(time.monotonic() - self._arrived - taken_s)
 
     def _settling(self, result: Result, on_kept: OnKept | None) -> OnKept | None:
         """What it cost takes the place of what was held for it, as soon as that is kept and no sooner.
