@@ -73,3 +73,11 @@ def test_a_byte_order_mark_before_a_body_is_left_out() -> None:
     body = json.dumps({**CHUNK, "usage": {"prompt_tokens": 9, "completion_tokens": 1}}).encode()
     assert usage_of(read_whole(ROUTE, b"\xef\xbb\xbf" + body, Exchange("openai", "chat.completions")))
     assert usage_of(streamed(b"\xef\xbb\xbf" + body, 1)) == Usage(input=9, output=1)
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("body", [b"<html>oops</html>", b"Service is being moved.\n\n", b"\n 503 Try later"])
+def test_a_page_in_place_of_an_answer_is_no_stream_that_was_cut(body: bytes, size: int) -> None:
+    reading = streamed(body, size)
+    assert reading.text_seen is None
+    assert "is not one of this endpoint" in (reading.reason or "")

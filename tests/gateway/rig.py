@@ -517,7 +517,7 @@ def ask(port: int, request: bytes, timeout_s: float = 10.0) -> Seen:
 
 
 HOP_BY_HOP: Final = frozenset(
-    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+    ("connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade")
 )
 
 

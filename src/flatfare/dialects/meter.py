@@ -13,6 +13,7 @@ from flatfare.dialects.framing import EVENT_BYTES_MAX, Event, Framing, ServerSen
 from flatfare.dialects.reading import Exchange, Reading, free, unread
 
 BOM = b"\xef\xbb\xbf"
+_FIELDS_BEGIN = b":deir"  # of a comment, data, event, id and retry: what lines of an event stream begin with
 UNREADABLE = (msgspec.MsgspecError, BadInput, UnicodeDecodeError, RecursionError)
 """What reading a broken body may raise; each becomes the reason of an unknown cost."""
 
@@ -118,7 +119,7 @@ class Stream:
         if start in (BOM[:1], BOM[:2]):
             return False
         start = start.removeprefix(BOM).lstrip()
-        return bool(start) and start[:1] not in b"{["
+        return bool(start) and start[:1] in _FIELDS_BEGIN
 
     def _events(self, events: list[Event]) -> None:
         assert self._reader is not None

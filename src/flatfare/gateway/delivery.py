@@ -159,6 +159,8 @@ class Delivery:
         kept = passed_on(self._headers, self._fields.get(b"connection", b""), self._dropped)
         if self._uses_chunks:
             kept.append((b"Transfer-Encoding", b"chunked"))
+            # It announces what follows the body: clients that wait for trailers go by it (RFC 9110, 6.6.2).
+            kept += [pair for pair in self._headers if pair[0].lower() == b"trailer"]
         if not self.keeps_alive:
             kept.append((b"Connection", b"close"))
         kept += self._own

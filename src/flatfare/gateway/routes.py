@@ -143,11 +143,11 @@ def ambiguous(path: str) -> str | None:
 def within(upstream: Upstream, method: str, rest: str) -> Place | Nowhere:
     """The place at a provider that a path of its own means."""
     path = joined(upstream.base_path, rest)
-    plain = unquote(path)
-    for known in (plain, f"/v1{plain}"):  # some hosts leave the version out
+    plain, base = unquote(path), unquote(upstream.base_path)
+    for known in _known_as(plain, base):
         for route in (*upstream.dialect.routes, *PASSED.get(upstream.dialect.provider, ())):
             found = _pattern(route.path).fullmatch(known) if method in route.methods else None
-            if found and _may_precede(upstream.base_path, found["before"] or ""):
+            if found and _may_precede(base, found["before"] or ""):
                 groups = {
                     name: value for name, value in found.groupdict().items() if value and name != "before"
                 }
@@ -161,6 +161,18 @@ def within(upstream: Upstream, method: str, rest: str) -> Place | Nowhere:
         f"{{{upstream.name}: {{allow: ['{method} {path[:200]}']}}}}",
         upstream,
     )
+
+
+def _known_as(plain: str, base_path: str) -> tuple[str, ...]:
+    """The paths under which a dialect may know this one: some hosts leave the version out.
+
+    >>> _known_as("/api/v3/chat/completions", "/api/v3")
+    ('/api/v3/chat/completions', '/v1/api/v3/chat/completions', '/api/v3/v1/chat/completions')
+    """
+    versioned = f"/v1{plain}"
+    if not base_path or not plain.startswith(f"{base_path}/"):
+        return plain, versioned
+    return plain, versioned, f"{base_path}/v1{plain[len(base_path) :]}"
 
 
 def is_allowed(upstream: Upstream, method: str, path: str) -> bool:
