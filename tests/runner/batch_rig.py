@@ -12,8 +12,9 @@ from typing import Any
 from flatfare.config import Provider, Secret, Settings
 from flatfare.core.action import Action
 from flatfare.runner import bulk
-from flatfare.runner.batching.desk import Desk, Pace
+from flatfare.runner.batching.desk import Desk
 from flatfare.runner.batching.log import BatchLog
+from flatfare.runner.batching.under_way import Pace
 from flatfare.runner.running import running
 from flatfare.service.actions.publishing import published
 from flatfare.store.book import open_book
