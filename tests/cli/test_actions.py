@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from flatfare.cli import main as face
 from flatfare.cli.root import root
 from flatfare.core.errors import BadUsage
-from tests.runner.batch_rig import answering, served_by
+from tests.runner.batch_rig import answering
 from tests.runner.rig import EMAIL, EXAMPLES, Model, provided
 
 _ = face
@@ -81,7 +81,7 @@ def test_a_paid_run_an_unpaid_one_and_an_unverified_one(folder: Path) -> None:
 
 def test_rows_are_run_in_batches_and_progress_is_told(folder: Path) -> None:
     provider = answering(Model())
-    with served_by(provider) as port:
+    with provided(provider) as port:
         served(folder, port)
         flatfare("actions", "publish", "actions/names-and-dates.yaml")
         (folder / "in.csv").write_text(f'id,email\na,"{EMAIL}"\nb,"{EMAIL} again"\n')

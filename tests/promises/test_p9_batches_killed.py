@@ -11,8 +11,8 @@ from flatfare.service import selling
 from flatfare.store.book import open_book
 from tests.gateway.batch_provider import BatchProvider
 from tests.promises.killing import kill_somewhere, run_whole
-from tests.runner.batch_rig import answering, served_by
-from tests.runner.rig import DOLLAR, Model, settings_for, stock
+from tests.runner.batch_rig import answering
+from tests.runner.rig import DOLLAR, Model, provided, settings_for, stock
 
 PROGRAM = "import tests.promises.applied_fault; from tests.promises import batch_runs; batch_runs.main()"
 LONGEST_S = 4.0
@@ -25,7 +25,7 @@ def killed_at_random(folder: Path, kills: int, seed: int) -> None:
     dice = random.Random(seed)
     provider = answering(Model(seed=seed))
     provider.takes_s, provider.slow_s = 0.3, 0.05
-    with served_by(provider) as port:
+    with provided(provider) as port:
         settings = settings_for(folder, port)
         stock(settings, wallet=WALLET)
         count = killed = 0

@@ -1,10 +1,7 @@
 """Bulk runs in batches: the shop's provider answers batches, and rows are numbered emails."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from flatfare.runner.running import running
 from flatfare.service.actions.publishing import published
 from flatfare.store.book import open_book
 from tests.gateway.batch_provider import BatchProvider
-from tests.gateway.upstreams import upstream
 from tests.runner.rig import EMAIL, EXAMPLES, Model
 
 PACE = Pace(linger_s=0.3, first_s=0.05, longest_s=0.2, retry_s=0.05, late_s=0.3)
@@ -82,30 +78,6 @@ def answering_messages(model: Model) -> BatchProvider:
         }
 
     return BatchProvider(answer=answer)
-
-
-@contextmanager
-def served_by(provider: BatchProvider) -> Iterator[int]:
-    """The provider in a thread of its own; its port."""
-    ready, port, loop = threading.Event(), [0], asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def work() -> None:
-        async with upstream() as own:
-            own.script = provider.script
-            port[0] = own.port
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(work(),))
-    thread.start()
-    ready.wait(10)
-    try:
-        yield port[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
-        loop.close()
 
 
 def with_claude(settings: Settings, port: int) -> Settings:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from flatfare.config import Provider as Place
 from flatfare.config import Secret, Settings
@@ -61,7 +62,7 @@ class Model:
     def __post_init__(self) -> None:
         self.dice.seed(self.seed)
 
-    async def answer(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def script(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request as OpenAI's chat completions do."""
         body = json.loads(asked.body)
         self.asked.append(body)
@@ -256,22 +257,29 @@ async def shop(
     """A shop that is open as long as the context lasts."""
     own = model or Model()
     async with upstream() as provider:
-        provider.script = own.answer
+        provider.script = own.script
         settings = settings_for(folder, provider.port, database)
         stock(settings, *texts, **stocked)  # type: ignore[arg-type]
         async with running(settings) as runner:
             yield Shop(folder, settings, own, provider, runner)
 
 
+class Scripted(Protocol):
+    """What answers requests."""
+
+    async def script(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one."""
+
+
 @contextmanager
-def provided(model: Model) -> Iterator[int]:
+def provided(answering: Scripted) -> Iterator[int]:
     """A provider in a thread of its own; its port."""
     ready, port, loop = threading.Event(), [0], asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def work() -> None:
         async with upstream() as provider:
-            provider.script = model.answer
+            provider.script = answering.script
             port[0] = provider.port
             ready.set()
             await stop.wait()

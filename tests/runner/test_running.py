@@ -266,7 +266,7 @@ def test_a_provider_that_hangs_up_is_an_error_and_no_limit(tmp_path: Path) -> No
             if hung_up == 1:
                 writer.close()
             else:
-                await own.model.answer(asked, reader, writer)
+                await own.model.script(asked, reader, writer)
 
         own.provider.script = script
         result = await names(own)
