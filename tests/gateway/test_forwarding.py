@@ -11,6 +11,7 @@ import pytest
 from flatfare.config import Limits, Policies, Provider, Retries, Secret, Timeouts
 from flatfare.core.errors import StoreFailure
 from flatfare.gateway.journal import Journal
+from flatfare.gateway.operation import readiness
 from tests.gateway.upstreams import (
     ANSWER,
     ANSWER_NANO,
@@ -335,7 +336,7 @@ def test_the_operator_may_let_calls_through_without_a_journal(
             monkeypatch.setattr(Journal, "write", _full_disk)
             assert (await ask(gateway)).body == ANSWER
             monkeypatch.undo()
-            assert gateway.worker.readiness()[1]["calls_may_be_lost"] is True
+            assert readiness(gateway.worker)[1]["calls_may_be_lost"] is True
 
     run(test)
 

@@ -17,16 +17,15 @@ from flatfare.dialects.reading import Asked
 from flatfare.gateway import ownership, upgrades
 from flatfare.gateway.attribution import Attribution, foreign_baggage, of_request
 from flatfare.gateway.batching.steps import Step, step_of, sum_of
-from flatfare.gateway.circuits import Circuit
-from flatfare.gateway.credentials import BARE, Dress, client_secret, without_key
+from flatfare.gateway.credentials import BARE, client_secret, without_key
 from flatfare.gateway.keyring import KeyRing, Refused
 from flatfare.gateway.limiter import Limiter
 from flatfare.gateway.policies import STREAM_USAGE, with_usage_asked
+from flatfare.gateway.reaching import Reach
 from flatfare.gateway.routes import Nowhere, Place, Routes, Upstream, is_allowed
 from flatfare.gateway.tap import asked_of
 from flatfare.gateway.traits import traits_of
 from flatfare.gateway.upgrades import is_websocket, why_no_session
-from flatfare.gateway.upstream import Pool
 from flatfare.gateway.wire import Headers, Request, head, passed_on
 from flatfare.service.access.keys import MARK
 from flatfare.store.keys import Key
@@ -36,16 +35,6 @@ _NO_CHANGES: tuple[str, ...] = ()
 _ACCEPT_ENCODING = frozenset((b"accept-encoding",))
 _PROXIED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"))
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How a provider is reached: its connections, its circuit, its credential."""
-
-    upstream: Upstream
-    pool: Pool
-    circuit: Circuit
-    dress: Dress
 
 
 @dataclass(frozen=True, slots=True)

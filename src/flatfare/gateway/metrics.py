@@ -6,6 +6,7 @@ providers, endpoints and states: no model, key or label, whose number is not bou
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -134,6 +135,30 @@ class Metrics(msgspec.Struct):
             lines += [f"# HELP flatfare_{name} {text}", f"# TYPE flatfare_{name} gauge"]
             lines.append(f"flatfare_{name} {getattr(self, name)}")
         return "\n".join(lines) + "\n"
+
+
+class SharedFigures:
+    """The figures of all workers: each writes its own into a folder now and then, and reads the others'."""
+
+    def __init__(self, folder: Path | None, number: int) -> None:
+        self._folder = folder  # None where there is one worker
+        self._number = number
+
+    def write(self, own: Metrics) -> None:
+        """Let the others see these."""
+        if self._folder is not None:
+            file = self._folder / f"{self._number}.new"
+            file.write_bytes(msgspec.json.encode(own))
+            file.rename(self._folder / f"{self._number}.json")
+
+    def with_others(self, own: Metrics) -> Metrics:
+        """Own figures and what the others last wrote of theirs."""
+        sums = msgspec.json.decode(msgspec.json.encode(own), type=Metrics)
+        if self._folder is not None:
+            for file in self._folder.glob("*.json"):
+                if file.stem != str(self._number):
+                    sums.add_all(msgspec.json.decode(file.read_bytes(), type=Metrics))
+        return sums
 
 
 _GAUGES = {

@@ -7,30 +7,19 @@ settings change: what began under old settings ends under them.
 import asyncio
 import logging
 import os
-import ssl
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.core.identity import time_ordered
-from flatfare.gateway.admission import Admitted, Denied, Reach, admit, why_hidden
+from flatfare.gateway.admission import Admitted, Denied, admit
 from flatfare.gateway.attribution import Attribution
-from flatfare.gateway.batching.answers import Source, Writer
-from flatfare.gateway.batching.known import Known, counted, looked_up, of_single_tasks
-from flatfare.gateway.batching.known import keep as keep_batch
-from flatfare.gateway.batching.steps import Step
-from flatfare.gateway.circuits import Circuit
-from flatfare.gateway.credentials import dress_of
-from flatfare.gateway.egress import proxy_of
 from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.forwarding.call import Call
-from flatfare.gateway.forwarding.home import Problem, UnderWay
+from flatfare.gateway.forwarding.home import UnderWay
 from flatfare.gateway.guarding.shaping import shape
 from flatfare.gateway.guarding.shares import Shares
 from flatfare.gateway.guarding.watching import GuardList
@@ -39,20 +28,21 @@ from flatfare.gateway.keyring import REFRESH_S, KeyRing
 from flatfare.gateway.limiter import Limiter, SharedCounts
 from flatfare.gateway.listener import ClientConnection, Served
 from flatfare.gateway.logs import log_call
-from flatfare.gateway.metrics import Metrics
-from flatfare.gateway.ownership import NAMED_MAX, Owners, made_in
+from flatfare.gateway.looking_up import LookUps
+from flatfare.gateway.metrics import Metrics, SharedFigures
+from flatfare.gateway.operation import answer_of_operation
+from flatfare.gateway.reaching import Reach, reach_of
 from flatfare.gateway.records import Ended, Intent, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.reserving.claims import BudgetList, Claim, whose_is
 from flatfare.gateway.reserving.reserver import Reserver
 from flatfare.gateway.reserving.treasurer import socket_path
 from flatfare.gateway.reserving.worth import Worth, worth_of
-from flatfare.gateway.routes import Routes, Upstream
+from flatfare.gateway.routes import Routes
 from flatfare.gateway.sessions import Session
 from flatfare.gateway.tap import nothing
 from flatfare.gateway.texts import Taken, TextKeeper, subject_of
-from flatfare.gateway.upstream import Pool
-from flatfare.gateway.wire import Request, whole_answer
+from flatfare.gateway.wire import Request
 from flatfare.service.budgets.bounding import Bounds
 from flatfare.service.costing.pricing import open_price_book
 from flatfare.store.book import open_book
@@ -62,7 +52,6 @@ SWEEP_S = 0.25
 EXPIRY_ROUNDS = 240
 """Texts that have expired are erased within a minute."""
 
-OWNER_TRIES, OWNER_RETRY_S = 20, 0.05
 _log = logging.getLogger("flatfare.gateway")
 
 
@@ -99,34 +88,28 @@ class Worker:
         self.calls: set[UnderWay] = set()
         self.metrics = Metrics()
         self.limiter = Limiter(counts, number)
-        self._counts = counts
         self._randomness = b""
         self._randomness_used = 0
         self._elsewhere = elsewhere
-        self._figures = figures
+        self._figures = SharedFigures(figures, number)
         self._book_thread = ThreadPoolExecutor(1, thread_name_prefix="book")
-        self._owner_thread = ThreadPoolExecutor(1, thread_name_prefix="owners")
         self._texts = TextKeeper(settings)
         self._tasks: list[asyncio.Task[None]] = []
-        self._asking: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.AbstractServer] = []
         self._retired: list[Reach] = []
         self.prices = open_price_book(settings)
         self.bounds = Bounds(self.prices)
         self.routes = Routes(settings)
-        self.reaches = {name: _reach(upstream, settings) for name, upstream in self.routes.upstreams.items()}
+        self.reaches = _reaches(self.routes, settings)
         self.keyring_failure: StoreFailure | None = None
 
     async def open(self) -> None:
         """Open the book and the journal, and begin to watch."""
         self._book = await self.loop.run_in_executor(self._book_thread, open_book, self.settings.database)
         self.keyring = await self.loop.run_in_executor(self._book_thread, KeyRing, self._book)
-        self._owner_book = await self.loop.run_in_executor(
-            self._owner_thread, open_book, self.settings.database
-        )
-        self.owners = Owners(self._owner_book, self._owner_thread)
         self.journal = Journal(journal_folder(self.settings), sync=self.settings.journal_sync)
         self.budgets = await self.loop.run_in_executor(self._book_thread, BudgetList, self._book)
+        self.look_ups = await LookUps.opened(self.settings.database, self.budgets)
         self.guards = await self.loop.run_in_executor(self._book_thread, GuardList, self._book)
         self.shares = Shares(self._book)
         await self.loop.run_in_executor(self._book_thread, self._refresh_shares)
@@ -209,7 +192,7 @@ class Worker:
 
     def _serve_own(self, request: Request, client: ClientConnection) -> Served | None:
         path = request.target.partition(b"?")[0]
-        answer = self._operation(path, request) if request.method == "GET" else None
+        answer = answer_of_operation(self, path, request)
         if answer is None and self._elsewhere is not None:
             return self._elsewhere(request, client)
         if answer is None:
@@ -218,36 +201,6 @@ class Worker:
         client.write(answer)
         client.finished(request.keep_alive)
         return None
-
-    def _operation(self, path: bytes, request: Request) -> bytes | None:
-        if path == b"/healthz":
-            return whole_answer(200, b"application/json", b'{"status":"ok"}', ())
-        if path == b"/readyz":
-            status, document = self.readiness()
-            if why_hidden(self, request) is not None:
-                document = {"status": document["status"]}
-            return whole_answer(status, b"application/json", msgspec.json.encode(document), ())
-        if path == b"/metrics":
-            hidden = why_hidden(self, request)
-            if hidden is not None:
-                return refusal("openai", hidden.status, hidden.reason)
-            return whole_answer(200, b"text/plain; version=0.0.4", self._all_metrics().text().encode(), ())
-        return None
-
-    def readiness(self) -> tuple[int, dict[str, object]]:
-        """Whether calls can be taken, and what is amiss; HTTP status and a document."""
-        forwards = self.settings.on_journal_failure == "forward"
-        journal = self.journal.failure
-        is_ready = not self.is_ending and (journal is None or forwards)
-        return 200 if is_ready else 503, {
-            "status": "ready" if is_ready else "not ready",
-            "journal": "ok" if journal is None else str(journal),
-            "on_journal_failure": self.settings.on_journal_failure,
-            "calls_may_be_lost": forwards,
-            "book": "ok" if self.keyring_failure is None else str(self.keyring_failure),
-            "is_stopping": self.is_ending,
-            "held_back": sorted(name for name, reach in self.reaches.items() if reach.circuit.is_open),
-        }
 
     def _deny(self, denied: Denied, request: Request, client: ClientConnection) -> None:
         status = str(denied.status)
@@ -335,100 +288,6 @@ class Worker:
         """The budgets that a call falls under."""
         return self.budgets.claim_of(admitted.key, admitted.attribution, at_us) if len(self.budgets) else None
 
-    def learn_batch(
-        self, admitted: Admitted, request: Request, then: Callable[[Known, Problem | None], None]
-    ) -> None:
-        """Tell what is known of the batch that a call is about."""
-        task = self.loop.create_task(self._learn_batch(admitted, request, then))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
-    async def _learn_batch(
-        self, admitted: Admitted, request: Request, then: Callable[[Known, Problem | None], None]
-    ) -> None:
-        """Large files are counted in a thread: other calls go on."""
-        at_us, bounds = time.time_ns() // 1000, Bounds(self.prices)
-        try:
-            known = await self.loop.run_in_executor(None, counted, admitted, request, bounds, at_us)
-            if known is None:
-                lookup = self._owner_thread.submit(looked_up, self._owner_book, admitted, request)
-                known = await asyncio.wrap_future(lookup)
-        except StoreFailure as problem:
-            then(Known(), (503, f"What the batch is cannot be seen: {problem}"))
-            return
-        except Exception:  # noqa: BLE001 - an outermost door: a client waits for its answer
-            _log.exception("A batch could not be looked at.")
-            then(Known(), (500, "The gateway failed; its log says how."))
-            return
-        budget = of_single_tasks(known, self.budgets.held) if admitted.batch is Step.MAKE else None
-        if budget is not None:
-            said = (
-                f"The hard budget {budget.name!r} is of single tasks, and cannot be held for those of a batch"
-            )
-            then(known, (400, f"{said}: send its requests one by one."))
-            return
-        then(known, None)
-
-    def answers_of(self, admitted: Admitted, known: Known, at_us: int) -> Writer:
-        """Makes the records of a batch's answers."""
-        upstream = admitted.place.upstream
-        source = Source(
-            *(upstream.name, upstream.priced_as, known.thing_id, known.batch),
-            *(admitted.key, admitted.attribution, at_us),
-        )
-        return Writer(source, self.budgets)
-
-    def keep_batch(
-        self, admitted: Admitted, known: Known, beginning: bytes, call: tuple[str, int], body: bytes
-    ) -> "asyncio.Future[None]":
-        """Keep what an answer says of a batch."""
-        kept = self._owner_thread.submit(keep_batch, self._owner_book, admitted, known, beginning, call, body)
-        waited = asyncio.wrap_future(kept)
-        waited.add_done_callback(_note_unkept)
-        return waited
-
-    def ask_owners(self, admitted: Admitted, then: Callable[[Problem | None], None]) -> None:
-        """Tell whether the things that a call names are its key's."""
-        assert admitted.key is not None
-        provider = admitted.place.upstream.name
-        if self.owners.all_known(provider, admitted.things, admitted.key.id):
-            then(None)
-            return
-        task = self.loop.create_task(
-            self._ask_owners(then, provider, admitted.things, admitted.key.id, admitted.refuses_unknown)
-        )
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
-    async def _ask_owners(
-        self,
-        then: Callable[[Problem | None], None],
-        provider: str,
-        things: list[str],
-        key_id: str,
-        refuses_unknown: bool,
-    ) -> None:
-        """What is not known is asked for again, for a second: another worker may be keeping it just now."""
-        if len(things) > NAMED_MAX:
-            then((400, f"Found {len(things)} files and the like in one request: at most {NAMED_MAX}."))
-            return
-        for _ in range(OWNER_TRIES):
-            try:
-                self.owners.learn(provider, await asyncio.wrap_future(self.owners.ask(provider, things)))
-            except StoreFailure as problem:
-                then((503, f"Whose the things are that the request names cannot be seen: {problem}"))
-                return
-            if self.owners.all_known(provider, things, key_id):
-                then(None)
-                return
-            if self.owners.is_anothers(provider, things, key_id):
-                break
-            if not refuses_unknown:
-                then(None)
-                return
-            await asyncio.sleep(OWNER_RETRY_S)
-        then((404, "The request names a file, batch, answer or the like that this key has not made here."))
-
     def keep_text(
         self,
         admitted: Admitted,
@@ -453,17 +312,6 @@ class Worker:
             answer_encoding=encoding or None,
         )
         self._texts.keep(text, taken, terms.keep_us)
-
-    def keep_owner(self, admitted: Admitted, beginning: bytes) -> "asyncio.Future[None] | None":
-        """Keep what an answer says was made; answers that a provider keeps are many, and not waited for."""
-        things = made_in(beginning)
-        if admitted.key is None or not things:
-            return None
-        now_us = time.time_ns() // 1000
-        kept = self.owners.add(admitted.place.upstream.name, things, admitted.key.id, now_us)
-        waited = asyncio.wrap_future(kept)
-        waited.add_done_callback(_note_unkept)
-        return None if admitted.place.endpoint.startswith("responses") else waited
 
     # from time to time
 
@@ -504,7 +352,7 @@ class Worker:
     def take_settings(self, settings: Settings) -> None:
         """Take new settings for the calls to come; where they are wrong (``BadInput``) the old ones stay."""
         routes = Routes(settings)
-        reaches = {name: _reach(upstream, settings) for name, upstream in routes.upstreams.items()}
+        reaches = _reaches(routes, settings)
         prices = open_price_book(settings)
         self._retired = [*self._retired[-8:], *self.reaches.values()]
         self.settings, self.limits = settings, settings.limits
@@ -539,9 +387,8 @@ class Worker:
         self._write_figures()
         await self.loop.run_in_executor(None, self._texts.close)
         self._book_thread.submit(self._book.close)
-        self._owner_thread.submit(self._owner_book.close)
         self._book_thread.shutdown()
-        self._owner_thread.shutdown()
+        self.look_ups.close()
 
     # figures of all workers
 
@@ -554,55 +401,12 @@ class Worker:
         return metrics
 
     def _write_figures(self) -> None:
-        if self._figures is not None:
-            file = self._figures / f"{self.number}.new"
-            file.write_bytes(msgspec.json.encode(self._own_metrics()))
-            file.rename(self._figures / f"{self.number}.json")
+        self._figures.write(self._own_metrics())
 
-    def _all_metrics(self) -> Metrics:
+    def all_metrics(self) -> Metrics:
         """Own figures and what the other workers last wrote of theirs."""
-        metrics = msgspec.json.decode(msgspec.json.encode(self._own_metrics()), type=Metrics)
-        if self._figures is not None:
-            for file in self._figures.glob("*.json"):
-                if file.stem != str(self.number):
-                    metrics.add_all(msgspec.json.decode(file.read_bytes(), type=Metrics))
-        return metrics
+        return self._figures.with_others(self._own_metrics())
 
 
-def _note_unkept(kept: "asyncio.Future[None]") -> None:
-    if not kept.cancelled() and kept.exception() is not None:
-        _log.warning("Whose a thing is could not be kept: %s", kept.exception())
-
-
-def _reach(upstream: Upstream, settings: Settings) -> Reach:
-    tls = _tls(upstream) if upstream.is_tls else None
-    proxy = proxy_of(
-        upstream.provider.proxy,
-        upstream.host,
-        is_tls=upstream.is_tls,
-        environment=os.environ,
-        name=upstream.name,
-    )
-    pool = Pool(
-        upstream.host,
-        upstream.port,
-        tls,
-        connect_s=settings.timeouts.connect,
-        connections_max=settings.limits.upstream_connections,
-        proxy=proxy,
-    )
-    return Reach(upstream, pool, Circuit(), dress_of(upstream))
-
-
-def _tls(upstream: Upstream) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    file = upstream.provider.ca_file
-    if file is not None:
-        try:
-            context.load_verify_locations(file)
-        except (OSError, ssl.SSLError) as problem:
-            raise BadInput(
-                f"The certificates {file} of provider {upstream.name!r} cannot be read: {problem}."
-            ) from None
-    return context
+def _reaches(routes: Routes, settings: Settings) -> dict[str, Reach]:
+    return {name: reach_of(upstream, settings) for name, upstream in routes.upstreams.items()}

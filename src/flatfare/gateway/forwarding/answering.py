@@ -210,7 +210,7 @@ class AnsweredCall(RecordedCall, ABC):
 
     def _kept_of(self, beginning: bytes) -> "asyncio.Future[None] | None":
         """Keep what the answer says was made; what to wait for."""
-        owning = self._worker.keep_owner(self._admitted, beginning)
+        owning = self._worker.look_ups.keep_owner(self._admitted, beginning)
         if self._batch is None:
             return owning
         kept = self._batch.keep(beginning, self._request.body)

@@ -45,7 +45,7 @@ class BatchStep:
         """Reads a batch's answers, each a call of its own."""
         route = self._admitted.place.route
         assert route is not None
-        answers = self._worker.answers_of(self._admitted, self.known, self._call[1])
+        answers = self._worker.look_ups.answers_of(self._admitted, self.known, self._call[1])
         return Lines(route, exchange, partial(self._keep_line, answers))
 
     def _keep_line(self, answers: Writer, line: ResultLine) -> None:
@@ -60,7 +60,7 @@ class BatchStep:
         """Keep what the answer says of the batch; what to wait for."""
         if self._admitted.batch is Step.LOOK and self.known.batch is not None:
             self._tell_cost(without_answers(beginning))
-        return self._worker.keep_batch(self._admitted, self.known, beginning, self._call, body)
+        return self._worker.look_ups.keep_batch(self._admitted, self.known, beginning, self._call, body)
 
     def cost(self, metered: Metered) -> Metered:
         """What the step cost: what its making did is told once all its answers are here."""
@@ -86,7 +86,7 @@ class BatchStep:
 
 def cost_of_sum(worker: Home, admitted: Admitted, thing_id: str, at_us: int, metered: Metered) -> Metered:
     """A batch's answers that are read in one sum: a call of their own, however often they are fetched."""
-    writer = worker.answers_of(admitted, Known(thing_id=thing_id), at_us)
+    writer = worker.look_ups.answers_of(admitted, Known(thing_id=thing_id), at_us)
     try:
         worker.journal.write(writer.sum(metered))
     except (StoreFailure, BadInput) as problem:

@@ -12,8 +12,8 @@ from flatfare.gateway import failing
 from flatfare.gateway.batching.known import Known
 from flatfare.gateway.forwarding.answering import AnsweredCall
 from flatfare.gateway.forwarding.batch import BatchStep
-from flatfare.gateway.forwarding.home import Problem
 from flatfare.gateway.guarding.watching import AWAY, status_of, told, told_of_budget
+from flatfare.gateway.looking_up import Problem
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.reserving.messages import Granted, Over, Passed, Refused, Stopped, Watch
 from flatfare.gateway.reserving.worth import OUTPUT_LIMIT, why_refused
@@ -36,7 +36,7 @@ class Call(AnsweredCall):
         """See whose the things are that the request names, and keep the intent; the rest follows."""
         if self._admitted.things and self._tries == 1:
             self._phase = "owners"
-            self._worker.ask_owners(self._admitted, self._owned)
+            self._worker.look_ups.ask_owners(self._admitted, self._owned)
         else:
             self._learn_batch()
 
@@ -89,7 +89,9 @@ class Call(AnsweredCall):
             self._ask_guards()
         else:
             self._phase = "batch"
-            self._worker.learn_batch(self._admitted, self._request, self._batch_known)
+            self._worker.look_ups.learn_batch(
+                self._admitted, self._request, self._worker.prices, self._batch_known
+            )
 
     def _batch_known(self, known: Known, problem: Problem | None) -> None:
         """What is known of its batch, or it may not go."""

@@ -1,16 +1,14 @@
 """What a call needs of the worker it belongs to."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from flatfare.config import Settings
 from flatfare.gateway.admission import Admitted
-from flatfare.gateway.batching.answers import Writer
-from flatfare.gateway.batching.known import Known
 from flatfare.gateway.guarding.shares import Shares
 from flatfare.gateway.guarding.watching import GuardList
 from flatfare.gateway.journal import Journal
+from flatfare.gateway.looking_up import LookUps
 from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.records import Result
 from flatfare.gateway.reserving.claims import Claim
@@ -19,9 +17,6 @@ from flatfare.gateway.reserving.worth import Worth
 from flatfare.gateway.texts import Taken
 from flatfare.gateway.wire import Request
 from flatfare.prices.book import PriceBook
-
-Problem = tuple[int, str]
-"""Status and reason why a call may not go."""
 
 
 class UnderWay(Protocol):
@@ -46,6 +41,7 @@ class Home(Protocol):
     reserver: Reserver
     guards: GuardList
     shares: Shares
+    look_ups: LookUps
 
     def new_id(self, at_us: int) -> str:
         """An id for a call, that sorts by its moment."""
@@ -62,38 +58,11 @@ class Home(Protocol):
     def note_problem(self, call_id: str, problem: str) -> None:
         """A call did not go as it should."""
 
-    # what it is worth
-
     def worth_of(self, admitted: Admitted, request: Request, at_us: int) -> Worth:
         """The budgets that a call falls under, and what it costs at most."""
 
     def claim_of(self, admitted: Admitted, at_us: int) -> Claim | None:
         """The budgets that a call falls under."""
-
-    # whose the things are that it names or makes
-
-    def ask_owners(self, admitted: Admitted, then: Callable[[Problem | None], None]) -> None:
-        """Tell whether the things that it names are its key's."""
-
-    def keep_owner(self, admitted: Admitted, beginning: bytes) -> "asyncio.Future[None] | None":
-        """Keep what an answer says was made; what to wait for, if anything."""
-
-    # the batch that it is about
-
-    def learn_batch(
-        self, admitted: Admitted, request: Request, then: Callable[[Known, Problem | None], None]
-    ) -> None:
-        """Tell what is known of it."""
-
-    def answers_of(self, admitted: Admitted, known: Known, at_us: int) -> Writer:
-        """Makes the records of its answers."""
-
-    def keep_batch(
-        self, admitted: Admitted, known: Known, beginning: bytes, call: tuple[str, int], body: bytes
-    ) -> "asyncio.Future[None]":
-        """Keep what an answer says of it; what to wait for."""
-
-    # what was said in it
 
     def keep_text(
         self,
@@ -104,4 +73,4 @@ class Home(Protocol):
         taken: Taken,
         encoding: str,
     ) -> None:
-        """Store it, as its key asks."""
+        """Store what was said in a call, as its key asks."""
