@@ -15,7 +15,7 @@ from flatfare.config import Channel, Secret, Settings, WeeklyReport
 from flatfare.core.errors import StoreFailure
 from flatfare.core.identity import derived
 from flatfare.gateway import bookkeeping
-from flatfare.gateway.bookkeeping import HOT_US, SEAL_ROWS_MIN, Pace, run_booking, seal_old
+from flatfare.gateway.bookkeeping import CROWDED_US, HOT_US, SEAL_ROWS_MIN, Pace, run_booking, seal_old
 from flatfare.gateway.folders import journal_folder, new_worker, workers
 from flatfare.service.tasks.defining import define, of_document
 from flatfare.service.tasks.recording import Teller, record
@@ -198,6 +198,22 @@ def test_old_calls_are_sealed_once_there_are_enough_or_they_are_old_enough(tmp_p
         with book.writing():
             calls.insert(book, ({**call(n), "at_us": NOON_US} for n in range(1, SEAL_ROWS_MIN + 1)))
         assert seal_old(book, lake, now_us=NOON_US + HOT_US + 1) == SEAL_ROWS_MIN
+
+
+def test_of_a_crowded_book_calls_leave_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bookkeeping, "CROWDED_ROWS", 5)
+    monkeypatch.setattr(bookkeeping, "SEAL_ROWS_MIN", 3)
+    lake = Lake(tmp_path / "lake")
+    with open_book(str(tmp_path / "b.db")) as book:
+        with book.writing():  # one a minute, the last of them now
+            calls.insert(book, map(call, range(5)))
+        now_us = NOON_US + 14 * 60_000_000
+        assert seal_old(book, lake, now_us=now_us) == 0
+        with book.writing():
+            calls.insert(book, map(call, range(5, 15)))
+        assert seal_old(book, lake, now_us=now_us) == 4
+        assert book.value("SELECT MIN(at_us) FROM calls") == now_us - CROWDED_US
+        assert seal_old(book, lake, now_us=now_us) == 0
 
 
 def test_the_process_seals_beside_its_booking(tmp_path: Path) -> None:

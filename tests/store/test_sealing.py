@@ -170,3 +170,13 @@ def test_columns_that_a_correction_negates_are_figures() -> None:
     row = calls.taken_back(call(4, web_search=2, turn=3), revision=1)
     assert (row["input"], row["cost_nano"], row["web_search"], row["n"]) == (-104, -41, -2, -1)
     assert (row["turn"], row["at_us"], row["revision"]) == (3, NOON_US + 4 * MINUTE_US, 1)
+
+
+def test_more_calls_than_memory_holds_are_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLATFARE_MEMORY_MB", "60")
+    book, lake = place(tmp_path)
+    with book:
+        text = '{"messages":3,"prompt_hash":"%032x"}'
+        write(book, (call(number, labels='{"team":"x"}', traits=text % number) for number in range(40_000)))
+        assert sealing.seal_calls(book, lake, before_us=NOON_US * 2, now_us=1) == 40_000
+        assert [segment.rows for segment in segments.listed(book, "calls")] == [40_000]

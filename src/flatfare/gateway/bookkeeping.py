@@ -35,14 +35,18 @@ POLL_S = 0.1
 """How long the booker rests when every journal is read to its end."""
 
 RETRY_S = 1.0
-SEAL_EVERY_S = 600
+SEAL_EVERY_S = 60.0
+SEAL_TASKS_EVERY_S = 600.0
 TELL_EVERY_S = 1.0
 MATURE_EVERY_S = 5.0
 TELLING_S_MAX = 2.0
 SAMPLE_EVERY_S = 30.0
 SIGN_EVERY_S = 600
 HOT_US = 3_600_000_000
-"""Calls stay in the book for an hour before they are sealed."""
+"""Calls stay in the book for an hour before they are sealed: most that is told late is told by then."""
+
+CROWDED_ROWS, CROWDED_US = 1_000_000, 600_000_000
+"""With more calls than that in the book, they stay for ten minutes: whoever reads them reads all of them."""
 
 SETTLED_US = 7 * 86_400_000_000
 """Tasks stay in the book for a week after their window closed: most that is told late is told by then."""
@@ -61,6 +65,7 @@ class Pace:
     poll_s: float = POLL_S
     retry_s: float = RETRY_S
     seal_every_s: float = SEAL_EVERY_S
+    seal_tasks_every_s: float = SEAL_TASKS_EVERY_S
     tell_every_s: float = TELL_EVERY_S
     mature_every_s: float = MATURE_EVERY_S
     sample_every_s: float = SAMPLE_EVERY_S
@@ -186,6 +191,8 @@ def _say_what_is_new(booked: Booked, said: str | None, say: Say) -> str | None:
 def _duties(settings: Settings, pace: Pace, page: Page | None) -> Iterator[Duty]:
     """What is done beside the booking, and how often."""
     yield Duty("sealing", pace.seal_every_s, _seal, "Older calls stay in the book for now")
+    told = "Tasks that are told stay in the book for now"
+    yield Duty("sealing tasks", pace.seal_tasks_every_s, _seal_tasks, told)
     if settings.weekly_report is not None:
         yield Duty("weekly reports", pace.tell_every_s, _report, "The weekly report waits")
     yield Duty("maturing", pace.mature_every_s, _mature, "Tasks whose window has closed wait")
@@ -200,10 +207,13 @@ def _duties(settings: Settings, pace: Pace, page: Page | None) -> Iterator[Duty]
 
 
 def _seal(settings: Settings, book: Book, now_us: int) -> None:
-    """Move what is older to the lake."""
-    lake = Lake(settings.lake)
-    seal_old(book, lake, now_us=now_us)
-    seal_old_tasks(book, lake, now_us=now_us)
+    """Move older calls to the lake."""
+    seal_old(book, Lake(settings.lake), now_us=now_us)
+
+
+def _seal_tasks(settings: Settings, book: Book, now_us: int) -> None:
+    """Move tasks to the lake of which most is told."""
+    seal_old_tasks(book, Lake(settings.lake), now_us=now_us)
 
 
 def _report(settings: Settings, book: Book, now_us: int) -> None:
@@ -262,8 +272,12 @@ class _Telling:
 
 
 def seal_old(book: Book, lake: Lake, *, now_us: int) -> int:
-    """Seal calls older than an hour, once there are enough of them or they have waited long enough."""
-    before_us = now_us - HOT_US
+    """Seal calls older than an hour, once there are enough of them or they have waited long enough.
+
+    In a crowded book, calls older than ten minutes, once there are enough of them.
+    """
+    is_crowded = int(book.value("SELECT COUNT(*) FROM calls") or 0) > CROWDED_ROWS
+    before_us = now_us - (CROWDED_US if is_crowded else HOT_US)
     rows = book.rows("SELECT COUNT(*), MIN(at_us) FROM calls WHERE at_us < ?", (before_us,))
     count, oldest_us = int(rows[0][0] or 0), rows[0][1]
     if not count or (count < SEAL_ROWS_MIN and int(oldest_us or 0) > before_us - HOT_US):

@@ -40,6 +40,11 @@ class Lake:
         """Where a listed file lies."""
         return self.folder / path
 
+    @property
+    def spill(self) -> Path:
+        """Where an engine puts what its memory does not hold."""
+        return self.folder / "spill"
+
     @contextmanager
     def exclusive(self, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
         """Hold the lake for writing; waits for another writer, telling ``on_wait`` who that is.

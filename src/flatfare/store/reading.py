@@ -34,7 +34,7 @@ def opened(book: Book, lake: Lake, *kinds: str, threads: int | None = None) -> I
         with lake.reading(book, wanted) as engine:
             yield engine
         return
-    engine = open_engine(spill=_spill(lake), threads=threads)
+    engine = open_engine(spill=lake.spill, threads=threads)
     try:
         with translated("Reading the lake"):
             hot = HotRows(engine, lake)
@@ -111,7 +111,7 @@ class _Held:
     """An engine that stays open, with what it holds."""
 
     def __init__(self, lake: Lake) -> None:
-        self.engine = open_engine(spill=_spill(lake))
+        self.engine = open_engine(spill=lake.spill)
         self.engine.execute("SET parquet_metadata_cache = true")
         self.sealed: list[Segment] = []
         self._hot = HotRows(self.engine, lake)
@@ -130,10 +130,6 @@ class _Held:
         connection.execute("BEGIN TRANSACTION")
         connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall()
         return connection
-
-
-def _spill(lake: Lake) -> Path:
-    return lake.folder / "spill"
 
 
 def _make_views(

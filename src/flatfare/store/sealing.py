@@ -6,17 +6,22 @@ exist for anybody; after it, the hot rows do not.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from flatfare.core.errors import StoreFailure
 from flatfare.store import segments
-from flatfare.store.book import Book
+from flatfare.store.book import Book, Value
 from flatfare.store.engine import load, open_engine, write_parquet
 from flatfare.store.folding import folding
 from flatfare.store.lake import Lake
 from flatfare.store.layout import CALLS, FOLDED, names
 from flatfare.store.segments import Segment
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+KEYS_TOGETHER = 10_000
 BATCH_ROWS = 500_000
 """How many calls one file takes at most: bounds memory and the length of the closing transaction."""
 
@@ -39,7 +44,7 @@ def seal_calls(
 
 def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
     name = str(uuid.uuid4())
-    engine = open_engine()
+    engine = open_engine(spill=lake.spill)
     try:
         with lake.staging(name) as folder:
             rows = book.stream(
@@ -57,24 +62,35 @@ def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
             folded = segments.seal_file(
                 engine, lake, "folded", folder / "folded.parquet", calls_segment_id=calls.id
             )
-            keys = engine.execute("SELECT CAST(id AS VARCHAR), revision, n FROM batch").fetchall()
-        _close(book, lake, (calls, folded), keys, now_us)
+        _close(book, lake, (calls, folded), _keys(engine), count, now_us)
     finally:
         engine.close()
     return count
 
 
+def _keys(engine: "DuckDBPyConnection") -> Iterator[Sequence[Value]]:
+    """The keys of the batch, a few at a time."""
+    found = engine.execute("SELECT CAST(id AS VARCHAR), revision, n FROM batch")
+    while some := found.fetchmany(KEYS_TOGETHER):
+        yield from some
+
+
 def _close(
-    book: Book, lake: Lake, files: tuple[Segment, Segment], keys: list[tuple[str, int, int]], now_us: int
+    book: Book,
+    lake: Lake,
+    files: tuple[Segment, Segment],
+    keys: Iterable[Sequence[Value]],
+    count: int,
+    now_us: int,
 ) -> None:
     try:
         with book.writing():
             for segment in files:
                 segments.list_segment(book, segment, now_us)
             removed = book.execute_many("DELETE FROM calls WHERE id = ? AND revision = ? AND n = ?", keys)
-            if removed != len(keys):
+            if removed != count:
                 raise StoreFailure(
-                    f"Sealing found {removed} of the {len(keys)} calls it had read: another process changed "
+                    f"Sealing found {removed} of the {count} calls it had read: another process changed "
                     "them. Nothing was sealed; run it again."
                 )
     except BaseException:

@@ -53,7 +53,7 @@ def seal_tasks(
 
 
 def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
-    engine = open_engine()
+    engine = open_engine(spill=lake.spill)
     try:
         with lake.staging(str(uuid.uuid4())) as folder:
             with book.reading():
