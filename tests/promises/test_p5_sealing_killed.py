@@ -33,7 +33,7 @@ from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
 sealing.BATCH_ROWS = 1_000
 
-def close(book, lake, files, keys, now_us):
+def close(book, lake, files, keys, count, now_us):
     book.execute_many("DELETE FROM calls WHERE id = ? AND revision = ? AND n = ?", keys)
     for segment in files:
         segments.list_segment(book, segment, now_us)
