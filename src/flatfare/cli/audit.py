@@ -2,16 +2,23 @@
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Noun, book_of, format_options, lake_of, pass_settings
+from flatfare.cli.options import Noun, book_of, format_options, lake_of, pass_settings, period_options
 from flatfare.config import Settings
-from flatfare.service import auditing, vouching
+from flatfare.core.errors import StoreFailure
+from flatfare.core.moments import datetime_of
+from flatfare.service import auditing, changes, naming, vouching
 from flatfare.service.auditing import Suspicion
+from flatfare.service.changes import COLUMNS, KINDS, Change
 from flatfare.service.costing.pricing import open_price_book
-from flatfare.service.vouching import Verified
+from flatfare.service.vouching import Problem, Verified
+from flatfare.store.book import Book
+from flatfare.store.lake import Lake
 
 _FIELDS = (
     output.Field("check", "check", "left", is_strong=True),
@@ -49,11 +56,12 @@ def verify(settings: Settings, digest: str | None, signs: bool, shape: str) -> N
             signs=signs,
             digest=digest,
         )
+        names = _names(book, lake_of(settings), found.problems)
     if shape != "table":
         output.print_document(
             {
                 "holds": found.holds,
-                "problems": [problem.as_json() for problem in found.problems],
+                "problems": [{**problem.as_json(), "name": names.get(problem)} for problem in found.problems],
                 "verdicts": found.verdicts,
                 "records": found.records,
                 "heads": found.heads,
@@ -64,14 +72,33 @@ def verify(settings: Settings, digest: str | None, signs: bool, shape: str) -> N
             shape,
         )
     else:
-        _print_verified(found)
+        _print_verified(found, names)
     sys.exit(0 if found.holds else 1)
 
 
-def _print_verified(found: Verified) -> None:
+def _names(book: Book, lake: Lake, problems: Sequence[Problem]) -> dict[Problem, str]:
+    """What each problem is about, by name, where it has one: a key, a budget, a user, a task, a change."""
+    try:
+        names = naming.names_in(book, lake, (f"{one.chain} {one.what}" for one in problems))
+    except StoreFailure:  # what was tampered with may not be readable: the problems are told all the same
+        names = {}
+    found: dict[Problem, str] = {}
+    for one in problems:
+        family, _, chain = one.chain.partition("/")
+        name = naming.called(f"{one.chain} {one.what}", names)
+        if family == "record" and one.position is not None:
+            change = changes.at(book, lake, chain, one.position)
+            name = None if change is None else f"{change.what} {change.name or change.record.subject}"
+        if name is not None:
+            found[one] = name
+    return found
+
+
+def _print_verified(found: Verified, names: Mapping[Problem, str]) -> None:
     for problem in found.problems:
         at = "" if problem.position is None else f" at {problem.position}"
-        output.say(f"{problem.chain}{at}: {problem.what}")
+        name = f" ({names[problem]})" if problem in names else ""
+        output.say(f"{problem.chain}{at}{name}: {problem.what}")
     looked = f"{found.verdicts:,} verdicts, {found.records:,} other records, {found.heads:,} signed heads"
     if found.problems:
         output.say(f"{len(found.problems):,} problems in {looked}. Compare the book with a copy from before.")
@@ -85,6 +112,53 @@ def _print_verified(found: Verified) -> None:
         output.say(
             f"The last statement's digest is {found.digest}: written down elsewhere, it vouches for all."
         )
+
+
+_CHANGES = (
+    output.Field("at", "when", "left"),
+    output.Field("what", "what", "left", is_strong=True),
+    output.Field("whose", "of", "left"),
+    output.Field("by_whom", "by", "left"),
+    output.Field("says", "says", "left"),
+    output.Field("reason", "why", "left"),
+)
+
+
+@audit.command("changes")
+@click.option("--kind", metavar="KIND", help=f"Only of one kind, such as {', '.join(KINDS)}.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@period_options
+@format_options
+@pass_settings
+def changes_(
+    settings: Settings, kind: str | None, limit: int, since: int | None, until: int | None, shape: str
+) -> None:
+    """List who changed what, when and why, the newest first: keys, budgets, users, definitions, actions.
+
+    Ids are called by their names; --json and --csv have the ids too.
+    """
+    with book_of(settings, create=True) as book:
+        found = changes.latest(book, lake_of(settings), limit, kind=kind, since_us=since, until_us=until)
+    if shape == "json":
+        output.print_json_lines(one.document for one in found)
+    elif shape == "csv":
+        output.print_csv((one.document for one in found), COLUMNS)
+    elif not found:
+        output.say("Nothing was changed.")
+    else:
+        output.print_table([_change_row(one, settings.time_zone) for one in found], _CHANGES)
+
+
+def _change_row(one: Change, time_zone: str) -> dict[str, object]:
+    local = datetime_of(one.record.at_us).astimezone(ZoneInfo(time_zone))
+    return {
+        "at": f"{local:%Y-%m-%d %H:%M}",
+        "what": one.what,
+        "whose": one.name or one.record.subject,
+        "by_whom": one.by_whom,
+        "says": one.says[:200],
+        "reason": one.record.reason,
+    }
 
 
 @audit.command()

@@ -90,7 +90,14 @@ class Record:
 
 
 def latest(
-    book: Book, chain: str, limit: int, *, before: int | None = None, kind: str | None = None
+    book: Book,
+    chain: str,
+    limit: int,
+    *,
+    before: int | None = None,
+    kind: str | None = None,
+    since_us: int | None = None,
+    until_us: int | None = None,
 ) -> list[Record]:
     """The last records of a chain, the newest first; ``kind`` is a beginning such as ``key.``."""
     conditions: list[str] = ["chain = ?"]
@@ -101,6 +108,12 @@ def latest(
     if kind is not None:
         conditions.append("kind LIKE ?")
         values.append(f"{kind}%")
+    if since_us is not None:
+        conditions.append("at_us >= ?")
+        values.append(since_us)
+    if until_us is not None:
+        conditions.append("at_us < ?")
+        values.append(until_us)
     rows = book.rows(
         f"SELECT {_SAYS}, hash FROM chained_records WHERE {' AND '.join(conditions)} "
         "ORDER BY position DESC LIMIT ?",

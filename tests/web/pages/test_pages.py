@@ -259,6 +259,7 @@ def test_a_hostile_label_is_shown_and_filtered_by_as_text(operator: TestClient) 
         ("/?utm=1", "does not take"),
         ("/?since=2026-02-30", "2026-02-30"),
         ("/?since=2026-03-01&until=2026-02-01", "turn them round"),
+        ("/?until=9999-12-31", "9999"),
         ("/?filter=team", "key=value"),
         ("/?by=nonsense", "no key"),
         ("/?zone=Mars/Olympus", "no time zone"),
@@ -337,6 +338,16 @@ def test_prices_show_history_and_who_says_so(operator: TestClient) -> None:
     assert "genai-prices" in shown
     found = operator.get("/prices.json?like=gpt-5-mini&provider=openai").json()["models"]
     assert "gpt-5-mini" in [one["model"] for one in found]
+
+
+def test_the_audit_calls_ids_by_their_names(operator: TestClient) -> None:
+    records = operator.get("/audit.json?kind=budget").json()["records"]
+    named = next(one for one in records if one["kind"] == "budget.created")
+    assert named["name"]
+    assert named["subject"] != named["name"]
+    shown = operator.get("/audit?kind=budget").text
+    assert named["name"] in shown
+    assert named["subject"] not in shown
 
 
 def test_a_csv_holds_no_formula(operator: TestClient) -> None:

@@ -15,8 +15,8 @@ from flatfare.core.money import decimal_text
 from flatfare.core.statement import Line, LineKind, Part, Standing, Statement, statement
 from flatfare.service.selling import customers, showing
 from flatfare.service.selling.reading import entries
-from flatfare.service.tasks.in_lake import in_lake
-from flatfare.store import ledger, sales, tasks
+from flatfare.service.tasks import named
+from flatfare.store import ledger, sales
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 
@@ -105,14 +105,7 @@ def told(
 def _work(book: Book, lake: Lake, moved: Sequence[Entry]) -> dict[str, Work]:
     ids = list(dict.fromkeys(entry.task_id for entry in moved if entry.task_id is not None))
     sold, runs = sales.sold_as(book, ids), sales.runs_of(book, ids)
-    names: dict[str, object] = {
-        task: row["external_id"] for task, row in tasks.rows_of(book, ids).items() if row["external_id"]
-    }
-    missing = [one for one in ids if one not in names and one not in runs]
-    for task, lying in in_lake(book, lake, missing, missing).items() if missing else ():
-        row = lying.sealed or lying.imported
-        if row is not None and row["external_id"]:
-            names[task] = row["external_id"]
+    names = named.names_of(book, lake, ids)
     return {
         task: Work(
             *sold.get(task, ("work", "")), _name(names.get(task), runs.get(task)), _run(runs.get(task))
@@ -121,8 +114,8 @@ def _work(book: Book, lake: Lake, moved: Sequence[Entry]) -> dict[str, Work]:
     }
 
 
-def _name(known: object, run: tuple[str, str | None] | None) -> str | None:
-    return str(known) if known else (None if run is None else run[1])
+def _name(known: str | None, run: tuple[str, str | None] | None) -> str | None:
+    return known or (None if run is None else run[1])
 
 
 def _run(run: tuple[str, str | None] | None) -> str | None:

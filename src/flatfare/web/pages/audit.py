@@ -1,9 +1,9 @@
 """Audit: who changed what, when and why, each record hashed together with the one before it."""
 
 import json
-import re
 
-from flatfare.core.moments import iso
+from flatfare.service import changes
+from flatfare.service.changes import COLUMNS, KINDS, Change
 from flatfare.store import chains
 from flatfare.store.chains import ORGANISATION, Record
 from flatfare.web.access import Right
@@ -11,8 +11,6 @@ from flatfare.web.pages.blocks import Block, Cell, Column, Csv, Figure, Figures,
 from flatfare.web.pages.page import Page, Visit
 from flatfare.web.pages.rendering import moment_text
 
-KINDS = ("key", "budget", "user", "definition", "guard", "action", "price")
-_CSV = ("position", "at", "kind", "subject", "by_whom", "reason", "content", "hash")
 _ROWS_MAX = 100_000
 
 
@@ -21,12 +19,12 @@ def view(visit: Visit) -> View:
     asking, book = visit.asking, visit.books.book
     before, kind = asking.more.get("before"), asking.more.get("kind")
     limit = visit.limit or _ROWS_MAX
-    found = chains.latest(
+    found = changes.latest(
         book,
-        ORGANISATION,
+        visit.books.lake,
         limit + 1,
         before=int(before) if before and before.isascii() and before.isdigit() else None,
-        kind=f"{kind}." if kind else None,
+        kind=kind,
     )
     shown = found[:limit]
     broken = chains.broken_at(book, ORGANISATION)
@@ -34,12 +32,12 @@ def view(visit: Visit) -> View:
     rows = tuple(_row(one, visit) for one in shown)
     more = None
     if len(found) > limit:
-        more = ("Earlier ones", asking.url(before=str(shown[-1].position)))
+        more = ("Earlier ones", asking.url(before=str(shown[-1].record.position)))
     tabs = (
         Tab("all", asking.url(kind=None, before=None), kind is None),
         *(Tab(f"{one}s", asking.url(kind=one, before=None), kind == one) for one in KINDS),
     )
-    documents = [_document(one) for one in shown]
+    documents = [one.document for one in shown]
     table = Table(
         "records",
         "Newest first",
@@ -51,7 +49,7 @@ def view(visit: Visit) -> View:
             Column("Hash", "left", gives_way=True),
         ),
         rows,
-        Csv(_CSV, [{**one, "content": json.dumps(one["content"])} for one in documents]),
+        Csv(COLUMNS, [{**one, "content": json.dumps(one["content"])} for one in documents]),
         tabs=tabs,
         empty="Nothing was changed yet.",
         more=more,
@@ -82,55 +80,15 @@ def _figures(broken: int | None, newest: list[Record]) -> tuple[Figure, ...]:
     )
 
 
-def _row(one: Record, visit: Visit) -> tuple[Cell, ...]:
-    content = json.loads(one.content)
-    said = [
-        (key, _changed(value) if one.kind.endswith("changed") else _short(value))
-        for key, value in content.items()
-    ]
-    says = ", ".join(f"{key}: {text}" for key, text in said if text)
+def _row(one: Change, visit: Visit) -> tuple[Cell, ...]:
+    record = one.record
     return (
-        Cell(one.kind.replace(".", " ").replace("_", " "), one.subject),
-        Cell(moment_text(one.at_us, visit.asking.zone), tone="when"),
+        Cell(one.what, one.name or record.subject),
+        Cell(moment_text(record.at_us, visit.asking.zone), tone="when"),
         Cell(one.by_whom),
-        Cell(says[:300], one.reason or "", tone="quiet"),
-        Cell(one.hash[:12], tone="code"),
+        Cell(one.says[:300], record.reason or "", tone="quiet"),
+        Cell(record.hash[:12], tone="code"),
     )
-
-
-def _changed(value: object) -> str:
-    """What was, and what is: changes are written as pairs."""
-    if isinstance(value, list) and len(value) == 2:
-        return f"{_short(value[0]) or 'none'} → {_short(value[1]) or 'none'}"
-    return _short(value)
-
-
-def _short(value: object) -> str:
-    """A value in words; nothing for what was left out."""
-    if isinstance(value, dict):
-        return " ".join(f"{key}={_short(one)}" for key, one in value.items())
-    if isinstance(value, list):
-        return " ".join(_short(one) for one in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else _AMOUNT.sub(r"\1", str(value))
-
-
-_AMOUNT = re.compile(r"^(-?\d+\.\d\d)0{7}$")
-"""An amount to the nano of which nothing is below the cent."""
-
-
-def _document(one: Record) -> dict[str, object]:
-    return {
-        "position": one.position,
-        "at": iso(one.at_us),
-        "kind": one.kind,
-        "subject": one.subject,
-        "by_whom": one.by_whom,
-        "reason": one.reason,
-        "content": json.loads(one.content),
-        "hash": one.hash,
-    }
 
 
 PAGE = Page("/audit", "audit", "Audit", Right.AUDIT, view, takes=("before", "kind"))

@@ -386,7 +386,8 @@ class View:
     document: object = None
     eyebrow: tuple[str, str] | None = None  # where one comes from: a text and an address
     lede: str = ""
-    has_period: bool = True  # the page is about a period and takes filters
+    has_period: bool = True  # the page is about a period
+    takes_filters: bool = True  # and about what was asked for of it
     compares: bool = False  # figures stand against those of the period before
     is_live: bool = False  # shows itself anew when calls arrive
 

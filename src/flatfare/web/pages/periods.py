@@ -90,6 +90,7 @@ def _moment(text: str, zone: ZoneInfo, *, is_end: bool) -> int:
             day = date.fromisoformat(text)
         except ValueError:
             raise BadUsage(f"Found the day {text!r}: write it like 2026-11-21.") from None
+        parse_moment(text)  # refuses a year in which nothing can have happened
         return _midnight(day + timedelta(days=is_end), zone)
     return parse_moment(text)[0]
 

@@ -39,6 +39,7 @@ def view(visit: Visit) -> View:
         tuple(blocks),
         stating.document_of(found),
         eyebrow=(name, f"/customers/{name}"),
+        takes_filters=False,
     )
 
 
