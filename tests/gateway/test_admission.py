@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from flatfare.config import Limits, Provider, Retries, Secret
+from flatfare.core import identity
 from flatfare.core.errors import StoreFailure
+from flatfare.gateway.attribution import attributed, labels_of, of_request
 from flatfare.gateway.journal import Journal
 from flatfare.gateway.limiter import Limiter, SharedCounts
 from flatfare.gateway.server import Running
+from flatfare.gateway.wire import Request
 from flatfare.service.access import keys
 from flatfare.service.access.keys import Issued, Terms
 from flatfare.store.book import open_book
@@ -248,9 +251,27 @@ def test_labels_that_cannot_be_read_do_not_stop_a_call(tmp_path: Path) -> None:
         async with both(tmp_path) as (gateway, _):
             answer = await ask(gateway, headers="flatfare-labels: team\r\nflatfare-purpose: fun\r\n")
             assert answer.status == 200
-            assert "labels left out" in answer.headers["flatfare-note"]
+            assert "label left out" in answer.headers["flatfare-note"]
 
     run(test)
+
+
+def test_a_label_that_cannot_be_read_takes_no_other_with_it() -> None:
+    found = attributed(
+        None, '{"team":"search"}', "team=evil,feature=a,bad,=b", *[None] * 4, "flatfare.labels=c"
+    )
+    assert labels_of(found.labels) == {"team": "search", "feature": "a"}
+    assert (found.note or "").count("label left out") == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_and_labels_are_read_as_they_were_written(encoding: str) -> None:
+    request = Request("POST", b"/v1/chat/completions", 1)
+    request.add(b"flatfare-task", "révision 7".encode(encoding))
+    request.add(b"flatfare-labels", "customer=Müller".encode(encoding))
+    found = of_request(request, None, "{}")
+    assert labels_of(found.labels) == {"customer": "Müller"}
+    assert found.task_id == str(identity.task_id(None, "révision 7"))
 
 
 def test_a_task_of_one_project_cannot_be_named_from_another(tmp_path: Path) -> None:

@@ -78,10 +78,18 @@ def of_request(request: Request, project: str | None, key_labels: str) -> Attrib
     given = [fields.get(name) for name in _HEADERS]
     if not any(given):
         return attributed(project, key_labels, None, None, None, None, None, None)
-    texts = [None if value is None else value.decode("latin-1") for value in given]
+    texts = [None if value is None else _text(value) for value in given]
     if sum(map(len, filter(None, given))) > _REMEMBERED_LENGTH_MAX:
         return attributed.__wrapped__(project, key_labels, *texts)
     return attributed(project, key_labels, *texts)
+
+
+def _text(value: bytes) -> str:
+    """What a header says: UTF-8, as curl, Go and others send it; else Latin-1, the older way."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 @lru_cache(maxsize=8192)
@@ -117,11 +125,17 @@ def _of_baggage(baggage: str, notes: list[str]) -> tuple[dict[str, str], dict[st
 
 
 def _parsed(text: str, notes: list[str]) -> dict[str, str]:
+    """The labels that can be read; one that cannot takes no other with it."""
     try:
         return label_rules.parse(text)
     except BadInput as problem:
-        notes.append(f"labels left out: {problem}")
-        return {}
+        if "," not in text:
+            notes.append(f"label left out: {problem}")
+            return {}
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        found.update(_parsed(part, notes))
+    return found
 
 
 def _checked(given: Mapping[str, str], notes: list[str]) -> dict[str, str]:

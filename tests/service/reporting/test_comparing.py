@@ -113,3 +113,22 @@ def test_a_task_that_names_no_path_went_the_way_of_its_calls(place: tuple[Book, 
     ]
     assert listed(*place, now_us=NOW + 9)[0].as_json()["path"] == "large + small"
     assert len(listed(*place, now_us=NOW + 9, filters=[("path", "large + small")])) == 1
+
+
+def test_a_task_that_only_calls_named_keeps_their_labels_when_it_is_judged(place: tuple[Book, Lake]) -> None:
+    book, _ = place
+    for number, task in enumerate(("judged", "not yet")):
+        row = {"id": str(uuid.uuid4()), "at_us": NOW + number, "source": "gateway", "cost_nano": 5}
+        more = {"task_id": str(derived("task", "import", task)), "model": "small", "session": "s-1"}
+        said = {"cost_state": "measured", "purpose": "work", "labels": '{"team":"search"}'}
+        with book.writing():
+            calls.insert(book, [{**row, **more, **said}])
+    verdict = {"verifier": "tests", "version": "1", "judgement": "pass", "evidence": "seen"}
+    judged = {"event": "judged", "id": str(uuid.uuid4()), "task": "judged", "at": NOW + 3, **verdict}
+    record(*place, [judged], Teller("test"), now_us=NOW + 3)
+    found = listed(*place, now_us=NOW + 9, filters=[("team", "search")])
+    assert [(one.labels, one.columns["session"]) for one in found] == [({"team": "search"}, "s-1")] * 2
+    groups, _ = funnel(*place, now_us=NOW + 9, by="team")
+    assert [(one.key, one.attempted, one.verified) for one in groups] == [("search", 2, 1)]
+    groups, _ = funnel(*place, now_us=NOW + 9, by="path")
+    assert [(one.key, one.attempted) for one in groups] == [("small", 2)]

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flatfare.core.errors import BadUsage
+from flatfare.service.reporting.called import with_called
 from flatfare.service.reporting.keys import Kind
+from flatfare.service.reporting.paths import name_by_models
 from flatfare.service.reporting.question import COUNTS
 from flatfare.service.reporting.report import question_of
 from flatfare.store import reading
@@ -69,6 +71,8 @@ def funnel(
     Raises ``BadUsage`` for a key that only calls have.
     """
     with reading.opened(book, lake, "folded", "tasks") as engine, translated("Counting tasks"):
+        with_called(engine)
+        name_by_models(engine)
         question = question_of(
             engine, book, (by,), [*filters], now_us, since_us, until_us, COUNTS, time_zone="UTC"
         )
