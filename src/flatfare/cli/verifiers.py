@@ -224,11 +224,17 @@ def _row(part: Mapping[str, object]) -> dict[str, object]:
         "specificity": _share(part.get("specificity")),
         "said": _percent(part["judged_success_rate"]),
         "rate": _with_interval(_percent(part["success_rate"]), part["success_rate_interval"], _percent),
-        "said_cost": part["judged_cost_per_success"],
+        "said_cost": _at_least(part["judged_cost_per_success"], part),
         "cost": _with_interval(
-            part["cost_per_verified_outcome"], part["cost_per_verified_outcome_interval"], _plain
+            _at_least(part["cost_per_verified_outcome"], part),
+            part["cost_per_verified_outcome_interval"],
+            _plain,
         ),
     }
+
+
+def _at_least(amount: object, part: Mapping[str, object]) -> object:
+    return f"≥ {amount}" if amount is not None and part["cost_is_at_least"] else amount
 
 
 def _share(share: object) -> str | None:
@@ -282,6 +288,7 @@ def _remarks(found: calibrating.Calibration, document: Mapping[str, object]) -> 
         said.append(f"It passes failures of its own family ({found.own_family}) {more} more often.")
     if found.unknown_costs:
         said.append(
-            f"The cost of {found.unknown_costs} tasks is not known: no cost per success is given there."
+            f"The cost of {found.unknown_costs} tasks is not wholly known: what stands there is at least so "
+            "much, by what is known, and has no upper end. Which and why: flatfare doctor"
         )
     return said

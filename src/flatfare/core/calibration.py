@@ -188,7 +188,8 @@ class Corrected:
     """A judge's figures with its measured error taken out; or why they cannot be.
 
     Where ``refused`` says why, nothing corrected is given. ``cost_per_success`` is in the
-    unit of the costs. ``weight`` is how far the judge is leant on: 0 is labels alone.
+    unit of the costs. ``weight`` is how far the judge is leant on: 0 is labels alone. Where the costs
+    are known in part, those here are at least what they say, and their interval has no upper end.
     """
 
     tasks: int
@@ -203,6 +204,19 @@ class Corrected:
     rogan_gladen: float | None = None  # the rate by sensitivity and specificity, beside it
     refused: str | None = None
     warnings: tuple[str, ...] = ()
+    is_at_least: bool = False  # part of the cost is not known
+
+    def known_in_part(self) -> "Corrected":
+        """The same where part of the cost is not known: lower ends stand, upper ends do not.
+
+        More cost can only add to a cost per success; what is known of none is not known at all.
+        """
+        found = replace(self, is_at_least=True)
+        if not self.naive_cost and not self.cost_per_success:
+            return replace(found, naive_cost=None, cost_per_success=None, cost_interval=None)
+        if self.cost_interval is None:
+            return found
+        return replace(found, cost_interval=replace(self.cost_interval, high=None))
 
 
 def corrected(judged: Judged, confidence: float = 0.95, clusters: Sequence[Judged] = ()) -> Corrected:

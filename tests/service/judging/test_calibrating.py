@@ -1,6 +1,7 @@
 """Calibrating a judge on a book: real judges against the verified outcome, domain by domain."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from flatfare.core.calibration import Cell
 from flatfare.core.errors import BadUsage, NotFound
 from flatfare.core.outcome import Judgement
 from flatfare.service.judging.calibrating import Seen, calibrated, document_of, of_book
+from flatfare.store import tasks
+from flatfare.store.book import Book
+from tests.builders import OPENED_US, book_in, call, id_of, task, write_calls, write_tasks
 from tests.service.importing.bringing import Place
 
 PASS, FAIL = Judgement.PASS, Judgement.FAIL
@@ -109,12 +113,63 @@ def test_a_cost_is_corrected_with_the_rate() -> None:
     assert document["error_rates_transfer"] is None
 
 
-def test_unknown_costs_leave_the_rate_and_no_cost() -> None:
+def test_costs_known_in_part_are_corrected_and_at_least_so_much() -> None:
+    known = calibrated(labelled("a", 30, 5, 10, 30), "judge", "truth")
     found = calibrated(labelled("a", 30, 5, 10, 30, unknown_costs=1), "judge", "truth")
-    assert found.parts[0].corrected.rate is not None
-    assert found.parts[0].corrected.cost_per_success is None
-    assert found.whole.cost_per_success is None
+    part, before = found.parts[0].corrected, known.parts[0].corrected
+    assert (part.rate, part.cost_per_success) == (before.rate, before.cost_per_success)
+    assert part.cost_interval is not None
+    assert before.cost_interval is not None
+    assert (part.cost_interval.low, part.cost_interval.high) == (before.cost_interval.low, None)
+    assert (part.is_at_least, found.whole.is_at_least, before.is_at_least) == (True, True, False)
     assert found.unknown_costs == 4
+    assert document_of(found)["total"]["cost_is_at_least"] is True  # type: ignore[index]
+
+
+def test_costs_of_which_nothing_is_known_are_not_known() -> None:
+    nothing = [
+        replace(one, cell=Cell(one.cell.count), unknown_costs=one.cell.count)
+        for one in labelled("a", 30, 5, 10, 30)
+    ]
+    found = calibrated(nothing, "judge", "truth").parts[0].corrected
+    assert found.rate is not None
+    assert (found.naive_cost, found.cost_per_success, found.cost_interval) == (None, None, None)
+
+
+def test_what_is_known_of_a_task_counts_and_a_task_without_a_cost_is_named(tmp_path: Path) -> None:
+    book, lake = book_in(tmp_path)
+    with book:
+        names = [f"t{number}" for number in range(60)]
+        write_tasks(book, [task(name, labels={"domain": "a"}) for name in names])
+        calls = [call(name, name, 2_000_000_000) for name in names[2:]]
+        calls += [call("known", "t1", 1_000_000_000), call("unknown", "t1", None)]  # t0 has no call at all
+        write_calls(book, calls)
+        for number, name in enumerate(names):
+            _spoken(book, name, "judge", "pass" if number % 3 else "fail")
+            _spoken(book, name, "truth", "pass" if number % 4 else "fail")
+        found = of_book(book, lake, judge="judge", truth="truth")
+        document = document_of(found)
+    (part,) = document["domains"]  # type: ignore[misc]
+    assert (part["unknown_cost_tasks"], part["cost_is_at_least"]) == (2, True)
+    assert part["judged_cost_per_success"] == "2.925000000"  # 58 × 2 and 1, over 40 that it passed
+    assert part["cost_per_verified_outcome_interval"][1] is None
+
+
+def _spoken(book: Book, name: str, verifier: str, judgement: str) -> None:
+    before = tasks.verdicts_of(book, [id_of(name)]).get(id_of(name), [])
+    verdict = {
+        "id": id_of(f"{verifier} {name}"),
+        "task_id": id_of(name),
+        "verifier": verifier,
+        "verifier_version": "1",
+        "kind": "model",
+        "judgement": judgement,
+        "evidence_hash": "e" * 64,
+        "at_us": OPENED_US,
+        "source": "test",
+    }
+    with book.writing():
+        tasks.insert_verdicts(book, [tasks.chained(verdict, before[-1] if before else None)])
 
 
 def test_a_judge_that_changed_has_drifted() -> None:

@@ -63,7 +63,7 @@ class Part:
     errors: Errors
     corrected: Corrected
     labels_for_a_tenth: int | None  # labels with which the rate is known to a tenth of itself
-    unknown_costs: int  # tasks whose cost is not known: then no cost per success is given
+    unknown_costs: int  # tasks whose cost is not wholly known: then a cost per success is at least so much
     months: tuple[tuple[str, Errors], ...]
     drift: float  # chance of months as different, did the judge not change
 
@@ -163,8 +163,8 @@ def _part(domain: str | None, tasks: list[Seen], confidence: float) -> Part:
 
 
 def _costed(found: Corrected, unknown: int) -> Corrected:
-    """Without a cost per success where the cost of any task is not known: it would be too low."""
-    return replace(found, naive_cost=None, cost_per_success=None, cost_interval=None) if unknown else found
+    """Of what is known, and at least so much, where the cost of any task is not wholly known."""
+    return found.known_in_part() if unknown else found
 
 
 def _by(seen: Iterable[Seen], key: Callable[[Seen], str | None]) -> dict[str | None, list[Seen]]:
@@ -252,7 +252,7 @@ def _check_spoke(engine: "DuckDBPyConnection", verifier: str) -> None:
 
 
 def _sql(judge: str, truth: str, domain: str, plan: Plan | None, cluster: str) -> str:
-    """Counts and costs by domain, month, producer, the two words, and cluster."""
+    """Counts and costs by domain, month, producer, the two words, and cluster; of a cost what is known."""
     covered = "TRUE" if plan is None else covered_sql(plan, "tasks")
     drawn = "TRUE" if plan is None else drawn_sql(plan, "told.id")
     return f"""
@@ -265,19 +265,25 @@ def _sql(judge: str, truth: str, domain: str, plan: Plan | None, cluster: str) -
         SELECT tasks.id, {domain} AS domain, {cluster} AS cluster,
                strftime(make_timestamp(opened_at_us), '%Y-%m') AS month,
                coalesce(spent.model, path) AS producer,
-               CASE WHEN spent.n > 0 AND spent.unknown = 0 THEN spent.nano
-                    ELSE given_nano + coalesce(given_verification_nano, 0) END
-               + coalesce(rework_nano, 0) AS nano
+               coalesce(CASE WHEN {_WHOLE} THEN spent.nano
+                        ELSE given_nano + coalesce(given_verification_nano, 0) END, spent.nano, 0)
+               + coalesce(rework_nano, 0) AS nano,
+               (NOT {_WHOLE} AND given_nano IS NULL)
+               OR (rework_nano IS NULL AND coalesce(rework_ms, 0) > 0) AS lacks
         FROM tasks LEFT JOIN spent ON spent.task_id = tasks.id WHERE {covered})
     SELECT domain, month, producer, judge.judgement,
            CASE WHEN {drawn} THEN CASE truth.judgement WHEN 'pass' THEN true WHEN 'fail' THEN false END END
                AS label,
            COUNT(*), COALESCE(SUM(nano), 0)::DOUBLE, COALESCE(SUM(nano::DOUBLE * nano), 0),
-           COUNT(*) - COUNT(nano), cluster
+           COUNT(*) FILTER (WHERE lacks), cluster
     FROM told
     JOIN said AS judge ON judge.task_id = told.id AND judge.verifier = {quoted(judge)}
     LEFT JOIN said AS truth ON truth.task_id = told.id AND truth.verifier = {quoted(truth)}
     GROUP BY ALL ORDER BY ALL"""
+
+
+_WHOLE = "(coalesce(spent.n, 0) > 0 AND coalesce(spent.unknown, 0) = 0)"
+"""Calls for work and verification are there, and the cost of each is known."""
 
 
 def _said(judge: str, truth: str) -> str:
@@ -363,6 +369,7 @@ def _corrected_document(found: Corrected, unknown_costs: int) -> dict[str, objec
         ]
         if found.cost_interval
         else None,
+        "cost_is_at_least": found.is_at_least,
         "rogan_gladen_rate": found.rogan_gladen,
         "weight_of_the_judge": found.weight,
         "unknown_cost_tasks": unknown_costs,
