@@ -91,7 +91,7 @@ def _check(own: Shop, results: list[Result]) -> None:
         for result in results:
             run = runs.one(book, result.run.id)
             assert run is not None
-            receipt = receipt_of(book, run, for_operator=True)
+            receipt = receipt_of(book, Lake(own.settings.lake), run, for_operator=True)
             due = PRICES[run.action] if run.ending == "verified" else 0
             assert _nano(receipt["billed"]["amount"]) == due  # type: ignore[index]
             operator = receipt["operator"]
@@ -119,7 +119,7 @@ def _check_invoice(own: Shop, results: list[Result], lake: Lake) -> None:
         bought = [
             found for one in results if (found := runs.one(book, one.run.id)) and found.customer == "bolt"
         ]
-        receipts = [receipt_of(book, run, for_operator=False) for run in bought]
+        receipts = [receipt_of(book, lake, run, for_operator=False) for run in bought]
         billed = sum(_nano(receipt["billed"]["amount"]) for receipt in receipts)  # type: ignore[index]
         assert billed == -selling.balance(book, "bolt", at_us=1).accrued_nano
         kept = issue_so_far(books, "bolt", at_us=time.time_ns() // 1000, by_whom="test")

@@ -31,7 +31,7 @@ from flatfare.service.invoicing import plans
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.judging.asking import Asker, Whose
 from flatfare.service.tasks.recording import Teller, record
-from flatfare.store import adjustments, journals, reviews, runs, sealing
+from flatfare.store import adjustments, journals, reviews, runs, sealing, sealing_tasks
 from flatfare.store.adjustments import Correction
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan
@@ -76,7 +76,7 @@ def receipt(own: Shop, result: Result) -> dict[str, object]:
     with own.book() as book:
         run = runs.one(book, result.run.id)
         assert run is not None
-        found = document_of(book, run, for_operator=True)["receipt"]
+        found = document_of(book, Lake(own.settings.lake), run, for_operator=True)["receipt"]
         assert isinstance(found, dict)
         return found
 
@@ -455,6 +455,55 @@ def test_work_that_waits_for_a_person_is_paid_when_that_person_has_passed_it(tmp
     scene(tmp_path, play, None, text)
 
 
+LATER_US = 10**17
+
+
+def seal_everything(own: Shop) -> Shelf:
+    """Seal all calls and tasks, as if weeks had passed; the books open."""
+    shelf = Shelf(own.book(), Lake(own.settings.lake))
+    sealing.seal_calls(shelf.book, shelf.lake, before_us=LATER_US, now_us=LATER_US)
+    assert sealing_tasks.seal_tasks(shelf.book, shelf.lake, before_us=LATER_US, now_us=LATER_US)
+    return shelf
+
+
+async def for_nobody(own: Shop, action: str = "names-and-dates") -> Result:
+    """A run without a customer: its task is sealed once its window has closed for a week."""
+    return await own.runner.run(Order(action, {"email": EMAIL}, key="k"))
+
+
+def test_a_receipt_reads_the_same_after_its_task_was_sealed(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        result = await for_nobody(own)
+        await own.runner.gate.book()  # type: ignore[misc]
+        with own.book() as book:
+            judging.book_open_costs(Shelf(book, Lake(own.settings.lake)), time.time_ns() // 1000)
+        before = receipt(own, result)
+        assert (before["outcome"], len(before["verdicts"])) == ("verified", 2)  # type: ignore[arg-type]
+        shelf = seal_everything(own)
+        assert receipt(own, result) == before
+        (listed,) = receipts.documents_of(shelf.book, shelf.lake, runs.listed(shelf.book), for_operator=True)
+        assert listed["receipt"] == before
+
+    scene(tmp_path, play)
+
+
+def test_a_run_whose_task_was_decided_and_sealed_before_anybody_looked_is_ended(tmp_path: Path) -> None:
+    text = changed(("\nlimits:", "  - {name: lawyer, awaits: human}\n\nlimits:"))
+
+    async def play(own: Shop) -> None:
+        result = await for_nobody(own, "changed")
+        assert result.run.ending == "awaited"
+        said = {"event": "judged", "id": str(identity_of("word")), "task": result.run.task_id}
+        said |= {"verifier": "lawyer", "version": "1", "kind": "human", "judgement": "pass"}
+        with own.book() as book:
+            lake, now_us = Lake(own.settings.lake), time.time_ns() // 1000
+            record(book, lake, [{**said, "evidence": "read"}], Teller("lawyer"), now_us=now_us)
+        (moved,) = recovering.follow_awaited(seal_everything(own), LATER_US)
+        assert (moved.state, moved.ending) == ("done", "verified")
+
+    scene(tmp_path, play, None, text)
+
+
 def test_people_are_asked_for_work_that_waits_for_one_where_its_results_are_kept(tmp_path: Path) -> None:
     awaiting = "  - {name: lawyer, awaits: human}\n\n"
 
@@ -669,12 +718,12 @@ def test_what_is_kept_is_sealed_where_there_is_a_key_for_texts(
             assert kept is not None
             assert "Ann Smith" not in str(kept)
             assert str(kept.output).startswith("sealed:")
-            document = document_of(book, kept, for_operator=False)
+            document = document_of(book, Lake(own.settings.lake), kept, for_operator=False)
             assert document["output"] == json.loads(result.output or "")
         assert (await names(own, "changed", key="k")).output == result.output
         monkeypatch.delenv("FLATFARE_SECRET_KEY")
         with own.book() as book, pytest.raises(BadInput, match="its key is not here"):
-            document_of(book, kept, for_operator=False)
+            document_of(book, Lake(own.settings.lake), kept, for_operator=False)
 
     scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))
 

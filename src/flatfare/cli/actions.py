@@ -26,6 +26,7 @@ from flatfare.runner.running import Order, running
 from flatfare.service.actions import advising, documents, publishing, receipts
 from flatfare.service.actions.reading import read_file
 from flatfare.store import runs as kept_runs
+from flatfare.store.lake import Lake
 
 
 @click.group(cls=Noun)
@@ -221,7 +222,9 @@ def _book_costs(shelf: Shelf) -> None:
 
 def _document(shelf: Shelf, run_id: str, text: str | None, reasons: tuple[str, ...]) -> dict[str, object]:
     found = receipts.run_of(shelf.book, run_id)
-    return receipts.document_of(shelf.book, found, for_operator=True, output=text, reasons=reasons)
+    return receipts.document_of(
+        shelf.book, shelf.lake, found, for_operator=True, output=text, reasons=reasons
+    )
 
 
 def _print_run(document: Mapping[str, object]) -> None:
@@ -338,7 +341,7 @@ def receipt(settings: Settings, run_id: str, shape: str) -> None:
     """Show a run's receipt: price, verdicts with their evidence, and what it cost."""
     with book_of(settings) as book:
         found = receipts.run_of(book, run_id)
-        document = receipts.receipt_of(book, found, for_operator=True)
+        document = receipts.receipt_of(book, Lake(settings.lake), found, for_operator=True)
     if shape != "table":
         output.print_document(document, shape)
         return

@@ -30,6 +30,7 @@ from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import review_reports, reviewing
 from flatfare.service.judging.reviewing import Sheet, Wanted, with_own_labels
+from flatfare.store.lake import Lake
 
 
 def _now_us() -> int:
@@ -171,7 +172,7 @@ def add(
         labels=parse(",".join(label)),
     )
     with book_of(settings, create=True) as book:
-        wanted = with_own_labels(book, wanted)
+        wanted = with_own_labels(book, Lake(settings.lake), wanted)
         review, is_new = reviewing.enqueue(
             book, wanted, at_us=_now_us(), asked_by=user_name(), box=found_box(os.environ)
         )

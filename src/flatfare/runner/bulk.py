@@ -219,7 +219,9 @@ async def _one(
 
 def _document(shelf: Shelf, result: Result) -> dict[str, object]:
     run: Run = result.run
-    found = document_of(shelf.book, run, for_operator=False, output=result.output, reasons=result.reasons)
+    found = document_of(
+        shelf.book, shelf.lake, run, for_operator=False, output=result.output, reasons=result.reasons
+    )
     receipt = found.pop("receipt")
     billed = receipt["billed"] if isinstance(receipt, dict) else None
     kept = ("id", "outcome", "ending", "settlement", "attempts", "output", "reasons")

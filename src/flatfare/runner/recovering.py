@@ -10,6 +10,7 @@ from flatfare.runner import judging, moving, telling
 from flatfare.runner.books import Shelf
 from flatfare.runner.ownership import LEASE_US, is_gone
 from flatfare.service.actions import publishing
+from flatfare.service.tasks.recording import row_of
 from flatfare.store import runs, tasks
 from flatfare.store.runs import Run, State
 
@@ -66,7 +67,7 @@ def _given_up(shelf: Shelf, run: Run, now_us: int) -> Run:
     definition = publishing.published(shelf.book, run.action, run.action_version).action.definition
     at_us, number = run.ended_at_us or now_us, max(1, run.attempts)
     run = runs.update(shelf.book, run, ended_at_us=at_us)  # told of with this moment, also if told again
-    if tasks.rows_of(shelf.book, [run.task_id]):
+    if tasks.rows_of(shelf.book, [run.task_id]):  # open as it is, it is not sealed
         said = [
             telling.judged(run, telling.nothing_to_judge(name, "1", Ending.INTERRUPTED, number, at_us))
             for name in definition.required
@@ -88,7 +89,10 @@ def follow_awaited(shelf: Shelf, now_us: int) -> list[Run]:
     """Move the money of runs that waited for a person's, a customer's or a signal's word, and have it."""
     moved = []
     for run in runs.awaited_and_decided(shelf.book):
-        outcome = Outcome(str(tasks.rows_of(shelf.book, [run.task_id])[run.task_id]["outcome"]))
+        task = row_of(shelf.book, shelf.lake, run.task_id)
+        outcome = Outcome.OPEN if task is None else Outcome(str(task["outcome"]))
+        if outcome is Outcome.OPEN:
+            continue
         try:
             moving.settle(shelf, run, now_us, f"the task is {outcome}")
         except FlatfareError:

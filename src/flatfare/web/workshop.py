@@ -169,7 +169,9 @@ async def _told(runner: Runner, result: Result, hook: Hook) -> None:
 
 def _document(shelf: Shelf, result: Result) -> dict[str, object]:
     run = runs.one(shelf.book, result.run.id) or result.run
-    return document_of(shelf.book, run, for_operator=False, output=result.output, reasons=result.reasons)
+    return document_of(
+        shelf.book, shelf.lake, run, for_operator=False, output=result.output, reasons=result.reasons
+    )
 
 
 def _is_left(settings: Settings) -> bool:

@@ -14,6 +14,8 @@ from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import SecretBox
 from flatfare.service.judging import review_reports, reviewing
 from flatfare.service.judging.reviewing import LEASE_US, Wanted
+from flatfare.service.tasks.recording import Teller, record
+from flatfare.store import sealing_tasks
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 
@@ -53,6 +55,22 @@ def say(book: Book, told: Told, reviewer: str, judgement: Judgement, at_us: int 
     sheet = reviewing.next_for(book, reviewer, now_us=at_us)
     assert sheet is not None
     return reviewing.submit(book, told, sheet.review.id, reviewer, judgement, now_us=at_us).review.state
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_review_has_the_labels_of_its_task_wherever_that_lies(tmp_path: Path, is_sealed: bool) -> None:
+    """Whose work it is decides who may see it."""
+    with open_book(str(tmp_path / "flatfare.db")) as book:
+        lake = Lake(tmp_path / "lake")
+        opened = {"event": "opened", "id": TASK, "task": "17", "at": NOW_US, "labels": {"team": "search"}}
+        closed = {"event": "judged", "id": str(derived("e", "2")), "task": "17", "at": NOW_US, "evidence": 1}
+        closed |= {"verifier": "v", "version": "1", "kind": "code", "judgement": "pass"}
+        ended = {"event": "closed", "id": str(derived("e", "3")), "task": "17", "at": NOW_US}
+        assert not record(book, lake, [opened, closed, ended], Teller("t"), now_us=NOW_US).refused
+        if is_sealed:
+            assert sealing_tasks.seal_tasks(book, lake, before_us=10**18, now_us=10**18) == 1
+        wanted = reviewing.with_own_labels(book, lake, Wanted(TASK, SHOWN, name="contract-review"))
+        assert wanted.labels == {"team": "search"}
 
 
 def test_two_who_agree_make_one_verdict_of_a_person(book: Book) -> None:

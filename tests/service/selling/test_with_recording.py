@@ -3,10 +3,14 @@
 import uuid
 from pathlib import Path
 
+import pytest
+
 from flatfare.core.action_price import parse_price
+from flatfare.core.errors import Conflict, NotFound
 from flatfare.core.identity import derived
 from flatfare.service import selling
 from flatfare.service.tasks.recording import Teller, record
+from flatfare.store import sealing_tasks
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 from tests.builders import OPENED_US
@@ -24,6 +28,24 @@ def tell(book: Book, lake: Lake, event: str, after_s: int, **fields: object) -> 
 
 def money_of(book: Book) -> tuple[object, ...]:
     return book.rows("SELECT outcome, settlement FROM tasks WHERE id = ?", (TASK,))[0]
+
+
+def test_a_task_that_is_closed_and_sealed_is_not_held_for_and_it_is_said_why(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    with open_book(str(tmp_path / "flatfare.db")) as book:
+        customer(book, "acme")
+        top_up(book, "acme", 20 * USD)
+        tell(book, lake, "opened", 0, name="resolve-ticket")
+        verdict = {"verifier": "tests", "version": "1", "kind": "code", "judgement": "pass", "evidence": "ok"}
+        tell(book, lake, "judged", 5, **verdict)
+        tell(book, lake, "closed", 7)
+        assert sealing_tasks.seal_tasks(book, lake, before_us=10**18, now_us=10**18) == 1
+        terms = {"action": "resolve-ticket", "action_version": "1", "price": parse_price("2.00")}
+        quote = selling.quote(book, quote_id=uuid.uuid4(), customer="acme", at_us=OPENED_US, **terms)  # type: ignore[arg-type]
+        with pytest.raises(Conflict, match="is closed for so long that it is sealed"):
+            selling.hold(book, task_id=TASK, quote_id=quote.id, at_us=OPENED_US)
+        with pytest.raises(NotFound, match="record that it is opened"):
+            selling.hold(book, task_id=uuid.uuid4(), quote_id=quote.id, at_us=OPENED_US)
 
 
 def test_a_task_that_is_told_of_is_sold_and_given_back_when_it_is_reopened(

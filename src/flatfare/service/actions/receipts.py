@@ -1,7 +1,7 @@
 """Runs and their receipts: what was sold, what it was verified by, and, for the operator, what it cost.
 
-A receipt is read from the book each time: from the sale's entries, the task's verdicts and the
-calls it made. It says nothing that they do not.
+A receipt is read anew each time: from the sale's entries, the task's verdicts, sealed or not, and
+the calls it made. It says nothing that they do not.
 """
 
 import hashlib
@@ -16,8 +16,11 @@ from flatfare.service import selling
 from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import Published, published
 from flatfare.service.selling import Sale
-from flatfare.store import chains, runs, tasks
+from flatfare.service.tasks.folding import Known
+from flatfare.service.tasks.recording import known_of
+from flatfare.store import chains, runs
 from flatfare.store.book import Book, Value
+from flatfare.store.lake import Lake
 from flatfare.store.runs import Attempt, Run
 
 _OF_VERDICTS = (
@@ -31,11 +34,36 @@ _OF_VERDICTS = (
 )
 
 
+def documents_of(
+    book: Book, lake: Lake, found: Sequence[Run], *, for_operator: bool
+) -> list[dict[str, object]]:
+    """Runs as command line and API list them."""
+    known = known_of(book, lake, [run.task_id for run in found], has_imports=False)
+    return [_document(book, run, known[run.task_id], for_operator) for run in found]
+
+
 def document_of(
-    book: Book, run: Run, *, for_operator: bool, output: str | None = None, reasons: Sequence[str] = ()
+    book: Book,
+    lake: Lake,
+    run: Run,
+    *,
+    for_operator: bool,
+    output: str | None = None,
+    reasons: Sequence[str] = (),
 ) -> dict[str, object]:
     """A run as command line and API show it; ``output`` where it is at hand and not kept."""
-    task = _task(book, run)
+    return _document(book, run, _known(book, lake, run), for_operator, output, reasons)
+
+
+def _document(
+    book: Book,
+    run: Run,
+    known: Known,
+    for_operator: bool,
+    output: str | None = None,
+    reasons: Sequence[str] = (),
+) -> dict[str, object]:
+    task = known.present or {}
     held = output if output is not None else keeping.read(run.output, run.id, "output")
     return {
         "id": run.id,
@@ -54,7 +82,7 @@ def document_of(
         "output": _output(held),
         "output_kept": run.output is not None,
         "reasons": list(reasons) or json.loads(run.reasons),
-        "receipt": receipt_of(book, run, for_operator=for_operator) if run.ended_at_us is not None else None,
+        "receipt": None if run.ended_at_us is None else _receipt(book, run, known, for_operator),
     }
 
 
@@ -90,10 +118,14 @@ def erase(
     return count
 
 
-def receipt_of(book: Book, run: Run, *, for_operator: bool) -> dict[str, object]:
+def receipt_of(book: Book, lake: Lake, run: Run, *, for_operator: bool) -> dict[str, object]:
     """The receipt of a run that is done."""
+    return _receipt(book, run, _known(book, lake, run), for_operator)
+
+
+def _receipt(book: Book, run: Run, known: Known, for_operator: bool) -> dict[str, object]:
     version = published(book, run.action, run.action_version)
-    sale, task = _sale(book, run), _task(book, run)
+    sale, task = _sale(book, run), known.present or {}
     matures = task.get("matures_at_us")
     document: dict[str, object] = {
         "run": run.id,
@@ -107,7 +139,7 @@ def receipt_of(book: Book, run: Run, *, for_operator: bool) -> dict[str, object]
         "settlement": str(task.get("settlement") or Settlement.NONE),
         "price": _price(sale, version),
         "billed": _billed(sale, version),
-        "verdicts": [_verdict(said) for said in _verdicts(book, run)],
+        "verdicts": [_verdict(said) for said in known.verdicts],
         "window_closes_at": None if matures is None else iso(int(str(matures))),
         "settled_at": None if sale is None or sale.settled_at_us is None else iso(sale.settled_at_us),
         "entries": [] if sale is None else _entries(book, run),
@@ -148,10 +180,6 @@ def _entries(book: Book, run: Run) -> list[dict[str, object]]:
         for entry in found
         if str(entry.verb) != "cost"
     ]
-
-
-def _verdicts(book: Book, run: Run) -> list[Mapping[str, Value]]:
-    return list(tasks.verdicts_of(book, [run.task_id]).get(run.task_id, []))
 
 
 def _verdict(said: Mapping[str, Value]) -> dict[str, object]:
@@ -212,8 +240,9 @@ def _output(text: str | None) -> object:
         return text
 
 
-def _task(book: Book, run: Run) -> Mapping[str, Value]:
-    return tasks.rows_of(book, [run.task_id]).get(run.task_id, {})
+def _known(book: Book, lake: Lake, run: Run) -> Known:
+    """What is known of a run's task: a run makes its task, none is imported."""
+    return known_of(book, lake, [run.task_id], has_imports=False)[run.task_id]
 
 
 def _sale(book: Book, run: Run) -> Sale | None:

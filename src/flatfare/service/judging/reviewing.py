@@ -20,13 +20,12 @@ from flatfare.core.moments import MICROSECONDS, iso
 from flatfare.core.money import decimal_text, half_even
 from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import SecretBox
-from flatfare.service.tasks.recording import Teller, record
+from flatfare.service.tasks.recording import Teller, record, row_of
 from flatfare.service.tasks.sampled import REVIEWERS_MAX
 from flatfare.store import chains, reviews
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 from flatfare.store.reviews import Answer, Review
-from flatfare.store.tasks import rows_of
 
 VERIFIER = "human-review"
 SOURCE = "review"
@@ -129,9 +128,9 @@ def enqueue(
     return known, is_new
 
 
-def with_own_labels(book: Book, wanted: Wanted) -> Wanted:
+def with_own_labels(book: Book, lake: Lake, wanted: Wanted) -> Wanted:
     """What is wanted, with the labels of its task where that is known here."""
-    row = rows_of(book, [wanted.task_id]).get(wanted.task_id)
+    row = row_of(book, lake, wanted.task_id)
     return wanted if row is None else replace(wanted, labels=json.loads(str(row["labels"])))
 
 

@@ -31,6 +31,8 @@ class InLake:
 
 def in_lake(book: Book, lake: Lake, task_ids: Sequence[str], told: Collection[str]) -> dict[str, InLake]:
     """What the lake holds of these tasks; those of ``told`` may have been sealed, all may be imported."""
+    if not task_ids and not told:
+        return {}
     listed = [one for one in segments.listed(book) if one.kind in ("tasks", "verdicts")]
     imports = [one for one in listed if one.import_id is not None]
     own = [one for one in listed if one.import_id is None] if told else []
@@ -41,7 +43,7 @@ def in_lake(book: Book, lake: Lake, task_ids: Sequence[str], told: Collection[st
     try:
         with translated("Reading the lake"):
             for files, asked in ((imports, task_ids), (own, list(told))):
-                if files:
+                if files and asked:
                     _gather(engine, files, lake, asked, found)
     finally:
         engine.close()

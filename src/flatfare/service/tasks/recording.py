@@ -23,7 +23,7 @@ from flatfare.store import tasks
 from flatfare.store.book import Book
 from flatfare.store.home import Value
 from flatfare.store.lake import Lake
-from flatfare.store.tasks import Told
+from flatfare.store.tasks import TaskRow, Told
 
 EVENTS_MAX = 10_000
 DISPUTES = "dispute"
@@ -136,8 +136,22 @@ def mature(book: Book, lake: Lake, *, now_us: int) -> int:
     return total
 
 
-def known_of(book: Book, lake: Lake, task_ids: Sequence[str]) -> dict[str, Known]:
-    """What is known of these tasks: told, judged, imported."""
+def row_of(book: Book, lake: Lake, task_id: str) -> TaskRow | None:
+    """A task as it stands, hot, sealed or imported; None where nothing but calls may tell of it."""
+    hot = tasks.rows_of(book, [task_id]).get(task_id)
+    if hot is not None:
+        return hot
+    known = known_of(book, lake, [task_id])[task_id]
+    return known.present or known.imported
+
+
+def known_of(
+    book: Book, lake: Lake, task_ids: Sequence[str], *, has_imports: bool = True
+) -> dict[str, Known]:
+    """What is known of these tasks: told, judged, imported.
+
+    Where none of them can be an imported one (``has_imports``), and none is sealed, no file is read.
+    """
     events = tasks.events_of(book, task_ids)
     present = tasks.rows_of(book, task_ids)
     verdicts = tasks.verdicts_of(book, task_ids)
@@ -146,7 +160,7 @@ def known_of(book: Book, lake: Lake, task_ids: Sequence[str]) -> dict[str, Known
         for task_id, told in events.items()
         if task_id not in present or len(verdicts.get(task_id, ())) < sum(e.kind in _VERDICTS for e in told)
     ]
-    lying = in_lake(book, lake, task_ids, sealed)
+    lying = in_lake(book, lake, task_ids if has_imports else (), sealed)
     known = {}
     for task_id in task_ids:
         far = lying.get(task_id, _NOTHING)

@@ -191,13 +191,14 @@ async def _left(receive: Receive) -> None:
 def _document(shelf: Shelf, result: Result, for_operator: bool) -> dict[str, object]:
     run = runs.one(shelf.book, result.run.id) or result.run
     return receipts.document_of(
-        shelf.book, run, for_operator=for_operator, output=result.output, reasons=result.reasons
+        shelf.book, shelf.lake, run, for_operator=for_operator, output=result.output, reasons=result.reasons
     )
 
 
 def _show_run(asked: Asked) -> object:
     run = _seen(asked)
-    document = receipts.document_of(asked.books.book, run, for_operator=asked.visitor.may(Right.READ))
+    books, is_operator = asked.books, asked.visitor.may(Right.READ)
+    document = receipts.document_of(books.book, books.lake, run, for_operator=is_operator)
     if asked.visitor.key is None and not asked.visitor.may(Right.MANAGE):
         document |= _UNTOLD
     return document
@@ -237,12 +238,8 @@ def _list_runs(asked: Asked) -> object:
     cursor = f"{found[-1].started_at_us}/{found[-1].id}" if len(found) == limit else None
     is_operator = asked.visitor.may(Right.READ)
     seen = [run for run in found if _may_see(asked, run)]
-    return {
-        "runs": [
-            receipts.document_of(asked.books.book, run, for_operator=is_operator) | _UNTOLD for run in seen
-        ],
-        "cursor": cursor,
-    }
+    documents = receipts.documents_of(asked.books.book, asked.books.lake, seen, for_operator=is_operator)
+    return {"runs": [document | _UNTOLD for document in documents], "cursor": cursor}
 
 
 def _before(cursor: str | None) -> tuple[int, str] | None:

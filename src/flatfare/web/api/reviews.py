@@ -19,8 +19,8 @@ from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import review_reports, reviewing, sampling
 from flatfare.service.judging.reviewing import Wanted
 from flatfare.service.judging.sampling import Drawn
+from flatfare.service.tasks.recording import row_of
 from flatfare.store.reviews import Review
-from flatfare.store.tasks import rows_of
 from flatfare.web.access import Right
 from flatfare.web.api.reports import moment
 from flatfare.web.endpoint import Asked, Endpoint
@@ -176,7 +176,7 @@ def _enqueue(asked: Asked) -> object:
         labels={**given.labels, **({} if key is None else key.labels)},
         id=given.id,
     )
-    wanted = reviewing.with_own_labels(books.book, wanted)
+    wanted = reviewing.with_own_labels(books.book, books.lake, wanted)
     review, _ = reviewing.enqueue(
         books.book, wanted, at_us=books.now_us, asked_by=asked.visitor.name, box=found_box(os.environ)
     )
@@ -208,7 +208,7 @@ def _drawn(asked: Asked, task: str, action: str) -> Drawn:
     """A task as it is known here, or as one that is opened now."""
     key = asked.visitor.key
     own = str(task_id(None if key is None else key.project, task))
-    row = rows_of(asked.books.book, [own]).get(own)
+    row = row_of(asked.books.book, asked.books.lake, own)
     if row is None:
         return Drawn(own, action, task, {}, asked.books.now_us)
     labels: dict[str, str] = json.loads(str(row["labels"]))

@@ -312,10 +312,10 @@ def _run(sent: Sent) -> Later:
 
 
 def _came(shelf: object, result: Result) -> View:
-    book = shelf.book  # type: ignore[attr-defined]
+    book, lake = shelf.book, shelf.lake  # type: ignore[attr-defined]
     run = runs.one(book, result.run.id) or result.run
     document: Mapping[str, object] = receipts.document_of(
-        book, run, for_operator=True, output=result.output, reasons=result.reasons
+        book, lake, run, for_operator=True, output=result.output, reasons=result.reasons
     )
     return view_of(document)
 

@@ -13,8 +13,9 @@ from flatfare.web.pages.tasks import TONES
 
 def view(visit: Visit) -> View:
     """The run as it stands."""
-    run = receipts.run_of(visit.books.book, visit.path["run"])
-    return view_of(receipts.document_of(visit.books.book, run, for_operator=True))
+    books = visit.books
+    run = receipts.run_of(books.book, visit.path["run"])
+    return view_of(receipts.document_of(books.book, books.lake, run, for_operator=True))
 
 
 def view_of(run: Mapping[str, object]) -> View:
