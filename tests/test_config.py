@@ -48,6 +48,7 @@ def test_secrets_come_from_the_environment_and_never_print(tmp_path: Path) -> No
     ("text", "said"),
     [
         ("datbase: x", "sets 'datbase', which is not known. Did you mean 'database'"),
+        ("providers: {a: {base_url: http://a, default_tier: fast}}", "expected one of standard, priority"),
         ("- a\n- b", "holds no settings"),
         ("lake: [", "cannot be read"),
         ("providers:\n  x: {}", "no base_url"),

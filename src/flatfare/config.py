@@ -70,6 +70,7 @@ class Provider:
     shared: tuple[str, ...] = ()  # ids of files and the like that every key may use: "vs_*"
     foreign_things: str = "allow"  # or refuse: ids of things that were not made through this gateway
     priced_as: str | None = None  # whose prices apply, where neither its name nor its host says so
+    default_tier: str | None = None  # at which it serves requests that name none: standard or priority
     region: str | None = None
     access_key: Secret | None = None  # AWS: with these the request is signed
     secret_key: Secret | None = None
@@ -387,6 +388,11 @@ def _providers(values: object, file: Path | None) -> dict[str, Provider]:
         texts = {key: str(given[key]) for key in _TEXTS if given.get(key)}
         if texts.get("foreign_things", "allow") not in ("allow", "refuse"):
             raise BadInput(f"Found providers.{name}.foreign_things: it is either 'allow' or 'refuse'.")
+        if texts.get("default_tier", "standard") not in _DEFAULT_TIERS:
+            raise BadInput(
+                f"Found the default_tier {texts['default_tier']!r} of provider {name!r}: expected one of "
+                f"{', '.join(_DEFAULT_TIERS)}."
+            )
         providers[name] = Provider(
             name=name,
             base_url=str(given["base_url"]),
@@ -491,5 +497,6 @@ def _list(value: object, name: str, file: Path | None) -> tuple[str, ...]:
 
 _LISTS = ("allow", "shared")
 _SECRETS = ("api_key", "access_key", "secret_key", "session_token", "proxy")
-_TEXTS = ("foreign_things", "priced_as", "region", "ca_file")
+_DEFAULT_TIERS = ("standard", "priority")
+_TEXTS = ("foreign_things", "priced_as", "default_tier", "region", "ca_file")
 _PROVIDER_KEYS = {"base_url", "dialect", *_LISTS, *_TEXTS, *_SECRETS}

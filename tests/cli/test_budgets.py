@@ -142,11 +142,20 @@ def test_what_cannot_be_a_budget_is_said(run: Run, words: list[str], said: str) 
 
 def test_an_estimate_says_at_most_and_likely(run: Run) -> None:
     found = json.loads(run("estimate", "-", "--json", given=ASKED).stdout)
-    assert found["at_most"]["amount"] == "0.010410000"  # (100 + 64 bytes) x $2.50 and 1,000 x $10 per million
+    # (100 + 64 bytes) x $2.50 and 1,000 x $10 per million, 1.7 times of it if the project is set to priority.
+    assert found["at_most"]["amount"] == "0.017697000"
+    assert "priority rates" in found["at_most"]["reason"]
     assert found["likely"]["output_tokens"] == 500
     assert found["likely"]["output_from"] == "a guess: no answers of it here yet"
     text = run("estimate", "-", given=ASKED).stdout
-    assert "at most  $0.0104" in text
+    assert "at most  $0.0176" in text
+
+
+def test_an_estimate_knows_what_the_settings_say_of_the_provider(run: Run, tmp_path: Path) -> None:
+    own = "providers: {openai: {base_url: https://api.openai.com/v1, default_tier: standard}}"
+    (tmp_path / "flatfare.yaml").write_text(own)
+    found = json.loads(run("estimate", "-", "--json", given=ASKED).stdout)
+    assert found["at_most"]["amount"] == "0.010410000"
 
 
 def test_an_estimate_goes_by_the_last_answers_also_where_they_are_sealed(run: Run, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.service.budgets.test_picture_sizes import png
 
 NOW_US = 1_795_000_000_000_000
 PROVIDERS = {
-    "openai": Provider("openai", "https://api.openai.com/v1", "openai"),
+    "openai": Provider("openai", "https://api.openai.com/v1", "openai", default_tier="standard"),
     "anthropic": Provider("anthropic", "https://api.anthropic.com", "anthropic"),
 }
 
@@ -32,3 +32,14 @@ def test_each_picture_of_a_prompt_is_held_at_its_size(provider: str, model: str,
         return purse.hold(Rung("only", Model(model, provider)), prompt, NOW_US)
 
     assert 2 * nano <= held(3) - held(1) < 2 * nano + 2 * 200 * 3000
+
+
+def test_what_a_provider_s_project_is_set_to_is_held() -> None:
+    """GPT-4o: 1.7 times the standard rates at priority."""
+
+    def held(tier: str | None) -> int:
+        own = Provider("openai", "https://api.openai.com/v1", "openai", default_tier=tier)
+        purse = Purse(10**12, Bounds(standard_book()), {"openai": own})
+        return purse.hold(Rung("only", Model("gpt-4o", "openai")), Prompt("What is it?"), NOW_US)
+
+    assert held(None) == held("priority") == held("standard") * 17 // 10

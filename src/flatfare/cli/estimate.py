@@ -39,7 +39,9 @@ def estimate(
     if not body.lstrip().startswith((b"{", b"--")):  # JSON, or the parts of a form
         raise BadInput(f"{request} holds no request: expected a body of JSON, such as {_EXAMPLE}")
     prices = open_price_book(settings)
-    wanted = {"provider": provider, "endpoint": endpoint, "model": model}
+    own = settings.providers.get(provider)
+    tier = None if own is None else own.default_tier
+    wanted = {"provider": provider, "endpoint": endpoint, "model": model, "default_tier": tier}
     now_us = time.time_ns() // 1000
     try:
         with book_of(settings) as book:

@@ -14,7 +14,14 @@ from flatfare.core.usage import Usage
 from flatfare.dialects.openai_shape import read_request
 from flatfare.dialects.reading import Asked, Exchange, Part, Reading
 from flatfare.prices.limits import limits_of
-from flatfare.service.budgets.bounding import LEAST_OUTPUT, Bound, Bounds, limit_field, with_output_limit
+from flatfare.service.budgets.bounding import (
+    LEAST_OUTPUT,
+    Bound,
+    Bounds,
+    by_default,
+    limit_field,
+    with_output_limit,
+)
 from flatfare.service.costing.metering import Response, exchange_of, meter_response, recognise, standard_book
 from flatfare.service.costing.pricing import cost_reading
 from flatfare.service.costing.recordings import responses_in
@@ -26,6 +33,7 @@ BOUNDS = Bounds(standard_book())
 def bound(body: object, *, model: str = "gpt-4o", provider: str = "openai", **asked: object) -> Bound:
     endpoint = str(asked.pop("endpoint", "chat.completions"))
     raw = json.dumps(body).encode()
+    asked.setdefault("service_tier", "default")
     return BOUNDS.of(provider, endpoint, Asked(model, **asked), raw, NOW_US)  # type: ignore[arg-type]
 
 
@@ -42,6 +50,47 @@ def test_without_a_limit_the_model_s_longest_answer_counts_and_less_will_do() ->
     assert found.most_nano == found.fixed_nano + 16_384 * 10_000
     assert found.least_nano == found.fixed_nano + LEAST_OUTPUT * 10_000
     assert found.output_for(found.fixed_nano + 12_345 * 10_000 + 9_999) == 12_345
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tier", "times"),
+    [
+        ("openai", "gpt-4o", None, 1.7),  # its project may be set to priority
+        ("openai", "gpt-4o", "auto", 1.7),
+        ("openai", "gpt-4o", "priority", 1.7),
+        ("openai", "gpt-4o", "default", 1),
+        ("openai", "gpt-4o", "flex", 1),  # it may be served at the standard tier
+        ("azure", "gpt-6-sol", None, 2),
+        ("openai", "gpt-4-turbo", None, 1),  # not sold at priority
+        ("openai", "gpt-4-turbo", "auto", 1),
+        ("gemini", "gemini-2.5-flash", None, 1),  # priority where the request says so, only
+        ("bedrock", "us.amazon.nova-pro-v1:0", None, 1),
+        ("anthropic", "claude-sonnet-4-6", None, 1),
+    ],
+)
+def test_the_dearest_tier_is_held_that_the_provider_may_serve_by_itself(
+    provider: str, model: str, tier: str | None, times: float
+) -> None:
+    def of(tier: str | None) -> int:
+        asked = Asked(model, service_tier=tier, output_limit=1000)
+        return BOUNDS.of(provider, "chat.completions", asked, b'{"messages": []}', NOW_US).most_nano or 0
+
+    assert of(tier) == round(of("default") * times) > 0
+
+
+def test_who_knows_the_project_s_tier_says_so() -> None:
+    asked = Asked("gpt-4o", output_limit=1000)
+    assert by_default(asked, "standard").service_tier == "standard"
+    assert by_default(asked, "priority").service_tier == "auto"
+    assert by_default(asked, None) is asked
+    named = Asked("gpt-4o", service_tier="priority")
+    assert by_default(named, "standard") is named, "a request has its own way"
+
+
+def test_what_an_estimate_is_of_a_call_without_a_budget_is_the_standard_rate() -> None:
+    asked = Asked("gpt-4o", output_limit=1000)
+    found = BOUNDS.rough("openai", "chat.completions", asked, 100, NOW_US)
+    assert found.most_nano == (100 + 64) * 2500 + 1000 * 10_000
 
 
 def test_several_answers_cost_several_times() -> None:
@@ -242,7 +291,7 @@ GEMINI = {"model": "gemini-2.5-flash", "provider": "gemini", "endpoint": "genera
 
 def test_a_name_written_with_escapes_is_the_same_name() -> None:
     """A reader of JSON sees ``n`` in ``\\u006e``: a client asks for many answers that way too."""
-    asked = Asked("gpt-4o", output_limit=1000)
+    asked = Asked("gpt-4o", service_tier="default", output_limit=1000)
 
     def of(body: bytes) -> int:
         return BOUNDS.of("openai", "chat.completions", asked, body, NOW_US).most_nano or 0

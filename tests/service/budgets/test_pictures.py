@@ -23,7 +23,7 @@ URL = f"data:image/png;base64,{DATA}"
 def reads(endpoint: str, model: str, body: object, provider: str = "openai", rate: int = 0) -> int:
     """What is held for reading, in tokens."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found = BOUNDS.of(provider, endpoint, Asked(model, output_limit=1), raw, NOW_US)
+    found = BOUNDS.of(provider, endpoint, Asked(model, service_tier="default", output_limit=1), raw, NOW_US)
     assert found.most_nano is not None, found.reason
     return found.fixed_nano // rate
 

@@ -13,7 +13,7 @@ from flatfare.gateway.admission import Admitted
 from flatfare.gateway.reserving.claims import BudgetList, Claim
 from flatfare.gateway.reserving.messages import Granted, Refused, Reserve
 from flatfare.gateway.wire import Request
-from flatfare.service.budgets.bounding import Bound, Bounds, unbounded
+from flatfare.service.budgets.bounding import Bound, Bounds, by_default, unbounded
 
 OUTPUT_LIMIT = "output_limit"
 """Named in ``flatfare-changed`` where the gateway set a limit on an answer."""
@@ -84,7 +84,8 @@ def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: R
         elif b"content-encoding" in request.fields:
             bound = unbounded("the request is compressed")
         else:
-            bound = bounds.of(priced_as, place.endpoint, admitted.asked, body, at_us)
+            asked = by_default(admitted.asked, place.upstream.provider.default_tier)
+            bound = bounds.of(priced_as, place.endpoint, asked, body, at_us)
     except Exception:  # noqa: BLE001 - an outermost door: without a hard budget the call goes on all the same
         _log.exception("What a call costs at most could not be told.")
         bound = unbounded("it could not be worked out: see the gateway's log")

@@ -18,7 +18,7 @@ import msgspec
 from flatfare.core.errors import BadInput
 from flatfare.core.pricing import Rate
 from flatfare.dialects.reading import Asked
-from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
+from flatfare.prices.book import Circumstances, Found, PriceBook
 from flatfare.prices.limits import limits_of
 from flatfare.service.budgets import contents, hosted_tools
 from flatfare.service.budgets.contents import FRAME_TOKENS, TOOL_FRAME_TOKENS
@@ -50,6 +50,8 @@ _EDGES = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000)
 _ROUGH = "from the request's size and the longest answer"
 _BY_BYTES = "what is read counted from its bytes, and the call's own limit on its answer"
 
+_AT_PRIORITY = ", at the priority rates that its project may be set to"
+
 _WITHOUT_ROUNDS = (
     "a hosted tool of the request may have the model read all again, as often as it likes: "
     "max_tool_calls, in a request to responses, says how often"
@@ -74,6 +76,12 @@ _LIMIT_FIELDS: Mapping[str, str] = {
     "chat": "max_tokens",
 }
 _NEW_NAME = frozenset(("openai", "azure"))
+
+
+_UNSAID = (None, "auto")
+_OWN_DEFAULT = frozenset(("openai", "azure"))
+"""Whose projects or deployments have a tier of their own for requests that name none, or ``auto``: it may be
+priority (OpenAI's API reference, service_tier; learn.microsoft.com, priority processing; both 2026-11)."""
 
 
 class Bound(msgspec.Struct, frozen=True, gc=False):
@@ -104,6 +112,16 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     def amount_for(self, tokens: int) -> int:
         """What has to be held for an answer of so many tokens."""
         return self.fixed_nano + _up(self.output_rate * tokens)
+
+
+def by_default(asked: Asked, tier: str | None) -> Asked:
+    """What is asked of a provider that is known to serve a request which names no tier at that one.
+
+    Priority where there is such a rate: ``auto`` says so.
+    """
+    if tier is None or asked.service_tier not in _UNSAID:
+        return asked
+    return msgspec.structs.replace(asked, service_tier="auto" if tier == "priority" else tier)
 
 
 def unbounded(reason: str) -> Bound:
@@ -198,7 +216,7 @@ class Bounds:
         """
         if asked.model is None:
             return _NO_MODEL
-        terms = self._terms(provider, asked, at_us)
+        terms = self._terms(provider, asked, at_us, is_rough=True)
         if isinstance(terms, str):
             return unbounded(terms)
         if endpoint.startswith(_NOT_BY_TOKENS):
@@ -212,7 +230,9 @@ class Bounds:
         amount = _up(terms.reading * reads + terms.request + terms.writing * writes)
         return Bound(amount, amount, _ROUGH)
 
-    def _terms(self, provider: str, asked: Asked, at_us: int, reads: int | None = None) -> "_Terms | str":
+    def _terms(
+        self, provider: str, asked: Asked, at_us: int, reads: int | None = None, *, is_rough: bool = False
+    ) -> "_Terms | str":
         """Rates of a prompt of so many tokens at most, and limits, or why there are none.
 
         Kept for a minute, since prices have dates.
@@ -221,12 +241,14 @@ class Bounds:
         is_any = reads is None or reads > _EDGES[-1]
         details = tuple(sorted(asked.details.items())) if asked.details else ()
         terms = (asked.model, asked.service_tier, asked.region, details)
-        key = (provider, terms, at_us // 60_000_000, len(edges), is_any)
+        key = (provider, terms, at_us // 60_000_000, len(edges), is_any, is_rough)
         held = self._found.get(key)
         if held is None:
             if len(self._found) >= 2048:
                 self._found.clear()
-            held = self._found[key] = _terms_of(self._prices, provider, asked, at_us, edges, is_any=is_any)
+            tiers = (asked.service_tier,) if is_rough else tiers_of(provider, asked.service_tier)
+            held = _terms_of(self._prices, provider, asked, at_us, edges, tiers, is_any=is_any)
+            self._found[key] = held
         return held
 
 
@@ -247,6 +269,7 @@ class _Terms:
     fee: int | None  # the dearest of one hosted tool's use; None where none has a rate
     reads: int | None
     writes: int | None
+    may_be_dearer: bool = False  # the provider may serve it at a dearer tier than it names
 
     def ranking(self, body: bytes) -> int:
         """What a reranker's search units cost: one for each hundred documents of 500 tokens."""
@@ -273,27 +296,47 @@ _FEES = (
 )
 
 
+def tiers_of(provider: str, tier: str | None) -> tuple[str | None, ...]:
+    """The tier that a request names, and any other at which the provider may serve it by itself.
+
+    >>> tiers_of("openai", None), tiers_of("openai", "default"), tiers_of("anthropic", None)
+    ((None, 'priority'), ('default',), (None,))
+    """
+    if tier == "auto" or (tier is None and provider in _OWN_DEFAULT):
+        return tier, "priority"
+    # The tier that serves may be another than was asked for (OpenAI's API reference, service_tier, 2026-11).
+    return (tier, "default") if tier == "flex" else (tier,)
+
+
 def _terms_of(
-    prices: PriceBook, provider: str, asked: Asked, at_us: int, edges: Sequence[int], *, is_any: bool
+    prices: PriceBook,
+    provider: str,
+    asked: Asked,
+    at_us: int,
+    edges: Sequence[int],
+    tiers: Sequence[str | None],
+    *,
+    is_any: bool,
 ) -> _Terms | str:
     assert asked.model is not None
     limits = limits_of(asked.model)
-    circumstances = [Circumstances(asked.service_tier, asked.region, asked.details)]
-    if asked.service_tier == "auto":
-        circumstances.append(Circumstances("priority", asked.region, asked.details))
     # A longer prompt may have other rates, for all of it: every size that it may have counts.
     largest = limits.reads or 2_000_000
     sizes = {1, *edges, *(edge + 1 for edge in edges[:-1])}
     if is_any:
         sizes |= {edges[-1] + 1, largest}
     found: list[Found] = []
-    for one in circumstances:
+    own = 0  # of them, at the tier that is named
+    for tier in tiers:
+        one = Circumstances(tier, asked.region, asked.details)
         for size in sorted(sizes):
             if size <= largest or size == 1:
                 at = prices.find(provider, asked.model, at_us, one, {"input": size, "output": 1})
-                if isinstance(at, Missing):
-                    return at.reason
-                found.append(at)
+                if isinstance(at, Found):
+                    found.append(at)
+                    own += tier == tiers[0]
+                elif tier == asked.service_tier:
+                    return at.reason  # a model without a rate of another tier is not served at it
     if any(one.currency != "USD" for one in found):
         exchanged = prices.exchange.at(found[0].currency, at_us)
         if exchanged is None:
@@ -328,6 +371,7 @@ def _terms_of(
         math.ceil(max(fees) * factor * MILLION) if fees else None,
         limits.reads,
         limits.writes,
+        tiers[-1] == "priority" and len(found) > own,
     )
 
 
@@ -373,7 +417,8 @@ def _answered(provider: str, endpoint: str, asked: Asked, terms: _Terms, fixed: 
         limit = terms.writes if limit <= 0 or terms.writes is None else min(limit, terms.writes)
     if limit is not None:
         amount = _up(fixed + rate * limit)
-        return Bound(amount, amount, _BY_BYTES, _up(fixed), rate, limit)
+        reason = _BY_BYTES + (_AT_PRIORITY if terms.may_be_dearer else "")
+        return Bound(amount, amount, reason, _up(fixed), rate, limit)
     field = limit_field(provider, endpoint)
     least = _up(fixed + rate * LEAST_OUTPUT) if field is not None else None
     if terms.writes is None and terms.reads is None and field is None:
@@ -383,6 +428,7 @@ def _answered(provider: str, endpoint: str, asked: Asked, terms: _Terms, fixed: 
     longest = terms.writes or terms.reads or 1_000_000
     most = _up(fixed + rate * longest)
     reason = f"what is read counted from its bytes, and the longest answer of the model, {longest} tokens"
+    reason += _AT_PRIORITY if terms.may_be_dearer else ""
     return Bound(min(least, most) if least is not None else most, most, reason, _up(fixed), rate, None, field)
 
 

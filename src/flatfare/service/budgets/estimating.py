@@ -13,7 +13,7 @@ from flatfare.dialects import recognition
 from flatfare.dialects.reading import Asked
 from flatfare.dialects.recognition import Recognised
 from flatfare.prices.book import Circumstances, Found, PriceBook
-from flatfare.service.budgets.bounding import Bound, Bounds
+from flatfare.service.budgets.bounding import Bound, Bounds, by_default
 from flatfare.service.costing import counting
 from flatfare.store import whereabouts
 from flatfare.store.book import Book
@@ -70,11 +70,13 @@ def estimate(
     provider: str = "openai",
     endpoint: str | None = None,
     model: str | None = None,
+    default_tier: str | None = None,
 ) -> Estimate:
     """What this request would cost if it were sent now.
 
     ``place`` is where the model's former answers lie; without it their length is a guess.
-    ``endpoint`` is by default the dialect's first. Raises ``BadInput`` for a provider or an
+    ``endpoint`` is by default the dialect's first; ``default_tier`` is the one at which the provider is
+    known to serve requests that name none. Raises ``BadInput`` for a provider or an
     endpoint that no dialect knows.
     """
     recognised = _recognised(provider, endpoint)
@@ -84,7 +86,8 @@ def estimate(
         asked = Asked(
             model, asked.is_stream, asked.service_tier, asked.region, asked.output_limit, asked.details
         )
-    bound = Bounds(prices).of(exchange.provider, exchange.endpoint, asked, body, at_us)
+    tiered = by_default(asked, default_tier)
+    bound = Bounds(prices).of(exchange.provider, exchange.endpoint, tiered, body, at_us)
     written, said = _likely_output(place, asked)
     read = _likely_input(recognised, asked, body)
     likely_nano = None

@@ -128,6 +128,7 @@ def _remove(asked: Asked) -> object:
 def _estimate(asked: Asked) -> object:
     given: ToEstimate = asked.body
     books = asked.books
+    own = books.settings.providers.get(given.provider)
     found = estimate(
         open_price_book(books.settings),
         (books.book, books.lake),
@@ -136,6 +137,7 @@ def _estimate(asked: Asked) -> object:
         provider=given.provider,
         endpoint=given.endpoint,
         model=given.model,
+        default_tier=None if own is None else own.default_tier,
     )
     return found.as_json()
 
