@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,15 @@ from flatfare.config import Channel, Secret, Settings, WeeklyReport
 from flatfare.core.errors import StoreFailure
 from flatfare.core.identity import derived
 from flatfare.gateway import bookkeeping
-from flatfare.gateway.bookkeeping import CROWDED_US, HOT_US, SEAL_ROWS_MIN, Pace, run_booking, seal_old
+from flatfare.gateway.bookkeeping import (
+    CROWDED_US,
+    HOT_US,
+    SEAL_ROWS_MIN,
+    Pace,
+    run_booking,
+    seal_old,
+    seal_old_tasks,
+)
 from flatfare.gateway.folders import journal_folder, new_worker, workers
 from flatfare.service.tasks.defining import define, of_document
 from flatfare.service.tasks.recording import Teller, record
@@ -214,6 +223,24 @@ def test_of_a_crowded_book_calls_leave_sooner(tmp_path: Path, monkeypatch: pytes
         assert seal_old(book, lake, now_us=now_us) == 4
         assert book.value("SELECT MIN(at_us) FROM calls") == now_us - CROWDED_US
         assert seal_old(book, lake, now_us=now_us) == 0
+
+
+@pytest.mark.parametrize(("crowd", "left_after_a_day"), [(3, 0), (2, 3)])
+def test_settled_tasks_leave_after_a_week_and_of_a_crowd_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crowd: int, left_after_a_day: int
+) -> None:
+    monkeypatch.setattr(bookkeeping, "SEAL_TASKS_MIN", 2)
+    monkeypatch.setattr(bookkeeping, "CROWDED_TASKS", crowd)
+    lake = Lake(tmp_path / "lake")
+    with open_book(str(tmp_path / "b.db")) as book:
+        for number in range(3):
+            verdict = {"event": "judged", "verifier": "v", "version": "1", "judgement": "pass", "evidence": 1}
+            word = {**verdict, "id": str(uuid.UUID(int=number)), "task": f"t{number}", "at": NOON_US}
+            assert not record(book, lake, [word], Teller("x"), now_us=NOON_US).refused
+        closed_us = int(book.value("SELECT MAX(matures_at_us) FROM tasks") or 0)
+        day_us = 86_400_000_001
+        assert seal_old_tasks(book, lake, now_us=closed_us + day_us) == left_after_a_day
+        assert seal_old_tasks(book, lake, now_us=closed_us + 7 * day_us) == 3 - left_after_a_day
 
 
 def test_the_process_seals_beside_its_booking(tmp_path: Path) -> None:

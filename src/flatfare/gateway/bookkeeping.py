@@ -51,6 +51,9 @@ CROWDED_ROWS, CROWDED_US = 1_000_000, 600_000_000
 SETTLED_US = 7 * 86_400_000_000
 """Tasks stay in the book for a week after their window closed: most that is told late is told by then."""
 
+CROWDED_TASKS, SETTLED_CROWDED_US = 200_000, 86_400_000_000
+"""With more such tasks than that in the book, they stay for a day."""
+
 SEAL_TASKS_MIN = 20_000
 SEAL_ROWS_MIN = 100_000
 """With fewer to seal, they wait until the oldest has waited for two hours: small files are slow to read."""
@@ -286,8 +289,13 @@ def seal_old(book: Book, lake: Lake, *, now_us: int) -> int:
 
 
 def seal_old_tasks(book: Book, lake: Lake, *, now_us: int) -> int:
-    """Seal tasks whose window closed a week ago, once there are enough of them."""
-    before_us = now_us - SETTLED_US
+    """Seal tasks whose window closed a week ago, once there are enough of them.
+
+    Where very many are in the book, those whose window closed a day ago.
+    """
+    before_us = now_us - SETTLED_CROWDED_US
+    if sealing_tasks.ready(book, before_us) <= CROWDED_TASKS:
+        before_us = now_us - SETTLED_US
     if sealing_tasks.ready(book, before_us) < SEAL_TASKS_MIN:
         return 0
     return sealing_tasks.seal_tasks(book, lake, before_us=before_us, now_us=now_us)

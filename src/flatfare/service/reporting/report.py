@@ -21,7 +21,7 @@ from flatfare.service.reporting.published import published_rows
 from flatfare.service.reporting.question import COUNTS, Question, checked_zone, period_text
 from flatfare.store import reading
 from flatfare.store.book import Book
-from flatfare.store.engine import translated
+from flatfare.store.engine import append, translated
 from flatfare.store.folding import DAY_US
 from flatfare.store.lake import Lake
 
@@ -320,10 +320,10 @@ _MOVED = """CREATE TEMP TABLE moved AS
 
 
 def _load_attempts(engine: "DuckDBPyConnection", book: Book) -> None:
+    """How many attempts tasks took that took more than one; any other took one."""
     engine.execute("CREATE TEMP TABLE tries (task_id UUID, n BIGINT)")
-    with engine.appender("tries") as appender:
-        for batch in book.stream("SELECT task_id, COUNT(*) FROM attempts GROUP BY task_id"):
-            appender.append_rows(batch)
+    several = "SELECT task_id, COUNT(*) FROM attempts GROUP BY task_id HAVING COUNT(*) > 1"
+    append(engine, "tries", book.stream(several))
 
 
 def _grouped(
