@@ -277,6 +277,29 @@ def test_a_later_look_is_not_billed_again_but_a_background_response_is_billed_un
     assert (usage_of(first), first.response_id) == (TOKENS, "resp_1")
 
 
+def test_a_background_response_keeps_its_id_where_its_stream_was_cut_and_where_it_failed() -> None:
+    begun = response(usage=None, status="in_progress", background=True)
+    cut = sse({"type": "response.created", "response": begun}, done=False)
+    assert read_stream("openai", "responses", cut).response_id == "resp_1"
+    failed = read("openai", "responses.retrieve", response(usage=None, status="failed", background=True))
+    assert (failed.is_free, failed.response_id) == (True, "resp_1")
+
+
+def test_a_look_that_shows_no_usage_yet_costs_nothing_and_tells_nothing() -> None:
+    begun = response(usage=None, status="in_progress", background=True)
+    waiting = read("openai", "responses.retrieve", begun)
+    delta = {"type": "response.output_text.delta", "delta": "Hi"}
+    stream = sse({"type": "response.created", "response": begun}, delta, done=False)
+    cut = read_stream("openai", "responses.retrieve", stream)
+    for reading in (waiting, cut):
+        assert (reading.is_free, reading.parts, reading.response_id, reading.text_seen) == (
+            True,
+            (),
+            None,
+            None,
+        )
+
+
 def test_embeddings_are_input_and_moderations_are_free() -> None:
     body = {
         "object": "list",

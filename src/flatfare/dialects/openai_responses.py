@@ -23,7 +23,7 @@ from flatfare.dialects.openai_shape import (
     moment_of,
     prompt_leaves,
 )
-from flatfare.dialects.reading import Conditions, Exchange, Part, Reading, Reported, free
+from flatfare.dialects.reading import Conditions, Exchange, Part, Reading, Reported, free, unread
 
 Fields = Mapping[str, object]
 
@@ -125,7 +125,7 @@ class ResponsesShape(Generic[R]):
             model=model,
             reported=self.reported(answer) if self.reported is not None else None,
             created_at_us=moment_of(answer.created_at),
-            response_id=answer.id if answer.background else None,
+            response_id=_kept_id(answer),
         )
 
 
@@ -147,22 +147,34 @@ _STATUS_REASON = {
 _UNDER_WAY = ("queued", "in_progress")
 
 
+def _kept_id(answer: ResponseBody) -> str | None:
+    """The id under which the answer is fetched, and billed once: one that runs in the background."""
+    return answer.id if answer.background else None
+
+
 def _without_usage(answer: ResponseBody, exchange: Exchange, model: str | None) -> Reading:
     if answer.status == "failed" or (answer.status is None and bytes(answer.error) not in (b"", b"null")):
-        return free("the response failed and has no usage: providers bill no failed request", model)
-    reason = _STATUS_REASON.get(answer.status or "", "the answer has no usage")
-    created_us, kept = moment_of(answer.created_at), answer.id if answer.background else None
-    return Reading(parts=(), model=model, reason=reason, created_at_us=created_us, response_id=kept)
+        reading = free("the response failed and has no usage: providers bill no failed request", model)
+    else:
+        reading = unread(_STATUS_REASON.get(answer.status or "", "the answer has no usage"), model)
+    created_us = moment_of(answer.created_at)
+    return msgspec.structs.replace(reading, created_at_us=created_us, response_id=_kept_id(answer))
 
 
 def _looked_at(reading: Reading, answer: ResponseBody) -> Reading:
     """A response fetched again: only a background one shows its usage for the first time, once it is done."""
     if answer.status in _UNDER_WAY and not reading.parts:
-        return msgspec.structs.replace(reading, is_free=True, reason="a look at a response under way")
+        return _only_a_look(reading, "a look at a response under way")
     if answer.background or not reading.parts:
         return reading
-    repeats = "a later look at a response, whose usage was billed when it was made"
-    return msgspec.structs.replace(reading, parts=(), is_free=True, reason=repeats, reported=None)
+    return _only_a_look(reading, "a later look at a response, whose usage was billed when it was made")
+
+
+def _only_a_look(reading: Reading, reason: str) -> Reading:
+    """What costs nothing, and tells nothing of what the response costs."""
+    return msgspec.structs.replace(
+        free(reason, reading.model), created_at_us=reading.created_at_us, response_id=None
+    )
 
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
@@ -199,14 +211,18 @@ class ResponseStream(Generic[R]):
             reading = self._shape.reading(self._answer, self._exchange)
             return _looked_at(reading, self._answer) if self._is_looked_at else reading
         started = self._started
-        return Reading(
+        reading = Reading(
             parts=(),
             model=(started.model if started else None) or self._exchange.asked.model,
             reason="the stream was cut before its usage came",
             is_complete=False,
             created_at_us=moment_of(started.created_at) if started else None,
             text_seen=self._text.joined(),
+            response_id=_kept_id(started) if started else None,
         )
+        if self._is_looked_at:
+            return _only_a_look(reading, "a look at a response, cut before its usage came")
+        return reading
 
 
 def tool_fees(answer: ResponseBody, exchange: Exchange, part: Part) -> tuple[Part, ...]:
