@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from flatfare.core.errors import StoreFailure
@@ -15,7 +14,7 @@ from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import log_file, log_numbers, workers
 from flatfare.gateway.frames import framed, salt_of
 from flatfare.gateway.journal import Journal
-from flatfare.gateway.records import Ended, Figures, Intent, Record, Void
+from flatfare.gateway.records import Ended, Figures, Record, Void
 from flatfare.store import journals, sealing
 from flatfare.store.book import Book, Value, open_book
 from flatfare.store.lake import Lake
@@ -366,28 +365,3 @@ def test_every_column_of_a_row_exists() -> None:
         rows.change_of({}, result(1)),
     ):
         assert set(row) <= known
-
-
-def asked(number: int, endpoint: str) -> Intent:
-    return msgspec.structs.replace(intent(number), endpoint=endpoint)
-
-
-def test_an_answer_that_was_begun_before_costs_once_however_often_it_is_fetched(place: Place) -> None:
-    """At the call that began it, also within one turn; where that is not here, at the first look."""
-    place.write(
-        *(asked(1, "responses"), result(1, figures=Figures(cost_reason="queued"), external_id="resp_1")),
-        *(asked(2, "responses.retrieve"), result(2, external_id="resp_1")),
-        *(asked(6, "responses"), result(6, figures=Figures(cost_reason="queued"), external_id="resp_3")),
-    )
-    place.book_all()
-    place.write(asked(3, "responses.retrieve"), result(3, external_id="resp_1"))
-    for number in (4, 5):
-        place.write(asked(number, "responses.retrieve"), result(number, external_id="resp_2"))
-    place.write(asked(7, "responses.retrieve"), result(7, external_id="resp_3"))
-    place.book_all()
-    with opened(place.book, place.lake, "calls") as engine:
-        query = "SELECT CAST(id AS VARCHAR), SUM(n * COALESCE(cost_nano, 0)) FROM calls GROUP BY 1"
-        found = dict(engine.execute(query).fetchall())
-    costs = {number: result(number).figures.cost_nano for number in (2, 4, 7)}
-    at_its_beginning = {call_id(1): costs[2], call_id(4): costs[4], call_id(6): costs[7]}
-    assert found == {**dict.fromkeys((call_id(number) for number in range(1, 8)), 0), **at_its_beginning}

@@ -9,7 +9,7 @@ import pytest
 from flatfare.config import Settings
 from flatfare.core.identity import time_ordered
 from flatfare.gateway.reserving.treasurer import Treasurer
-from flatfare.store import calls, journals, sealing
+from flatfare.store import calls, journals, newest, sealing
 from flatfare.store.lake import Lake
 from tests.store.rows import NOON_US, call, place, write
 
@@ -46,4 +46,4 @@ def test_a_correction_after_sealing_is_what_a_call_of_the_dead_cost(tmp_path: Pa
     write(book, [first])
     sealing.seal_calls(book, lake, before_us=NOON_US + 1, now_us=NOON_US + 1)
     write(book, [calls.taken_back({**first, "n": 1}, 1), {**first, "revision": 1, "cost_nano": 500}])
-    assert journals.present(book, Lake(lake.folder), {BOOKED: NOON_US})[BOOKED]["cost_nano"] == 500
+    assert newest.present(book, Lake(lake.folder), {BOOKED: NOON_US})[BOOKED]["cost_nano"] == 500

@@ -31,7 +31,7 @@ from flatfare.service.invoicing import plans
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.judging.asking import Asker, Whose
 from flatfare.service.tasks.recording import Teller, record
-from flatfare.store import adjustments, journals, reviews, runs, sealing, sealing_tasks
+from flatfare.store import adjustments, newest, reviews, runs, sealing, sealing_tasks
 from flatfare.store.adjustments import Correction
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan
@@ -338,7 +338,7 @@ def test_a_call_that_is_corrected_after_it_was_sealed_counts_once(tmp_path: Path
             lake = Lake(own.settings.lake)
             ids = {str(row[0]): int(str(row[1])) for row in book.rows("SELECT id, at_us FROM calls")}
             sealing.seal_calls(book, lake, before_us=now_us + 1, now_us=now_us)
-            found = journals.present(book, lake, ids)
+            found = newest.present(book, lake, ids)
             corrections = [Correction(call, {"cost_nano": 700, "labels": "{}"}) for call in found.values()]
             with book.writing():
                 adjustments.write(book, corrections, kind="price", reason="t", by_whom="t", at_us=now_us)

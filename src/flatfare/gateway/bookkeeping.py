@@ -19,6 +19,7 @@ from flatfare.core.errors import FlatfareError, StoreFailure
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import journal_folder, node_id, remove_unborn
 from flatfare.gateway.regularly import Duty, Say, doing, in_words
+from flatfare.gateway.telling import HOT_US_MIN
 from flatfare.service import selling, vouching
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.alerts import alerting, weekly
@@ -45,7 +46,7 @@ SIGN_EVERY_S = 600
 HOT_US = 3_600_000_000
 """Calls stay in the book for an hour before they are sealed: most that is told late is told by then."""
 
-CROWDED_ROWS, CROWDED_US = 1_000_000, 600_000_000
+CROWDED_ROWS, CROWDED_US = 1_000_000, HOT_US_MIN
 """With more calls than that in the book, they stay for ten minutes: whoever reads them reads all of them."""
 
 SETTLED_US = 7 * 86_400_000_000

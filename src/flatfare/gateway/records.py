@@ -55,6 +55,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     region: str | None = None
     external_id: str | None = None  # the provider's own id of the answer
     traits: str | None = None  # JSON object, such as {"first_byte_ms":120,"added_us":310}
+    begun_at_us: Whole | None = None  # where it fetched an answer: when the provider says that was begun
 
 
 class Intent(msgspec.Struct, frozen=True, array_like=True, tag="intent"):
@@ -110,7 +111,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
-    """What a call cost, told after it had ended: a batch's, once its answers are calls of their own."""
+    """What a call cost, told by another one: a batch's making, once its answers are calls of their own."""
 
     call_id: CallId
     figures: Figures

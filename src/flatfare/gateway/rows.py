@@ -16,6 +16,10 @@ from flatfare.store.layout import COUNT_COLUMNS
 SOURCE: Final = "gateway"
 _ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _HAS_COLUMN = frozenset(COUNT_COLUMNS)
+_NO_USAGE: Final[Mapping[str, Value]] = dict.fromkeys([*COUNT_COLUMNS, "other_usage"])
+_SURENESS: Final[tuple[Value, ...]] = tuple(
+    map(str, (CostState.UNKNOWN, CostState.ESTIMATED, CostState.MEASURED))
+)
 
 ENDED_EARLY = "the gateway ended before the answer did"
 AT_LEAST = "the gateway ended before the session did: this is what it had used, and it costs at least that"
@@ -92,13 +96,32 @@ def change_of(call: Mapping[str, Value], result: Result) -> dict[str, Value]:
     if isinstance(traits, str):
         is_told = result.traits is None or result.traits[1:] in traits
         change["traits"] = traits if is_told else _merged(traits, result.traits)
-    usage = dict.fromkeys([*COUNT_COLUMNS, "other_usage"])
-    return {**usage, **change}
+    return {**_NO_USAGE, **change}
 
 
 def told_change(figures: Figures) -> dict[str, Value]:
     """The columns of a call that change where its cost is told after its end."""
-    return {**_of_figures(figures), "delivery": "proven"}
+    change: dict[str, Value] = {**_NO_USAGE, **_of_figures(figures), "delivery": "proven"}
+    _add_usage(change, figures)
+    return change
+
+
+def shown_change(result: Result) -> dict[str, Value]:
+    """The columns of the call that began an answer, as one that fetched it tells of it."""
+    said = {"model": result.model, "service_tier": result.service_tier, "region": result.region}
+    served = {name: _text(value) for name, value in said.items() if value is not None}
+    return {**told_change(result.figures), **served}
+
+
+def moved_change(call: Mapping[str, Value]) -> dict[str, Value]:
+    """The same, where the call that fetched it was booked before."""
+    served = {name: call[name] for name in ("model", "service_tier", "region") if call[name] is not None}
+    return {name: call[name] for name in told_change(Figures())} | served
+
+
+def is_surer(state: Value, than: Value) -> bool:
+    """Whether a cost of one state is surer than one of another."""
+    return _SURENESS.index(state) > _SURENESS.index(than)
 
 
 def moment_in(call_id: str) -> int | None:

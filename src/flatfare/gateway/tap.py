@@ -23,6 +23,7 @@ from flatfare.gateway.records import Figures
 from flatfare.gateway.routes import Place
 from flatfare.prices.book import PriceBook
 from flatfare.service.costing.metering import Response, counted_offline, is_streamed
+from flatfare.store.calls import SHOWN_BY
 
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
 _FAILED = "metering failed: see the gateway's log; flatfare meter on the recorded answer says more"
@@ -39,6 +40,7 @@ class Metered:
     region: str | None = None
     external_id: str | None = None
     tokens: int = 0
+    begun_at_us: int | None = None  # where an answer was fetched: when the provider says it was begun
 
 
 def unknown(reason: str) -> Figures:
@@ -234,4 +236,5 @@ class Tap:
             region=conditions.region if conditions else None,
             external_id=reading.response_id,
             tokens=sum(part.usage.input_tokens + part.usage.output_tokens for part in reading.parts),
+            begun_at_us=reading.created_at_us if exchange.endpoint in SHOWN_BY else None,
         )

@@ -16,8 +16,25 @@ _DEFAULTS: Mapping[str, Value] = {
     "labels": "{}",
 }
 
-BEGUN = "endpoint IN ('responses', 'responses.retrieve', 'responses.cancel')"
-"""Calls that begin an answer or fetch one by its id: an index finds them by ``external_id``."""
+SHOWN_BY: Mapping[str, str] = {
+    "responses.retrieve": "responses",
+    "responses.cancel": "responses",
+    "interactions.retrieve": "interactions",
+    "interactions.cancel": "interactions",
+}
+"""Endpoints that show an answer which the provider keeps, each with the endpoint that begins such."""
+
+_BEGINNINGS = frozenset(SHOWN_BY.values())
+OF_KEPT_ANSWERS = (
+    "endpoint IN ('interactions', 'interactions.cancel', 'interactions.retrieve', 'responses', "
+    "'responses.cancel', 'responses.retrieve')"
+)
+"""All of these, in the words of the index that finds their calls by ``external_id``."""
+
+
+def begins_answer(call: Mapping[str, Value]) -> bool:
+    """Whether a call began an answer that its provider may keep, rather than fetched one."""
+    return call.get("endpoint") in _BEGINNINGS
 
 
 def insert(book: Book, calls: Iterable[Mapping[str, Value]]) -> int:

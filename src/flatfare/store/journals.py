@@ -1,24 +1,13 @@
-"""How far the journals are booked, which calls are still open, and what could not be read.
+"""How far the journals are booked, which calls are still open, what was told early, what could not be read.
 
 All of it changes in the transaction that writes the rows, so that a record is booked
 exactly once whatever dies when.
 """
 
+import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-from flatfare.store import segments
-from flatfare.store.adjustments import present_calls
 from flatfare.store.book import Book, Row, Value
-from flatfare.store.engine import open_engine, translated
-from flatfare.store.lake import Lake
-from flatfare.store.layout import CALLS, names
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-_SPREAD_US = 7 * 86_400_000_000  # a call's id and its row are of nearly one moment
-_IDS_MAX = 500
 
 
 def positions(book: Book, node: str | None = None) -> dict[str, tuple[int, int]]:
@@ -77,57 +66,21 @@ def add_notes(book: Book, rows: Iterable[tuple[str, str, int, int, int, str, str
     )
 
 
-def present(book: Book, lake: Lake, near_us: Mapping[str, int | None]) -> dict[str, dict[str, Value]]:
-    """The newest revision of each call that there is, hot or sealed, by its id.
-
-    ``near_us`` says of each about when it was made: only files of those times are read.
-    """
-    found = present_hot(book, list(near_us))
-    missing = [call_id for call_id in near_us if call_id not in found]
-    sealed = _near(book, [near_us[call_id] for call_id in missing]) if missing else []
-    if sealed:
-        engine = open_engine()
-        try:
-            with translated("Reading the lake"):
-                found |= _present_sealed(engine, lake, sealed, missing)
-        finally:
-            engine.close()
-    return found
+def told_calls(book: Book) -> dict[str, dict[str, Value]]:
+    """What was told of calls that are not booked yet: the columns that change, by the call's id."""
+    rows = book.rows("SELECT call_id, change FROM told_calls")
+    return {str(call_id): json.loads(str(change)) for call_id, change in rows}
 
 
-def _near(book: Book, moments: list[int | None]) -> list[segments.Segment]:
-    """The sealed files that may hold calls of these moments; all of them where one is not known."""
-    known = [moment for moment in moments if moment is not None]
-    if len(known) < len(moments):
-        return segments.listed(book, "calls")
-    return segments.touching(book, "calls", [(min(known) - _SPREAD_US, max(known) + _SPREAD_US)])
-
-
-def present_hot(book: Book, call_ids: list[str]) -> dict[str, dict[str, Value]]:
-    """The same of those that are hot alone: a correction of a sealed call is."""
-    found: dict[str, dict[str, Value]] = {}
-    for start in range(0, len(call_ids), _IDS_MAX):
-        some = call_ids[start : start + _IDS_MAX]
-        rows = book.rows(
-            f"SELECT {names(CALLS)} FROM calls WHERE id IN ({', '.join('?' * len(some))}) AND n = 1 "
-            "ORDER BY revision",
-            some,
-        )
-        for row in rows:  # the newest revision of each comes last
-            call = dict(zip((column.name for column in CALLS), row, strict=True))
-            found[str(call["id"])] = call
-    return found
-
-
-def _present_sealed(
-    engine: "DuckDBPyConnection", lake: Lake, sealed: list[segments.Segment], call_ids: list[str]
-) -> dict[str, dict[str, Value]]:
-    engine.execute(
-        f"CREATE TEMP VIEW calls AS SELECT {names(CALLS)} FROM {segments.sealed_rows(sealed, lake)}"
+def keep_told(book: Book, call_id: str, change: Mapping[str, Value]) -> None:
+    """What was told of a call that another journal, or another node's, has yet to bring."""
+    book.execute(
+        "INSERT INTO told_calls (call_id, change) VALUES (?, ?) "
+        "ON CONFLICT (call_id) DO UPDATE SET change = excluded.change",
+        (call_id, json.dumps(dict(change), sort_keys=True)),
     )
-    found: dict[str, dict[str, Value]] = {}
-    for start in range(0, len(call_ids), _IDS_MAX):
-        some = call_ids[start : start + _IDS_MAX]
-        for call in present_calls(engine, f"id IN ({', '.join('?' * len(some))})", list(some)):
-            found[str(call["id"])] = call
-    return found
+
+
+def remove_told(book: Book, call_id: str) -> None:
+    """The call is booked, and was told."""
+    book.execute("DELETE FROM told_calls WHERE call_id = ?", (call_id,))

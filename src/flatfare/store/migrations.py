@@ -487,6 +487,17 @@ def _numbers_for_good() -> Iterator[str]:
     )
 
 
+def _kept_answers() -> Iterator[str]:
+    """Gemini's interactions are fetched by their id too; and what is told before its call is booked waits."""
+    yield "DROP INDEX calls_begun"
+    yield (
+        "CREATE INDEX calls_of_kept_answers ON calls (external_id) "
+        "WHERE endpoint IN ('interactions', 'interactions.cancel', 'interactions.retrieve', 'responses', "
+        "'responses.cancel', 'responses.retrieve') AND external_id IS NOT NULL"
+    )
+    yield "CREATE TABLE told_calls (call_id TEXT PRIMARY KEY, change TEXT NOT NULL){strict}"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -517,5 +528,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _answers_fetched,
     _numbered_writes,
     _numbers_for_good,
+    _kept_answers,
 )
 """Step 1 is the first; the book counts how many it has taken."""

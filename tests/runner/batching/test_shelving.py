@@ -9,7 +9,7 @@ from flatfare.core.identity import time_ordered
 from flatfare.runner.batching import shelving
 from flatfare.runner.batching.log import Sent
 from flatfare.runner.books import Shelf
-from flatfare.store import batches, journals, sealing
+from flatfare.store import batches, newest, sealing
 from tests.store.rows import MINUTE_US, NOON_US, call, place, write
 
 SENT = Sent(str(time_ordered(NOON_US, bytes(10))), "/v1", "openai", NOON_US, request_hash="h" * 64)
@@ -48,5 +48,5 @@ def test_of_a_batch_that_its_provider_does_not_know_the_making_cost_nothing(
     shelf = shelf_with_its_making(tmp_path, is_sealed=is_sealed)
     shelving.not_made(shelf, SENT, NOON_US * 2)
     other = str(uuid.UUID(int=2))
-    found = journals.present(shelf.book, shelf.lake, dict.fromkeys((MAKING, other), NOON_US))
+    found = newest.present(shelf.book, shelf.lake, dict.fromkeys((MAKING, other), NOON_US))
     assert {name: found[name]["cost_nano"] for name in (MAKING, other)} == {MAKING: 0, other: None}

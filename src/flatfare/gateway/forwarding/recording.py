@@ -105,6 +105,7 @@ class RecordedCall:
             metered.region,
             metered.external_id,
             self._traits(ended, now),
+            metered.begun_at_us,
         )
 
     def _traits(self, ended: float, now: float) -> str:

@@ -39,7 +39,7 @@ from flatfare.gateway.reserving.messages import (
 )
 from flatfare.gateway.reserving.purses import Purses
 from flatfare.gateway.rows import moment_in
-from flatfare.store import budgets, journals
+from flatfare.store import budgets, journals, newest
 from flatfare.store.book import Book, open_book
 from flatfare.store.durable import make_folder
 from flatfare.store.lake import Lake
@@ -355,9 +355,9 @@ class Treasurer:
             for call_id, worker_id in orphans.items()
             if not (self._folder / worker_id).exists() and not _is_open(book, call_id)
         ]
-        booked = journals.present_hot(book, list(orphans))
+        booked = newest.hot(book, list(orphans))
         near_us = {call_id: moment_in(call_id) for call_id in gone if call_id not in booked}
-        booked |= journals.present(book, Lake(self.settings.lake), near_us)
+        booked |= newest.present(book, Lake(self.settings.lake), near_us)
         costs = {call_id: row["cost_nano"] for call_id, row in booked.items()}
         ended = [(call_id, None if cost is None else int(str(cost))) for call_id, cost in costs.items()]
         # the intent of the others was never kept: nothing was sent

@@ -17,7 +17,7 @@ from flatfare.runner.books import Shelf
 from flatfare.runner.gate import KEY_VARIABLE, Gate
 from flatfare.service.access import keys
 from flatfare.service.access.keys import Terms
-from flatfare.store import adjustments, batches, journals, made_things, runs
+from flatfare.store import adjustments, batches, made_things, newest, runs
 from flatfare.store.adjustments import Correction
 from flatfare.store.batches import Batch
 
@@ -51,7 +51,7 @@ def run_of(shelf: Shelf, task_id: str) -> Run:
 
 def costs_of(shelf: Shelf, call_ids: Iterable[str], sent_at_us: int) -> Mapping[str, int | None]:
     """What the answers of a batch were booked with; those that are not booked yet are left out."""
-    found = journals.present(shelf.book, shelf.lake, dict.fromkeys(call_ids, sent_at_us))
+    found = newest.present(shelf.book, shelf.lake, dict.fromkeys(call_ids, sent_at_us))
     return {
         call_id: None if row["cost_nano"] is None else int(str(row["cost_nano"]))
         for call_id, row in found.items()
@@ -118,7 +118,7 @@ def not_made(shelf: Shelf, sent: Sent, now_us: int) -> None:
     change = told_change(nothing("its provider lists no such batch"))
     corrections = [
         Correction(call, change)
-        for call in journals.present(shelf.book, shelf.lake, {making.id: making.at_us}).values()
+        for call in newest.present(shelf.book, shelf.lake, {making.id: making.at_us}).values()
         if call["cost_state"] != CostState.MEASURED
     ]
     with shelf.book.writing():

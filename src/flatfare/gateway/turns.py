@@ -1,0 +1,98 @@
+"""One turn of booking: what will be written to the book in one transaction, each call found by its id."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from flatfare.gateway.reading_back import Note, Place
+from flatfare.gateway.records import Intent, Result, Told
+from flatfare.gateway.reserving.charging import Charge, charge_of
+from flatfare.store.adjustments import Correction
+from flatfare.store.book import Value
+from flatfare.store.newest import Call
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn has read, and what becomes of it."""
+
+    rows: dict[str, dict[str, Value]] = field(default_factory=dict)  # of calls that are booked now, by id
+    opened: dict[str, tuple[str, Intent]] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)  # of those that were open in the book
+    late: list[tuple[Intent | None, Result]] = field(default_factory=list)  # perhaps booked already
+    fetched: list[tuple[Intent, Result]] = field(default_factory=list)  # answers that were begun before
+    told: list[Told] = field(default_factory=list)  # costs of calls that ended before
+    places: dict[str, Place] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    finished: list[Path] = field(default_factory=list)  # folders of dead workers, read to their end
+    corrections: dict[str, Correction] = field(
+        default_factory=dict
+    )  # of calls that were booked before, by id
+    problems: list[str] = field(default_factory=list)
+    unproven: int = 0
+    repeated: int = 0
+    is_idle: bool = True
+    _charges: dict[str, list[Charge]] = field(default_factory=dict)  # by call
+
+    @property
+    def changes_the_book(self) -> bool:
+        """Whether anything was read; what is found of it later follows from that."""
+        return bool(self.places or self.rows or self.closed or self.notes)
+
+    @property
+    def charges(self) -> Iterable[Charge]:
+        """What calls cost their budgets."""
+        return (one for of_call in self._charges.values() for one in of_call)
+
+    def book(
+        self, row: dict[str, Value], intent: Intent | None, cost_nano: int | None, *, is_certain: bool = True
+    ) -> None:
+        """Book a call, and charge it; a cost that is not certain may be taken back."""
+        self.rows[str(row["id"])] = row
+        if intent is not None:
+            charges = charge_of(intent, cost_nano)
+            self.charge(
+                charges if is_certain else [msgspec.structs.replace(one, is_certain=False) for one in charges]
+            )
+
+    def charge(self, charges: Iterable[Charge]) -> None:
+        """Charge calls, beside what they are charged already."""
+        for one in charges:
+            self._charges.setdefault(one.call_id, []).append(one)
+
+    def calls(self) -> list[Call]:
+        """The calls that are booked or corrected now, as they stand."""
+        corrected = ({**one.call, **one.change} for one in self.corrections.values())
+        return [*self.rows.values(), *corrected]
+
+    def present(self, call_id: str, stored: Mapping[str, Call]) -> Call | None:
+        """A call as this turn leaves it; ``stored`` has those that were booked before."""
+        correction = self.corrections.get(call_id)
+        if correction is not None:
+            return {**correction.call, **correction.change}
+        return self.rows.get(call_id) or stored.get(call_id)
+
+    def change(self, call: Call, change: Mapping[str, Value]) -> None:
+        """Change a call: the row that is booked now, or by a correction; and what it is charged."""
+        call_id = str(call["id"])
+        if call_id in self.rows:
+            self.rows[call_id].update(change)
+            if call_id in self._charges:
+                self._charges[call_id][-1] = _charged(self._charges[call_id][-1], change["cost_nano"])
+            return
+        before = self.corrections.get(call_id)
+        if before is not None:
+            call, change = before.call, {**before.change, **change}
+        self.corrections[call_id] = Correction(call, change)
+
+
+def _charged(charge: Charge, cost_nano: Value) -> Charge:
+    """A charge, once its call's cost is known."""
+    if not isinstance(cost_nano, int):
+        return charge
+    charged_before = charge.total_nano - charge.nano
+    return msgspec.structs.replace(
+        charge, nano=cost_nano - charged_before, is_certain=True, total_nano=cost_nano
+    )
