@@ -228,7 +228,9 @@ def _sold(book: Book, lake: Lake, now_us: int) -> None:
     )
     publishing.publish(book, read_file(ACTION), at_us=now_us - 35 * DAY_US, by_whom="ada")
     for number in range(6):
-        _sale(book, lake, number, "acme" if number % 2 else "borealis", now_us - (20 - 3 * number) * DAY_US)
+        sell_one(
+            book, lake, number, "acme" if number % 2 else "borealis", now_us - (20 - 3 * number) * DAY_US
+        )
     for number in range(3):
         wanted = Wanted(
             id_of(f"t{number}"),
@@ -241,7 +243,7 @@ def _sold(book: Book, lake: Lake, now_us: int) -> None:
         reviewing.enqueue(book, wanted, at_us=now_us - DAY_US, asked_by="ada")
 
 
-def _sale(book: Book, lake: Lake, number: int, customer: str, at_us: int) -> None:
+def sell_one(book: Book, lake: Lake, number: int, customer: str, at_us: int) -> None:
     """One task that was told of, judged and paid for; the last is still open."""
     name = f"contract-{number}"
     is_done = number < 5

@@ -13,7 +13,7 @@ from flatfare.service.alerts.weekly import notes_of
 from flatfare.web.frames import LIGHT, Frame, svg
 from flatfare.web.pages.charts import Point, two_lines
 from flatfare.web.pages.drawing import can_draw
-from flatfare.web.pages.over_time import TITLES, first_day
+from flatfare.web.pages.over_time import first_day, lines
 
 _FRAME = Frame("page", 640, 300)
 
@@ -46,7 +46,7 @@ def chart(document: Mapping[str, object]) -> str | None:
     lower = [_point(one, "price_per_million_tokens") for one in weeks]
     if not can_draw() or max(_known(upper), _known(lower)) < 2:
         return None
-    return svg(two_lines(upper, lower, TITLES, LIGHT, _FRAME))
+    return svg(two_lines(*lines(upper, lower, "week"), LIGHT, _FRAME))
 
 
 def _known(points: Sequence[Point]) -> int:

@@ -21,14 +21,19 @@ import uvicorn
 
 from flatfare.config import Settings
 from flatfare.service import example_firm
+from flatfare.service.actions import publishing
+from flatfare.service.actions.reading import read_file
 from flatfare.service.demo import load
 from flatfare.service.importing.run import Stores
+from flatfare.service.invoicing import issuing
+from flatfare.service.invoicing.issuing import Books
+from flatfare.service.invoicing.periods import month, month_of
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
 from flatfare.web.access import COOKIE, Door
 from flatfare.web.application import application
 from tests.web.conftest import TOKEN
-from tests.web.lively import empty, lively, settings_in
+from tests.web.lively import ACTION, empty, lively, settings_in
 
 SCREENSHOTS = "FLATFARE_SCREENSHOTS"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -115,6 +120,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     for name in ("lively", "empty", "demo"):
         (folder / name).mkdir()
     firm = lively(folder / "lively", time.time_ns() // 1000)
+    _billed(firm)
     shown = settings_in(folder / "demo")
     with open_book(shown.database) as book:
         stores, now_us = Stores(book, Lake(shown.lake), shown), time.time_ns() // 1000
@@ -122,6 +128,16 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
         example_firm.found(stores, now_us)
     with served(firm) as one, served(empty(folder / "empty")) as two, served(shown) as three:
         yield {"lively": one, "empty": two, "demo": three}
+
+
+def _billed(firm: Settings) -> None:
+    """An invoice for one customer, and an action that runs without a model."""
+    with open_book(firm.database) as book:
+        books, now_us = Books(book, Lake(firm.lake), firm.time_zone), time.time_ns() // 1000
+        publishing.publish(book, read_file(ACTION.with_name("word-count.yaml")), at_us=now_us, by_whom="ada")
+        if issuing.issue_so_far(books, "acme", at_us=now_us, by_whom="ada") is None:
+            before = month(month_of(now_us, firm.time_zone), firm.time_zone).from_us - 1
+            issuing.issue(books, "acme", month_of(before, firm.time_zone), at_us=now_us, by_whom="ada")
 
 
 def opened(browser: Any, address: str, *, width: int = 1440, theme: str = "light", **more: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -27,8 +28,10 @@ INSIDE = [
     "a task with calls",
     "a task with verdicts",
     "/actions/contract-review",
+    "a run of an action",
     "/customers/acme",
     "/customers/acme/statement",
+    "an invoice",
     "/prices/openai/gpt-5",
 ]
 DEMO = ["/", "/outcomes", "/spend", "/tasks", "/unknown"]
@@ -49,12 +52,31 @@ def _looks() -> list[tuple[str, str]]:
 
 
 def _address(page: Any, address: str, path: str) -> str:
+    if path == "a run of an action":
+        return address + _run(page, address)
+    if path == "an invoice":
+        (invoice,) = page.request.get(f"{address}/customers/acme.csv?table=invoices").text().splitlines()[1:]
+        return f"{address}/invoices/{invoice.partition(',')[0]}"
     kinds = {"a task with calls": "resolve-ticket", "a task with verdicts": "contract-review"}
     if path not in kinds:
         return address + path
     query = f"limit=2&sort=cost&period=all&filter=action%3D{kinds[path]}"
     found = page.request.get(f"{address}/tasks.json?{query}").json()
     return f"{address}/tasks/{found['tasks'][0]['task']}"
+
+
+def _run(page: Any, address: str) -> str:
+    """Where the receipt of a run stands; the first to ask for it has the action carried out."""
+    place = f"{address}/actions/word-count"
+    if not page.request.get(f"{place}.json").json()["runs"]:
+        mark = re.search(r'name="mark" value="([0-9a-f]+)"', page.request.get(place).text())
+        assert mark is not None
+        sent = {"input": '{"text": "one two two three"}', "customer": "acme", "mark": mark[1]}
+        came = page.request.post(f"{place}/runs", form=sent, headers={"origin": address})
+        if "verified" not in came.text():
+            pytest.skip("no command can be contained on this machine")
+    (run,) = page.request.get(f"{place}.json").json()["runs"]
+    return f"/runs/{run['id']}"
 
 
 def _shown() -> list[tuple[str, str, str, int]]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from flatfare.core.money import dollar_text, nano_of, parse_amount
+from flatfare.core.money import NANO, dollar_text, nano_of, parse_amount
 from flatfare.store.book import open_book
 from flatfare.web.pages import drawing
+from flatfare.web.pages.money import nano_text
 from flatfare.web.pages.navigation import PAGES
 from tests.builders import call, task, write_calls, write_tasks
 from tests.web.conftest import COOKIE, TOKEN, looking
@@ -319,6 +320,49 @@ def test_an_empty_book_shows_the_three_ways_in(newcomer: TestClient) -> None:
     for way in ("Gateway", "SDK", "Import", "Waiting for the first call"):
         assert way in read.text
     assert newcomer.get("/overview.json").json() == {"is_empty": True, "ways": ["gateway", "sdk", "import"]}
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/outcomes", "/spend", "/prices", "/unknown"])
+def test_an_empty_page_of_an_empty_book_names_the_next_command(newcomer: TestClient, path: str) -> None:
+    assert "flatfare import tasks FILE" in Read(newcomer.get(path).text).text
+
+
+def test_a_chart_without_enough_verified_says_so(operator: TestClient) -> None:
+    pytest.importorskip("vl_convert", reason="needs the charts extra")
+    few = "period=7d&filter=path%3Dagents%20in%20a%20circle"
+    drawn = operator.get(f"/overview/charts/prices.svg?{few}").text
+    assert "too few to say what one costs" in drawn
+    assert "too few" not in operator.get("/overview/charts/prices.svg").text
+
+
+def test_an_action_s_page_says_what_its_sales_came_to(operator: TestClient) -> None:
+    (row,) = operator.get("/actions.json").json()["versions"]
+    assert (row["sales"], row["earned"], row["margin"]) == (6, "25.000000000", "22.500000000")
+    assert operator.get("/actions/contract-review.json").json()["sold"]["earned"] == "25.000000000"
+    shown = Read(operator.get("/actions/contract-review").text).text
+    for said in ("Sold 6", "Earned $25.00", "Margin $22.50", "At risk $5.00"):
+        assert said in shown
+
+
+def test_an_amount_of_a_bill_stands_in_cents_where_it_is_whole() -> None:
+    assert [nano_text(nano, "USD") for nano in (50_000_000, -5 * NANO, 1_234 * NANO, 12_345_678)] == [
+        "$0.05",
+        "−$5.00",
+        "$1,234.00",
+        "$0.0123",
+    ]
+    assert nano_text(2 * NANO, "EUR") == "2.00 EUR"
+
+
+def test_where_there_is_little_room_figures_stand_in_columns(operator: TestClient) -> None:
+    def classes(path: str) -> list[str | None]:
+        tags = Read(operator.get(path).text).tags
+        return [attributes.get("class") for tag, attributes in tags if tag == "table"]
+
+    assert classes("/tasks") == [None]  # path, opened, outcome, cost
+    assert "three" in classes("/prices")  # provider, input, cached, output, spend
+    said = [attributes for tag, attributes in Read(operator.get("/audit").text).tags if tag == "td"]
+    assert any("long" in str(one["class"]) for one in said if one["data-label"] == "Says")
 
 
 def test_the_token_goes_into_a_cookie_and_out_of_the_address(lively_settings: Settings) -> None:

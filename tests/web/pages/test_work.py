@@ -15,13 +15,16 @@ from flatfare.core.checks.submission import Submission
 from flatfare.service.actions import publishing
 from flatfare.service.actions.reading import read_file
 from flatfare.service.budgets import budgeting
+from flatfare.service.invoicing import issuing
+from flatfare.service.invoicing.issuing import Books
 from flatfare.service.judging import reviewing
 from flatfare.service.judging.reviewing import Wanted
 from flatfare.store import reviews
 from flatfare.store.book import open_book
-from tests.builders import call, task, write_calls, write_tasks
+from flatfare.store.lake import Lake
+from tests.builders import DAY_US, call, task, write_calls, write_tasks
 from tests.web.conftest import let_in, looking, signed_in
-from tests.web.lively import ACTION, HOSTILE, empty
+from tests.web.lively import ACTION, HOSTILE, empty, sell_one
 from tests.web.pages.test_pages import Read
 
 NOW_US = 1_795_000_000_000_000
@@ -93,6 +96,19 @@ def test_a_customer_is_entered_and_a_payment_sent_twice_is_one(client: TestClien
     shown = Read(client.get("/customers/acme").text).text
     assert "$25.50" in shown
     assert "welcome" in shown
+
+
+def test_an_invoice_up_to_now_says_so_in_words(client: TestClient, settings: Settings) -> None:
+    with open_book(settings.database) as book:
+        publishing.publish(book, read_file(ACTION), at_us=NOW_US - DAY_US, by_whom="test")
+        send(client, "/customers", "/customers", name="acme", currency="USD", terms="invoice")
+        sell_one(book, Lake(settings.lake), 1, "acme", NOW_US - 3_600_000_000)
+        books = Books(book, Lake(settings.lake), "UTC")
+        kept = issuing.issue_so_far(books, "acme", at_us=NOW_US, by_whom="test")
+        assert kept is not None
+    shown = Read(client.get(f"/invoices/{kept.number}").text).text
+    assert "2026-11 until 2026-11-18 11:06" in shown
+    assert "2026-11 until 2026-11-18 11:06 " in Read(client.get("/customers/acme").text).text
 
 
 def ask(settings: Settings, name: str, labels: dict[str, str] | None = None) -> None:

@@ -60,7 +60,7 @@ class Neighbours:
     def reasons(self) -> tuple[str, ...]:
         """What makes the task dearer than its neighbours, the most of it first; none where it is not."""
         found = [
-            (factor, text.format(factor))
+            (factor, text.format(_times(factor)))
             for name, text in _TIMES.items()
             if (factor := self.of(name).factor) is not None and factor >= NOTABLE
         ]
@@ -101,11 +101,11 @@ TOKENS_IN, TOKENS_OUT = "tokens in a call", "tokens out of a call"
 VERIFICATION, REWORK = "verification", "rework"
 
 _TIMES = {
-    CALLS: "{:,.1f} times as many calls",
-    EACH: "each call {:,.1f} times as dear",
-    TOKENS_IN: "{:,.1f} times as many tokens into each",
-    TOKENS_OUT: "{:,.1f} times as many tokens out of each",
-    ATTEMPTS: "{:,.1f} times as many attempts",
+    CALLS: "{} as many calls",
+    EACH: "each call {} as dear",
+    TOKENS_IN: "{} as many tokens into each",
+    TOKENS_OUT: "{} as many tokens out of each",
+    ATTEMPTS: "{} as many attempts",
 }
 _BESIDE = {REWORK: "{} of it is people's work afterwards", VERIFICATION: "{} of it is its verification"}
 

@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from flatfare.core.action_price import ActionPrice
 from flatfare.core.errors import BadInput
-from flatfare.core.money import dollar_text
+from flatfare.core.money import decimal_text
 from flatfare.runner.running import Order, Result
 from flatfare.service import selling
 from flatfare.service.actions import documents, publishing, receipts
@@ -24,6 +25,8 @@ from flatfare.web.pages.blocks import (
     Fact,
     Facts,
     Field,
+    Figure,
+    Figures,
     Form,
     Notes,
     Option,
@@ -54,7 +57,7 @@ def view(visit: Visit) -> View:
         flat.append(_flat(version, row, sales))
     columns = (
         Column("action", "left"),
-        Column("Price", "left"),
+        Column("Price", "left", is_long=True),
         Column("Sales"),
         Column("Earned"),
         Column("Margin"),
@@ -73,6 +76,7 @@ def view(visit: Visit) -> View:
         "earned",
         "margin",
         "held",
+        "currency",
     )
     table = Table(
         "actions",
@@ -86,6 +90,9 @@ def view(visit: Visit) -> View:
     document = {"actions": documents.catalogue(versions), "versions": flat}
     return View("Actions", blocks, document)
 
+
+_SOLD = ("sales", "settled", "earned", "margin", "held", "currency")
+"""What the ledger says of a version."""
 
 _NOTES = (
     "Success and cost per verified outcome are of tasks opened in the period.",
@@ -151,12 +158,19 @@ def _price(price: ActionPrice) -> str:
 
 
 def _margin(sales: _Sales | None) -> str | None:
+    nano = _margin_nano(sales)
+    return None if nano is None else nano_text(nano, "USD")
+
+
+def _margin_nano(sales: _Sales | None) -> int | None:
+    """What is left of the price, where it is in the currency of the cost and all of that is known."""
     if sales is None or sales.currency != "USD" or not sales.is_cost_known:
         return None
-    return dollar_text(sales.net_nano - sales.cost_nano)
+    return sales.net_nano - sales.cost_nano
 
 
 def _flat(version: Published, row: Row | None, sales: _Sales | None) -> dict[str, object]:
+    margin_nano = _margin_nano(sales)
     return {
         "action": version.action.name,
         "version": version.action.version,
@@ -165,9 +179,10 @@ def _flat(version: Published, row: Row | None, sales: _Sales | None) -> dict[str
         "verified": row.verified if row else 0,
         "sales": sales.count if sales else 0,
         "settled": sales.settled if sales else 0,
-        "earned": nano_text(sales.net_nano, sales.currency) if sales else None,
-        "margin": _margin(sales),
-        "held": nano_text(sales.held_nano, sales.currency) if sales else None,
+        "earned": decimal_text(sales.net_nano) if sales else None,
+        "margin": None if margin_nano is None else decimal_text(margin_nano),
+        "held": decimal_text(sales.held_nano) if sales else None,
+        "currency": sales.currency if sales else None,
     }
 
 
@@ -178,11 +193,16 @@ def of_action(visit: Visit) -> View:
     version = int(wanted) if wanted and wanted.isascii() and wanted.isdigit() else None
     found = publishing.published(book, visit.path["name"], version)
     last = runs.listed(book, action=found.action.name, limit=visit.limit or 1000)
-    blocks: list[Block] = [_facts(found, visit)]
+    sales = _sold(visit).get((found.action.name, str(found.action.version)))
+    blocks: list[Block] = [Figures(_figures(found.action.name, sales)), _facts(found, visit)]
     if visit.visitor.may(Right.RECORD):
         blocks.append(_form(found, visit))
-    blocks.append(_runs(last, visit))
-    document = {**documents.published_document(found), "runs": [_run_document(one) for one in last]}
+    blocks.append(_runs(last, found.action.name, visit))
+    document = {
+        **documents.published_document(found),
+        "sold": {name: value for name, value in _flat(found, None, sales).items() if name in _SOLD},
+        "runs": [_run_document(one) for one in last],
+    }
     title = f"{found.action.name}"
     return View(
         title,
@@ -191,6 +211,24 @@ def of_action(visit: Visit) -> View:
         eyebrow=("Actions", "/actions"),
         lede=found.action.description,
         has_period=False,
+    )
+
+
+def _figures(action: str, sales: _Sales | None) -> tuple[Figure, ...]:
+    """What the version's sales came to, of all time."""
+    sold = sales or _Sales()
+    is_known = sold.is_cost_known and sold.currency == "USD"
+    tasks = f"/tasks?period=all&filter={quote(f'action={action}', safe='')}"
+    return (
+        Figure("Sold", f"{sold.count:,}", f"{sold.settled:,} settled", href=tasks, tone="lead"),
+        Figure("Earned", nano_text(sold.net_nano, sold.currency), "settled, and not given back"),
+        Figure(
+            "Margin",
+            _margin(sold),
+            "after what it cost" if is_known else "its cost is not wholly known, or not in its currency",
+            why="/unknown",
+        ),
+        Figure("At risk", nano_text(sold.held_nano, sold.currency), "held, and not verified yet"),
     )
 
 
@@ -245,7 +283,7 @@ def _skeleton(schema: object) -> str:
     return json.dumps(values, ensure_ascii=False, indent=2)
 
 
-def _runs(found: list[Run], visit: Visit) -> Table:
+def _runs(found: list[Run], action: str, visit: Visit) -> Table:
     rows = tuple(
         (
             Cell(run.request_key or run.id[:13], href=f"/runs/{run.id}"),
@@ -273,7 +311,7 @@ def _runs(found: list[Run], visit: Visit) -> Table:
         columns,
         rows[: visit.limit],
         csv,
-        empty="It was not run yet. Run it above, or: flatfare actions run NAME --input JSON",
+        empty=f"It was not run yet: flatfare actions run {action} --input JSON",
     )
 
 
@@ -304,20 +342,20 @@ def _run(sent: Sent) -> Later:
     async def work(workshop: Workshop) -> View:
         result = await workshop.carry_out(order)
         runner = await workshop.runner()
-        view = await runner.books.do(_came, result)
+        view = await runner.books.do(_came, result, sent.books.settings.time_zone)
         await runner.handed_over(result.run)
         return view
 
     return Later(work)
 
 
-def _came(shelf: object, result: Result) -> View:
+def _came(shelf: object, result: Result, zone: str) -> View:
     book, lake = shelf.book, shelf.lake  # type: ignore[attr-defined]
     run = runs.one(book, result.run.id) or result.run
     document: Mapping[str, object] = receipts.document_of(
         book, lake, run, for_operator=True, output=result.output, reasons=result.reasons
     )
-    return view_of(document)
+    return view_of(document, zone)
 
 
 PAGE = Page("/actions", "actions", "Actions", Right.READ, view)

@@ -45,7 +45,7 @@ def view(visit: Visit) -> View:
             Column("What", "left"),
             Column("When", "left"),
             Column("By", "left"),
-            Column("Says", "left"),
+            Column("Says", "left", is_long=True),
             Column("Hash", "left", gives_way=True),
         ),
         rows,
@@ -73,8 +73,8 @@ def _figures(broken: int | None, newest: list[Record]) -> tuple[Figure, ...]:
         Figure("Records", f"{records:,}", "changes to keys, budgets, users, definitions"),
         Figure(
             "Head",
-            newest[0].hash[:12] if newest else "—",
-            "write it down elsewhere to notice a cut end",
+            newest[0].hash[:12] if newest else None,
+            "write it down elsewhere to notice a cut end" if newest else "there is no record yet",
             tone="code",
         ),
     )

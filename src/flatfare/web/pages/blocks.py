@@ -49,7 +49,7 @@ class Cell:
     text: str | None
     beside: str = ""
     href: str | None = None
-    tone: str = ""  # quiet, good, bad, strong, code
+    tone: str = ""  # quiet, good, bad, strong, code, long
     bar: float | None = None  # a share from 0 to 1, drawn behind the text
     meter: tuple[float, float] | None = None  # spent and reserved, as shares of a limit
     badge: str = ""
@@ -82,6 +82,7 @@ class Column:
     sort: str | None = None
     sorted_: str = ""  # ascending, descending
     gives_way: bool = False  # not shown where there is little room
+    is_long: bool = False  # says so much that it has a line of its own where there is little room
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,13 @@ class Table:
         """So few numbers in a row that it stays a table where there is little room."""
         kept = [self.columns[at] for at in self.shown if at and not self.columns[at].gives_way]
         return 1 <= len(kept) <= SLIM_MAX and all(one.align == "right" and one.title for one in kept)
+
+    @property
+    def abreast(self) -> int:
+        """How many of a row's figures stand side by side where there is little room."""
+        kept = [self.columns[at] for at in self.shown if at and not self.columns[at].gives_way]
+        short = sum(not one.is_long for one in kept)
+        return 3 if short == 5 or short % 3 == 0 else 2
 
 
 Draw: TypeAlias = Callable[[Colours, Frame], Spec]

@@ -204,7 +204,7 @@ def _table(lines: list[_Line], names: Mapping[str, str], visit: Visit) -> Table:
     csv = Csv(csv_names, [_flat(line) for line in lines])
     columns = (
         Column("budget", "left"),
-        Column("Spent and reserved", "left"),
+        Column("Spent and reserved", "left", is_long=True),
         Column("Left"),
         Column("Burned a day", gives_way=True),
         Column("Expected"),

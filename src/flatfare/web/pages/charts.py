@@ -36,16 +36,25 @@ def dollars(nano: int | float | None) -> float | None:
     return None if nano is None else nano / NANO
 
 
-def two_lines(
-    upper: Sequence[Point], lower: Sequence[Point], titles: tuple[str, str], colours: Colours, frame: Frame
-) -> Spec:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line over time: its points, what they are, and what is said where there is none."""
+
+    points: Sequence[Point]
+    title: str
+    absent: tuple[str, ...] = ()  # in as many lines
+
+
+BAND_MAX = 1.4
+"""So many times the highest point a band is drawn; beyond that it would press the line flat."""
+
+
+def two_lines(upper: Line, lower: Line, colours: Colours, frame: Frame) -> Spec:
     """Two lines over the same time, one above the other: what an outcome costs, and what tokens cost."""
     height = (frame.height - 44) // 2
     panels: list[Json] = [
-        _panel(points, title, colours, frame, height, colour, is_last=at == 1)
-        for at, (points, title, colour) in enumerate(
-            zip((upper, lower), titles, (colours.accent, colours.point), strict=True)
-        )
+        _panel(upper, colours, frame, height, colours.accent, is_last=False),
+        _panel(lower, colours, frame, height, colours.point, is_last=True),
     ]
     return {
         "$schema": SCHEMA,
@@ -57,16 +66,16 @@ def two_lines(
     }
 
 
+def band_goes_beyond(points: Sequence[Point]) -> bool:
+    """An interval ends above what is drawn."""
+    highest = max((one.value for one in points if one.value is not None), default=0.0)
+    return any(one.high is not None and one.high > BAND_MAX * highest for one in points)
+
+
 def _panel(
-    points: Sequence[Point],
-    title: str,
-    colours: Colours,
-    frame: Frame,
-    height: int,
-    colour: str,
-    *,
-    is_last: bool,
-) -> Json:
+    line: Line, colours: Colours, frame: Frame, height: int, colour: str, *, is_last: bool
+) -> dict[str, Json]:
+    points = line.points
     values: list[Json] = [
         {"at": one.at, "value": one.value, "low": one.low, "high": one.high, "said": one.said}
         for one in points
@@ -74,7 +83,11 @@ def _panel(
     ]
     highest = max((one.value for one in points if one.value is not None), default=1.0)
     ceiling = max(
-        (min(one.high, 1.4 * highest) for one in points if one.value is not None and one.high is not None),
+        (
+            min(one.high, BAND_MAX * highest)
+            for one in points
+            if one.value is not None and one.high is not None
+        ),
         default=highest,
     )
     times: list[Json] = [one.at for one in points]
@@ -94,11 +107,34 @@ def _panel(
     y: Json = {
         "field": "value",
         "type": "quantitative",
-        "title": title,
+        "title": line.title,
         "scale": {"domain": [0, max(highest, ceiling) * 1.05 or 1], "nice": True, "clamp": True},
-        "axis": _money_axis(frame, colours),
+        "axis": {**_money_axis(frame, colours), **({} if values else {"labels": False, "grid": False})},
     }
-    layers: list[Json] = [
+    return {
+        "width": frame.width,
+        "height": height,
+        "data": {"values": values or [{"at": one} for one in times]},
+        "encoding": {"x": x, "y": y},
+        "layer": _line(colour, len(values)) if values else _nothing(line.absent, height, colours),
+    }
+
+
+def _nothing(lines: tuple[str, ...], height: int, colours: Colours) -> list[Json]:
+    """A sentence in the middle of a panel that has nothing to draw; its axes stay."""
+    return [
+        {"mark": {"type": "point", "opacity": 0}},
+        {
+            "data": {"values": [{}]},
+            "mark": {"type": "text", "text": [*lines], "color": colours.muted, "fontSize": 13},
+            "encoding": {"x": {"value": {"expr": "width / 2"}}, "y": {"value": height / 2 - 16}},
+        },
+    ]
+
+
+def _line(colour: str, count: int) -> list[Json]:
+    """The band of intervals, the line, and its points."""
+    return [
         {
             "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
             "mark": {
@@ -118,19 +154,12 @@ def _panel(
                 "type": "point",
                 "filled": True,
                 "color": colour,
-                "size": 44 if len(values) < 40 else 16,
+                "size": 44 if count < 40 else 16,
                 "opacity": 1,
             },
             "encoding": {"tooltip": {"field": "said"}, "description": {"field": "said"}},
         },
     ]
-    return {
-        "width": frame.width,
-        "height": height,
-        "data": {"values": values},
-        "encoding": {"x": x, "y": y},
-        "layer": layers,
-    }
 
 
 def stacked(
@@ -154,9 +183,9 @@ def stacked(
         for one in parts
         if one.series in order
     ]
-    times = sorted({one.at for one in parts})
+    times: list[Json] = [*sorted({one.at for one in parts})]
     unit = {"day": "utcyearmonthdate", "week": "utcyearmonthdate", "month": "utcyearmonth"}[grain]
-    width = max(2.0, min(40.0, 0.72 * frame.width / max(1, _slots(times, grain))))
+    width = max(2.0, min(40.0, 0.72 * frame.width / max(1, _slots([str(one) for one in times], grain))))
     names: list[Json] = [*order]
     ranges: list[Json] = [*scale]
     return {
@@ -173,7 +202,7 @@ def stacked(
                 "type": "temporal",
                 "timeUnit": unit,
                 "title": None,
-                "axis": _time([], grain == "month", frame),
+                "axis": _time(times if grain == "week" else [], grain == "month", frame),
                 "scale": {"type": "utc", "padding": width},
             },
             "y": {
@@ -211,15 +240,16 @@ def _utc(day: Json) -> Json:
 
 
 def _time(times: Sequence[Json], is_monthly: bool, frame: Frame) -> dict[str, Json]:
-    """The axis of time: a label a point where there is room, else as many as fit."""
+    """The axis of time: a label a point where there is room, else every second, third or further one."""
     count = 10 if frame.width > 500 else 4
+    step = -(-len(times) // count)
     months = "utcmonth(datum.value) == 0 ? utcFormat(datum.value, '%Y') : utcFormat(datum.value, '%b')"
     return {
         "grid": False,
         "labelFlush": True,
         "labelOverlap": True,
         "labelExpr": months if is_monthly else "utcFormat(datum.value, '%-d %b')",
-        **({"values": [_utc(one) for one in times]} if 1 < len(times) <= count else {"tickCount": count}),
+        **({"values": [_utc(one) for one in times[::step]]} if len(times) > 1 else {"tickCount": count}),
     }
 
 

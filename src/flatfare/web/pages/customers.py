@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from flatfare.core.currency import parse_in
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import MICROSECONDS
+from flatfare.core.moments import MICROSECONDS, parse_moment
 from flatfare.service import selling
 from flatfare.service.invoicing import issuing
 from flatfare.service.invoicing.issuing import Books
@@ -119,7 +119,9 @@ def of_customer(visit: Visit) -> View:
     if visit.visitor.may(Right.BILL):
         blocks += [_pay_form(found), _grant_form(found)]
     blocks += [_documents(invoices.listed(book, name, None), visit), statement.latest_of(latest, visit)]
-    blocks.append(Notes(("The invoice is issued when its month has ended: flatfare invoices issue MONTH",)))
+    blocks.append(
+        Notes((f"The invoice is issued when its month has ended: flatfare invoices issue {month}",))
+    )
     document = {
         **showing.balance_document(found, at_us=now_us),
         "statement": stating.document_of(latest),
@@ -190,11 +192,12 @@ def lines_of(document: Mapping[str, object], title: str, name: str) -> Table:
 
 
 def _documents(found: list[Kept], visit: Visit) -> Table:
+    month = month_of(visit.books.now_us, visit.books.settings.time_zone)
     rows = tuple(
         (
             Cell(str(kept.number), str(kept.kind), f"/invoices/{kept.number}"),
             Cell(kept.customer),
-            Cell(kept.period),
+            Cell(_period(kept.period, visit.asking.zone)),
             Cell(str(kept.status), tone="good" if str(kept.status) == "paid" else "quiet"),
             Cell(nano_text(kept.total_nano, kept.currency)),
             Cell(nano_text(issuing.open_of(visit.books.book, kept), kept.currency)),
@@ -226,7 +229,7 @@ def _documents(found: list[Kept], visit: Visit) -> Table:
         columns,
         rows,
         csv,
-        empty="None was issued yet. When a month has ended: flatfare invoices issue MONTH",
+        empty=f"None was issued yet. When this month has ended: flatfare invoices issue {month}",
     )
 
 
@@ -236,7 +239,7 @@ def of_invoice(visit: Visit) -> View:
     says = dict(kept.says)
     facts = [
         Fact("Customer", Cell(kept.customer, href=f"/customers/{kept.customer}")),
-        Fact("Month", Cell(kept.period)),
+        Fact("Month", Cell(_period(kept.period, visit.asking.zone))),
         Fact("Status", Cell(str(kept.status))),
         Fact("Issued", Cell(moment_text(kept.issued_at_us, visit.asking.zone))),
         Fact("Due", Cell(str(says["due_at"] or "")[:10])),
@@ -253,6 +256,12 @@ def of_invoice(visit: Visit) -> View:
         eyebrow=(kept.customer, f"/customers/{kept.customer}"),
         has_period=False,
     )
+
+
+def _period(name: str, zone: str) -> str:
+    """What a document bills: a month, or a month up to a moment."""
+    month, _, until = name.partition(" until ")
+    return f"{month} until {moment_text(parse_moment(until)[0], zone)}" if until else name
 
 
 def _new_form() -> Form:

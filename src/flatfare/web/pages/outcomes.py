@@ -41,7 +41,7 @@ def view(visit: Visit) -> View:
         key=key,
         tabs=key_tabs(visit, key, (*TABS, key)),
         more_tabs=key_tabs(visit, key, other_keys(visit, (*TABS, key))),
-        empty="No task in this period.",
+        empty=visit.nothing("No task in this period."),
     )
     blocks += [table, Notes(_NOTES)]
     document = {

@@ -3,15 +3,23 @@
 from datetime import date, timedelta
 
 from flatfare.core.money import NANO
+from flatfare.core.statistics import MIN_SUCCESSES
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting.document import csv_columns, previous_rows, rows_of, shown_cost
 from flatfare.service.reporting.wording import headline, interval_text, money, percent
 from flatfare.web.frames import Colours, Frame, Spec, frames
 from flatfare.web.pages.blocks import Cell, Chart, Column, Csv, Key, Table
-from flatfare.web.pages.charts import Point, dollars, two_lines
+from flatfare.web.pages.charts import Line, Point, band_goes_beyond, dollars, two_lines
 from flatfare.web.pages.page import Visit
 
-TITLES = ("Cost per verified outcome", "Price per million tokens")
+
+def lines(upper: list[Point], lower: list[Point], grain: str) -> tuple[Line, Line]:
+    """What a verified outcome costs, and what tokens cost, as two lines to draw."""
+    few = (f"No {grain} has {MIN_SUCCESSES} verified at a known cost:", "too few to say what one costs")
+    return (
+        Line(upper, "Cost per verified outcome", few),
+        Line(lower, "Price per million tokens", (f"No {grain} has tokens whose price is known",)),
+    )
 
 
 def first_day(grain: str, text: str) -> str:
@@ -41,7 +49,7 @@ def prices_over_time(found: Report, visit: Visit, grain: str) -> Chart | None:
         return None
 
     def draw(colours: Colours, frame: Frame) -> Spec:
-        return two_lines(upper, lower, TITLES, colours, frame)
+        return two_lines(*lines(upper, lower, grain), colours, frame)
 
     wide, narrow = frames(320)
     return Chart(
@@ -56,7 +64,19 @@ def prices_over_time(found: Report, visit: Visit, grain: str) -> Chart | None:
             Key("accent", "cost per verified outcome, with its 95 % interval"),
             Key("point", "price per million tokens"),
         ),
+        _note(rows, upper, grain),
     )
+
+
+def _note(rows: list[Row], upper: list[Point], grain: str) -> str:
+    """What the picture leaves out."""
+    said = []
+    is_missing = [point.value is None and row.n > 0 for row, point in zip(rows, upper, strict=True)]
+    if any(is_missing) and not all(is_missing):
+        said.append(f"A {grain} with fewer than {MIN_SUCCESSES} verified, or no known cost, has no point.")
+    if band_goes_beyond(upper):
+        said.append("Where the band meets the upper edge it goes on beyond: see the table.")
+    return " ".join(said)
 
 
 def _outcome(row: Row, grain: str) -> Point:

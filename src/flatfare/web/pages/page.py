@@ -19,6 +19,12 @@ from flatfare.web.workshop import Workshop
 ROWS_ON_A_PAGE = 50
 
 
+_BEGIN = (
+    "Nothing is in the books yet. Send calls through the gateway: flatfare serve. "
+    "Or bring what you have: flatfare import tasks FILE"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One look at one page: by whom, at what, and from which books."""
@@ -60,6 +66,10 @@ class Visit:
     def names_of_keys(self) -> Mapping[str, str]:
         """What the keys are called, by their ids."""
         return {key.id: key.name for key in keys.all_of(self.books.book)}
+
+    def nothing(self, here: str) -> str:
+        """What an empty table says: that nothing is ``here``, or how a book that holds nothing is begun."""
+        return _BEGIN if self.extent.is_empty else here
 
     @property
     def limit(self) -> int | None:

@@ -122,9 +122,8 @@ def _used_table(used: list[tuple[Mapping[str, object], tuple[str, str], Cell]], 
         rows.append((*cells, spend))
     columns = (*_COLUMNS, Column("Spend"))
     csv = Csv(_CSV, [row for row, _, _ in used if row])
-    return Table(
-        "used", "Models in use", columns, tuple(rows), csv, empty="No call of this period names a model."
-    )
+    empty = visit.nothing("No call of this period names a model.")
+    return Table("used", "Models in use", columns, tuple(rows), csv, empty=empty)
 
 
 def _providers(book: PriceBook, visit: Visit) -> Table:
@@ -183,7 +182,7 @@ def _rates(rates: list[dict[str, object]]) -> Table:
         Column("Rate"),
         Column("Since", "left"),
         Column("Layer", "left", gives_way=True),
-        Column("Who says so", "left"),
+        Column("Who says so", "left", is_long=True),
         Column("Checked", "left", gives_way=True),
     )
     names = ("unit", "rate", "per", "quantum", "since", "layer", "source", "checked", "note")
@@ -212,10 +211,10 @@ def _history(history: list[dict[str, object]]) -> Table:
     )
     columns = (
         Column("From", "left"),
-        Column("Says", "left"),
+        Column("Says", "left", is_long=True),
         Column("When", "left"),
         Column("Layer", "left", gives_way=True),
-        Column("Who says so", "left"),
+        Column("Who says so", "left", is_long=True),
     )
     names = ("from", "until", "when", "says", "layer", "source", "checked", "note")
     title = "Every statement, the most trusted first"

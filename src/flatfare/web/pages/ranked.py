@@ -89,7 +89,12 @@ OUTCOME_MEASURES = (
         lambda row: Cell(percent(row.unverified_share) or ""),
         gives_way=True,
     ),
-    _Measure("Per attempt", "cost-per-attempt", _plain(attempt), gives_way=True),
+    _Measure(
+        "Per attempt",
+        "cost-per-attempt",
+        _plain(lambda row: attempt(row) if row.figures.attempts else ""),
+        gives_way=True,
+    ),
     _Measure(
         "Cost not known",
         "unknown-cost-tasks",

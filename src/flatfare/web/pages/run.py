@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 
+from flatfare.core.moments import MICROSECONDS, parse_moment
 from flatfare.service.actions import receipts
 from flatfare.web.access import Right
 from flatfare.web.pages.blocks import Block, Cell, Column, Fact, Facts, Figure, Figures, Table, Text, View
 from flatfare.web.pages.money import amount_text
 from flatfare.web.pages.page import Page, Visit
+from flatfare.web.pages.rendering import moment_text
 from flatfare.web.pages.tasks import TONES
 
 
@@ -15,11 +17,12 @@ def view(visit: Visit) -> View:
     """The run as it stands."""
     books = visit.books
     run = receipts.run_of(books.book, visit.path["run"])
-    return view_of(receipts.document_of(books.book, books.lake, run, for_operator=True))
+    document = receipts.document_of(books.book, books.lake, run, for_operator=True)
+    return view_of(document, visit.asking.zone)
 
 
-def view_of(run: Mapping[str, object]) -> View:
-    """A run's document as a page."""
+def view_of(run: Mapping[str, object], zone: str) -> View:
+    """A run's document as a page, its times those of a zone."""
     receipt = run["receipt"]
     blocks: list[Block] = [Figures(_figures(run, receipt))]
     if run["output"] is not None:
@@ -29,7 +32,7 @@ def view_of(run: Mapping[str, object]) -> View:
     if reasons:
         blocks.append(Text("What the verifiers said", "\n".join(str(one) for one in reasons)))
     if isinstance(receipt, dict):
-        blocks += [_receipt(run, receipt), *_tables(receipt)]
+        blocks += [_receipt(run, receipt, zone), *_tables(receipt)]
     address = f"/actions/{run['action']}"
     return View(
         f"Run of {run['action']}",
@@ -66,16 +69,16 @@ def _figures(run: Mapping[str, object], receipt: object) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _receipt(run: Mapping[str, object], receipt: Mapping[str, object]) -> Facts:
+def _receipt(run: Mapping[str, object], receipt: Mapping[str, object], zone: str) -> Facts:
     price = receipt["price"]
     assert isinstance(price, dict)
     said = (
         ("Action", f"{run['action']}, version {run['version']}"),
         ("Customer", str(run["customer"] or "")),
         ("Price", amount_text(price["amount"], str(price["currency"]))),
-        ("Began", str(run["started_at"])[:19].replace("T", " ") + " UTC"),
-        ("Ended", str(run["ended_at"] or "")[:19].replace("T", " ")),
-        ("Window closes", str(receipt["window_closes_at"] or "")[:19].replace("T", " ")),
+        ("Began", _moment(run["started_at"], zone)),
+        ("Ended", _moment(run["ended_at"], zone)),
+        ("Window closes", _moment(receipt["window_closes_at"], zone)),
         ("Attempts", str(run["attempts"])),
         ("Definition", f"version {receipt['definition_version']}"),
     )
@@ -85,6 +88,14 @@ def _receipt(run: Mapping[str, object], receipt: Mapping[str, object]) -> Facts:
     return Facts("Receipt", tuple(facts))
 
 
+def _moment(text: object, zone: str) -> str:
+    """A moment to the second; nothing where there is none yet."""
+    if not text:
+        return ""
+    at_us = parse_moment(str(text))[0]
+    return f"{moment_text(at_us, zone)}:{at_us // MICROSECONDS % 60:02d}"
+
+
 def _tables(receipt: Mapping[str, object]) -> list[Table]:
     verdicts = receipt["verdicts"]
     assert isinstance(verdicts, list)
@@ -92,7 +103,11 @@ def _tables(receipt: Mapping[str, object]) -> list[Table]:
         Table(
             "verdicts",
             "Verified by",
-            (Column("verifier", "left"), Column("Said", "left"), Column("Evidence (SHA-256)", "left")),
+            (
+                Column("verifier", "left"),
+                Column("Said", "left"),
+                Column("Evidence (SHA-256)", "left", is_long=True),
+            ),
             tuple(
                 (
                     Cell(

@@ -289,7 +289,7 @@ def _provider_table(settings: Settings) -> Table:
     )
     columns = (
         Column("provider", "left"),
-        Column("Address", "left"),
+        Column("Address", "left", is_long=True),
         Column("Dialect", "left"),
         Column("Credential", "left"),
     )

@@ -88,7 +88,7 @@ def view(visit: Visit) -> View:
             measures=SPEND_MEASURES,
             tabs=key_tabs(visit, key, (*TABS, key)),
             more_tabs=key_tabs(visit, key, other_keys(visit, (*TABS, key))),
-            empty="Nothing was spent in this period.",
+            empty=visit.nothing("Nothing was spent in this period."),
         )
     )
     if inside is not None and inside.calls:
@@ -271,7 +271,7 @@ def _endings(inside: Anatomy) -> Table:
     documents = inside.as_json()["endings"]
     assert isinstance(documents, list)
     csv = Csv(("status", "calls", "cost", "unknown_cost_calls"), documents)
-    columns = (Column("How calls ended", "left"), Column("Calls"), Column("Cost"), Column("Of the cost"))
+    columns = (Column("Ended", "left"), Column("Calls"), Column("Cost"), Column("Of the cost"))
     return Table("endings", "How calls ended", columns, tuple(rows), csv)
 
 

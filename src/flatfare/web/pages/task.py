@@ -147,14 +147,15 @@ def _compared(others: Neighbours, task: Listed, visit: Visit) -> Table:
         *([f"path={task.columns['path']}"] if task.columns["path"] else []),
     ]
     same = "&".join(f"filter={_quoted(one)}" for one in kind)
+    whose = "action and path" if task.columns["path"] else "action"
     return Table(
         "neighbours",
-        "Beside its neighbours",
+        f"Beside its neighbours: the {others.n:,} other{'' if others.n == 1 else 's'} of the same {whose}",
         columns,
         tuple(rows),
         Csv(("name", "own", "mean", "times"), flat),
         more=(
-            f"The {others.n + 1:,} of this action and path, the dearest first",
+            f"All {others.n + 1:,} of this {whose}, the dearest first",
             f"/tasks?{same}&period=all&sort=cost",
         ),
     )
@@ -170,6 +171,7 @@ def _measured(value: float | None, *, is_money: bool) -> str | None:
 
 def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
     row, zone = task.columns, visit.asking.zone
+    path = str(row["path"] or "")
 
     def time(name: str) -> Cell:
         at = row[name]
@@ -183,7 +185,7 @@ def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
     )
     facts = [
         Fact("Action", Cell(str(row["name"]), href=f"/tasks?filter=action%3D{_quoted(str(row['name']))}")),
-        Fact("Path", Cell(str(row["path"]) if row["path"] else "")),
+        Fact("Path", Cell(path, href=f"/tasks?filter={_quoted(f'path={path}')}" if path else None)),
         Fact("Opened", time("opened_at_us")),
         Fact("Closed", time("closed_at_us")),
         Fact("Matures", time("matures_at_us")),
@@ -197,7 +199,7 @@ def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
             Fact(key, Cell(value, href=f"/tasks?filter={_quoted(f'{key}={value}')}"))
             for key, value in task.labels.items()
         ),
-        Fact("Id", Cell(task.id, tone="code")),
+        Fact("Id", Cell(task.id, tone="code long")),
     ]
     return Facts("", tuple(fact for fact in facts if fact.value.text != ""))
 
@@ -276,7 +278,7 @@ def _verdicts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tup
         Column("Attempt", "left", gives_way=True),
         Column("When", "left"),
         Column("Score"),
-        Column("Evidence (SHA-256)", "left"),
+        Column("Evidence (SHA-256)", "left", is_long=True),
         Column("Cost"),
     )
     tones = {"pass": "good", "fail": "bad"}
@@ -299,7 +301,7 @@ def _moves(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[
         Column("Became", "left"),
         Column("Was", "left"),
         Column("When", "left"),
-        Column("Because", "left"),
+        Column("Because", "left", is_long=True),
     )
     return columns, [
         (

@@ -53,7 +53,7 @@ def view(visit: Visit) -> View:
         rows,
         Csv(CSV_COLUMNS, [flat(one) for one in documents]),
         tabs=_tabs(visit),
-        empty="No task in this period that meets the filters.",
+        empty=visit.nothing("No task in this period that meets the filters."),
         more=("The next ones", asking.url(offset=str(offset + limit))) if is_more else None,
     )
     return View("Tasks", (table,), {"tasks": documents}, is_live=True)
@@ -119,7 +119,7 @@ def _columns(visit: Visit, sort: str) -> tuple[Column, ...]:
         by("Opened", listing.NEWEST, "left"),
         Column("Outcome", "left"),
         by("Cost", listing.DEAREST),
-        Column("Calls"),
+        Column("Calls", gives_way=True),
         Column("Attempts", gives_way=True),
         Column("Settlement", "left", gives_way=True),
     )

@@ -39,7 +39,7 @@ def view(visit: Visit) -> View:
         ),
         rows,
         csv,
-        empty="Every cost of this period is known.",
+        empty=visit.nothing("Every cost of this period is known."),
     )
     blocks: tuple[Block, ...] = (table, Notes(_NOTES))
     return View("What is not known, and why", blocks, {"unknown": [one.as_json() for one in found]})
