@@ -9,8 +9,9 @@ from click.testing import CliRunner
 
 from flatfare.cli.root import root
 from flatfare.core.identity import time_ordered
-from flatfare.store import calls
+from flatfare.store import calls, sealing
 from flatfare.store.book import Value, open_book
+from flatfare.store.lake import Lake
 
 
 def book_with(folder: Path, **changes: Value) -> str:
@@ -57,6 +58,19 @@ def test_as_json_money_is_decimal_text(tmp_path: Path) -> None:
     document = json.loads(result.output)
     assert document["cost"]["amount"] == "0.003000000"
     assert (document["input_tokens"], document["labels"]) == (1000, {"team": "search"})
+
+
+def test_past_calls_are_shown_also_where_they_are_sealed(tmp_path: Path) -> None:
+    book_with(tmp_path, cost_nano=1_000_000)
+    with open_book(f"sqlite:///{tmp_path}/book.db") as book:
+        assert sealing.seal_calls(book, Lake(tmp_path / "lake"), before_us=10**18, now_us=10**17) == 1
+    later = {"at_us": 1_795_000_000_000_001, "cost_nano": 2_000_000}
+    places = ["--database", book_with(tmp_path, **later), "--lake", str(tmp_path / "lake")]
+    for count, costs in (("5", ["0.001000000", "0.002000000"]), ("1", ["0.002000000"]), ("0", [])):
+        result = CliRunner().invoke(root, ["tail", "--once", "--json", "-n", count, *places])
+        found = [json.loads(line) for line in result.output.splitlines()]
+        assert [one["cost"]["amount"] for one in found] == costs
+        assert {(one["input_tokens"], one["output_tokens"]) for one in found} <= {(1000, 50)}
 
 
 def test_only_so_many_past_calls_are_shown(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from flatfare.core.moments import datetime_of
 from flatfare.core.money import dollar_text
 from flatfare.service.arriving import document_of
 from flatfare.store import arrivals
+from flatfare.store.lake import Lake
 
 POLL_S = 0.25
 ROWS_MAX = 1000
@@ -28,21 +29,20 @@ _Row = dict[str, str | int | None]
 def tail(settings: Settings, last: int, once: bool, as_json: bool) -> None:
     """Watch calls of the gateway as they come, with what each cost. Ctrl-C ends it."""
     with book_of(settings, create=True) as book:
-        newest = arrivals.newest(book)
-        cursor = max(0, newest - last)
-        if not newest and not once:
+        found = arrivals.past(book, Lake(settings.lake), max(last, 1))
+        if not found.rows and not once:
             output.note("No calls yet. In another terminal: flatfare serve, and point your SDK at it.")
+        seen = {row["id"] for row in found.rows}  # one that came meanwhile comes once
+        rows = found.rows[-last:] if last else []
         while True:
-            found = arrivals.since(book, cursor, ROWS_MAX)
-            cursor = found.cursor
-            for row in found.rows:
+            for row in rows:
                 output.say(_json_line(row) if as_json else _line(row))
-            if len(found.rows) == ROWS_MAX:
-                continue
             if once:
                 return
-            newest = arrivals.newest(book)
-            cursor = min(cursor, newest)  # a book that was emptied counts anew
+            found = arrivals.since(book, found.cursor, ROWS_MAX)
+            rows = [row for row in found.rows if row["id"] not in seen]
+            if found.rows:
+                continue
             try:
                 time.sleep(POLL_S)
             except KeyboardInterrupt:

@@ -1,13 +1,16 @@
 """Calls in the order in which they were booked, for whoever watches them come.
 
-Only hot ones: what is booked so late that it is sealed before anybody looks is no news any more,
-and reports have it. No number is given twice, so that nothing is passed over after a sealing.
+What comes is looked for among hot calls alone: one that is booked so late that it is sealed before
+anybody looks is no news any more, and reports have it. No number is given twice, so that nothing is
+passed over after a sealing.
 """
 
 from dataclasses import dataclass
 
 from flatfare.core.units import INPUT_TOKENS
+from flatfare.store import whereabouts
 from flatfare.store.book import Book
+from flatfare.store.lake import Lake
 from flatfare.store.layout import TOKEN_COLUMNS
 
 _COLUMNS = (
@@ -37,6 +40,21 @@ class Arrivals:
 
     rows: list[dict[str, str | int | None]]
     cursor: int
+
+
+def past(book: Book, lake: Lake, limit: int) -> Arrivals:
+    """The last calls that were made, sealed ones too, and where to look on from: one may be both."""
+    cursor = newest(book)
+    columns = (*_COLUMNS, *TOKEN_COLUMNS)
+    where = "revision = 0 AND n = 1 AND source = 'gateway'"
+    found, _ = whereabouts.latest(book, lake, ", ".join(columns), where, (), limit)
+    rows = []
+    for values in reversed(found):
+        named = dict(zip(columns, values, strict=True))
+        tokens = {unit: int(named.pop(unit) or 0) for unit in TOKEN_COLUMNS}
+        counts = (("input_tokens", _INPUT), ("output_tokens", _OUTPUT))
+        rows.append({**named, **{name: sum(tokens[unit] for unit in units) for name, units in counts}})
+    return Arrivals(rows, cursor)  # type: ignore[arg-type]
 
 
 def newest(book: Book) -> int:

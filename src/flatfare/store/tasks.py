@@ -95,6 +95,18 @@ def verdicts_of(book: Book, task_ids: Sequence[str]) -> dict[str, list[dict[str,
     return found
 
 
+def is_sealed(book: Book, task_id: str) -> bool:
+    """Whether a task, or a verdict that was told of it, lies in the lake."""
+    rows = book.rows(
+        "SELECT COUNT(*), COALESCE(SUM(CASE WHEN kind IN ('judged', 'signalled') THEN 1 ELSE 0 END), 0), "
+        "(SELECT COUNT(*) FROM tasks WHERE id = ?), (SELECT COUNT(*) FROM verdicts WHERE task_id = ?) "
+        "FROM task_events WHERE task_id = ?",
+        (task_id, task_id, task_id),
+    )
+    events, spoken, hot, verdicts = (int(value or 0) for value in rows[0])
+    return bool(events) and (not hot or verdicts < spoken)
+
+
 def chained(verdict: Mapping[str, Value], after: Mapping[str, Value] | None) -> dict[str, Value]:
     """The verdict set behind the last one of its task's chain."""
     previous = GENESIS if after is None else str(after["hash"])

@@ -44,6 +44,9 @@ def test_a_task_that_is_closed_and_sealed_is_not_held_for_and_it_is_said_why(tmp
         quote = selling.quote(book, quote_id=uuid.uuid4(), customer="acme", at_us=OPENED_US, **terms)  # type: ignore[arg-type]
         with pytest.raises(Conflict, match="is closed for so long that it is sealed"):
             selling.hold(book, task_id=TASK, quote_id=quote.id, at_us=OPENED_US)
+        tell(book, lake, "signalled", 9, name="csat", value="5")  # in the book again, its verdict is not
+        with pytest.raises(Conflict, match="is closed for so long that it is sealed"):
+            selling.hold(book, task_id=TASK, quote_id=quote.id, at_us=OPENED_US)
         with pytest.raises(NotFound, match="record that it is opened"):
             selling.hold(book, task_id=uuid.uuid4(), quote_id=quote.id, at_us=OPENED_US)
 

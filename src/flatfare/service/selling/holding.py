@@ -93,12 +93,12 @@ def hold(
             raise Conflict(
                 f"The quote {offered.id} has expired at {iso(offered.expires_at_us)}: ask for another."
             )
+        if tasks.is_sealed(book, task):
+            raise Conflict(
+                f"The task {task} is closed for so long that it is sealed: what is sold is held for "
+                "before its work starts. Open another task for it."
+            )
         if not tasks.rows_of(book, [task]):
-            if tasks.events_of(book, [task]):
-                raise Conflict(
-                    f"The task {task} is closed for so long that it is sealed: what is sold is held for "
-                    "before its work starts. Open another task for it."
-                )
             raise NotFound(f"There is no task {task}: record that it is opened before it is paid for.")
         return _held(book, offered, task, own_id, asked, at_us)
 
