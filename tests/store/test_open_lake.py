@@ -248,3 +248,16 @@ def test_many_threads_read_while_one_writes_and_seals(database: str, book: Book,
         for reader in readers:
             reader.join()
     assert problems == []
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_more_hot_rows_than_memory_holds_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    monkeypatch.setenv("FLATFARE_MEMORY_MB", "100")
+    lake = (OpenLake if is_kept else Lake)(tmp_path / "lake")
+    with open_book(str(tmp_path / "b.db")) as book:
+        text = '{"messages":3,"prompt_hash":"%032x"}'
+        write(book, (call(number, traits=text % number) for number in range(60_000)))
+        with reading.opened(book, lake, "calls", "folded") as engine:
+            assert engine.execute("SELECT COUNT(*), SUM(n) FROM calls").fetchall() == [(60_000, 60_000)]

@@ -41,9 +41,9 @@ class Lake:
         return self.folder / path
 
     @property
-    def spill(self) -> Path:
-        """Where an engine puts what its memory does not hold."""
-        return self.folder / "spill"
+    def spill(self) -> Path | None:
+        """Where an engine puts what its memory does not hold; nowhere, as long as there is no lake."""
+        return self.folder / "spill" if self.folder.is_dir() else None
 
     @contextmanager
     def exclusive(self, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
