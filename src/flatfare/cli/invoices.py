@@ -26,15 +26,16 @@ from flatfare.cli.options import (
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.currency import payable_text
-from flatfare.core.errors import BadInput, BadUsage
+from flatfare.core.errors import BadInput, BadUsage, Conflict
 from flatfare.core.identity import time_ordered
 from flatfare.core.money import decimal_text, dollar_text, nano_of
-from flatfare.service.invoicing import exporting, favour, issuing, rendering
+from flatfare.service.invoicing import exporting, favour, issuing, rendering, sending
 from flatfare.service.invoicing.chargeback import statements
 from flatfare.service.invoicing.exporting import Format
 from flatfare.service.invoicing.issuing import Books
 from flatfare.service.invoicing.periods import month as period_of
 from flatfare.service.invoicing.periods import month_before, month_of
+from flatfare.service.invoicing.sending import Delivery, Receiver
 from flatfare.store import invoices as kept_documents
 from flatfare.store.book import Book
 from flatfare.store.invoices import Kept
@@ -310,21 +311,35 @@ def chargeback(settings: Settings, shape: str, month: str | None, label: str) ->
 @click.option("--until", type=Moment(), metavar="TIME", help="Up to, and without, this time; now.")
 @click.option("--out", metavar="FILE", help="A line of JSON for each event; printed, if not given.")
 @click.option("--to", "url", metavar="URL", help=f"Send them there, with the secret in {SECRET_VARIABLE}.")
+@click.option("--receiver", metavar="NAME", default="", help="Which account there, where you have several.")
+@click.option(
+    "--unanswered",
+    type=click.Choice(["send", "taken"]),
+    help="What was sent a day ago or more without an answer: send it once more, or hold it to be taken.",
+)
 @pass_settings
 def export(
-    settings: Settings, form: str, since: int, until: int | None, out: str | None, url: str | None
+    settings: Settings,
+    form: str,
+    since: int,
+    until: int | None,
+    out: str | None,
+    url: str | None,
+    receiver: str,
+    unanswered: str | None,
 ) -> None:
-    """Give settled and reversed sales to Stripe, OpenMeter or Lago."""
+    """Give settled and reversed sales to Stripe, OpenMeter or Lago.
+
+    What a receiver has taken is remembered for good, and not sent to it again.
+    """
     chosen = Format(form)
     with book_of(settings) as book:
         found = list(exporting.events(book, chosen, since_us=since, until_us=until or _now_us()))
+        if url is not None:
+            to = Receiver(chosen, url, _secret_of(url), receiver)
+            delivery = sending.send(book, found, to, now_us=_now_us, unanswered=unanswered)
     if url is not None:
-        secret = os.environ.get(SECRET_VARIABLE)
-        if not secret:
-            raise BadUsage(
-                f"Set {SECRET_VARIABLE} to the secret of {url}: it is never given on a command line."
-            )
-        output.say(f"{exporting.send(found, chosen, url, secret)} events were taken.")
+        _tell(delivery)
     elif out is not None:
         lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in found)
         write_file(out, lines.encode("utf-8"))
@@ -333,6 +348,24 @@ def export(
         output.print_json_lines(found)
     if not found:
         output.note("No sale was settled or reversed in this time.")
+
+
+def _secret_of(url: str) -> str:
+    secret = os.environ.get(SECRET_VARIABLE)
+    if not secret:
+        raise BadUsage(f"Set {SECRET_VARIABLE} to the secret of {url}: it is never given on a command line.")
+    return secret
+
+
+def _tell(delivery: Delivery) -> None:
+    before = f", {delivery.before:,} had been taken before" if delivery.before else ""
+    output.say(f"{delivery.taken:,} events were taken{before}.")
+    if delivery.unanswered:
+        raise Conflict(
+            f"{len(delivery.unanswered):,} events were sent a day ago or more and never answered, such as "
+            f"{delivery.unanswered[0]}: whether they count is seen there alone. Then --unanswered taken, or "
+            "--unanswered send."
+        )
 
 
 def _row(book: Book, kept: Kept) -> dict[str, object]:

@@ -498,6 +498,13 @@ def _kept_answers() -> Iterator[str]:
     yield "CREATE TABLE told_calls (call_id TEXT PRIMARY KEY, change TEXT NOT NULL){strict}"
 
 
+def _sent_events() -> Iterator[str]:
+    """Other billing systems forget what they were sent: the book remembers it for good."""
+    yield """CREATE TABLE sent_events (
+        receiver TEXT NOT NULL, event_id TEXT NOT NULL, begun_at_us {bigint} NOT NULL, taken_at_us {bigint},
+        PRIMARY KEY (receiver, event_id)){strict}"""
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -529,5 +536,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _numbered_writes,
     _numbers_for_good,
     _kept_answers,
+    _sent_events,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -16,9 +16,10 @@ from flatfare.service import selling
 from flatfare.service.invoicing import disputing
 from flatfare.service.invoicing.chargeback import statements
 from flatfare.service.invoicing.disputing import Reverified
-from flatfare.service.invoicing.exporting import Format, events, send
+from flatfare.service.invoicing.exporting import Format, events
 from flatfare.service.invoicing.issuing import Books, issue
 from flatfare.service.invoicing.periods import month, month_of
+from flatfare.service.invoicing.sending import Receiver, send
 from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import calls, tasks
 from flatfare.store.lake import Lake
@@ -197,7 +198,7 @@ def test_events_are_sent_with_their_ids_and_a_refusal_is_told(
     found = list(events(books.book, Format.STRIPE, since_us=0, until_us=AFTER))
     url = f"http://127.0.0.1:{billing.server_port}"
     with pytest.raises(StoreFailure, match=r"429 .* after 2 were taken"):
-        send(found, Format.STRIPE, url, "sk_test")
+        send(books.book, found, Receiver(Format.STRIPE, url, "sk_test"), now_us=lambda: AFTER)
     path, headers, body = billing.taken[0]  # type: ignore[attr-defined]
     assert (path, headers["Authorization"]) == ("/v1/billing/meter_events", "Bearer sk_test")
     assert parse_qs(body)["identifier"] == [found[0]["identifier"]]

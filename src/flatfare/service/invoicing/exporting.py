@@ -1,20 +1,18 @@
 """Settled sales as other billing systems take them: Stripe, OpenMeter (CloudEvents) and Lago.
 
-Every event has the id of its ledger entry, so that sending it twice counts once (Stripe heeds ids for
-24 hours at least, and takes events of the last 35 days; negative values take back).
+Every event has the id of its ledger entry. Stripe takes events of the last 35 days; negative values take
+back.
 Formats read 2026-11-21 at docs.stripe.com, openmeter.io/docs and getlago.com/docs: Stripe
 ``POST /v1/billing/meter_events`` (event_name, identifier, timestamp, payload), CloudEvents 1.0
 (specversion, id, source, type, subject, time, data) as OpenMeter takes it at ``POST /api/v1/events``, Lago
 ``POST /api/v1/events`` (transaction_id, external_subscription_id, code, timestamp, properties).
 """
 
-import http.client
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from flatfare.core.errors import BadUsage, StoreFailure
 from flatfare.core.ledger import Verb
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
@@ -23,7 +21,6 @@ from flatfare.store import invoices
 from flatfare.store.book import Book
 
 SOURCE = "flatfare"
-TIMEOUT_S = 30
 
 
 class Format(StrEnum):
@@ -121,44 +118,8 @@ def _lago(said: Mapping[str, object]) -> dict[str, object]:
 _SHAPES = {Format.STRIPE: _stripe, Format.CLOUDEVENTS: _cloudevent, Format.LAGO: _lago}
 
 
-def send(found: Iterable[Mapping[str, object]], form: Format, url: str, secret: str) -> int:
-    """Post each event to a billing system; returns how many. ``StoreFailure`` names the first it refused.
-
-    What was sent is known there by its id: after a failure it is sent again from the beginning.
-    """
-    place = urlsplit(url)
-    if place.scheme not in ("http", "https") or not place.hostname:
-        raise BadUsage(f"Found the address {url!r}: write it like https://api.stripe.com.")
-    maker = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-    connection = maker(place.hostname, place.port, timeout=TIMEOUT_S)
-    count = 0
-    try:
-        for event in found:
-            body, kind = _body(event, form)
-            headers = {
-                "Authorization": f"Bearer {secret}",
-                "Content-Type": kind,
-                "Idempotency-Key": _id(event),
-            }
-            connection.request("POST", (place.path.rstrip("/") or "") + PATHS[form], body, headers)
-            answer = connection.getresponse()
-            said = answer.read(2000).decode("utf-8", "replace")
-            if answer.status >= 300:
-                raise StoreFailure(
-                    f"{place.hostname} answered {answer.status} to the event {_id(event)}, after {count} "
-                    f"were taken: {said[:300]}"
-                )
-            count += 1
-    except (OSError, http.client.HTTPException) as problem:
-        raise StoreFailure(
-            f"{place.hostname} cannot be reached: {problem}. {count} were taken; send all again."
-        ) from problem
-    finally:
-        connection.close()
-    return count
-
-
-def _body(event: Mapping[str, object], form: Format) -> tuple[str, str]:
+def body_of(event: Mapping[str, object], form: Format) -> tuple[str, str]:
+    """An event as its receiver takes it, and the type of that."""
     if form is Format.STRIPE:  # Stripe's first API takes forms
         payload = event["payload"]
         assert isinstance(payload, dict)
@@ -169,7 +130,8 @@ def _body(event: Mapping[str, object], form: Format) -> tuple[str, str]:
     return json.dumps(event), kind
 
 
-def _id(event: Mapping[str, object]) -> str:
+def id_of(event: Mapping[str, object]) -> str:
+    """The id of an event: that of its ledger entry."""
     inner = event.get("event")
     own = inner if isinstance(inner, Mapping) else event
     return str(own.get("id") or own.get("identifier") or own.get("transaction_id"))
