@@ -480,7 +480,7 @@ def test_an_interaction_counts_as_an_answer_does_and_is_billed_once_by_its_id():
     again = read(INTERACTION, "/v1beta/interactions/v1_test", method="GET")
     assert again == reading
     pending = read({"id": "v1_test", "status": "in_progress"}, "/v1beta/interactions")
-    assert pending.parts == ()
+    assert (pending.parts, pending.is_free, pending.response_id) == ((), False, "v1_test")
     events = b"".join(
         b"data: " + json.dumps(event).encode() + b"\n\n"
         for event in (
@@ -496,6 +496,20 @@ def test_an_interaction_counts_as_an_answer_does_and_is_billed_once_by_its_id():
         )
     )
     assert streamed(events, 9, "/v1beta/interactions") == reading
+
+
+def test_a_look_at_an_interaction_under_way_costs_nothing_and_tells_nothing():
+    pending = {"id": "v1_test", "status": "in_progress", "created": "2026-08-05T01:58:29Z"}
+    look = read(pending, "/v1beta/interactions/v1_test", method="GET")
+    assert (look.parts, look.is_free, look.response_id) == ((), True, None)
+    begun = read(pending, "/v1beta/interactions")
+    assert begun.created_at_us == 1_785_895_109_000_000
+
+
+def test_a_cancelled_interaction_that_counts_nothing_is_known_to_cost_nothing():
+    cancelled = {"id": "v1_test", "status": "cancelled"}
+    reading = read(cancelled, "/v1beta/interactions/v1_test/cancel")
+    assert (reading.is_free, reading.response_id) == (True, "v1_test")
 
 
 def test_results_of_a_batch_are_billed_at_the_batch_tier():

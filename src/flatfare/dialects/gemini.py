@@ -5,7 +5,8 @@ session.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import msgspec
 
@@ -206,6 +207,7 @@ class _Interaction(msgspec.Struct):
     status: str | None = None
     service_tier: str | None = None
     usage: _InteractionUsage | None = None
+    created: str | int | float | None = None
 
 
 class _InteractionEvent(msgspec.Struct):
@@ -217,11 +219,41 @@ _decode_interaction_event = msgspec.json.Decoder(_InteractionEvent).decode
 
 
 def whole_interaction(body: bytes, exchange: Exchange) -> Reading:
-    """Reads an interaction; one in the background is fetched until it is done, and billed once by its id."""
+    """Reads an interaction; whoever fetches it later is shown the same, and it is billed once by its id."""
     return _read_interaction(_decode_interaction(body), exchange)
 
 
+def fetched_interaction(body: bytes, exchange: Exchange) -> Reading:
+    """Reads an interaction that was fetched by its id."""
+    return _looked_at(_decode_interaction(body), exchange)
+
+
+def _looked_at(interaction: _Interaction, exchange: Exchange) -> Reading:
+    reading = _read_interaction(interaction, exchange)
+    if reading.parts or reading.is_free or interaction.status not in _UNDER_WAY:
+        return reading
+    return free("a look at an interaction under way", reading.model)
+
+
+_UNDER_WAY = ("queued", "in_progress", None)  # a stream that was cut may not say
+
+
 def _read_interaction(interaction: _Interaction, exchange: Exchange) -> Reading:
+    reading = _counted(interaction, exchange)
+    created_us = _moment(interaction.created)
+    return msgspec.structs.replace(reading, created_at_us=created_us, response_id=interaction.id)
+
+
+def _moment(created: str | float | None) -> int | None:
+    """Microseconds since 1970 of what an interaction is stamped with; None where it is no moment."""
+    try:
+        moment = datetime.fromisoformat(str(created))
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else int(moment.timestamp() * 1_000_000)
+
+
+def _counted(interaction: _Interaction, exchange: Exchange) -> Reading:
     usage = interaction.usage
     model = model_name(interaction.model or interaction.agent or exchange.asked.model)
     if usage is None or (usage.total_input_tokens is None and usage.total_output_tokens is None):
@@ -244,7 +276,7 @@ def _read_interaction(interaction: _Interaction, exchange: Exchange) -> Reading:
     conditions = Conditions(interaction.service_tier or asked.service_tier, asked.region)
     if not leaves:
         return unread("the interaction counts no tokens", model)
-    return Reading(parts=(Part(model, leaves, conditions),), model=model, response_id=interaction.id)
+    return Reading(parts=(Part(model, leaves, conditions),), model=model)
 
 
 def _modalities(details: list[_ModalityTokens] | None) -> list[ModalityCount] | None:
@@ -268,11 +300,16 @@ def _interaction_fees(usage: _InteractionUsage, model: str | None) -> dict[str, 
 class InteractionReader:
     """Keeps the latest state of an interaction that is streamed."""
 
-    __slots__ = ("_exchange", "_interaction")
+    __slots__ = ("_exchange", "_interaction", "_read")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        read: Callable[[_Interaction, Exchange], Reading] = _read_interaction,
+    ) -> None:
         self._exchange = exchange
         self._interaction = _Interaction()
+        self._read = read
 
     def event(self, name: str, data: bytes) -> None:
         if data == b"[DONE]":
@@ -285,12 +322,17 @@ class InteractionReader:
                     setattr(self._interaction, field, value)
 
     def finish(self) -> Reading:
-        return _read_interaction(self._interaction, self._exchange)
+        return self._read(self._interaction, self._exchange)
 
 
 def stream_interaction(exchange: Exchange) -> StreamReader:
     """Reads the events of an interaction."""
     return InteractionReader(exchange)
+
+
+def fetched_stream(exchange: Exchange) -> StreamReader:
+    """Reads the events of an interaction that was fetched by its id."""
+    return InteractionReader(exchange, _looked_at)
 
 
 class _SentPart(msgspec.Struct):
@@ -395,7 +437,14 @@ ROUTES = (
         marks={"status": None, "usage": None, "steps": None},
         stream_marks={"event_type": "interaction.", "interaction": None},
     ),
-    Route("interactions", r"v1\w*/interactions/[^/]+", whole=whole_interaction, methods=("GET",)),
+    Route("interactions.cancel", r"v1\w*/interactions/[^/]+/cancel", whole=fetched_interaction),
+    Route(
+        "interactions.retrieve",
+        r"v1\w*/interactions/[^/]+",
+        whole=fetched_interaction,
+        stream=fetched_stream,
+        methods=("GET",),
+    ),
     *GEMINI_ROUTES,
     Route(
         "batches.results",
@@ -429,6 +478,8 @@ TRAPS = f"""
   are not billed. What search adds to the prompt is not billed either; what other tools add is.
 - A Live session bills each turn for the whole context that it read: turns are summed. Thoughts are not in a
   turn's total.
+- An interaction is kept, and shows its usage to whoever fetches it: it is billed once, by its id, at the call
+  that began it. In the background it has none until it is fetched after it was done.
 - Free allowances (grounded prompts by the day, queries by the month) and the storage of caches by the hour
   are billed by the account, not by the call: they are not in the cost of a call.
 - Embeddings often come without counts: the request is counted offline, and the cost is estimated.
