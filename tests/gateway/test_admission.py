@@ -37,6 +37,23 @@ def bearer(issued: Issued) -> str:
     return f"Authorization: Bearer {issued.secret}\r\n"
 
 
+def test_a_key_is_let_in_the_moment_it_was_made(tmp_path: Path) -> None:
+    """And with its budget: what limits it was made with it, and is known with it."""
+
+    async def test() -> None:
+        async with both(tmp_path) as (gateway, provider):
+            for name in ("first", "second"):
+                made = issue(tmp_path, name)
+                answers = await asyncio.gather(*(ask(gateway, headers=bearer(made)) for _ in range(5)))
+                assert [answer.status for answer in answers] == [200] * 5
+            assert len(provider.asked) == 10
+            stranger = await ask(gateway, headers="Authorization: Bearer ff_nobody\r\n")
+            assert stranger.status == 401
+            assert len(provider.asked) == 10
+
+    run(test)
+
+
 def test_without_a_key_or_with_a_wrong_one_nothing_is_sent(tmp_path: Path) -> None:
     async def test() -> None:
         issue(tmp_path)

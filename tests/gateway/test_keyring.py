@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from flatfare.core.errors import BadInput
 from flatfare.gateway.keyring import UNKNOWN, KeyRing, Refused
 from flatfare.service.access import keys as issuing
 from flatfare.service.access.keys import Terms
+from flatfare.store import keys
 from flatfare.store.book import Book, open_book
 from flatfare.store.keys import Key
 
@@ -63,6 +65,24 @@ def test_a_change_by_another_process_is_seen_at_the_next_refresh(book: Book, tmp
                 assert reason in refusal(ring, issued.secret)
             else:
                 assert isinstance(ring.find(issued.secret, 10), Key)
+
+
+def test_no_key_is_in_force_before_what_limits_it_was_taken_in(book: Book) -> None:
+    ring = KeyRing(book)
+    issued = issue(book)
+    seen = []
+    assert ring.refresh(before=lambda: seen.append(ring.find(issued.secret, 10)))
+    assert seen == [UNKNOWN]
+    assert isinstance(ring.find(issued.secret, 10), Key)
+
+
+def test_what_is_made_together_with_a_key_is_there_whenever_the_key_is(book: Book) -> None:
+    def fails(key: Key) -> None:
+        raise BadInput(f"no budget for {key.id}")
+
+    with pytest.raises(BadInput, match="no budget"):
+        issuing.create(book, Terms("web"), at_us=1, by_whom="me", together_with=fails)
+    assert not keys.all_of(book)
 
 
 def test_other_writes_to_the_book_do_not_reload_the_keys(book: Book) -> None:

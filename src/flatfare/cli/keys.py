@@ -22,7 +22,7 @@ from flatfare.cli.options import (
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.budget import Budget, Scope, Window
-from flatfare.core.errors import BadInput, BadUsage, FlatfareError
+from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.guard import EFFORTS, Guard
 from flatfare.service.access import keys as issuing
 from flatfare.service.access.keys import Issued, Terms
@@ -127,23 +127,26 @@ def create(
             texts=_text_terms(store_text, keep_us, subject),
         )
     with book_of(settings, create=True) as book:
-        issued = issuing.create(book, terms, at_us=_now_us(), by_whom=user_name(), reason=reason)
-        _limit(book, issued.key.id, limit, _caps(name, issued.key.id, max_output_tokens, max_effort))
+        issued = issuing.create(
+            book,
+            terms,
+            at_us=_now_us(),
+            by_whom=user_name(),
+            reason=reason,
+            together_with=lambda key: _limit(
+                book, key.id, limit, _caps(name, key.id, max_output_tokens, max_effort)
+            ),
+        )
     _show_issued(issued, shape)
 
 
 def _limit(book: Book, key_id: str, limit: Budget | None, caps: list[Guard]) -> None:
-    """Give a new key its budget and its guards; a key that cannot have them is not to be used."""
-    try:
-        if limit is not None:
-            wanted = replace(limit, scope=Scope("key", key_id))
-            budgeting.create(book, wanted, at_us=_now_us(), by_whom=user_name())
-        for guard in caps:
-            guarding.create(book, guard, at_us=_now_us(), by_whom=user_name())
-    except FlatfareError:
-        reason = "its budget or its guards could not be made"
-        issuing.revoke(book, key_id, at_us=_now_us(), by_whom=user_name(), reason=reason)
-        raise
+    """Give a key that is being made its budget and its guards."""
+    if limit is not None:
+        wanted = replace(limit, scope=Scope("key", key_id))
+        budgeting.agreed(book, wanted, at_us=_now_us(), by_whom=user_name())
+    for guard in caps:
+        guarding.agreed(book, guard, at_us=_now_us(), by_whom=user_name())
 
 
 def _caps(name: str, key_id: str, output: int | None, effort: str | None) -> list[Guard]:

@@ -18,7 +18,7 @@ from flatfare.gateway import ownership, upgrades
 from flatfare.gateway.attribution import Attribution, foreign_baggage, of_request
 from flatfare.gateway.batching.steps import Step, step_of, sum_of
 from flatfare.gateway.credentials import BARE, client_secret, without_key
-from flatfare.gateway.keyring import KeyRing, Refused
+from flatfare.gateway.keyring import UNKNOWN, KeyRing, Refused
 from flatfare.gateway.limiter import Limiter
 from flatfare.gateway.policies import STREAM_USAGE, with_usage_asked
 from flatfare.gateway.reaching import Reach
@@ -51,6 +51,7 @@ class Denied:
     asked: Asked | None = None
     attribution: Attribution | None = None
     is_recorded: bool = False
+    may_be_new: bool = False  # its key may have been made since the book was last looked at
 
 
 @dataclass(slots=True)
@@ -222,7 +223,9 @@ def _key_of(gate: Gate, request: Request, dialect: str) -> Key | Denied | None:
     if secret is None:
         return Denied(401, "Found no key. Send a Flatfare key where the provider's API key goes.", dialect)
     found = gate.keyring.find(secret, time.time_ns() // 1000)
-    return Denied(401, found.reason, dialect) if isinstance(found, Refused) else found
+    if not isinstance(found, Refused):
+        return found
+    return Denied(401, found.reason, dialect, may_be_new=found is UNKNOWN and secret.startswith(MARK))
 
 
 def _why_foreign(request: Request, dialect: str) -> Denied | None:
@@ -230,7 +233,7 @@ def _why_foreign(request: Request, dialect: str) -> Denied | None:
     if not (client_secret(request) or "").startswith(MARK):
         return None
     said = "Found a Flatfare key, but this gateway has none yet. Create one: flatfare keys create --name NAME"
-    return Denied(401, f"{said}, or send the provider's own.", dialect)
+    return Denied(401, f"{said}, or send the provider's own.", dialect, may_be_new=True)
 
 
 def why_hidden(gate: Gate, request: Request) -> Denied | None:

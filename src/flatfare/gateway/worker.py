@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,7 @@ from flatfare.gateway.listener import ClientConnection, Served
 from flatfare.gateway.logs import log_call
 from flatfare.gateway.looking_up import LookUps
 from flatfare.gateway.metrics import Metrics, SharedFigures
+from flatfare.gateway.newcomers import Newcomer, Newcomers
 from flatfare.gateway.operation import answer_of_operation
 from flatfare.gateway.reaching import Reach, reach_of
 from flatfare.gateway.records import Ended, Intent, Result
@@ -102,6 +104,7 @@ class Worker:
         self.routes = Routes(settings)
         self.reaches = _reaches(self.routes, settings)
         self.keyring_failure: StoreFailure | None = None
+        self.newcomers = Newcomers(self._look_at_book)
 
     async def open(self) -> None:
         """Open the book and the journal, and begin to watch."""
@@ -126,17 +129,17 @@ class Worker:
         """A connection beyond the limit was refused."""
         self.metrics.turned_away += 1
 
-    def serve(self, request: Request, client: ClientConnection) -> Served | None:
-        """Begin to serve a request."""
+    def serve(self, request: Request, client: ClientConnection, was_looked_up: bool = False) -> Served | None:
+        """Begin to serve a request; its key is looked up in the book once, where it is not known."""
         try:
-            return self._serve(request, client)
+            return self._serve(request, client, was_looked_up)
         except Exception:  # noqa: BLE001 - the outermost door: one request's bug must not end the worker
             _log.exception("A request could not be served.")
             client.write(refusal("openai", 500, "The gateway failed; its log says how."))
             client.finished(False)
             return None
 
-    def _serve(self, request: Request, client: ClientConnection) -> Served | None:
+    def _serve(self, request: Request, client: ClientConnection, was_looked_up: bool) -> Served | None:
         if not self.routes.is_mounted(request.target):
             return self._serve_own(request, client)
         if len(self.calls) >= self.limits.calls:
@@ -148,6 +151,8 @@ class Worker:
             return None
         admitted = admit(self, request)
         if isinstance(admitted, Denied):
+            if admitted.may_be_new and not was_looked_up:
+                return Newcomer(self.newcomers, self.serve, request, client)
             self._deny(admitted, request, client)
             return None
         if self.guards.shaping and (denied := self._shape(admitted, request)) is not None:
@@ -318,14 +323,21 @@ class Worker:
     async def _watch_keys(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
-            try:
-                await self.loop.run_in_executor(self._book_thread, self.keyring.refresh)
-                await self.loop.run_in_executor(self._book_thread, self.budgets.refresh)
-                await self.loop.run_in_executor(self._book_thread, self.guards.refresh)
-                await self.loop.run_in_executor(self._book_thread, self._refresh_shares)
-                self.keyring_failure = None
-            except StoreFailure as problem:
-                self.keyring_failure = problem
+            await self._look_at_book()
+
+    async def _look_at_book(self) -> None:
+        """Take in keys that are new or changed, with what limits them."""
+        try:
+            refresh = partial(self.keyring.refresh, before=self._refresh_limits)
+            await self.loop.run_in_executor(self._book_thread, refresh)
+            self.keyring_failure = None
+        except StoreFailure as problem:
+            self.keyring_failure = problem
+
+    def _refresh_limits(self) -> None:
+        self.budgets.refresh()
+        self.guards.refresh()
+        self._refresh_shares()
 
     def _refresh_shares(self) -> None:
         self.shares.refresh(self.budgets.held, self.guards.held, time.time_ns() // 1000)

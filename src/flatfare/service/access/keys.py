@@ -6,7 +6,7 @@ bits, so that no slow hash is needed to keep it from being guessed.
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -56,8 +56,20 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def create(book: Book, terms: Terms, *, at_us: int, by_whom: str, reason: str | None = None) -> Issued:
-    """Make a key. A key of the same name that is not revoked is a ``Conflict``."""
+def create(
+    book: Book,
+    terms: Terms,
+    *,
+    at_us: int,
+    by_whom: str,
+    reason: str | None = None,
+    together_with: Callable[[Key], None] | None = None,
+) -> Issued:
+    """Make a key. A key of the same name that is not revoked is a ``Conflict``.
+
+    What is written ``together_with`` it, such as its budget, is there whenever the key is: nobody
+    sees the one without the other, and where it cannot be, there is no key.
+    """
     _check(terms, at_us)
     key = Key(
         id=f"key_{_base62(secrets.randbits(64)).rjust(_ID_LENGTH, '0')}",
@@ -87,6 +99,8 @@ def create(book: Book, terms: Terms, *, at_us: int, by_whom: str, reason: str | 
             text_terms.put(book, key.id, terms.texts)
             content["store_text"] = _texts_document(terms.texts)
         _record(book, "key.created", key, content, at_us, by_whom, reason)
+        if together_with is not None:
+            together_with(key)
     return Issued(key, secret)
 
 

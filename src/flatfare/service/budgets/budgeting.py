@@ -21,22 +21,26 @@ NO_COSTS: Mapping[str, UnitCost] = MappingProxyType({})
 
 def create(book: Book, budget: Budget, *, at_us: int, by_whom: str, reason: str | None = None) -> Budget:
     """Agree on a budget. One of the same name that stands is a ``Conflict``."""
+    with book.writing():
+        return agreed(book, budget, at_us=at_us, by_whom=by_whom, reason=reason)
+
+
+def agreed(book: Book, budget: Budget, *, at_us: int, by_whom: str, reason: str | None = None) -> Budget:
+    """As ``create``, as a part of a transaction that is under way."""
     if budget.name.startswith((ID_MARK, MARK)):
         raise BadInput(f"Found the name {budget.name[:12]!r}… for a budget: names beginning so are ids.")
-    with book.writing():
-        standing = budgets.all_of(book)
-        if any(one.name == budget.name for one in standing):
-            raise Conflict(
-                f"There is a budget {budget.name!r} already. Change it: flatfare budgets change {budget.name}"
-            )
-        made = replace(
-            budget,
-            id=f"{ID_MARK}{secrets.token_hex(8)}",
-            scope=resolved(book, budget.scope),
-            created_at_us=at_us,
+    if any(one.name == budget.name for one in budgets.all_of(book)):
+        raise Conflict(
+            f"There is a budget {budget.name!r} already. Change it: flatfare budgets change {budget.name}"
         )
-        budgets.insert(book, made)
-        _record(book, "budget.created", made, terms_of(made), at_us, by_whom, reason)
+    made = replace(
+        budget,
+        id=f"{ID_MARK}{secrets.token_hex(8)}",
+        scope=resolved(book, budget.scope),
+        created_at_us=at_us,
+    )
+    budgets.insert(book, made)
+    _record(book, "budget.created", made, terms_of(made), at_us, by_whom, reason)
     return made
 
 

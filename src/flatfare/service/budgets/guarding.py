@@ -81,21 +81,26 @@ def limit_of(unit: str, text: str) -> int:
 
 def create(book: Book, guard: Guard, *, at_us: int, by_whom: str, reason: str | None = None) -> Guard:
     """Agree on a guard. One of the same name that stands is a ``Conflict``."""
+    with book.writing():
+        return agreed(book, guard, at_us=at_us, by_whom=by_whom, reason=reason)
+
+
+def agreed(book: Book, guard: Guard, *, at_us: int, by_whom: str, reason: str | None = None) -> Guard:
+    """As ``create``, as a part of a transaction that is under way."""
     if guard.name.startswith((ID_MARK, MARK)):
         raise BadInput(f"Found the name {guard.name[:12]!r}… for a guard: names beginning so are ids.")
-    with book.writing():
-        if any(one.name == guard.name for one in guards.all_of(book)):
-            raise Conflict(
-                f"There is a guard {guard.name!r} already. Change it: flatfare guards change {guard.name}"
-            )
-        made = replace(
-            guard,
-            id=f"{ID_MARK}{secrets.token_hex(8)}",
-            scope=resolved(book, guard.scope),
-            created_at_us=at_us,
+    if any(one.name == guard.name for one in guards.all_of(book)):
+        raise Conflict(
+            f"There is a guard {guard.name!r} already. Change it: flatfare guards change {guard.name}"
         )
-        guards.insert(book, made)
-        _record(book, "guard.created", made, terms_of(made), at_us, by_whom, reason)
+    made = replace(
+        guard,
+        id=f"{ID_MARK}{secrets.token_hex(8)}",
+        scope=resolved(book, guard.scope),
+        created_at_us=at_us,
+    )
+    guards.insert(book, made)
+    _record(book, "guard.created", made, terms_of(made), at_us, by_whom, reason)
     return made
 
 
