@@ -24,6 +24,7 @@ from tests.promises.test_p4_no_overspend import (
     statuses,
     under,
 )
+from tests.service.budgets.test_sound_lengths import KIND, form, wave
 
 BACKGROUND = b'{"model": "gpt-4o", "input": "Hello", "background": true, "max_output_tokens": 1000}'
 QUEUED = b'{"id": "resp_1", "object": "response", "status": "queued", "background": true, "output": []}'
@@ -95,6 +96,25 @@ def test_an_answer_in_the_background_is_held_when_begun_and_fetched_whatever_is_
         until(lambda: standing(both)[0] == cost, 10, f"{standing(both)} is not what it cost")
         newest = {row["id"]: row for row in sorted(rows, key=lambda row: row["revision"])}
         assert sorted(row["cost_nano"] for row in newest.values()) == [0, 0, 0, 0, cost]
+
+
+def test_a_recording_and_a_picture_are_held_and_then_cost_what_they_did(tmp_path: Path) -> None:
+    """Ninety seconds to Whisper at $0.006 a minute, and a picture of 272 tokens at $40 a million."""
+    picture = b'{"model": "gpt-image-1", "prompt": "a cat", "size": "1024x1024", "quality": "low"}'
+    heard = b'{"text": "So it is.", "duration": 90.0, "task": "transcribe", "language": "english"}'
+    drawn = b'{"created": 1795000000, "data": [{}], "usage": {"input_tokens": 3, "output_tokens": 272}}'
+    recording = form(wave(90))
+    with under(tmp_path, 30_000_000, queue_ms=0) as both:
+        fields = [("authorization", f"Bearer {both.secret}"), ("content-type", KIND.decode())]
+        asked = asking("POST", "/v1/audio/transcriptions", recording, fields)
+        with both.provider.answers(lambda _: whole(heard)):
+            assert ask(both.gateway.port, asked, 20).status == 200
+        with both.provider.answers(lambda _: whole(drawn)):
+            assert sent(both, "POST", "/v1/images/generations", picture).status == 200
+            dear = picture.replace(b"low", b"high")
+            assert sent(both, "POST", "/v1/images/generations", dear).status == 429, "$0.17 do not fit"
+        cost = 90 * 100_000 + 3 * 5000 + 272 * 40_000
+        until(lambda: standing(both) == (cost, 0), 10, f"{standing(both)} is not {cost}")
 
 
 def test_of_a_budget_of_nothing_nothing_is_spent(tmp_path: Path) -> None:

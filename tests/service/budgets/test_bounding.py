@@ -196,7 +196,10 @@ def test_a_long_prompt_is_bounded_at_the_rates_of_long_prompts_and_a_short_one_i
     ("endpoint", "model", "said"),
     [
         ("chat.completions", None, "names no model"),
-        ("images.generations", "gpt-image-1", "cannot be told before"),
+        ("images.generations", "gpt-image-1.5", "cannot be told before"),
+        ("images.edits", "gpt-image-1", "cannot be told before"),
+        ("audio.transcriptions", "whisper-1", "cannot be told before"),
+        ("audio.speech", "gpt-4o-mini-tts", "cannot be told before"),
         ("chat.completions", "no-such-model-at-all", "No price"),
     ],
 )
@@ -302,6 +305,15 @@ def test_a_name_written_with_escapes_is_the_same_name() -> None:
     )
     assert of(picture) > (85 + 8 * 170) * 2500
     assert of(rb'{"messages": [{"content": "\\u006e\u0022: 128"}]}') < 1100 * 10_000, "text is text"
+
+
+def test_a_number_of_answers_is_as_a_reader_of_json_takes_it() -> None:
+    asked = Asked("gpt-4o", service_tier="default", output_limit=1000)
+    for said in (b"2e1", b"20.0", b"0.2E+2"):
+        found = BOUNDS.of(
+            "openai", "chat.completions", asked, b'{"messages": [], "n": ' + said + b"}", NOW_US
+        )
+        assert found.output_rate == 20 * 10_000 * 1_000_000
 
 
 def test_more_answers_than_three_digits_say_are_more() -> None:

@@ -85,7 +85,8 @@ def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: R
             bound = unbounded("the request is compressed")
         else:
             asked = by_default(admitted.asked, place.upstream.provider.default_tier)
-            bound = bounds.of(priced_as, place.endpoint, asked, body, at_us)
+            kind = request.fields.get(b"content-type", b"")
+            bound = bounds.of(priced_as, place.endpoint, asked, body, at_us, kind)
     except Exception:  # noqa: BLE001 - an outermost door: without a hard budget the call goes on all the same
         _log.exception("What a call costs at most could not be told.")
         bound = unbounded("it could not be worked out: see the gateway's log")

@@ -19,10 +19,13 @@ from flatfare.core.errors import BadInput
 from flatfare.core.pricing import Rate
 from flatfare.dialects.reading import Asked
 from flatfare.prices.book import Circumstances, Found, PriceBook
-from flatfare.prices.limits import limits_of
+from flatfare.prices.limits import bare_name, limits_of
 from flatfare.service.budgets import contents, hosted_tools
 from flatfare.service.budgets.contents import FRAME_TOKENS, TOOL_FRAME_TOKENS
+from flatfare.service.budgets.drawn import DALLE_QUALITIES, DALLE_SIZES, SKETCHES_TOKENS, tokens_drawn
+from flatfare.service.budgets.forms import fields_of
 from flatfare.service.budgets.plain_requests import offers_functions
+from flatfare.service.budgets.sound_lengths import seconds_at_most
 
 MILLION = 1_000_000
 LEAST_OUTPUT = 256
@@ -51,6 +54,22 @@ _ROUGH = "from the request's size and the longest answer"
 _BY_BYTES = "what is read counted from its bytes, and the call's own limit on its answer"
 
 _AT_PRIORITY = ", at the priority rates that its project may be set to"
+
+_DRAWN = "the dearest picture of the size and quality asked for, as often as asked for"
+_HEARD = "the longest recording that the file can be"
+_HEARS_A_BLOCK = re.compile(r"gpt-4o(?:-mini)?-transcribe")
+"""Which hear all at once, as much as fits their window, and write one answer, unless asked to cut it up."""
+
+_HEARD_AT_ONCE = frozenset(
+    (
+        *("file", "model", "language", "prompt", "response_format", "temperature", "stream"),
+        *("include[]", "timestamp_granularities[]"),
+    )
+)
+"""Fields that leave it at one file, heard in one piece (OpenAI's reference of transcriptions, 2026-11)."""
+
+LEAST_SECONDS = 10
+"""Billed for a shorter recording too (Groq, console.groq.com/docs/speech-to-text, 2026-11)."""
 
 _WITHOUT_ROUNDS = (
     "a hosted tool of the request may have the model read all again, as often as it likes: "
@@ -139,12 +158,14 @@ class Bounds:
         self._prices = prices
         self._found: dict[tuple[object, ...], _Terms | str] = {}
 
-    def of(self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int) -> Bound:
-        """The bound of a request at a moment."""
+    def of(
+        self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int, content_type: bytes = b""
+    ) -> Bound:
+        """The bound of a request at a moment; what a form holds is known by its content type only."""
         if asked.model is None:
             return _NO_MODEL
         if any(word in endpoint for word in _NOT_BY_TOKENS):
-            return self._by_other_than_tokens(provider, endpoint, asked, body, at_us)
+            return self._by_other_than_tokens(provider, endpoint, asked, body, at_us, content_type)
         searches = _SEARCHES_UNASKED.search(asked.model) is not None
         functions = None if searches else offers_functions(endpoint, body)
         if functions is None:
@@ -199,14 +220,48 @@ class Bounds:
         return _bound(provider, endpoint, asked, body, terms, reads, tools)
 
     def _by_other_than_tokens(
-        self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int
+        self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int, content_type: bytes
     ) -> Bound:
-        """Speech that is billed by its characters has a bound: there are no more of them than bytes."""
+        """Of speech by its characters, pictures by their size, and recordings by their length.
+
+        There are no more characters than bytes.
+        """
         terms = self._terms(provider, asked, at_us)
-        if "speech" in endpoint and isinstance(terms, _Terms) and terms.is_by_character:
-            amount = _up(terms.character * len(body) + terms.request)
-            return Bound(amount, amount, "counted from its bytes")
-        return unbounded(f"what {endpoint} costs cannot be told before it is answered")
+        if isinstance(terms, str):
+            return unbounded(terms)
+        found, how = None, "counted from its bytes"
+        if "speech" in endpoint and terms.is_by_character:
+            found = terms.character * len(body)
+        elif endpoint in ("images.generations", "predict") and body.lstrip()[:1] == b"{":
+            found, how = self._drawn(provider, endpoint, asked, contents.as_read(body), at_us, terms), _DRAWN
+        elif endpoint in ("audio.transcriptions", "audio.translations"):
+            found, how = _heard(asked.model or "", fields_of(content_type, body), terms), _HEARD
+        if found is None:
+            return unbounded(f"what {endpoint} costs cannot be told before it is answered")
+        return Bound(_up(found + terms.request), _up(found + terms.request), how)
+
+    def _drawn(
+        self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int, terms: "_Terms"
+    ) -> int | None:
+        """Millionths of a nano-dollar of the pictures that a request has drawn at most."""
+        model, size, quality = asked.model or "", asked.details.get("size"), asked.details.get("quality")
+        if endpoint == "predict":
+            return terms.image * contents.samples(body) or None
+        count = contents.choices(body)
+        if provider not in _OWN_DEFAULT:
+            return None
+        if "dall-e" in model:
+            sizes = (size,) if size not in (None, "auto") else DALLE_SIZES
+            qualities = (quality,) if quality not in (None, "auto") else DALLE_QUALITIES
+            details = [{"size": own or "", "quality": how or ""} for own in sizes for how in qualities]
+            asked_for = [msgspec.structs.replace(asked, details=one) for one in details]
+            rates = [self._terms(provider, one, at_us) for one in asked_for]
+            return max(0 if isinstance(rate, str) else rate.image for rate in rates) * count or None
+        tokens = tokens_drawn(model, size, quality)
+        if tokens is None or not terms.writing:
+            return None
+        tokens += SKETCHES_TOKENS if b'"partial_images"' in body else 0
+        return terms.reading * (len(body) + FRAME_TOKENS) + terms.writing * tokens * count
 
     def rough(self, provider: str, endpoint: str, asked: Asked, size: int, at_us: int) -> Bound:
         """About the most that a request of so many bytes costs, at a fraction of the work.
@@ -265,6 +320,8 @@ class _Terms:
     search_unit: int
     character: int
     picture: int
+    image: int  # one picture drawn
+    second: int  # of what is heard
     is_timed: bool  # what is read may be billed by the second
     fee: int | None  # the dearest of one hosted tool's use; None where none has a rate
     reads: int | None
@@ -367,12 +424,28 @@ def _terms_of(
         dearest("search_unit"),
         character,
         picture,
+        dearest("image"),
+        dearest("input_audio_second"),
         dearest("input_audio_second", "input_video_second") > 0,
         math.ceil(max(fees) * factor * MILLION) if fees else None,
         limits.reads,
         limits.writes,
         tiers[-1] == "priority" and len(found) > own,
     )
+
+
+def _heard(model: str, fields: Mapping[str, bytes] | None, terms: _Terms) -> int | None:
+    """Millionths of a nano-dollar of a recording that is written down, at most."""
+    if fields is None or not set(fields) <= _HEARD_AT_ONCE or fields.get("model") != model.encode():
+        return None
+    if _HEARS_A_BLOCK.fullmatch(bare_name(model)):
+        if terms.reads is None or terms.writes is None:
+            return None
+        return terms.hearing * terms.reads + terms.writing * terms.writes
+    seconds = seconds_at_most(fields.get("file", b""))
+    if seconds is None or not terms.second or terms.reading or terms.writing:
+        return None
+    return terms.second * max(LEAST_SECONDS, math.ceil(seconds) + 1)
 
 
 def _rate(found: Found, unit: str) -> Fraction:

@@ -4,6 +4,7 @@ Looked for in the bytes, since requests of forty providers have no one structure
 JSON sees them: a name that is written with escapes is the same name. What is not sure counts.
 """
 
+import math
 import re
 
 import msgspec
@@ -33,7 +34,11 @@ _FORMER_ITEM = re.compile(rb'"item_reference"|\{\s*"id"\s*:\s*"[^"]*"\s*\}')
 
 _INLINE = re.compile(rb'"(?:inline_data|inlineData)"\s*:')
 _STORED_PROMPT = re.compile(rb'"prompt"\s*:\s*\{')
-_CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*(\d{1,9})')
+_CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*([-+.\deE]+)')
+_SAMPLES = re.compile(rb'"sampleCount"\s*:\s*([-+.\deE]+)')
+_SAMPLES_UNSAID = 4
+"""Pictures that Imagen draws at most where nothing is said (cloud.google.com, Imagen API, 2026-11)."""
+
 _CHOICES_MAX = 10_000
 _KEPT_AN_HOUR = re.compile(rb'"ttl"\s*:\s*"1h"')
 _CACHES = re.compile(rb'"(?:cache_control|cachePoint)"')
@@ -92,7 +97,21 @@ def is_a_stored_prompt(endpoint: str, body: bytes) -> bool:
 
 def choices(body: bytes) -> int:
     """How many answers it asks for at most."""
-    return min(max([1, *(int(number) for number in _CHOICES.findall(body))]), _CHOICES_MAX)
+    return max([1, *(_whole(number) for number in _CHOICES.findall(body))])
+
+
+def samples(body: bytes) -> int:
+    """How many pictures it asks for at most, of a model that calls them samples."""
+    return max([_SAMPLES_UNSAID, *(_whole(number) for number in _SAMPLES.findall(body))])
+
+
+def _whole(number: bytes) -> int:
+    """A count as any reader of JSON takes it: 2e1 is twenty."""
+    try:
+        found = float(number)
+    except ValueError:
+        return _CHOICES_MAX
+    return math.ceil(min(max(found, 0), _CHOICES_MAX)) if found == found else _CHOICES_MAX
 
 
 def is_kept_an_hour(body: bytes) -> bool:

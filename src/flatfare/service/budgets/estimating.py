@@ -87,7 +87,9 @@ def estimate(
             model, asked.is_stream, asked.service_tier, asked.region, asked.output_limit, asked.details
         )
     tiered = by_default(asked, default_tier)
-    bound = Bounds(prices).of(exchange.provider, exchange.endpoint, tiered, body, at_us)
+    line = body[2 : body.find(b"\r\n")] if body.startswith(b"--") else b""
+    kind = b"multipart/form-data; boundary=" + line if line else b""  # a form begins with what parts it
+    bound = Bounds(prices).of(exchange.provider, exchange.endpoint, tiered, body, at_us, kind)
     written, said = _likely_output(place, asked)
     read = _likely_input(recognised, asked, body)
     likely_nano = None
