@@ -8,6 +8,7 @@ import pytest
 
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import derived
+from flatfare.service.adjusting import Selection, relabel
 from flatfare.service.reporting.comparing import compared
 from flatfare.service.reporting.funnel import funnel
 from flatfare.service.reporting.listing import listed
@@ -132,3 +133,20 @@ def test_a_task_that_only_calls_named_keeps_their_labels_when_it_is_judged(place
     assert [(one.key, one.attempted, one.verified) for one in groups] == [("search", 2, 1)]
     groups, _ = funnel(*place, now_us=NOW + 9, by="path")
     assert [(one.key, one.attempted) for one in groups] == [("small", 2)]
+
+
+def test_tasks_of_a_period_that_ends_within_a_day_are_listed_beside_calls_of_no_task(
+    place: tuple[Book, Lake],
+) -> None:
+    book, lake = place
+    tell(place, "a", 2, 1, "1")
+    row = {"id": str(uuid.uuid4()), "at_us": NOW, "source": "gateway", "cost_nano": 5, "purpose": "work"}
+    with book.writing():
+        calls.insert(book, [{**row, "model": "small", "cost_state": "measured"}])
+    for _ in range(2):
+        found = listed(*place, now_us=NOW + 9, since_us=NOW - 7, until_us=NOW + 7)
+        assert sorted(str(one.columns["external_id"]) for one in found) == ["a-0", "a-1"]
+        assert not listed(*place, now_us=NOW + 9, since_us=NOW + 1)
+        # a correction may move when a task's first call was made
+        chosen = Selection(equal={"model": "small"})
+        relabel(book, lake, chosen, {"team": "b"}, reason="late", by_whom="me", at_us=NOW + 8)

@@ -18,7 +18,7 @@ from flatfare.service.reporting.called import with_called
 from flatfare.service.reporting.facts import ASSUMED, Costing, Sources, state_text, tasks_sql
 from flatfare.service.reporting.keys import Kind
 from flatfare.service.reporting.paths import name_by_models
-from flatfare.service.reporting.question import COUNTS
+from flatfare.service.reporting.question import COUNTS, Question
 from flatfare.service.reporting.report import question_of, sources_of
 from flatfare.service.reporting.whole import calls_per_task
 from flatfare.store import reading
@@ -154,28 +154,26 @@ def listed(
         for key, _ in question.filters:
             if key.kind not in (Kind.TASK, Kind.BOTH, Kind.OUTCOME):
                 raise BadUsage(f"Tasks cannot be filtered by {key.name!r}: only by what is said of a task.")
-        sources = sources_of(engine, book, question)
+        # Single calls have no say in when a task was opened, and those of no task are in no list.
+        sources = sources_of(engine, book, replace(question, since_us=None, until_us=None))
         rows = engine.execute(
-            f"{_statement(sources, ids)} ORDER BY {ORDERS[sort]} LIMIT {limit} OFFSET {offset}"
+            f"{_statement(question, sources, ids)} ORDER BY {ORDERS[sort]} LIMIT {limit} OFFSET {offset}"
         )
         names = [str(column[0]) for column in rows.description or ()]
         return [_listed(dict(zip(names, row, strict=True))) for row in rows.fetchall()]
 
 
-def _statement(sources: Sources, ids: Sequence[str] | None) -> str:
+def _statement(question: Question, sources: Sources, ids: Sequence[str] | None) -> str:
     """The query for the tasks in question with their sums and amounts."""
-    question = sources.question
     of_tasks = {key: key.of_task for key, _ in question.filters if key.kind is not Kind.OUTCOME}
     conditions = [question.passes(of_tasks), question.within("opened_at_us")]
     if ids is not None:
         conditions.append(f"id IN ({', '.join(quoted(str(Id(one))) for one in ids) or 'NULL'})")
     chosen = f"(SELECT * FROM tasks WHERE {' AND '.join(conditions)}) AS tasks"
-    needs_no_moment = replace(question, since_us=None, until_us=None)
-    plain = replace(sources, question=needs_no_moment)
-    tasks = tasks_sql(plain, {name: f"tasks.{name}" for name in _COLUMNS}, chosen)
-    sums = {**plain.call_sums(plain.holdings.purposes), "estimated_n": "SUM(estimated_n)"}
-    calls = calls_per_task(plain, sums, plain.holdings.purposes)
-    columns = Costing(plain, frozenset(sums)).columns() | {
+    tasks = tasks_sql(sources, {name: f"tasks.{name}" for name in _COLUMNS}, chosen)
+    sums = {**sources.call_sums(sources.holdings.purposes), "estimated_n": "SUM(estimated_n)"}
+    calls = calls_per_task(sources, sums, sources.holdings.purposes)
+    columns = Costing(sources, frozenset(sums)).columns() | {
         "estimated_calls": "COALESCE(estimated_n, 0)" if calls else "0"
     }
     figures = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
