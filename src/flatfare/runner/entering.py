@@ -103,7 +103,7 @@ def enter(shelf: Shelf, run: Run, version: Published, given: Prepared, now_us: i
 
 def begin(shelf: Shelf, run: Run, version: Published, now_us: int) -> Run:
     """Open the run's task and hold its price; where that cannot be, the run waits to be asked for again."""
-    if not tasks.rows_of(shelf.book, [run.task_id]):
+    if not tasks.rows_of(shelf.book, [run.task_id]):  # before its run has ended a task is not sealed
         opened = telling.opened(run, version.action, json.loads(run.labels), run.started_at_us)
         telling.tell(shelf, run, [opened], now_us)
     try:

@@ -371,7 +371,10 @@ def sales(book: Book, where: str, parameters: tuple[Value, ...], limit: int | No
 
 
 def standing_of(book: Book, task_id: str) -> Standing | None:
-    """The sale of a task, with who buys and the outcome it is settled by, as they are at this moment."""
+    """The sale of a task, with who buys and the outcome it is settled by, as they are at this moment.
+
+    A task that was sold is never sealed: its row and its verdicts are in the book.
+    """
     rows = book.rows(
         f"{_SALE}, {_CUSTOMER_COLUMNS}, tasks.outcome, EXISTS (SELECT 1 FROM verdicts "
         "WHERE verdicts.task_id = sales.task_id AND judgement = 'pass' AND evidence_hash <> '') "
@@ -436,7 +439,7 @@ def signals_of(book: Book, task_id: str) -> dict[str, str | None]:
 def turned(book: Book, limit: int) -> list[tuple[str, str]]:
     """Tasks whose outcome was reversed and whose sale is settled still, with what reversed them.
 
-    Those in dispute are left to whoever decides it.
+    Those in dispute are left to whoever decides it. What was sold is never sealed.
     """
     rows = book.rows(
         "SELECT id, outcome_cause FROM tasks WHERE outcome = 'reversed' AND settlement = 'settled' "

@@ -169,7 +169,7 @@ def insert_signals(book: Book, rows: Iterable[Sequence[Value]]) -> None:
 
 
 def due(book: Book, now_us: int, limit: int) -> list[str]:
-    """Open tasks whose window has closed."""
+    """Open tasks whose window has closed; an open one is never sealed."""
     rows = book.rows(
         "SELECT id FROM tasks WHERE outcome = 'open' AND matures_at_us <= ? ORDER BY matures_at_us LIMIT ?",
         (now_us, limit),
