@@ -137,7 +137,9 @@ def test_a_seal_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path: Path)
         if not number:
             longest_s = run_whole(SEAL, where)
         else:
-            kills += kill_somewhere(SEAL, where, longest_s, dice)
+            was_killed = kill_somewhere(SEAL, where, longest_s, dice)
+            kills += was_killed
+            longest_s *= 1 if was_killed else 0.7  # it was measured while the machine had more to do
         with open_book(where[0]) as book:
             total = report(book, Lake(folder / "lake"), now_us=LATER).total
             assert (total.n, total.verified) == (2_000, 1_333)
