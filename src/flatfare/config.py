@@ -9,7 +9,7 @@ whatever sends; below ``providers`` it is none, and the client's own credential 
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -372,17 +372,21 @@ def _mapping(values: Mapping[str, object], key: str, file: Path | None) -> dict[
     return found
 
 
+def _check_known(given: Mapping[str, object], known: Collection[str], place: str, file: Path | None) -> None:
+    unknown = set(given) - set(known)
+    if unknown:
+        raise BadInput(
+            f"The configuration {file} sets {place}.{min(unknown)}, which is not known. "
+            f"Known: {sorted(known)}."
+        )
+
+
 def _providers(values: object, file: Path | None) -> dict[str, Provider]:
     providers = {}
     for name, given in _mapping({"providers": values}, "providers", file).items():
         if not isinstance(given, dict) or not given.get("base_url"):
             raise BadInput(f"The configuration {file} gives the provider {name!r} no base_url.")
-        unknown = set(given) - _PROVIDER_KEYS
-        if unknown:
-            raise BadInput(
-                f"The configuration {file} sets providers.{name}.{min(unknown)}, which is not known. "
-                f"Known: {sorted(_PROVIDER_KEYS)}."
-            )
+        _check_known(given, _PROVIDER_KEYS, f"providers.{name}", file)
         lists = {key: _list(given.get(key), f"providers.{name}.{key}", file) for key in _LISTS}
         secrets = {key: Secret(given[key]) for key in _SECRETS if given.get(key)}
         texts = {key: str(given[key]) for key in _TEXTS if given.get(key)}
@@ -415,12 +419,7 @@ def _issuers(values: object, file: Path | None) -> dict[str, Issuer]:
         for key in ("issuer", "client_id", "client_secret"):
             if not given.get(key):
                 raise BadInput(f"The configuration {file} gives sign_in.{name} no {key}.")
-        unknown = set(given) - _ISSUER_KEYS
-        if unknown:
-            raise BadInput(
-                f"The configuration {file} sets sign_in.{name}.{min(unknown)}, which is not known. "
-                f"Known: {sorted(_ISSUER_KEYS)}."
-            )
+        _check_known(given, _ISSUER_KEYS, f"sign_in.{name}", file)
         roles = _mapping(given, "roles", file)
         issuers[name] = Issuer(
             name,
@@ -439,12 +438,7 @@ def _channels(values: object, file: Path | None) -> dict[str, Channel]:
     for name, given in _mapping({"alerts": values}, "alerts", file).items():
         if not isinstance(given, dict) or not given.get("url"):
             raise BadInput(f"The configuration {file} gives the alert channel {name!r} no url.")
-        unknown = set(given) - _CHANNEL_KEYS
-        if unknown:
-            raise BadInput(
-                f"The configuration {file} sets alerts.{name}.{min(unknown)}, which is not known. "
-                f"Known: {sorted(_CHANNEL_KEYS)}."
-            )
+        _check_known(given, _CHANNEL_KEYS, f"alerts.{name}", file)
         digest = given.get("digest")
         if digest not in (None, "hourly", "daily"):
             raise BadInput(f"Found alerts.{name}.digest: {digest!r}: it is either 'hourly' or 'daily'.")
@@ -464,12 +458,7 @@ def _weekly_report(value: object, channels: Mapping[str, object], file: Path | N
     given = _mapping({"weekly_report": value}, "weekly_report", file)
     if not given:
         return None
-    unknown = set(given) - {"channels", "day", "hour"}
-    if unknown:
-        raise BadInput(
-            f"The configuration {file} sets weekly_report.{min(unknown)}, which is not known. "
-            "Known: ['channels', 'day', 'hour']."
-        )
+    _check_known(given, {"channels", "day", "hour"}, "weekly_report", file)
     names = tuple(dict.fromkeys(_list(given.get("channels"), "weekly_report.channels", file)))
     strange = [name for name in names if name not in channels]
     if strange or not names:

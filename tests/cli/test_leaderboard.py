@@ -175,6 +175,9 @@ def test_an_unknown_benchmark_is_told_with_the_known(filled: Run) -> None:
         filled("leaderboard", "--benchmark", "suport")
 
 
-def test_a_handoff_cost_in_another_currency_is_refused(filled: Run) -> None:
-    with pytest.raises(BadUsage, match="hand-off"):
-        filled("leaderboard", "--handoff-cost", "€5")
+@pytest.mark.parametrize(("cost", "said"), [("€5", "an amount in USD"), ("-5", "from 0 up")])
+def test_a_handoff_cost_that_is_none_is_refused(filled: Run, cost: str, said: str) -> None:
+    refused = filled("leaderboard", "--handoff-cost", cost)
+    assert refused.exit_code == 2
+    assert "--handoff-cost" in refused.stderr
+    assert said in refused.stderr

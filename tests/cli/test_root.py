@@ -160,3 +160,23 @@ def test_what_a_group_s_commands_do_is_said_in_whole_sentences() -> None:
 def test_a_list_of_moments_takes_a_period(words: str) -> None:
     [command] = [command for trail, command in ALL if " ".join(trail) == words]
     assert {"--since", "--until"} <= {option for param in command.params for option in param.opts}
+
+
+EUROS = (
+    ("commitments", "add", "seats", "--kind", "seat", "--from", "2026-01-01", "--amount", "€20"),
+    ("tasks", "rework", "T-1", "5", "--rate", "€60"),
+    ("report", "--handoff-cost", "€5"),
+    ("import", "tasks", "tasks.csv", "--rework-rate", "€60"),
+    ("budgets", "create", "--name", "all", "--amount", "€5"),
+)
+
+
+@pytest.mark.parametrize("words", EUROS, ids=[" ".join(words[:2]) for words in EUROS])
+def test_an_amount_in_another_currency_is_not_taken_for_dollars(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "tasks.csv").write_text("task\nT-1\n", encoding="utf-8")
+    files = [str(tmp_path / word) if word == "tasks.csv" else word for word in words]
+    told = CliRunner().invoke(root, [*files, "--database", f"sqlite:///{tmp_path}/b.db"])
+    assert told.exit_code == 2
+    assert "an amount in USD was expected" in told.output

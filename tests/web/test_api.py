@@ -144,6 +144,7 @@ def test_a_form_of_a_web_page_is_no_json(client: TestClient) -> None:
         ("limit=1&limit=2", "more than once"),
         ("filter=team", "key=value"),
         ("handoff_cost=-5", "from 0 up"),
+        ("handoff_cost=€5", "an amount in USD was expected"),
     ],
 )
 def test_a_question_that_cannot_be_read_is_said(client: TestClient, query: str, said: str) -> None:

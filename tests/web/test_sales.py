@@ -196,6 +196,8 @@ def test_what_is_owed_so_far_is_issued_and_paid_back_by_note(client: TestClient)
     for wrong in ({"so_far": True}, {}, {"customer": "bolt", "so_far": True, "month": "2026-10"}):
         assert client.post("/api/invoices", json=wrong).status_code == 400
     number, paid = kept["number"], {"id": str(uuid.uuid4())}
+    foreign = client.post(f"/api/invoices/{number}/payments", json={**paid, "amount": "€5.00"})
+    assert (foreign.status_code, "an amount in USD was expected" in foreign.text) == (400, True)
     assert client.post(f"/api/invoices/{number}/payments", json=paid).json()["status"] == "paid"
     asked = {"id": str(uuid.uuid4()), "amount": "2.00", "reason": "late"}
     note = client.post(f"/api/invoices/{number}/credit", json=asked).json()

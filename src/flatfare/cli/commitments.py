@@ -8,7 +8,7 @@ from fractions import Fraction
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Noun, book_of, format_options, lake_of, pass_settings, user_name
+from flatfare.cli.options import Amount, Noun, book_of, format_options, lake_of, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.commitment import AllocatedBy, Commitment, CommitmentKind, Every, Serves
@@ -32,7 +32,14 @@ def _choices(words: type[CommitmentKind] | type[Every] | type[AllocatedBy]) -> c
 @commitments.command()
 @click.argument("name")
 @click.option("--kind", type=_choices(CommitmentKind), required=True, help="What the fee buys.")
-@click.option("--amount", required=True, metavar="AMOUNT", help="The fee, such as 200 or $19.99.")
+@click.option(
+    "--amount",
+    "amount_nano",
+    type=Amount(),
+    required=True,
+    metavar="AMOUNT",
+    help="The fee, such as 200 or $19.99.",
+)
 @click.option(
     "--every", type=_choices(Every), default="month", show_default=True, help="How often it is owed."
 )
@@ -53,7 +60,14 @@ def _choices(words: type[CommitmentKind] | type[Every] | type[AllocatedBy]) -> c
     help="What a call's share is measured by.",
 )
 @click.option("--units", type=click.IntRange(1), help="Tokens, calls or credits that one period can serve.")
-@click.option("--overage", metavar="AMOUNT", default="0", help="Price of each unit beyond those.")
+@click.option(
+    "--overage",
+    "overage_nano",
+    type=Amount(),
+    metavar="AMOUNT",
+    default="0",
+    help="Price of each unit beyond those.",
+)
 @click.option(
     "--multiplier",
     multiple=True,
@@ -68,7 +82,7 @@ def add(
     settings: Settings,
     name: str,
     kind: str,
-    amount: str,
+    amount_nano: int,
     every: str,
     from_day: str,
     until_day: str | None,
@@ -78,7 +92,7 @@ def add(
     label: tuple[str, ...],
     allocated_by: str,
     units: int | None,
-    overage: str,
+    overage_nano: int,
     multiplier: tuple[str, ...],
     replaces: bool,
 ) -> None:
@@ -90,14 +104,14 @@ def add(
         id="",
         name=name,
         kind=CommitmentKind(kind),
-        amount_nano=nano_of(parse_amount(amount)[0]),
+        amount_nano=amount_nano,
         every=Every(every),
         from_day=_day(from_day),
         until_day=_day(until_day) if until_day else None,
         serves=Serves(provider, model, key, labels.parse(",".join(label))),
         allocated_by=AllocatedBy(allocated_by),
         units=units,
-        overage_nano=nano_of(parse_amount(overage)[0]),
+        overage_nano=overage_nano,
         multipliers=_multipliers(multiplier),
     )
     now_us = time.time_ns() // 1000

@@ -11,12 +11,11 @@ from typing import cast
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Moment, changing, lake_of, pass_settings, user_name
+from flatfare.cli.options import Amount, Moment, changing, lake_of, pass_settings, user_name
 from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError
 from flatfare.core.moments import iso, parse_moment
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.buying.statements import check_vendor, import_bought
 from flatfare.service.buying.vendors import vendor_of
 from flatfare.service.importing.events import drain, import_events, key_told
@@ -56,7 +55,8 @@ _OPTIONS = (
     click.option("--verifier", metavar="NAME", help="Who judged, where no column says so."),
     click.option("--verifier-kind", type=click.Choice(["code", "model", "human", "customer", "signal"]),
         help="What kind of verifier that is, where no column says so."),
-    click.option("--rework-rate", metavar="AMOUNT", help="What an hour of a person's rework costs."),
+    click.option("--rework-rate", type=Amount(), metavar="AMOUNT",
+        help="What an hour of a person's rework costs."),
     click.option("--exchange", multiple=True, metavar="CUR=RATE@DATE",
         help="What one of a currency is worth in dollars, such as EUR=1.08@2026-11-01."),
     click.option("--zero-is-free", is_flag=True, help="A cost of 0 means free, not unrecorded."),
@@ -448,7 +448,7 @@ def _order(kind: str, given: _Given) -> Order:
         verifier_kind=_text(given["verifier_kind"]),
         encoding=_text(given["encoding"]),
         time_format=_text(given["time_format"]),
-        rework_nano_per_hour=None if rework is None else _nano(str(rework)),
+        rework_nano_per_hour=cast(int | None, rework),
         exchange=dict(map(_exchange, cast(Iterable[str], given["exchange"]))),
         zero_is_free=bool(given["zero_is_free"]),
         keep_unknown=bool(given["keep_unknown"]),
@@ -492,13 +492,6 @@ def _decimal(text: str, option: str) -> Decimal:
     if not number.is_finite():
         raise BadUsage(f"Found {option} {text}: write a number like 0.9.")
     return number
-
-
-def _nano(text: str) -> int:
-    try:
-        return nano_of(parse_amount(text)[0])
-    except BadInput as problem:
-        raise BadUsage(str(problem)) from problem
 
 
 def _exchange(text: str) -> tuple[str, ExchangeRate]:

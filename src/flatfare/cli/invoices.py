@@ -11,7 +11,6 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.options import (
-    Amount,
     Moment,
     Noun,
     book_of,
@@ -25,7 +24,7 @@ from flatfare.cli.options import (
 )
 from flatfare.cli.output import Field
 from flatfare.config import Settings
-from flatfare.core.currency import payable_text
+from flatfare.core.currency import parse_in, payable_text
 from flatfare.core.errors import BadInput, BadUsage, Conflict
 from flatfare.core.identity import time_ordered
 from flatfare.core.money import decimal_text, dollar_text, nano_of
@@ -60,6 +59,11 @@ def _now_us() -> int:
 
 def _books(settings: Settings, book: Book) -> Books:
     return Books(book, lake_of(settings), settings.time_zone)
+
+
+def _amount(book: Book, number: str, text: str | None) -> int | None:
+    """An amount in the currency of a document."""
+    return None if text is None else parse_in(text, issuing.one_of(book, number).currency)
 
 
 def _new_id(given: str | None) -> UUID:
@@ -189,12 +193,12 @@ def show(settings: Settings, shape: str, number: str, pdf: str | None, is_verifi
 
 @invoices.command()
 @click.argument("number")
-@click.option("--amount", type=Amount(), help="What was paid; all that is open, if not given.")
+@click.option("--amount", metavar="AMOUNT", help="What was paid; all that is open, if not given.")
 @click.option("--note", metavar="NUMBER", help="Paid by this credit note, as far as it goes.")
 @click.option("--id", "payment_id", metavar="UUID", help="Of the payment: the same twice is one.")
 @pass_settings
 def pay(
-    settings: Settings, number: str, amount: int | None, note: str | None, payment_id: str | None
+    settings: Settings, number: str, amount: str | None, note: str | None, payment_id: str | None
 ) -> None:
     """Book what was paid of a document."""
     if note is not None and amount is not None:
@@ -204,7 +208,10 @@ def pay(
         if note is not None:
             kept = favour.pay_by_note(book, number, note, payment_id=one, at_us=at_us, by_whom=who)
         else:
-            kept = issuing.pay(book, number, payment_id=one, amount_nano=amount, at_us=at_us, by_whom=who)
+            amount_nano = _amount(book, number, amount)
+            kept = issuing.pay(
+                book, number, payment_id=one, amount_nano=amount_nano, at_us=at_us, by_whom=who
+            )
         open_nano = issuing.open_of(book, kept)
     output.say(
         f"{number} is {kept.status}; {payable_text(open_nano, kept.currency)} {kept.currency} are open."
@@ -213,17 +220,17 @@ def pay(
 
 @invoices.command("pay-out")
 @click.argument("number")
-@click.option("--amount", type=Amount(), help="What was paid; all that is left of it, if not given.")
+@click.option("--amount", metavar="AMOUNT", help="What was paid; all that is left of it, if not given.")
 @click.option("--id", "payment_id", metavar="UUID", help="Of the payment: the same twice is one.")
 @pass_settings
-def pay_out(settings: Settings, number: str, amount: int | None, payment_id: str | None) -> None:
+def pay_out(settings: Settings, number: str, amount: str | None, payment_id: str | None) -> None:
     """Book that a credit note was paid to the customer."""
     with book_of(settings) as book:
         kept = favour.pay_out(
             book,
             number,
             payment_id=_new_id(payment_id),
-            amount_nano=amount,
+            amount_nano=_amount(book, number, amount),
             at_us=_now_us(),
             by_whom=user_name(),
         )
@@ -244,18 +251,18 @@ def void(settings: Settings, number: str, reason: str) -> None:
 
 @invoices.command()
 @click.argument("number")
-@click.option("--amount", type=Amount(), help="Tax included; all that is left, if not given.")
+@click.option("--amount", metavar="AMOUNT", help="Tax included; all that is left, if not given.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it stands on the document.")
 @click.option("--id", "credit_id", metavar="UUID", help="Of the credit: the same twice is one.")
 @pass_settings
-def credit(settings: Settings, number: str, amount: int | None, reason: str, credit_id: str | None) -> None:
+def credit(settings: Settings, number: str, amount: str | None, reason: str, credit_id: str | None) -> None:
     """Issue a credit note that refers to a document."""
     with book_of(settings) as book:
         note = issuing.credit(
             book,
             number,
             credit_id=_new_id(credit_id),
-            amount_nano=amount,
+            amount_nano=_amount(book, number, amount),
             at_us=_now_us(),
             by_whom=user_name(),
             reason=reason,

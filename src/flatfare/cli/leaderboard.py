@@ -10,12 +10,11 @@ from pathlib import Path
 import click
 
 from flatfare import __version__
-from flatfare.cli.options import book_of, format_options, lake_of, pass_settings, period_options
+from flatfare.cli.options import Amount, book_of, format_options, lake_of, pass_settings, period_options
 from flatfare.cli.output import Field, note, print_table, say
 from flatfare.config import Settings
-from flatfare.core.errors import BadUsage, NotFound
+from flatfare.core.errors import NotFound
 from flatfare.core.moments import datetime_of
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.leaderboard.document import csv_text, document_of, rows_of
 from flatfare.service.leaderboard.gathering import boards_of
 from flatfare.service.leaderboard.ranking import Board, Place, Standing
@@ -71,6 +70,9 @@ _TITLES = {
 @click.option("--pool", is_flag=True, help="Rank the domains of a benchmark together too.")
 @click.option(
     "--handoff-cost",
+    "handoff_nano",
+    type=Amount(from_zero=True),
+    default="0",
     metavar="AMOUNT",
     help="What each failure costs on top when a person must finish the work, such as 5.00.",
 )
@@ -86,7 +88,7 @@ def leaderboard(
     domain: str | None,
     by: str,
     pool: bool,
-    handoff_cost: str | None,
+    handoff_nano: int,
     folder: Path | None,
     since: int | None,
     until: int | None,
@@ -98,7 +100,6 @@ def leaderboard(
     columns of an imported board. A rank is a range where the tasks seen cannot tell
     paths apart: 1–3 reads that nothing is surely cheaper, and two others may be.
     """
-    handoff_nano = handoff_of(handoff_cost)
     now_us = time.time_ns() // 1000
     with book_of(settings) as book:
         showings = showings_in(book, lake_of(settings), now_us, by, since, until)
@@ -130,16 +131,6 @@ def _nothing(*, has_period: bool) -> NotFound:
         f"There is nothing to rank{when}: no task has the label 'benchmark', and no board was imported. "
         "Try: flatfare import tasks FILE --set label.benchmark=NAME, or flatfare demo."
     )
-
-
-def handoff_of(text: str | None) -> int:
-    """The hand-off cost in nano-dollars; raises ``BadUsage`` for another currency or below zero."""
-    if text is None:
-        return 0
-    amount, currency = parse_amount(text)
-    if currency not in (None, "USD") or amount < 0:
-        raise BadUsage(f"Found a hand-off cost of {text!r}: write dollars from 0 up, like 5.00.")
-    return nano_of(amount)
 
 
 def show(boards: Sequence[Board], shape: str, as_of: str, handoff_nano: int) -> None:

@@ -13,9 +13,9 @@ import click
 
 from flatfare.cli import output
 from flatfare.config import Settings, load_settings
+from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput, BadUsage, StoreFailure
 from flatfare.core.moments import is_span, parse_moment, parse_span
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 
@@ -150,16 +150,16 @@ class Amount(click.ParamType[int]):
 
     name = "amount"
 
+    def __init__(self, *, from_zero: bool = False) -> None:
+        self._from_zero = from_zero
+
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
         try:
-            amount, currency = parse_amount(str(value))
+            return dollars(str(value), from_zero=self._from_zero)
         except BadInput as problem:
             self.fail(str(problem), param, ctx)
-        if currency not in (None, "USD"):
-            self.fail(f"{value!r} is in {currency}: write dollars, such as 5.00.", param, ctx)
-        return nano_of(amount)
 
 
 def format_options(command: Callable[P, R]) -> Callable[P, R]:

@@ -9,11 +9,19 @@ from pathlib import Path
 
 import click
 
-from flatfare.cli.options import book_of, filter_of, format_options, lake_of, pass_settings, period_options
+from flatfare.cli.options import (
+    Amount,
+    book_of,
+    filter_of,
+    format_options,
+    lake_of,
+    pass_settings,
+    period_options,
+)
 from flatfare.cli.output import BAR_WIDTH, MISSING, Field, bar, note, print_csv, print_json, print_table, say
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage
-from flatfare.core.money import dollar_text, nano_of, parse_amount
+from flatfare.core.money import dollar_text
 from flatfare.core.statistics import MIN_SUCCESSES
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting import report as reported
@@ -77,6 +85,9 @@ _KEY_WIDTH_MIN, _KEY_WIDTH_MAX = 10, 60
 )
 @click.option(
     "--handoff-cost",
+    "handoff_nano",
+    type=Amount(from_zero=True),
+    default="0",
     metavar="AMOUNT",
     help="What each failure costs on top when a person must finish the work, such as 5.00.",
 )
@@ -103,7 +114,7 @@ def report(
     sort: str | None,
     limit: int | None,
     which: str | None,
-    handoff_cost: str | None,
+    handoff_nano: int,
     time_zone: str | None,
     against: str | None,
     chart: Path | None,
@@ -144,7 +155,7 @@ def report(
             since_us=since,
             until_us=until,
             filters=chosen,
-            handoff_nano=handoff_of(handoff_cost),
+            handoff_nano=handoff_nano,
             cost=which or COUNTS,
             time_zone=zone,
             sort=sort,
@@ -181,16 +192,6 @@ def _rows_to_show(limit: int | None, shape: str) -> int | None:
     if limit is None:
         return ROWS_ON_A_PAGE if shape == "table" else None
     return limit or None
-
-
-def handoff_of(text: str | None) -> int:
-    """The hand-off cost in nano-dollars; raises ``BadUsage`` for another currency or below zero."""
-    if text is None:
-        return 0
-    amount, currency = parse_amount(text)
-    if currency not in (None, "USD") or amount < 0:
-        raise BadUsage(f"Found --handoff-cost {text!r}: write dollars from 0 up, such as 5.00.")
-    return nano_of(amount)
 
 
 def show(answer: Report, shape: str, currency: str, *, against: str | None = None) -> None:

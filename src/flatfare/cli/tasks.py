@@ -8,6 +8,7 @@ import click
 
 from flatfare.cli import output
 from flatfare.cli.options import (
+    Amount,
     Noun,
     book_of,
     changing,
@@ -22,7 +23,7 @@ from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import task_id, time_ordered
-from flatfare.core.money import dollar_text, nano_of, parse_amount
+from flatfare.core.money import decimal_text, dollar_text, nano_of, parse_amount
 from flatfare.service.reporting import listing, neighbours
 from flatfare.service.tasks import telling
 from flatfare.service.tasks.recording import Teller, mature, record
@@ -185,11 +186,17 @@ def signal(settings: Settings, task: str, name: str, value: str | None) -> None:
 @tasks.command()
 @click.argument("task")
 @click.argument("minutes")
-@click.option("--rate", metavar="AMOUNT", help="Dollars for an hour; the definition's rate if not given.")
+@click.option(
+    "--rate",
+    "rate_nano",
+    type=Amount(),
+    metavar="AMOUNT",
+    help="Dollars for an hour; the definition's rate if not given.",
+)
 @pass_settings
-def rework(settings: Settings, task: str, minutes: str, rate: str | None) -> None:
+def rework(settings: Settings, task: str, minutes: str, rate_nano: int | None) -> None:
     """Say that people worked MINUTES on TASK afterwards."""
-    given = {} if rate is None else {"rate": str(parse_amount(rate)[0])}
+    given = {} if rate_nano is None else {"rate": decimal_text(rate_nano)}
     _tell(settings, "reworked", task, {"minutes": minutes, "by_whom": user_name(), **given})
 
 

@@ -128,3 +128,15 @@ def parse_in(text: str, code: str) -> int:
     if named not in (None, check_currency(code)):
         raise BadInput(f"Found {text[:40]!r} where an amount in {code} was expected.")
     return nano_of(amount)
+
+
+def dollars(text: str, *, from_zero: bool = False) -> int:
+    """An amount of dollars as people write it, in nano-dollars; ``BadInput`` for one in another currency.
+
+    >>> dollars("$1.50")
+    1500000000
+    """
+    nano = parse_in(text, "USD")
+    if from_zero and nano < 0:
+        raise BadInput(f"Found {text[:40]!r}: write dollars from 0 up, such as 5.00.")
+    return nano

@@ -6,7 +6,7 @@ say what the other does not.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from starlette.requests import Request
@@ -26,6 +26,14 @@ class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
     """An endpoint that takes no parameters."""
 
 
+class OnRecord(TypedDict):
+    """When, by whom and why: what is put on record with every change."""
+
+    at_us: int
+    by_whom: str
+    reason: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One request, read and checked."""
@@ -36,6 +44,10 @@ class Asked:
     query: Any  # of the endpoint's type
     body: Any  # of the endpoint's type, or None
     headers: Mapping[str, str] = field(default_factory=dict)  # by lower-case name
+
+    def on_record(self, reason: str | None) -> OnRecord:
+        """What is put on record with a change that this request makes."""
+        return {"at_us": self.books.now_us, "by_whom": self.visitor.name, "reason": reason}
 
 
 @dataclass(frozen=True, slots=True)

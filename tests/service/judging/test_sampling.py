@@ -190,6 +190,7 @@ def test_what_is_no_share_is_refused(share: str) -> None:
         {"terms": {"reviewers": 0}},
         {"terms": {"link": "https://x/{secret}"}},
         {"terms": {"rate": "much"}},
+        {"terms": {"rate": "€30"}},
     ],
 )
 def test_what_is_no_plan_is_refused(book: Book, wrong: dict[str, object]) -> None:

@@ -131,24 +131,24 @@ def revoke(book: Book, id_or_name: str, *, at_us: int, by_whom: str, reason: str
 
 def disable(book: Book, id_or_name: str, *, at_us: int, by_whom: str, reason: str | None = None) -> Key:
     """Shut a key off until it is enabled again."""
-    with book.writing():
-        key = _standing(book, id_or_name)
-        if key.disabled_at_us is not None:
-            return key
-        keys.set_disabled(book, key.id, at_us)
-        _record(book, "key.disabled", key, {}, at_us, by_whom, reason)
-    return replace(key, disabled_at_us=at_us)
+    return _switch(book, id_or_name, "key.disabled", at_us, by_whom, reason)
 
 
 def enable(book: Book, id_or_name: str, *, at_us: int, by_whom: str, reason: str | None = None) -> Key:
     """Let a key in again that was disabled."""
+    return _switch(book, id_or_name, "key.enabled", at_us, by_whom, reason)
+
+
+def _switch(book: Book, id_or_name: str, kind: str, at_us: int, by_whom: str, reason: str | None) -> Key:
+    """Shut a key off or let it in again. Doing the same twice changes nothing."""
+    disabled_at_us = at_us if kind == "key.disabled" else None
     with book.writing():
         key = _standing(book, id_or_name)
-        if key.disabled_at_us is None:
+        if (key.disabled_at_us is None) == (disabled_at_us is None):
             return key
-        keys.set_disabled(book, key.id, None)
-        _record(book, "key.enabled", key, {}, at_us, by_whom, reason)
-    return replace(key, disabled_at_us=None)
+        keys.set_disabled(book, key.id, disabled_at_us)
+        _record(book, kind, key, {}, at_us, by_whom, reason)
+    return replace(key, disabled_at_us=disabled_at_us)
 
 
 def listed(book: Book, *, at_us: int, with_ended: bool = False) -> list[dict[str, object]]:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from flatfare.core.checks.submission import Json
+from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.actions.lines import Lines, Place
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -88,7 +89,7 @@ class Section:
 
     def money(self, key: str) -> int | None:
         """Nano-dollars at a key."""
-        return self.read(key, _dollars)
+        return self.read(key, partial(dollars, from_zero=True))
 
     def read(self, key: str, read: Callable[[str], int]) -> int | None:
         """What a reader makes of the text at a key; its complaint is noted."""
@@ -151,13 +152,6 @@ class Section:
         if value.get("type") != "object":
             self.say(key, f"'{key}' is the JSON Schema of an object: write 'type: object' in it.")
         return value
-
-
-def _dollars(text: str) -> int:
-    amount, currency = parse_amount(text)
-    if currency not in (None, "USD") or amount < 0:
-        raise BadInput(f"Found {text!r}: what models and people cost is counted in dollars, from 0 up.")
-    return nano_of(amount)
 
 
 def wrong(key: str, value: Json, expected: str) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flatfare.core.budget import Budget, Scope, Threshold, Window
+from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput
 from flatfare.core.guard import Guard
-from flatfare.core.money import dollar_text, nano_of, parse_amount
-from flatfare.service.budgets import budgeting, guarding
+from flatfare.core.money import dollar_text
+from flatfare.service.budgets import agreeing, budgeting, guarding
 from flatfare.store import budgets, guards
 from flatfare.store.book import Book
 
@@ -88,11 +89,9 @@ def _budget(name: str, terms: object, time_zone: str) -> Budget:
     if unknown:
         raise BadInput(f"The budget {name!r} has {min(unknown)!r}: it takes {', '.join(_KNOWN)}.")
     try:
-        amount, currency = parse_amount(str(terms["amount"]))
-        if currency not in (None, "USD"):
-            raise BadInput(f"Found an amount in {currency}: budgets are in dollars.")
+        amount_nano = dollars(str(terms["amount"]))
         window = Window.of(str(terms.get("per", "month")), str(terms.get("time_zone", time_zone)))
-        made = Budget("", name, Scope.of(str(terms.get("scope", "organisation"))), nano_of(amount), window)
+        made = Budget("", name, Scope.of(str(terms.get("scope", "organisation"))), amount_nano, window)
         return replace(made, **_more(terms))  # type: ignore[arg-type]
     except BadInput as problem:
         raise BadInput(f"The budget {name!r}: {problem}") from None
@@ -125,7 +124,7 @@ def _guard_steps(book: Book, wanted: list[Guard], *, prunes: bool) -> list[Step]
     steps = []
     for guard in wanted:
         held = standing.get(guard.name)
-        terms = guarding.terms_of(replace(guard, scope=budgeting.resolved(book, guard.scope)))
+        terms = guarding.terms_of(replace(guard, scope=agreeing.resolved(book, guard.scope)))
         if held is None:
             steps.append(Step("create", f"guard {guard.name}", guarding.said_of(guard), guard=guard))
         elif (held.kind, held.per) != (guard.kind, guard.per):
@@ -147,7 +146,7 @@ def _budget_steps(book: Book, wanted: list[Budget], *, prunes: bool) -> list[Ste
         held = standing.get(budget.name)
         if held is None:
             steps.append(Step("create", budget.name, _terms_text(budget), budget))
-        elif (held.window, str(held.scope)) != (budget.window, str(budgeting.resolved(book, budget.scope))):
+        elif (held.window, str(held.scope)) != (budget.window, str(agreeing.resolved(book, budget.scope))):
             said = "its scope or window differs: what was spent counts anew"
             steps.append(Step("replace", budget.name, said, budget))
         else:

@@ -5,17 +5,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from flatfare.core.budget import Budget, Scope, TopUp
-from flatfare.core.errors import BadInput, Conflict, NotFound
+from flatfare.core.budget import Budget, TopUp
+from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
 from flatfare.core.unit_cost import ACTION, UnitCost
-from flatfare.service.access.keys import MARK
-from flatfare.store import budgets, chains, keys
+from flatfare.service.budgets import agreeing
+from flatfare.store import budgets, chains
 from flatfare.store.book import Book
 from flatfare.store.budgets import Standing
 
-ID_MARK = "bud_"
 NO_COSTS: Mapping[str, UnitCost] = MappingProxyType({})
 
 
@@ -27,18 +26,7 @@ def create(book: Book, budget: Budget, *, at_us: int, by_whom: str, reason: str 
 
 def agreed(book: Book, budget: Budget, *, at_us: int, by_whom: str, reason: str | None = None) -> Budget:
     """As ``create``, as a part of a transaction that is under way."""
-    if budget.name.startswith((ID_MARK, MARK)):
-        raise BadInput(f"Found the name {budget.name[:12]!r}… for a budget: names beginning so are ids.")
-    if any(one.name == budget.name for one in budgets.all_of(book)):
-        raise Conflict(
-            f"There is a budget {budget.name!r} already. Change it: flatfare budgets change {budget.name}"
-        )
-    made = replace(
-        budget,
-        id=f"{ID_MARK}{secrets.token_hex(8)}",
-        scope=resolved(book, budget.scope),
-        created_at_us=at_us,
-    )
+    made = agreeing.begun(book, agreeing.BUDGET, budget, budgets.all_of(book), at_us)
     budgets.insert(book, made)
     _record(book, "budget.created", made, terms_of(made), at_us, by_whom, reason)
     return made
@@ -108,13 +96,7 @@ def remove(book: Book, id_or_name: str, *, at_us: int, by_whom: str, reason: str
 
 def one_of(book: Book, id_or_name: str) -> Budget:
     """The budget of that id or name that stands; ``NotFound`` names those there are."""
-    standing = budgets.all_of(book)
-    for budget in standing:
-        if id_or_name in (budget.id, budget.name):
-            return budget
-    known = ", ".join(budget.name for budget in standing[:10])
-    hint = f"Known: {known}." if known else "Create one: flatfare budgets create --name NAME --amount 5.00"
-    raise NotFound(f"There is no budget {id_or_name!r}. {hint}")
+    return agreeing.named(agreeing.BUDGET, budgets.all_of(book), id_or_name)
 
 
 def listed(
@@ -202,16 +184,6 @@ def terms_of(budget: Budget) -> dict[str, object]:
         "output_limit": budget.output_limit,
         "contact": budget.contact,
     }
-
-
-def resolved(book: Book, scope: Scope) -> Scope:
-    """A key is meant by its id or its name; what is kept is its id."""
-    if scope.key != "key" or scope.value in (None, "*"):
-        return scope
-    found = [key for key in keys.named(book, str(scope.value)) if key.revoked_at_us is None]
-    if not found:
-        raise NotFound(f"There is no key {scope.value!r} to limit. See: flatfare keys list")
-    return Scope("key", found[-1].id)
 
 
 def _record(

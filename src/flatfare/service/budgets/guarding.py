@@ -1,22 +1,20 @@
 """Guards: agreed, changed and removed, each change on record with who made it and why."""
 
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
 from flatfare.core.budget import Scope
-from flatfare.core.errors import BadInput, Conflict, NotFound
+from flatfare.core.currency import dollars
+from flatfare.core.errors import BadInput
 from flatfare.core.guard import DOWNGRADE, EFFORTS, KINDS, Guard, amount_text, effort_rank, span_text
 from flatfare.core.moments import iso
-from flatfare.core.money import decimal_text, nano_of, parse_amount
-from flatfare.service.access.keys import MARK
-from flatfare.service.budgets.budgeting import resolved
+from flatfare.core.money import decimal_text
+from flatfare.service.budgets import agreeing
 from flatfare.store import chains, guards
 from flatfare.store.book import Book
 from flatfare.store.guards import Tallied
 
-ID_MARK = "grd_"
 TERMS = (
     *("kind", "at_most", "per", "scope", "action", "within", "every", "least", "factor", "budget"),
     *("models", "instead", "contact"),
@@ -65,10 +63,7 @@ def limit_of(unit: str, text: str) -> int:
     """A limit as people write it, in its unit: 50, 2.00 (dollars), 30m (seconds), low (effort), 90%."""
     said = text.strip()
     if unit == "dollars":
-        amount, currency = parse_amount(said)
-        if currency not in (None, "USD"):
-            raise BadInput(f"Found an amount in {currency}: guards count dollars.")
-        return nano_of(amount)
+        return dollars(said)
     if unit == "effort":
         rank = effort_rank(said)
         if rank is None:
@@ -87,18 +82,7 @@ def create(book: Book, guard: Guard, *, at_us: int, by_whom: str, reason: str | 
 
 def agreed(book: Book, guard: Guard, *, at_us: int, by_whom: str, reason: str | None = None) -> Guard:
     """As ``create``, as a part of a transaction that is under way."""
-    if guard.name.startswith((ID_MARK, MARK)):
-        raise BadInput(f"Found the name {guard.name[:12]!r}… for a guard: names beginning so are ids.")
-    if any(one.name == guard.name for one in guards.all_of(book)):
-        raise Conflict(
-            f"There is a guard {guard.name!r} already. Change it: flatfare guards change {guard.name}"
-        )
-    made = replace(
-        guard,
-        id=f"{ID_MARK}{secrets.token_hex(8)}",
-        scope=resolved(book, guard.scope),
-        created_at_us=at_us,
-    )
+    made = agreeing.begun(book, agreeing.GUARD, guard, guards.all_of(book), at_us)
     guards.insert(book, made)
     _record(book, "guard.created", made, terms_of(made), at_us, by_whom, reason)
     return made
@@ -125,7 +109,7 @@ def change(
         changed = replace(
             made,
             id=former.id,
-            scope=resolved(book, made.scope),
+            scope=agreeing.resolved(book, made.scope),
             created_at_us=former.created_at_us,
         )
         if changed == former:
@@ -148,13 +132,7 @@ def remove(book: Book, id_or_name: str, *, at_us: int, by_whom: str, reason: str
 
 def one_of(book: Book, id_or_name: str) -> Guard:
     """The guard of that id or name that stands; ``NotFound`` names those there are."""
-    standing = guards.all_of(book)
-    for guard in standing:
-        if id_or_name in (guard.id, guard.name):
-            return guard
-    known = ", ".join(guard.name for guard in standing[:10])
-    hint = f"Known: {known}." if known else "Create one: flatfare guards create --name NAME --kind calls"
-    raise NotFound(f"There is no guard {id_or_name!r}. {hint}")
+    return agreeing.named(agreeing.GUARD, guards.all_of(book), id_or_name)
 
 
 def listed(book: Book) -> list[dict[str, object]]:

@@ -132,7 +132,7 @@ def pay_open(
     book: Book, number: str, *, payment_id: UUID, amount_nano: int | None, at_us: int, by_whom: str
 ) -> Kept:
     """The same in the transaction that is open."""
-    kept = _standing(book, number)
+    kept = one_of(book, number)
     entry_id = derived("payment", str(payment_id))
     if _is_booked(book, kept, str(entry_id), amount_nano):
         return kept
@@ -164,13 +164,13 @@ def pay_open(
         paid_nano=kept.paid_nano + paid_nano,
         paid_at_us=at_us if is_paid else None,
     )
-    return _standing(book, number)
+    return one_of(book, number)
 
 
 def void(book: Book, number: str, *, at_us: int, by_whom: str, reason: str) -> Kept:
     """Take an unpaid document back whole: what it billed is owed again, and may be invoiced anew."""
     with book.writing():
-        kept = _standing(book, number)
+        kept = one_of(book, number)
         if kept.status is Status.VOID:
             return kept
         if kept.paid_nano or kept.status is Status.PAID or invoices.crediting(book, number):
@@ -199,7 +199,7 @@ def void(book: Book, number: str, *, at_us: int, by_whom: str, reason: str) -> K
         invoices.uncover(book, kept.id)
         invoices.set_status(book, kept.id, Status.VOID, paid_nano=0, voided_at_us=at_us)
         chains.record_change(book, "invoice.voided", number, {"reason": reason}, at_us=at_us, by_whom=by_whom)
-        return _standing(book, number)
+        return one_of(book, number)
 
 
 def credit(
@@ -226,7 +226,7 @@ def credit(
                     "a credit note of its own takes an id of its own."
                 )
             return known
-        kept = _standing(book, number)
+        kept = one_of(book, number)
         left_nano = kept.total_nano + sum(one.total_nano for one in invoices.crediting(book, number))
         given_nano = left_nano if amount_nano is None else amount_nano
         is_payable = rounded(given_nano, kept.currency)[1] == 0
@@ -379,16 +379,12 @@ def _credit_of(customer: Customer, kept: Kept | None, given_nano: int, reason: s
     return replace(made, tax_nano=-(given_nano - net_nano))
 
 
-def _standing(book: Book, number: str) -> Kept:
+def one_of(book: Book, number: str) -> Kept:
+    """The document of a number; ``NotFound`` where there is none."""
     found = invoices.by_number(book, number)
     if found is None:
         raise NotFound(f"There is no document {number[:40]!r}. Those there are: flatfare invoices list")
     return found
-
-
-def one_of(book: Book, number: str) -> Kept:
-    """The document of a number; ``NotFound`` where there is none."""
-    return _standing(book, number)
 
 
 def _is_booked(book: Book, kept: Kept, entry_id: str, amount_nano: int | None) -> bool:

@@ -14,9 +14,9 @@ from itertools import groupby
 
 from flatfare.core.calibration import is_drawn
 from flatfare.core.checks.submission import Submission
+from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.moments import iso
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.access.secret_box import SecretBox
 from flatfare.service.actions import keeping
 from flatfare.service.judging import reviewing
@@ -279,7 +279,7 @@ def ask_people(
         question=str(terms.get("question") or reviewing.QUESTION),
         reviewers=int(str(terms.get("reviewers") or reviewing.WANTED)),
         verifier=plan.verifier,
-        rate_nano_per_hour=None if rate is None else nano_of(parse_amount(str(rate))[0]),
+        rate_nano_per_hour=None if rate is None else dollars(str(rate)),
         plan=plan.name,
         labels=drawn.labels,
     )

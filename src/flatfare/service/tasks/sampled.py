@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
+from flatfare.core.currency import dollars
 from flatfare.core.definition import Sampled
 from flatfare.core.errors import BadInput
-from flatfare.core.money import parse_amount
 from flatfare.store.sampling import HUMAN
 
 REVIEWERS_MAX = 9
@@ -76,7 +76,7 @@ def check_terms(sends_to: str, terms: Mapping[str, object]) -> None:
     if not str(terms.get("link", "https://")).startswith(("https://", "http://")):
         raise BadInput(f"Found the link {terms['link']!r:.80}: expected one that begins with https://.")
     if terms.get("rate") is not None:
-        parse_amount(str(terms["rate"]))
+        dollars(str(terms["rate"]))
     _text("question", terms.get("question", "?"))
 
 

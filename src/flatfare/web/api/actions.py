@@ -102,9 +102,7 @@ def _publish(asked: Asked) -> object:
     found = check(action, books.settings, given.file)
     if found.problems:
         raise BadAction(found.problems)
-    made = publishing.publish(
-        books.book, action, at_us=books.now_us, by_whom=asked.visitor.name, reason=given.reason
-    )
+    made = publishing.publish(books.book, action, **asked.on_record(given.reason))
     return {**documents.published_document(made), "warnings": found.warnings}
 
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from flatfare.core.budget import Budget, Scope, Threshold, TopUp, Window
-from flatfare.core.errors import BadInput
-from flatfare.core.money import nano_of, parse_amount
+from flatfare.core.currency import dollars
 from flatfare.service.budgets import budgeting
 from flatfare.service.budgets.estimating import estimate
 from flatfare.service.budgets.units_left import unit_costs
@@ -76,7 +75,7 @@ def _create(asked: Asked) -> object:
         "",
         given.name,
         Scope.of(given.scope),
-        _amount(given.amount),
+        dollars(given.amount),
         Window.of(given.per, given.time_zone or books.settings.time_zone),
         is_hard=given.hard,
         contact=given.contact,
@@ -87,9 +86,7 @@ def _create(asked: Asked) -> object:
         value = getattr(given, name)
         if value is not None:
             wanted = replace(wanted, **{name: value})
-    made = budgeting.create(
-        books.book, wanted, at_us=books.now_us, by_whom=asked.visitor.name, reason=given.reason
-    )
+    made = budgeting.create(books.book, wanted, **asked.on_record(given.reason))
     return budgeting.document_of(books.book, made, at_us=books.now_us)
 
 
@@ -98,7 +95,7 @@ def _top_up(asked: Asked) -> object:
     books = asked.books
     until_us = moment(given.expires)
     more = TopUp(
-        _amount(given.amount),
+        dollars(given.amount),
         books.now_us,
         until_us,
         asked.visitor.name,
@@ -115,13 +112,7 @@ def _top_up(asked: Asked) -> object:
 def _remove(asked: Asked) -> object:
     given: Reason = asked.body
     books = asked.books
-    removed = budgeting.remove(
-        books.book,
-        asked.path["budget"],
-        at_us=books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
-    )
+    removed = budgeting.remove(books.book, asked.path["budget"], **asked.on_record(given.reason))
     return {"id": removed.id, "name": removed.name, "removed": True}
 
 
@@ -140,13 +131,6 @@ def _estimate(asked: Asked) -> object:
         default_tier=None if own is None else own.default_tier,
     )
     return found.as_json()
-
-
-def _amount(text: str) -> int:
-    amount, currency = parse_amount(text)
-    if currency not in (None, "USD"):
-        raise BadInput(f"Found {text!r}, in {currency}: budgets are in dollars.")
-    return nano_of(amount)
 
 
 ENDPOINTS = (

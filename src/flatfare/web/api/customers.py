@@ -94,9 +94,7 @@ def _create(asked: Asked) -> object:
         if given.credit_limit is None
         else parse_in(given.credit_limit, given.currency),
         details=given.details,
-        at_us=asked.books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
+        **asked.on_record(given.reason),
     )
     return showing.customer_document(made)
 
@@ -111,9 +109,7 @@ def _top_up(asked: Asked) -> object:
         customer=name,
         amount_nano=parse_in(given.amount, currency),
         currency=currency,
-        at_us=now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
+        **asked.on_record(given.reason),
     )
     return showing.entry_document(entry)
 
@@ -130,10 +126,8 @@ def _grant(asked: Asked) -> object:
             grant_id=id_of(given.id, now_us),
             customer=name,
             pack=given.pack,
-            at_us=now_us,
             paid=given.paid or "cash",
-            by_whom=asked.visitor.name,
-            reason=given.reason,
+            **asked.on_record(given.reason),
         )
     else:
         lot = selling.grant_credit(
@@ -141,13 +135,11 @@ def _grant(asked: Asked) -> object:
             grant_id=id_of(given.id, now_us),
             customer=name,
             amount_nano=parse_in(given.amount or "", currency),
-            at_us=now_us,
             paid=given.paid or "promotion",
             expires_at_us=None if given.expires is None else parse_moment(given.expires)[0],
             priority=given.priority,
             actions=tuple(given.actions),
-            by_whom=asked.visitor.name,
-            reason=given.reason,
+            **asked.on_record(given.reason),
         )
     return showing.grant_document(lot)
 

@@ -48,9 +48,7 @@ def _create(asked: Asked) -> object:
     made = guarding.create(
         books.book,
         guarding.guard_of(given.name, _terms(given)),
-        at_us=books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
+        **asked.on_record(given.reason),
     )
     return guarding.document_of(books.book, made)
 
@@ -62,9 +60,7 @@ def _change(asked: Asked) -> object:
         books.book,
         asked.path["guard"],
         _terms(given),
-        at_us=books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
+        **asked.on_record(given.reason),
     )
     return guarding.document_of(books.book, changed)
 
@@ -72,13 +68,7 @@ def _change(asked: Asked) -> object:
 def _remove(asked: Asked) -> object:
     given: Reason = asked.body
     books = asked.books
-    removed = guarding.remove(
-        books.book,
-        asked.path["guard"],
-        at_us=books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
-    )
+    removed = guarding.remove(books.book, asked.path["guard"], **asked.on_record(given.reason))
     return {"id": removed.id, "name": removed.name, "removed": True}
 
 

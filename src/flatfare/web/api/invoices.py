@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 from starlette.responses import Response
 
+from flatfare.core.currency import parse_in
 from flatfare.core.errors import BadInput
-from flatfare.core.money import decimal_text, nano_of, parse_amount
+from flatfare.core.money import decimal_text
 from flatfare.core.outcome import Judgement
 from flatfare.core.plan import document_of as plan_document
 from flatfare.core.plan import plan_of
@@ -181,7 +182,7 @@ def _pay(asked: Asked) -> object:
             raise BadInput("A credit note pays as far as it goes: leave the amount out.")
         kept = favour.pay_by_note(book, number, given.note, payment_id=given.id, at_us=at_us, by_whom=who)
     else:
-        amount_nano = _amount(given.amount)
+        amount_nano = _amount(asked, given.amount)
         kept = issuing.pay(
             book, number, payment_id=given.id, amount_nano=amount_nano, at_us=at_us, by_whom=who
         )
@@ -193,9 +194,7 @@ def _offer(asked: Asked) -> object:
     made = plans.offer(
         asked.books.book,
         plan_of(given.plan),
-        at_us=asked.books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
+        **asked.on_record(given.reason),
         from_us=_begin(asked, given.since),
     )
     return plan_document(made)
@@ -208,9 +207,7 @@ def _assign(asked: Asked) -> object:
         asked.books.book,
         customer,
         given.plan,
-        at_us=asked.books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
+        **asked.on_record(given.reason),
         from_us=_begin(asked, given.since),
     )
     return {"customer": customer, "plan": given.plan}
@@ -228,7 +225,7 @@ def _pay_out(asked: Asked) -> object:
         asked.books.book,
         asked.path["number"],
         payment_id=given.id,
-        amount_nano=_amount(given.amount),
+        amount_nano=_amount(asked, given.amount),
         at_us=asked.books.now_us,
         by_whom=asked.visitor.name,
     )
@@ -253,7 +250,7 @@ def _credit(asked: Asked) -> object:
         asked.books.book,
         asked.path["number"],
         credit_id=given.id,
-        amount_nano=_amount(given.amount),
+        amount_nano=_amount(asked, given.amount),
         at_us=asked.books.now_us,
         by_whom=asked.visitor.name,
         reason=given.reason,
@@ -313,8 +310,11 @@ def _decide(asked: Asked) -> object:
     return found.as_json()
 
 
-def _amount(text: str | None) -> int | None:
-    return None if text is None else nano_of(parse_amount(text)[0])
+def _amount(asked: Asked, text: str | None) -> int | None:
+    """An amount in the currency of the document that is asked for."""
+    if text is None:
+        return None
+    return parse_in(text, issuing.one_of(asked.books.book, asked.path["number"]).currency)
 
 
 ENDPOINTS = (

@@ -66,9 +66,7 @@ def _create(asked: Asked) -> object:
         expires_at_us=moment(given.expires),
     )
     books = asked.books
-    issued = issuing.create(
-        books.book, terms, at_us=books.now_us, by_whom=asked.visitor.name, reason=given.reason
-    )
+    issued = issuing.create(books.book, terms, **asked.on_record(given.reason))
     return _shown_once(issued)
 
 
@@ -78,9 +76,7 @@ def _rotate(asked: Asked) -> object:
         asked.books.book,
         asked.path["key"],
         overlap_us=given.overlap_s * 1_000_000,
-        at_us=asked.books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
+        **asked.on_record(given.reason),
     )
     return _shown_once(issued)
 
@@ -108,13 +104,7 @@ class _Change(Protocol):
 def _changed(asked: Asked, change: _Change) -> object:
     given: Reason = asked.body
     books = asked.books
-    key = change(
-        books.book,
-        asked.path["key"],
-        at_us=books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
-    )
+    key = change(books.book, asked.path["key"], **asked.on_record(given.reason))
     return {"id": key.id, "name": key.name, "state": key.state(books.now_us)}
 
 

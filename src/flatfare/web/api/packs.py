@@ -46,22 +46,14 @@ def _create(asked: Asked) -> object:
         credit_nano=None if given.credit is None else parse_in(given.credit, given.currency),
         expires_days=given.expires_days,
         priority=given.priority,
-        at_us=asked.books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
+        **asked.on_record(given.reason),
     )
     return showing.pack_document(made)
 
 
 def _withdraw(asked: Asked) -> object:
     given: Reasoned = asked.body
-    pack = selling.packs.withdraw(
-        asked.books.book,
-        asked.path["pack"],
-        at_us=asked.books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
-    )
+    pack = selling.packs.withdraw(asked.books.book, asked.path["pack"], **asked.on_record(given.reason))
     return showing.pack_document(pack)
 
 

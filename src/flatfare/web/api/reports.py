@@ -5,9 +5,9 @@ from dataclasses import replace
 import msgspec
 
 from flatfare.core.attribution import Rule
+from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import parse_moment
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.service.reporting.attributing import attributed, weights_of
 from flatfare.service.reporting.comparing import compared
 from flatfare.service.reporting.document import document_of
@@ -43,7 +43,7 @@ def _report(asked: Asked) -> object:
         since_us=moment(query.since),
         until_us=moment(query.until),
         filters=asked.visitor.scope.narrowed(filter_of(text) for text in query.filter),
-        handoff_nano=_handoff(query.handoff_cost),
+        handoff_nano=dollars(query.handoff_cost or "0", from_zero=True),
         cost=query.cost,
         time_zone=query.time_zone or books.settings.time_zone,
         sort=query.sort,
@@ -58,13 +58,6 @@ def _report(asked: Asked) -> object:
 def seen_by(visitor: Visitor, found: Report) -> Report:
     """The report without what is of everybody together, for who does not see everybody."""
     return found if visitor.scope.is_whole else replace(found, idle_nano=0)
-
-
-def _handoff(text: str | None) -> int:
-    amount = 0 if text is None else nano_of(parse_amount(text)[0])
-    if amount < 0:
-        raise BadInput(f"Found the handoff_cost {text!r}: write dollars from 0 up, such as 5.00.")
-    return amount
 
 
 def moment(text: str | None) -> int | None:

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from flatfare.core.checks.submission import Submission
+from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput, NotAuthorised, NotFound
 from flatfare.core.identity import task_id
 from flatfare.core.moments import MICROSECONDS
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import review_reports, reviewing, sampling
@@ -170,7 +170,7 @@ def _enqueue(asked: Asked) -> object:
         reviewers=given.reviewers,
         verifier=given.verifier,
         attempt=given.attempt,
-        rate_nano_per_hour=None if given.rate is None else nano_of(parse_amount(given.rate)[0]),
+        rate_nano_per_hour=None if given.rate is None else dollars(given.rate),
         due_at_us=moment(given.due),
         keep_us=given.keep_days * DAY_US,
         labels={**given.labels, **({} if key is None else key.labels)},
@@ -255,13 +255,7 @@ def _release(asked: Asked) -> object:
 def _withdraw(asked: Asked) -> object:
     given: Reason = asked.body
     books = asked.books
-    review = reviewing.withdraw(
-        books.book,
-        asked.path["review"],
-        at_us=books.now_us,
-        by_whom=asked.visitor.name,
-        reason=given.reason,
-    )
+    review = reviewing.withdraw(books.book, asked.path["review"], **asked.on_record(given.reason))
     return review_reports.document_of(review)
 
 

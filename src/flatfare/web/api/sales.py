@@ -14,7 +14,6 @@ from flatfare.core.action_price import ActionPrice, parse_price
 from flatfare.core.currency import parse_in
 from flatfare.core.errors import BadInput, NotAuthorised, NotFound
 from flatfare.core.identity import derived
-from flatfare.core.money import nano_of, parse_amount
 from flatfare.core.sale import COST_CURRENCY, Costs
 from flatfare.service import selling
 from flatfare.service.actions import publishing
@@ -230,14 +229,10 @@ def _reason(text: str) -> str:
 def _costs(given: CostsGiven | None) -> Costs | None:
     if given is None:
         return None
-    return Costs(_dollars(given.work), _dollars(given.verification), _dollars(given.rework), given.unknown)
-
-
-def _dollars(text: str) -> int:
-    amount, currency = parse_amount(text)
-    if currency not in (None, COST_CURRENCY):
-        raise BadInput(f"Found a cost in {currency}: costs are told in {COST_CURRENCY}.")
-    return nano_of(amount)
+    work, verification, rework = (
+        parse_in(text, COST_CURRENCY) for text in (given.work, given.verification, given.rework)
+    )
+    return Costs(work, verification, rework, given.unknown)
 
 
 ENDPOINTS = (

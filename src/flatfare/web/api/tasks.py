@@ -128,13 +128,7 @@ def _define(asked: Asked) -> object:
     given: NewDefinition = asked.body
     definition = defining.of_document(given.definition)
     again.check(definition)
-    made = defining.define(
-        asked.books.book,
-        definition,
-        by_whom=asked.visitor.name,
-        at_us=asked.books.now_us,
-        reason=given.reason,
-    )
+    made = defining.define(asked.books.book, definition, **asked.on_record(given.reason))
     return defining.document_of(made)
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from flatfare.core.budget import DEFAULT_THRESHOLDS, EACH, Budget, Scope, Threshold, TopUp, Window
+from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput, NotAuthorised
 from flatfare.core.moments import MICROSECONDS
-from flatfare.core.money import decimal_text, dollar_text, half_even, nano_of, parse_amount
+from flatfare.core.money import decimal_text, dollar_text, half_even
 from flatfare.core.unit_cost import ACTION, UnitCost
 from flatfare.service.access import keys as issuing
 from flatfare.service.budgets import budgeting
@@ -393,7 +394,7 @@ def _create(sent: Sent) -> str:
         "",
         sent.text("name") or "",
         Scope.of(sent.text("scope") or "organisation"),
-        _amount(sent.text("amount")),
+        dollars(sent.text("amount") or ""),
         Window.of(sent.text("per") or "month", sent.books.settings.time_zone),
         is_hard=sent.fields.get("hard") != "soft",
         contact=sent.text("contact"),
@@ -415,7 +416,7 @@ def _top_up(sent: Sent) -> str:
         raise BadInput(f"Found {days!r} days: write a whole number from 1 up.")
     until = None if days is None else now_us + int(days) * DAY_US
     more = TopUp(
-        _amount(sent.text("amount")),
+        dollars(sent.text("amount") or ""),
         now_us,
         until,
         sent.visitor.name,
@@ -434,13 +435,6 @@ def _remove(sent: Sent) -> str:
         raise NotAuthorised("Only who sees everything may remove a budget.")
     budgeting.remove(sent.books.book, sent.path["budget"], at_us=sent.books.now_us, by_whom=sent.visitor.name)
     return "/budgets"
-
-
-def _amount(text: str | None) -> int:
-    amount, currency = parse_amount(text or "")
-    if currency not in (None, "USD"):
-        raise BadInput(f"Found {text!r}, in {currency}: budgets are in dollars.")
-    return nano_of(amount)
 
 
 PAGE = Page(
