@@ -1,12 +1,15 @@
 """The demo's invented firm: what a newcomer is to find is there, and its source says what it is."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from flatfare.config import Settings
 from flatfare.core.budget import Window
 from flatfare.service import example_firm, selling
+from flatfare.service.actions import publishing
+from flatfare.service.actions.reading import read_file
 from flatfare.service.budgets import budgeting
 from flatfare.service.importing.run import Stores
 from flatfare.service.invoicing import issuing
@@ -59,6 +62,15 @@ def test_a_customer_has_an_invoice_coming_and_work_waits_to_be_judged(stores: St
     assert draft["total"] == "30.000000000" or is_early
     assert selling.verify(stores.book) == []
     assert len(review_reports.listed(stores.book, state="open")) == 3
+
+
+def test_what_it_sells_is_published_and_was_verified(stores: Stores) -> None:
+    (version,) = publishing.listed(stores.book)
+    example = Path(__file__).parents[2] / "examples" / "actions" / "contract-review.yaml"
+    assert version.action.source == read_file(example).source
+    found = report(stores.book, stores.lake, now_us=NOW_US, by=("action",))
+    (sold,) = [row for row in found.rows if row.keys == ("contract-review",)]
+    assert sold.figures.verified + sold.figures.open == 9
 
 
 def test_its_source_says_that_it_is_invented(stores: Stores) -> None:

@@ -9,6 +9,7 @@ import random
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 
 from flatfare.core.action_price import parse_price
@@ -20,6 +21,8 @@ from flatfare.core.sale import Costs
 from flatfare.service import selling
 from flatfare.service.access import keys as issuing
 from flatfare.service.access.keys import Terms
+from flatfare.service.actions import publishing
+from flatfare.service.actions.reading import read_file
 from flatfare.service.budgets import budgeting
 from flatfare.service.importing.order import Order
 from flatfare.service.importing.run import Stores, import_file
@@ -45,6 +48,9 @@ _PATHS = (
 )
 _TEAMS = (("search", 5), ("support", 4), ("legal", 2))
 _CUSTOMERS = (("acme", 6), ("borealis", 4), ("cumulus", 2))
+SOLD, CHECKS = "contract-review", ("quotations-stand", "no-promises")
+"""What the firm sells, and who verifies it."""
+
 _ACTIONS = ("resolve-ticket", "answer-question", "review-contract")
 
 Row = dict[str, object]
@@ -151,6 +157,8 @@ def _spent_by_team(stores: Stores, since_us: int, now_us: int) -> Mapping[str, i
 def _sell(stores: Stores, now_us: int) -> None:
     """One customer who pays in advance and one who is billed, and what they bought this month."""
     book = stores.book
+    action = read_file(Path(str(files("flatfare").joinpath("data", "demo", f"{SOLD}.yaml"))))
+    publishing.publish(book, action, at_us=now_us - 51 * DAY_US, by_whom=BY_WHOM)
     selling.customers.create(book, name="acme", terms="invoice", at_us=now_us - 50 * DAY_US, by_whom=BY_WHOM)
     selling.customers.create(book, name="borealis", at_us=now_us - 50 * DAY_US, by_whom=BY_WHOM)
     selling.top_up_wallet(
@@ -173,19 +181,23 @@ def _sale(stores: Stores, number: int, customer: str, at_us: int, now_us: int) -
 
     def told(what: str, after_s: int, **more: object) -> Row:
         at = at_us + after_s * MICROSECONDS
-        return {"event": what, "id": str(_id(f"{name} {what}")), "task": name, "at": at, **more}
+        return {"event": what, "id": str(_id(f"{name} {what} {after_s}")), "task": name, "at": at, **more}
 
     labels = {"team": "legal", "customer": customer}
-    opened = {"name": "contract-review", "action_version": "1", "path": "small, then large", "labels": labels}
-    verdict = {"verifier": "quotations-stand", "version": "1", "judgement": "pass", "evidence": number}
-    events = [told("opened", 0, **opened), told("judged", 40, **verdict), told("closed", 41)]
+    opened = {"name": SOLD, "action_version": "1", "path": "small, then large", "labels": labels}
+    verdict = {"version": "1", "judgement": "pass", "evidence": number}
+    events = [
+        told("opened", 0, **opened),
+        *(told("judged", 39 + at, verifier=one, **verdict) for at, one in enumerate(CHECKS)),
+        told("closed", 41),
+    ]
     record(book, stores.lake, events, Teller(BY_WHOM, SOURCE), now_us=now_us)
     task = str(task_id(None, name))
     quote = selling.quote(
         book,
         quote_id=_id(f"{name} quote"),
         customer=customer,
-        action="contract-review",
+        action=SOLD,
         action_version="1",
         price=parse_price("5.00"),
         at_us=at_us,
@@ -204,7 +216,7 @@ def _ask(stores: Stores, now_us: int) -> None:
                 output=f'Clause {number + 4} is risky: "The supplier may change prices at any time."',
                 input="Review this contract for the buyer, and quote each risky clause.",
             ),
-            name="contract-review",
+            name=SOLD,
             question="Is every risky clause named, and does every quotation stand in the contract?",
         )
         reviewing.enqueue(stores.book, wanted, at_us=now_us - DAY_US, asked_by=BY_WHOM)

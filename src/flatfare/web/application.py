@@ -18,6 +18,7 @@ from flatfare.web.access import Door
 from flatfare.web.api import ENDPOINTS
 from flatfare.web.desk import Desk
 from flatfare.web.endpoint import route
+from flatfare.web.pages.problem import of_http
 from flatfare.web.pages.routes import dashboard
 from flatfare.web.workshop import Workshop
 
@@ -54,7 +55,7 @@ def application(settings: Settings, door: Door) -> Starlette:
         lifespan=living,
         exception_handlers={
             FlatfareError: problems.of_ours,
-            HTTPException: problems.of_http,
+            HTTPException: of_http,
             Exception: problems.of_a_bug,
         },
     )

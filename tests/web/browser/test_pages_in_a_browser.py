@@ -34,7 +34,7 @@ INSIDE = [
     "an invoice",
     "/prices/openai/gpt-5",
 ]
-DEMO = ["/", "/outcomes", "/spend", "/tasks", "/unknown"]
+DEMO = ["/", "/outcomes", "/spend", "/tasks", "/actions", "/unknown"]
 
 
 _CONTROLS = """[...document.querySelectorAll('main a, main button')].filter((one) => one.checkVisibility())

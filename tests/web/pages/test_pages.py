@@ -279,6 +279,16 @@ def test_what_cannot_be_answered_says_why_on_a_page(operator: TestClient, addres
     assert "content-security-policy" in answer.headers
 
 
+def test_where_nothing_is_a_browser_is_shown_a_page_and_a_program_a_document(operator: TestClient) -> None:
+    page = operator.get("/nothing<b>", headers={"accept": "text/html,*/*"})
+    assert page.status_code == 404
+    assert "There is nothing at /nothing" in Read(page.text).text
+    assert "<b>" not in page.text
+    for path, accept in (("/nothing", "*/*"), ("/api/nothing", "text/html")):
+        told = operator.get(path, headers={"accept": accept})
+        assert (told.status_code, told.headers["content-type"]) == (404, "application/problem+json")
+
+
 def test_filters_period_and_zone_go_along_from_page_to_page(operator: TestClient) -> None:
     text = operator.get("/?period=90d&filter=team%3Dsearch&zone=Europe/Berlin&by=model").text
     spend = next(one for one in links_of(text) if one.startswith("/spend?"))

@@ -343,7 +343,7 @@ def _alerts(visit: Visit) -> Table | None:
 
 def _new_form(visit: Visit) -> Form:
     windows = tuple(Option(window, window) for window in _WINDOWS)
-    hard = (Option("hard", "hard: calls beyond it are refused"), Option("soft", "soft: somebody is told"))
+    hard = (Option("hard", "hard: refuses calls"), Option("soft", "soft: tells somebody"))
     usual = ", ".join(str(percent) for percent, _ in DEFAULT_THRESHOLDS)
     return Form(
         "new-budget",
