@@ -33,11 +33,8 @@ def answering(model: Model) -> BatchProvider:
     """A provider of batches that answers as a model does."""
 
     def answer(body: Mapping[str, Any]) -> tuple[int, Mapping[str, object]]:
-        how = model._how(str(body["model"]))
-        model.did[how] += 1
-        if how == "error":
-            return 500, {"error": {"message": "boom", "type": "server_error"}}
-        return 200, model._completion(dict(body), how)
+        _, status, content = model.answered(body)
+        return status, content
 
     return BatchProvider(answer=answer)
 

@@ -69,17 +69,10 @@ class Model:
         self.heads.append(asked.headers)
         if self.think_s:
             await asyncio.sleep(self.think_s)
-        how = self._how(str(body["model"]))
-        self.did[how] += 1
+        how, status, content = self.answered(body)
         if how == "timeout":
             await asyncio.sleep(self.patience_s)
-        if how == "error":
-            writer.write(
-                whole(b'{"error":{"message":"boom","type":"server_error"}}', "500 Internal Server Error")
-            )
-            return
-        content = self._completion(body, how)
-        answer = whole(json.dumps(content).encode())
+        answer = whole(json.dumps(content).encode(), "200 OK" if status == 200 else f"{status} Failed")
         if how == "cut":
             writer.write(answer[: len(answer) // 2])
             await writer.drain()
@@ -91,6 +84,14 @@ class Model:
                 await asyncio.sleep(0.005)
         else:
             writer.write(answer)
+
+    def answered(self, body: Mapping[str, object]) -> tuple[str, int, dict[str, object]]:
+        """How it behaves, and status and body of its answer."""
+        how = self._how(str(body["model"]))
+        self.did[how] += 1
+        if how == "error":
+            return how, 500, {"error": {"message": "boom", "type": "server_error"}}
+        return how, 200, self._completion(body, how)
 
     def _how(self, model: str) -> str:
         if self.only_models and model not in self.only_models:
@@ -104,7 +105,7 @@ class Model:
             throw -= chance
         return "well"
 
-    def _completion(self, body: dict[str, object], how: str) -> dict[str, object]:
+    def _completion(self, body: Mapping[str, object], how: str) -> dict[str, object]:
         messages = body["messages"]
         assert isinstance(messages, list)
         prompt = str(messages[-1]["content"])
