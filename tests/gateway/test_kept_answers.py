@@ -7,7 +7,9 @@ ai.google.dev/gemini-api/docs/interactions, 2026-11).
 import asyncio
 import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -77,26 +79,35 @@ async def costs(gateway: Running) -> list[tuple[object, object, object]]:
     return [newest[one] for one in sorted(newest, key=str)]
 
 
+RESPONSE = {"model": "gpt-4o", "input": "Hi", "background": True, "max_output_tokens": 100}
+INTERACTION = {
+    "model": "gemini-2.5-flash",
+    "input": "Hi",
+    "background": True,
+    "generation_config": {"max_output_tokens": 100},
+}
+
+
+@asynccontextmanager
+async def keeping(folder: Path, keeper: Keeper, *, is_hard: bool = False) -> AsyncIterator[Running]:
+    """A gateway before the keeper, and a budget of a cent."""
+    with open_book(f"sqlite:///{folder}/book.db") as book:
+        terms = Budget("", "all", Scope.of("organisation"), 10**7, Window.of("lifetime"), is_hard=is_hard)
+        budgeting.create(book, terms, at_us=time.time_ns() // 1000, by_whom="test")
+    async with upstream() as provider:
+        provider.script = keeper.script
+        settings = settings_for(folder, provider.port)
+        google = Provider("gemini", f"http://127.0.0.1:{provider.port}", "gemini", Secret("g-real"))
+        providers = {**settings.providers, "gemini": google}
+        async with serving(replace(settings, providers=providers)) as gateway:
+            yield gateway
+
+
 @pytest.mark.parametrize(
     ("path", "body", "begins", "cost_nano"),
     [
-        (
-            "/v1/responses",
-            {"model": "gpt-4o", "input": "Hi", "background": True, "max_output_tokens": 100},
-            "responses",
-            OPENAI_NANO,
-        ),
-        (
-            "/gemini/v1beta/interactions",
-            {
-                "model": "gemini-2.5-flash",
-                "input": "Hi",
-                "background": True,
-                "generation_config": {"max_output_tokens": 100},
-            },
-            "interactions",
-            GEMINI_NANO,
-        ),
+        ("/v1/responses", RESPONSE, "responses", OPENAI_NANO),
+        ("/gemini/v1beta/interactions", INTERACTION, "interactions", GEMINI_NANO),
     ],
     ids=["openai", "gemini"],
 )
@@ -105,26 +116,34 @@ def test_an_answer_in_the_background_is_paid_once(
 ) -> None:
     async def play() -> None:
         keeper = Keeper()
-        with open_book(f"sqlite:///{tmp_path}/book.db") as book:
-            soft = Budget("", "all", Scope.of("organisation"), 10**9, Window.of("lifetime"), is_hard=False)
-            budgeting.create(book, soft, at_us=time.time_ns() // 1000, by_whom="test")
-        async with upstream() as provider:
-            provider.script = keeper.script
-            base = settings_for(tmp_path, provider.port)
-            google = Provider("gemini", f"http://127.0.0.1:{provider.port}", "gemini", Secret("g-real"))
-            base.providers["gemini"] = google  # type: ignore[index]
-            async with serving(base) as gateway:
-                begun = await ask(gateway, json.dumps(body).encode(), path=path)
-                assert begun.status == 200, begun.body
-                kept = f"{path}/{json.loads(begun.body)['id']}"
+        async with keeping(tmp_path, keeper) as gateway:
+            begun = await ask(gateway, json.dumps(body).encode(), path=path)
+            assert begun.status == 200, begun.body
+            kept = f"{path}/{json.loads(begun.body)['id']}"
+            assert (await ask(gateway, b"", path=kept, method="GET")).status == 200
+            assert await costs(gateway) == [(begins, None, None), (f"{begins}.retrieve", 0, None)]
+            keeper.is_done = True
+            for _ in range(2):
                 assert (await ask(gateway, b"", path=kept, method="GET")).status == 200
-                assert await costs(gateway) == [(begins, None, None), (f"{begins}.retrieve", 0, None)]
-                keeper.is_done = True
-                for _ in range(2):
-                    assert (await ask(gateway, b"", path=kept, method="GET")).status == 200
-                    found = await costs(gateway)
-                    assert found[0] == (begins, cost_nano, 1000)
-                    assert {cost for _, cost, _ in found[1:]} == {0}
-                    assert await spent(gateway) == cost_nano
+                found = await costs(gateway)
+                assert found[0] == (begins, cost_nano, 1000)
+                assert {cost for _, cost, _ in found[1:]} == {0}
+                assert await spent(gateway) == cost_nano
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("what", ["", "/cancel"])
+def test_under_a_hard_budget_what_was_begun_can_be_fetched_and_cancelled(tmp_path: Path, what: str) -> None:
+    async def play() -> None:
+        keeper = Keeper()
+        async with keeping(tmp_path, keeper, is_hard=True) as gateway:
+            begun = await ask(gateway, json.dumps(RESPONSE).encode(), path="/v1/responses")
+            assert begun.status == 200, begun.body
+            keeper.is_done = True
+            method = "POST" if what else "GET"
+            answer = await ask(gateway, b"", path=f"/v1/responses/resp_1{what}", method=method)
+            assert answer.status == 200, answer.body
+            assert [cost for _, cost, _ in await costs(gateway)] == [OPENAI_NANO, 0]
 
     asyncio.run(play())

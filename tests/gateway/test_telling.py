@@ -9,10 +9,10 @@ import pytest
 
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.gateway.booking import Booked, Booker
-from flatfare.gateway.records import Ended, Figures, Intent, Record, Result, Told
+from flatfare.gateway.records import Ended, Figures, Intent, Progress, Record, Result, Told
 from flatfare.gateway.tap import nothing
 from flatfare.service.budgets import budgeting
-from flatfare.store import budgets, journals, newest, sealing
+from flatfare.store import budgets, journals, newest, sealing, segments
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 from flatfare.store.reading import opened
@@ -237,7 +237,7 @@ def test_an_answer_begun_just_now_is_not_looked_for_in_the_lake(
     place.book_calls(*begun(1))
     place.seal()
     place.begin_anew()
-    monkeypatch.setattr(newest, "_view_of", None)
+    monkeypatch.setattr(segments, "sealed_rows", None)
     place.book_calls(*fetched(2, "resp_2", begun_at_us=time.time_ns() // 1000))
     assert place.costs()[call_id(2)] == 21
 
@@ -252,17 +252,15 @@ def test_only_files_are_read_that_may_hold_the_answer(place: Place, monkeypatch:
     place.seal()
     place.begin_anew()
     read: list[int] = []
-    view = newest._view_of
-
-    def counted(files: list[newest.Segment], *others: object) -> object:
-        read.append(len(files))
-        return view(files, *others)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(newest, "_view_of", counted)
+    rows = segments.sealed_rows
+    monkeypatch.setattr(
+        segments, "sealed_rows", lambda files, lake: read.append(len(files)) or rows(files, lake)
+    )
     place.book_calls(*fetched(late + 1, "resp_2"))
     begun_at_us = NOON_US + 61 * days_us
     place.book_calls(*fetched(late + 2, "resp_3", begun_at_us=begun_at_us))
     assert read == [1, 1]
+    monkeypatch.undo()
     assert place.costs() == {call_id(early): None, call_id(late): 10 * late + 11, call_id(late + 1): 0} | {
         call_id(late + 2): 10 * late + 21
     }
@@ -333,3 +331,23 @@ def test_budgets_are_charged_once(place: Place, is_sealed: bool, order: str) -> 
     assert place.costs() == costs_of(n1=21, n2=0)
     assert budgets.standings(place.book, budget, NOON_US)[0].spent_nano == 21
     assert place.book.value("SELECT COUNT(*) FROM budget_charges") == 0
+
+
+def test_a_budget_follows_where_an_estimate_becomes_a_cost(place: Place) -> None:
+    """As of a stream that was cut, whose answer was fetched afterwards."""
+    budget, reservation = budget_of(place.book)
+    estimated = msgspec.structs.replace(figures(1), cost_state="estimated")
+    asked, cut = begun(1, figures=estimated)
+    place.book_calls(msgspec.structs.replace(asked, reservation=reservation), cut)
+    assert budgets.standings(place.book, budget, NOON_US)[0].spent_nano == 11
+    place.book_calls(*fetched(2))
+    assert budgets.standings(place.book, budget, NOON_US)[0].spent_nano == 21
+
+
+def test_a_budget_follows_where_a_session_that_was_given_up_is_ended_after_all(place: Place) -> None:
+    budget, reservation = budget_of(place.book)
+    asked = msgspec.structs.replace(intent(1), reservation=reservation)
+    place.book_calls(asked, Progress(result(1), reservation))  # its worker dies
+    place.book_calls(result(1, figures=figures(5)))
+    assert place.costs() == costs_of(n1=51)
+    assert budgets.standings(place.book, budget, NOON_US)[0].spent_nano == 51

@@ -187,7 +187,7 @@ class Booker:
             if worker_id in dead:
                 self._take(turn, call_id)
                 so_far = None if intent.so_far is None else intent.so_far.figures.cost_nano
-                turn.book(rows.given_up_row(intent), intent, so_far)
+                turn.book(rows.given_up_row(intent), intent, so_far, is_final=False)
                 turn.unproven += 1
 
     def _write(self, turn: Turn) -> None:

@@ -95,8 +95,8 @@ class Telling:
             turn.change(call, rows.change_of(call, shown))
         for intent, result in turn.fetched:
             shown = self._shown(turn, intent.provider, result, stored, by_answer)
-            is_moved = shown is not result
-            turn.book(rows.row_of(intent, shown), intent, shown.figures.cost_nano, is_certain=is_moved)
+            is_elsewhere = shown is not result
+            turn.book(rows.row_of(intent, shown), intent, shown.figures.cost_nano, is_final=is_elsewhere)
         self._tell_calls(turn, stored)
 
     def _named(self, turn: Turn) -> set[str]:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from flatfare.core.cost import CostState
 from flatfare.gateway.reading_back import Note, Place
 from flatfare.gateway.records import Intent, Result, Told
 from flatfare.gateway.reserving.charging import Charge, charge_of
+from flatfare.gateway.rows import awaits_its_answer
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Value
 from flatfare.store.newest import Call
@@ -47,15 +49,17 @@ class Turn:
         return (one for of_call in self._charges.values() for one in of_call)
 
     def book(
-        self, row: dict[str, Value], intent: Intent | None, cost_nano: int | None, *, is_certain: bool = True
+        self, row: dict[str, Value], intent: Intent | None, cost_nano: int | None, *, is_final: bool = True
     ) -> None:
-        """Book a call, and charge it; a cost that is not certain may be taken back."""
+        """Book a call, and charge it; where its cost may be told otherwise later, the charge can change."""
         self.rows[str(row["id"])] = row
-        if intent is not None:
-            charges = charge_of(intent, cost_nano)
-            self.charge(
-                charges if is_certain else [msgspec.structs.replace(one, is_certain=False) for one in charges]
-            )
+        if intent is None:
+            return
+        is_final = is_final and not awaits_its_answer(row)
+        self.charge(
+            one if is_final else msgspec.structs.replace(one, is_certain=False)
+            for one in charge_of(intent, cost_nano)
+        )
 
     def charge(self, charges: Iterable[Charge]) -> None:
         """Charge calls, beside what they are charged already."""
@@ -80,7 +84,7 @@ class Turn:
         if call_id in self.rows:
             self.rows[call_id].update(change)
             if call_id in self._charges:
-                self._charges[call_id][-1] = _charged(self._charges[call_id][-1], change["cost_nano"])
+                self._charges[call_id][-1] = _charged(self._charges[call_id][-1], change)
             return
         before = self.corrections.get(call_id)
         if before is not None:
@@ -88,11 +92,13 @@ class Turn:
         self.corrections[call_id] = Correction(call, change)
 
 
-def _charged(charge: Charge, cost_nano: Value) -> Charge:
-    """A charge, once its call's cost is known."""
+def _charged(charge: Charge, change: Mapping[str, Value]) -> Charge:
+    """A charge, once its call's cost is told."""
+    cost_nano = change["cost_nano"]
     if not isinstance(cost_nano, int):
         return charge
     charged_before = charge.total_nano - charge.nano
+    is_certain = change["cost_state"] == CostState.MEASURED
     return msgspec.structs.replace(
-        charge, nano=cost_nano - charged_before, is_certain=True, total_nano=cost_nano
+        charge, nano=cost_nano - charged_before, is_certain=is_certain, total_nano=cost_nano
     )

@@ -3,9 +3,7 @@
 Of the lake only the files of those times are read in which a call may lie.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
 
 from flatfare.store import segments
 from flatfare.store.adjustments import present_calls
@@ -15,9 +13,6 @@ from flatfare.store.engine import open_engine, translated
 from flatfare.store.lake import Lake
 from flatfare.store.layout import CALLS, names
 from flatfare.store.segments import Segment
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 Call = Mapping[str, Value]
 """A call by column name."""
@@ -75,41 +70,29 @@ def sealed(book: Book, lake: Lake, near_us: Mapping[str, int | None]) -> dict[st
     if moments and len(moments) == len(near_us):
         span = (min(moments) - _SPREAD_US, max(moments) + _SPREAD_US)
     files = segments.touching(book, "calls", [span]) if near_us else []
-    if not files:
-        return {}
-    found: dict[str, Call] = {}
-    call_ids = list(near_us)
-    with _view_of(files, lake) as engine:
-        for start in range(0, len(call_ids), _IDS_MAX):
-            some: list[Value] = [*call_ids[start : start + _IDS_MAX]]
-            for call in present_calls(engine, f"id IN ({', '.join('?' * len(some))})", some):
-                found[str(call["id"])] = call
-    return found
+    return _in_lake(lake, files, near_us.keys(), "id IN (SELECT TRY_CAST(id AS UUID) FROM wanted)")
 
 
 def sealed_of(book: Book, lake: Lake, since_us: Mapping[Answer, int]) -> dict[str, Call]:
     """The calls in the lake that began these answers or fetched them, none from before its answer."""
     first_us = min(since_us.values(), default=0)
     files = segments.touching(book, "calls", [(first_us, _EVER_US)]) if since_us else []
+    where = f"{OF_KEPT_ANSWERS} AND at_us >= {first_us} AND external_id IN (SELECT id FROM wanted)"
+    found = _in_lake(lake, files, {external_id for _, external_id in since_us}, where)
+    return {call_id: call for call_id, call in found.items() if answer_of(call) in since_us}
+
+
+def _in_lake(lake: Lake, files: list[Segment], wanted: Collection[str], where: str) -> dict[str, Call]:
+    """The calls of sealed files that meet a condition, which may name the table ``wanted``."""
     if not files:
         return {}
-    where = f"{OF_KEPT_ANSWERS} AND at_us >= {first_us} AND external_id IN (SELECT id FROM wanted)"
-    with _view_of(files, lake, where) as engine:
-        external_ids = sorted({external_id for _, external_id in since_us})
-        engine.execute("INSERT INTO wanted SELECT UNNEST(?)", [external_ids])
-        found = present_calls(engine, "TRUE", [])
-    return {str(call["id"]): call for call in found if answer_of(call) in since_us}
-
-
-@contextmanager
-def _view_of(files: list[Segment], lake: Lake, where: str = "TRUE") -> Iterator["DuckDBPyConnection"]:
-    """An engine with the view ``calls`` of sealed files, and a table of ids that are wanted."""
     engine = open_engine()
     try:
         with translated("Reading the lake"):
-            engine.execute("CREATE TEMP TABLE wanted (id VARCHAR)")
+            engine.execute("CREATE TEMP TABLE wanted AS SELECT UNNEST(?) AS id", [sorted(wanted)])
             rows = segments.sealed_rows(files, lake)
             engine.execute(f"CREATE TEMP VIEW calls AS SELECT {names(CALLS)} FROM {rows} WHERE {where}")
-            yield engine
+            found = present_calls(engine, "TRUE", [])
     finally:
         engine.close()
+    return {str(call["id"]): call for call in found}
