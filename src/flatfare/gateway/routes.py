@@ -26,6 +26,7 @@ _MOUNTS = {
     "vertex": "vertex",
     "bedrock": "bedrock",
 }
+_ACTIONS = "v1/actions/"  # beside the models of /v1, and no provider's: the API runs them
 _VERSION = re.compile(r"(?:v\d\w*/?)?(?:projects/[^/]+/?)?")
 
 
@@ -89,7 +90,10 @@ class Routes:
 
     def is_mounted(self, target: bytes) -> bool:
         """Whether this path belongs to the gateway at all."""
-        first = target.partition(b"?")[0].decode("latin-1").lstrip("/").partition("/")[0]
+        path = target.partition(b"?")[0].decode("latin-1").lstrip("/")
+        if path.startswith(_ACTIONS):
+            return False
+        first = path.partition("/")[0]
         return first == "p" or first in _MOUNTS
 
     def _find(self, method: str, path: str) -> Place | Nowhere:

@@ -167,7 +167,8 @@ def notes_of(report: Report) -> list[str]:
         keys = " and ".join(report.splits)
         notes.append(
             f"A task counts in each {keys} that worked on it; the total counts it once. What no call says "
-            "(a total given by the source, rework) stands in the row without a value."
+            "(a total given by the source, rework) stands in the row that all its calls agree on, else in "
+            "the one without a value."
         )
     figures = report.total.figures
     if figures.outside_calls:

@@ -329,6 +329,16 @@ ENDPOINTS = (
         narrows=True,
     ),
     Endpoint(
+        "POST",
+        "/v1/actions/{name}",
+        "run_action_beside_models",
+        "The same, at the base URL that a client of models has already",
+        Right.RECORD,
+        _run,
+        takes=NewRun,
+        narrows=True,
+    ),
+    Endpoint(
         "GET",
         "/api/runs",
         "list_runs",
