@@ -50,6 +50,22 @@ def test_every_example_can_be_published(folder: Path) -> None:
     assert "5.00 USD per verified outcome" in flatfare("actions", "list").stdout
 
 
+def test_a_version_is_published_from_a_day_to_come(folder: Path) -> None:
+    file = folder / "actions" / "names-and-dates.yaml"
+    flatfare("actions", "publish", str(file))
+    file.write_text(file.read_text().replace("version: 1", "version: 2").replace('"1.00"', '"2.00"'))
+    said = flatfare("actions", "publish", str(file), "--from", "2100-01-01").stdout
+    assert "2.00 USD per verified outcome, from 2100-01-01T00:00:00Z on." in said
+    listed = flatfare("actions", "list").stdout
+    assert "names-and-dates version 2: 2.00 USD per verified outcome, from 2100-01-01T00:00:00Z on." in listed
+    assert 'per_verified: "1.00"' in flatfare("actions", "show", "names-and-dates").stdout.replace(
+        'price: "1.00"', 'per_verified: "1.00"'
+    )
+    assert "It is to come" in flatfare("actions", "show", "names-and-dates", "--version", "2").stderr
+    late = CliRunner().invoke(root, ["actions", "publish", str(file), "--from", "2020-01-01"])
+    assert "what has passed keeps its version" in str(late.exception)
+
+
 def test_a_command_is_sold_without_a_model_and_without_a_gateway(folder: Path) -> None:
     flatfare("actions", "publish", "actions/word-count.yaml")
     result = flatfare("actions", "run", "word-count", "--input", '{"text": "a b a"}', "--json")

@@ -31,7 +31,7 @@ from flatfare.service.invoicing import plans
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.judging.asking import Asker, Whose
 from flatfare.service.tasks.recording import Teller, record
-from flatfare.store import adjustments, newest, reviews, runs, sealing, sealing_tasks
+from flatfare.store import adjustments, newest, reviews, runs, sealing, sealing_tasks, tasks
 from flatfare.store.adjustments import Correction
 from flatfare.store.lake import Lake
 from flatfare.store.sampling import HUMAN, Plan
@@ -582,6 +582,36 @@ def test_a_version_whose_definition_is_no_longer_in_force_is_not_run(tmp_path: P
         assert (await names(own)).run.action_version == 2
         with pytest.raises(Conflict, match="definition 2 is in force"):
             await names(own, version=1)
+
+    scene(tmp_path, play)
+
+
+def test_a_version_to_come_is_what_is_sold_from_its_moment_on(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        now_us = time.time_ns() // 1000
+        tomorrow_us = now_us + 86_400_000_000
+        text = NAMES.replace("version: 1", "version: 2").replace("window: 24h", "window: 48h")
+        dearer = text.replace('"1.00"', '"2.00"')
+        assert dearer != text
+        with own.book() as book:
+            publish(book, read(dearer), at_us=now_us, by_whom="test", from_us=tomorrow_us)
+        today = await names(own)
+        with pytest.raises(
+            Conflict, match=r"Version 2 of 'names-and-dates' holds from .* cannot be sold yet"
+        ):
+            await names(own, version=2)
+        own.runner.now = lambda: tomorrow_us
+        then = await names(own)
+        with own.book() as book:
+            sales = [selling.sale_of(book, one.run.task_id) for one in (today, then)]
+            found = tasks.rows_of(book, [one.run.task_id for one in (today, then)])
+            opened = [found[one.run.task_id] for one in (today, then)]
+            spans_us = [int(str(row["matures_at_us"])) - int(str(row["opened_at_us"])) for row in opened]
+        assert [(sale.action_version, sale.settled_nano) for sale in sales] == [
+            ("1", 1 * DOLLAR),
+            ("2", 2 * DOLLAR),
+        ]
+        assert [span // 3_600_000_000 for span in spans_us] == [24, 48]
 
     scene(tmp_path, play)
 

@@ -207,6 +207,26 @@ def test_an_action_is_published_over_http_or_told_what_is_wrong(client: TestClie
     assert "a published version never changes" in changed.json()["detail"]
 
 
+def test_a_version_to_come_is_listed_and_neither_quoted_nor_run(client: TestClient) -> None:
+    text = (EXAMPLES / "names-and-dates.yaml").read_text().replace("version: 1", "version: 2")
+    dearer = {"text": text.replace('"1.00"', '"2.00"'), "valid_from": "2100-01-01T00:00:00Z"}
+    made = client.post("/api/actions", json=dearer)
+    assert (made.status_code, made.json()["valid_from"]) == (201, "2100-01-01T00:00:00Z")
+    listed = {one["name"]: one for one in client.get("/api/actions").json()["actions"]}["names-and-dates"]
+    assert (listed["version"], listed["to_come"][0]["version"]) == (1, 2)
+    assert client.get("/api/actions/names-and-dates").json()["version"] == 1
+    asked = {"customer": "acme", "action": "names-and-dates"}
+    quote = client.post("/api/quotes", json=asked).json()
+    assert (quote["action_version"], quote["amount"]) == ("1", "1.000000000")
+    assert client.post("/api/quotes", json=asked | {"version": "2"}).status_code == 409
+    run = client.post("/api/actions/names-and-dates/runs", json={"input": {}, "version": 2})
+    assert run.status_code == 409
+    page = client.get("/actions/names-and-dates").text
+    assert "To come: version 2" in page
+    assert "2100-01-01" in page
+    assert "from 2100-01-01" in client.get("/actions").text
+
+
 def test_a_run_that_a_former_process_left_is_looked_after_at_the_start(settings: Settings) -> None:
     left = Run(
         id=str(derived("left", "1")),

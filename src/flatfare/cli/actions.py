@@ -25,6 +25,7 @@ from flatfare.runner.inputs import File
 from flatfare.runner.running import Order, running
 from flatfare.service.actions import advising, documents, publishing, receipts
 from flatfare.service.actions.reading import read_file
+from flatfare.service.invoicing.periods import moment_in
 from flatfare.store import runs as kept_runs
 from flatfare.store.lake import Lake
 
@@ -64,11 +65,14 @@ def check(settings: Settings, files: tuple[Path, ...], shape: str) -> None:
 
 @actions.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--from", "from_", metavar="TIME", help="It holds from then on, such as 2027-01-01; at once if not said."
+)
 @click.option("--reason", help="Why, for the record.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def publish(settings: Settings, file: Path, reason: str | None, is_json: bool) -> None:
-    """Publish an action: from now on it can be run, and this version never changes."""
+def publish(settings: Settings, file: Path, from_: str | None, reason: str | None, is_json: bool) -> None:
+    """Publish an action: from now on, or a day to come, it is what is sold. This version never changes."""
     action = read_file(file)
     found = checked(action, settings, str(file))
     for text in found.warnings:
@@ -76,12 +80,20 @@ def publish(settings: Settings, file: Path, reason: str | None, is_json: bool) -
     if found.problems:
         raise BadInput("\n".join(found.problems))
     with book_of(settings, create=True) as book:
-        made = publishing.publish(book, action, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        made = publishing.publish(
+            book,
+            action,
+            at_us=_now_us(),
+            by_whom=user_name(),
+            reason=reason,
+            from_us=None if from_ is None else moment_in(from_, settings.time_zone),
+        )
     if is_json:
         output.print_json(documents.published_document(made))
     else:
         output.say(
-            f"{action.name} version {action.version} is published: {documents.price_words(action.price)}."
+            f"{action.name} version {action.version} is published: {documents.price_words(action.price)}"
+            + (f", from {iso(made.begins_us)} on." if made.is_to_come(_now_us()) else ".")
         )
 
 
@@ -91,28 +103,38 @@ def publish(settings: Settings, file: Path, reason: str | None, is_json: bool) -
 def list_(settings: Settings, shape: str) -> None:
     """List the actions that are published."""
     with book_of(settings, create=True) as book:
-        rows = documents.catalogue(publishing.listed(book))
+        rows = documents.catalogue(publishing.listed(book), _now_us())
     keys = ("name", "version", "price", "path", "description")
     fields = [output.Field(key, key, "left", is_strong=key == "name") for key in keys]
     output.print_list(
         rows, fields, shape, nothing="No action is published yet: flatfare actions publish FILE"
     )
+    for row in rows if shape == "table" else ():
+        to_come = row["to_come"]
+        assert isinstance(to_come, list)
+        for one in to_come:
+            output.say(
+                f"{row['name']} version {one['version']}: {one['price']}, from {one['valid_from']} on."
+            )
 
 
 @actions.command()
 @click.argument("name")
-@click.option("--version", type=int, help="Which version; the newest if not said.")
+@click.option("--version", type=int, help="Which version; the one that is sold now if not said.")
 @format_options
 @pass_settings
 def show(settings: Settings, name: str, version: int | None, shape: str) -> None:
     """Show a published action: its file, as it was published."""
+    now_us = _now_us()
     with book_of(settings) as book:
-        found = publishing.published(book, name, version)
+        found = publishing.shown(book, name, version, at_us=now_us)
     if shape != "table":
         output.print_document(documents.published_document(found), shape)
         return
     output.say(found.action.source.rstrip("\n"))
     output.note(f"Published by {found.by_whom} at {iso(found.at_us)}, hash {found.hash[:16]}.")
+    if found.is_to_come(now_us):
+        output.note(f"It is to come: it holds from {iso(found.begins_us)} on.")
 
 
 @actions.command()
@@ -150,7 +172,7 @@ def _named(settings: Settings, text: str) -> Action:
 @click.option("--file", "files", multiple=True, metavar="PROPERTY=FILE", help="A file of the input.")
 @click.option("--customer", help="Who pays; without one no money moves.")
 @click.option("--id", "key", help="Your own id of this run: the same again is the same run.")
-@click.option("--version", type=int, help="Which version; the newest if not said.")
+@click.option("--version", type=int, help="Which version; the one that is sold now if not said.")
 @click.option(
     "--bulk", type=click.Path(exists=True, path_type=Path), help="A CSV, lines of JSON, or a folder."
 )
@@ -189,7 +211,7 @@ def run(
     With --batch they cost half as much and may take a day; stopped, the same command goes on.
     """
     with book_of(settings, create=True) as book:
-        action = publishing.published(book, name, version).action
+        action = publishing.valid(book, name, version, at_us=_now_us()).action
     if bulk is not None:
         job = bulk_runs.job_of(action, out, rejects, customer, key, parallel, is_batch=batch)
         bulk_runs.carry_out(settings, job, bulk, is_batch=batch, is_json=is_json)
@@ -413,7 +435,7 @@ def price(
     with real calls.
     """
     with book_of(settings) as book:
-        action = publishing.published(book, name, version).action
+        action = publishing.shown(book, name, version, at_us=_now_us()).action
         seen = advising.history(book, name, version)
     tried: tuple[advising.Tried, ...] = ()
     if sample is not None:

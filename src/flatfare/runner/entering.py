@@ -33,14 +33,15 @@ class Shop:
     def __init__(self) -> None:
         self._read: dict[str, Published] = {}
 
-    def published(self, shelf: Shelf, name: str, version: int | None) -> Published:
-        """The version, the newest unless one is named; ``NotFound`` where there is none."""
-        found = actions.identified(shelf.book, name, version)
-        if found is None:
-            return publishing.published(shelf.book, name, version)
-        if found not in self._read:
-            self._read[found] = publishing.published(shelf.book, name, version)
-        return self._read[found]
+    def published(self, shelf: Shelf, name: str, version: int | None, at_us: int) -> Published:
+        """The version that is sold at this moment, or the one that is named; ``NotFound``, or ``Conflict``
+        where it is still to come."""
+        found = actions.identified(shelf.book, name, version, at_us=at_us)
+        held = None if found is None else self._read.get(found)
+        if held is None or held.is_to_come(at_us):
+            held = publishing.valid(shelf.book, name, version, at_us=at_us)
+            self._read[held.hash] = held
+        return held
 
 
 def standing(shelf: Shelf, run_id: str) -> Run:

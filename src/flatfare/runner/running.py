@@ -152,7 +152,7 @@ class Runner:
 
     async def resume(self, run: Run) -> Run:
         """Take up a run that was cut short and whose input was kept."""
-        version = await self.books.do(self._shop.published, run.action, run.action_version)
+        version = await self.books.do(self._shop.published, run.action, run.action_version, self.now())
         kept = keeping.read(run.input, run.id, "input")
         assert kept is not None
         given = Prepared.from_json(kept)
@@ -182,7 +182,7 @@ class Runner:
     # --- accepting
 
     async def _accepted(self, order: Order) -> Ready | Run:
-        version = await self.books.do(self._shop.published, order.action, order.version)
+        version = await self.books.do(self._shop.published, order.action, order.version, self.now())
         action = version.action
         for rung in action.ladder:
             check_provider(self.gate.settings.providers, str(rung.model.provider))

@@ -218,6 +218,7 @@ def _actions(book: Book) -> States:
         f"{one.name} {one.version}": {
             "hash": hashlib.sha256(one.content.encode()).hexdigest(),
             "definition_version": one.definition_version,
+            "from_us": one.from_us,
         }
         for one in actions.all_of(book)
     }

@@ -505,6 +505,11 @@ def _sent_events() -> Iterator[str]:
         PRIMARY KEY (receiver, event_id)){strict}"""
 
 
+def _versions_to_come() -> Iterator[str]:
+    """A version of an action may hold from a day to come; else it holds from when it was published."""
+    yield "ALTER TABLE actions ADD COLUMN from_us {bigint}"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -537,5 +542,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _numbers_for_good,
     _kept_answers,
     _sent_events,
+    _versions_to_come,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -56,19 +56,28 @@ def published_document(version: Published) -> dict[str, object]:
         "definition_version": version.definition_version,
         "published_at": iso(version.at_us),
         "published_by": version.by_whom,
+        "valid_from": iso(version.begins_us),
     }
 
 
-def catalogue(versions: Iterable[Published]) -> list[dict[str, object]]:
-    """Each action by its newest version, with the versions there are."""
+def catalogue(versions: Iterable[Published], at_us: int) -> list[dict[str, object]]:
+    """Each action by the version that is sold at a moment, with those there are and those to come."""
     found: dict[str, list[Published]] = {}
     for version in versions:
         found.setdefault(version.action.name, []).append(version)
-    return [_entry(name, held) for name, held in sorted(found.items())]
+    return [_entry(name, held, at_us) for name, held in sorted(found.items())]
 
 
-def _entry(name: str, held: list[Published]) -> dict[str, object]:
-    newest = max(held, key=lambda one: one.action.version)
+def sold_at(held: list[Published], at_us: int) -> Published:
+    """Of the versions of one action the one that is sold at a moment, else the first that is to come."""
+    in_order = sorted(held, key=lambda one: one.action.version)
+    begun = [one for one in in_order if not one.is_to_come(at_us)]
+    return begun[-1] if begun else in_order[0]
+
+
+def _entry(name: str, held: list[Published], at_us: int) -> dict[str, object]:
+    newest = sold_at(held, at_us)
+    to_come = [one for one in held if one.is_to_come(at_us)]
     return {
         "name": name,
         "version": newest.action.version,
@@ -77,7 +86,16 @@ def _entry(name: str, held: list[Published]) -> dict[str, object]:
         "path": newest.action.path.name,
         "published_at": iso(newest.at_us),
         "published_by": newest.by_whom,
+        "valid_from": iso(newest.begins_us),
         "versions": sorted(one.action.version for one in held),
+        "to_come": [
+            {
+                "version": one.action.version,
+                "price": price_words(one.action.price),
+                "valid_from": iso(one.begins_us),
+            }
+            for one in sorted(to_come, key=lambda one: one.action.version)
+        ],
     }
 
 

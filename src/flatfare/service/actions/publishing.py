@@ -11,7 +11,8 @@ from difflib import get_close_matches
 
 from flatfare.core.action import Action
 from flatfare.core.checks.submission import canonical
-from flatfare.core.errors import Conflict, NotFound
+from flatfare.core.errors import BadInput, Conflict, NotFound
+from flatfare.core.moments import iso
 from flatfare.service.actions import reading
 from flatfare.service.tasks import defining
 from flatfare.store import actions, chains
@@ -28,14 +29,29 @@ class Published:
     definition_version: int
     at_us: int
     by_whom: str
+    begins_us: int  # from when on it is what is sold
+
+    def is_to_come(self, at_us: int) -> bool:
+        """It is not what is sold yet."""
+        return self.begins_us > at_us
 
 
-def publish(book: Book, action: Action, *, at_us: int, by_whom: str, reason: str | None = None) -> Published:
-    """Publish a version, and put the definition of its outcomes in force.
+def publish(
+    book: Book,
+    action: Action,
+    *,
+    at_us: int,
+    by_whom: str,
+    reason: str | None = None,
+    from_us: int | None = None,
+) -> Published:
+    """Publish a version, and put the definition of its outcomes in force: now, or from a moment to come.
 
-    The same again is a no-op. ``Conflict`` where this version was published with other
-    content, or where a version was left out.
+    The same again is a no-op. ``Conflict`` where this version was published with other content or from
+    another moment, where a version was left out, or where the one before is to come later than this.
+    ``BadInput`` for a moment that has passed.
     """
+    begins_us = _begins(at_us, from_us)
     content = content_of(action)
     digest = hashlib.sha256(content.encode()).hexdigest()
     with book.writing():
@@ -47,14 +63,26 @@ def publish(book: Book, action: Action, *, at_us: int, by_whom: str, reason: str
                     f"Version {action.version} of {action.name!r} was published with other content, and a "
                     f"published version never changes. Give the file version {expected}."
                 )
+            if from_us not in (None, standing.begins_us):
+                raise Conflict(
+                    f"Version {action.version} of {action.name!r} was published to hold from "
+                    f"{iso(standing.begins_us)} on. For another day, publish it under the number {expected}."
+                )
             return _read(standing)
+        if newest is not None and begins_us < newest.begins_us:
+            raise Conflict(
+                f"Version {newest.version} of {action.name!r} holds from {iso(newest.begins_us)} on, and the "
+                "next cannot begin before it. Publish this one from then on too, or later."
+            )
         if action.version != expected:
             raise Conflict(
                 f"Found version {action.version} of {action.name!r}: the next to be published is {expected}."
             )
     # the definition is agreed on in a transaction of its own; agreeing on the same twice is a no-op
-    defined = defining.define(book, replace(action.definition, version=0), by_whom=by_whom, at_us=at_us)
-    row = ActionRow(action.name, action.version, content, digest, defined.version, at_us, by_whom)
+    defined = defining.define(
+        book, replace(action.definition, version=0), by_whom=by_whom, at_us=at_us, from_us=begins_us
+    )
+    row = ActionRow(action.name, action.version, content, digest, defined.version, at_us, by_whom, from_us)
     with book.writing():
         if actions.find(book, action.name, action.version) is not None:
             raise Conflict(f"Version {action.version} of {action.name!r} was published a moment ago.")
@@ -66,10 +94,41 @@ def publish(book: Book, action: Action, *, at_us: int, by_whom: str, reason: str
             subject=f"{action.name} {action.version}",
             by_whom=by_whom,
             at_us=at_us,
-            content=canonical({"hash": digest, "definition_version": defined.version}),
+            content=canonical({"hash": digest, "definition_version": defined.version, "from_us": from_us}),
             reason=reason,
         )
     return _read(row)
+
+
+def _begins(at_us: int, from_us: int | None) -> int:
+    if from_us is not None and from_us < at_us:
+        raise BadInput(
+            f"Found {iso(from_us)} as the beginning: what has passed keeps its version. Name a time to come."
+        )
+    return at_us if from_us is None else from_us
+
+
+def valid(book: Book, name: str, version: int | None = None, *, at_us: int) -> Published:
+    """The version that is sold at a moment, or the one that is named, which must have begun by then.
+
+    ``NotFound`` where there is none, ``Conflict`` where it is still to come.
+    """
+    row = actions.find(book, name, version, at_us=at_us)
+    if row is None and version is None:
+        row = actions.find(book, name)
+    if row is not None and row.begins_us > at_us:
+        raise Conflict(
+            f"Version {row.version} of {name!r} holds from {iso(row.begins_us)} on: it cannot be sold yet."
+        )
+    return published(book, name, version) if row is None else _read(row)
+
+
+def shown(book: Book, name: str, version: int | None = None, *, at_us: int) -> Published:
+    """The version that is named, else the one that is sold at a moment, else the first that is to come."""
+    row = actions.find(book, name, version, at_us=at_us)
+    if row is None and version is None:
+        row = next((one for one in actions.all_of(book) if one.name == name), None)
+    return published(book, name, version) if row is None else _read(row)
 
 
 def published(book: Book, name: str, version: int | None = None) -> Published:
@@ -100,4 +159,6 @@ def _read(row: ActionRow) -> Published:
     content = json.loads(row.content)
     bundle = {path: base64.b64decode(text) for path, text in content["files"].items()}
     action = reading.read(content["source"], f"{row.name} version {row.version}", bundle=bundle)
-    return Published(action, row.hash, row.definition_version, row.published_at_us, row.by_whom)
+    return Published(
+        action, row.hash, row.definition_version, row.published_at_us, row.by_whom, row.begins_us
+    )

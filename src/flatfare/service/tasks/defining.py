@@ -38,14 +38,21 @@ class InForce:
 
 
 def define(
-    book: Book, definition: Definition, *, by_whom: str, at_us: int, reason: str | None = None
+    book: Book,
+    definition: Definition,
+    *,
+    by_whom: str,
+    at_us: int,
+    reason: str | None = None,
+    from_us: int | None = None,
 ) -> Definition:
-    """Put a definition in force from now on; returns it with its version.
+    """Put a definition in force from now on, or from a moment to come; returns it with its version.
 
     The same as the one in force changes nothing. A version that is given must be the next.
     """
     with book.writing():
-        former = in_force(book, definition.action, at_us)
+        begins_us = at_us if from_us is None else max(at_us, from_us)
+        former = in_force(book, definition.action, begins_us)
         if former.version and replace(former, version=0) == replace(definition, version=0):
             return former
         versions = definitions.all_of(book, definition.action)
@@ -57,12 +64,12 @@ def define(
             )
         made = replace(definition, version=version)
         content = json.dumps(document_of(made), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        definitions.insert(book, made.action, version, content, at_us, by_whom)
+        definitions.insert(book, made.action, version, content, begins_us, by_whom)
         chains.record_change(
             book,
             "definition.made",
             made.action,
-            document_of(made),
+            document_of(made) | ({"in_force_from": iso(begins_us)} if begins_us > at_us else {}),
             at_us=at_us,
             by_whom=by_whom,
             reason=reason,

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from flatfare.core.action import Ending
 from flatfare.core.errors import BadInput, NotAuthorised, NotFound
+from flatfare.core.moments import parse_moment
 from flatfare.runner.books import Shelf
 from flatfare.runner.checking import check
 from flatfare.runner.progress import Step
@@ -37,10 +38,11 @@ class ActionFile(msgspec.Struct, forbid_unknown_fields=True):
     text: str
     file: str = "action.yaml"
     reason: str | None = None
+    valid_from: str | None = None  # a time to come; at once, if not said
 
 
 class ActionQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Which version; the newest if not said."""
+    """Which version; the one that is sold now if not said."""
 
     version: int | None = None
 
@@ -75,15 +77,19 @@ class RunsQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _list(asked: Asked) -> object:
-    return {"actions": documents.catalogue(publishing.listed(asked.books.book))}
+    return {"actions": documents.catalogue(publishing.listed(asked.books.book), asked.books.now_us)}
 
 
 def _show(asked: Asked) -> object:
-    found = publishing.published(asked.books.book, asked.path["name"], asked.query.version)
+    books = asked.books
+    found = publishing.shown(books.book, asked.path["name"], asked.query.version, at_us=books.now_us)
     document = documents.published_document(found)
     if asked.visitor.may(Right.READ):
         return document
-    return {name: document[name] for name in (*_FOR_CUSTOMERS, "hash", "definition_version", "published_at")}
+    return {
+        name: document[name]
+        for name in (*_FOR_CUSTOMERS, "hash", "definition_version", "published_at", "valid_from")
+    }
 
 
 def _check(asked: Asked) -> object:
@@ -102,7 +108,8 @@ def _publish(asked: Asked) -> object:
     found = check(action, books.settings, given.file)
     if found.problems:
         raise BadAction(found.problems)
-    made = publishing.publish(books.book, action, **asked.on_record(given.reason))
+    from_us = None if given.valid_from is None else parse_moment(given.valid_from)[0]
+    made = publishing.publish(books.book, action, from_us=from_us, **asked.on_record(given.reason))
     return {**documents.published_document(made), "warnings": found.warnings}
 
 
@@ -110,7 +117,8 @@ def _run(asked: Asked) -> object:
     given: NewRun = asked.body
     prefers = {part.strip() for part in asked.headers.get("prefer", "").split(",")}
     waits = given.wait and "respond-async" not in prefers
-    action = publishing.published(asked.books.book, asked.path["name"], given.version).action
+    books = asked.books
+    action = publishing.valid(books.book, asked.path["name"], given.version, at_us=books.now_us).action
     if not waits and not action.keep_us:
         raise BadInput(
             f"{action.name} keeps no results, so that they can only be waited for. To have them later, let "

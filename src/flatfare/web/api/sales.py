@@ -113,7 +113,7 @@ def _priced(asked: Asked, given: NewQuote) -> tuple[str, ActionPrice]:
         if not given.version.isdigit():
             raise BadInput(f"Found version {given.version[:40]!r}: published versions are whole numbers.")
         wanted = int(given.version)
-    action = publishing.published(book, given.action, wanted).action
+    action = publishing.valid(book, given.action, wanted, at_us=asked.books.now_us).action
     own = plans.price_for(book, given.customer, given.action, asked.books.now_us)
     return str(action.version), own or action.price
 

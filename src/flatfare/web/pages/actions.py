@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from flatfare.core.action_price import ActionPrice
 from flatfare.core.errors import BadInput
+from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
 from flatfare.runner.running import Order, Result
 from flatfare.service import selling
@@ -53,7 +54,7 @@ def view(visit: Visit) -> View:
         action = version.action
         key = (action.name, str(action.version))
         row, sales = by_version.get(key), sold.get(key)
-        rows.append(_row(version, row, sales))
+        rows.append(_row(version, row, sales, visit))
         flat.append(_flat(version, row, sales))
     columns = (
         Column("action", "left"),
@@ -69,6 +70,7 @@ def view(visit: Visit) -> View:
         "action",
         "version",
         "price",
+        "valid_from",
         "tasks",
         "verified",
         "sales",
@@ -87,7 +89,7 @@ def view(visit: Visit) -> View:
         empty="No action is published yet. Write one and publish it: flatfare actions publish FILE",
     )
     blocks: tuple[Block, ...] = (table, Notes(_NOTES))
-    document = {"actions": documents.catalogue(versions), "versions": flat}
+    document = {"actions": documents.catalogue(versions, visit.books.now_us), "versions": flat}
     return View("Actions", blocks, document)
 
 
@@ -123,7 +125,7 @@ def _sold(visit: Visit) -> dict[tuple[str, str], _Sales]:
     return found
 
 
-def _row(version: Published, row: Row | None, sales: _Sales | None) -> tuple[Cell, ...]:
+def _row(version: Published, row: Row | None, sales: _Sales | None, visit: Visit) -> tuple[Cell, ...]:
     action = version.action
     margin = _margin(sales)
     return (
@@ -131,6 +133,7 @@ def _row(version: Published, row: Row | None, sales: _Sales | None) -> tuple[Cel
             action.name,
             f"version {action.version}, {action.path.name}",
             f"/actions/{action.name}?version={action.version}",
+            badge=_to_come(version, visit),
         ),
         Cell(_price(action.price)),
         Cell(f"{sales.count:,}" if sales else "0", f"{sales.settled:,} settled" if sales else ""),
@@ -150,6 +153,13 @@ def _row(version: Published, row: Row | None, sales: _Sales | None) -> tuple[Cel
             interval_text(row) if row and row.n else "",
         ),
     )
+
+
+def _to_come(version: Published, visit: Visit) -> str:
+    """From when on it is sold, where that is still to come."""
+    if not version.is_to_come(visit.books.now_us):
+        return ""
+    return f"from {moment_text(version.begins_us, visit.asking.zone)}"
 
 
 def _price(price: ActionPrice) -> str:
@@ -175,6 +185,7 @@ def _flat(version: Published, row: Row | None, sales: _Sales | None) -> dict[str
         "action": version.action.name,
         "version": version.action.version,
         "price": documents.price_words(version.action.price),
+        "valid_from": iso(version.begins_us),
         "tasks": row.n if row else 0,
         "verified": row.verified if row else 0,
         "sales": sales.count if sales else 0,
@@ -191,11 +202,11 @@ def of_action(visit: Visit) -> View:
     book = visit.books.book
     wanted = visit.asking.more.get("version")
     version = int(wanted) if wanted and wanted.isascii() and wanted.isdigit() else None
-    found = publishing.published(book, visit.path["name"], version)
+    found = publishing.shown(book, visit.path["name"], version, at_us=visit.books.now_us)
     last = runs.listed(book, action=found.action.name, limit=visit.limit or 1000)
     sales = _sold(visit).get((found.action.name, str(found.action.version)))
     blocks: list[Block] = [Figures(_figures(found.action.name, sales)), _facts(found, visit)]
-    if visit.visitor.may(Right.RECORD):
+    if visit.visitor.may(Right.RECORD) and not found.is_to_come(visit.books.now_us):
         blocks.append(_form(found, visit))
     blocks.append(_runs(last, found.action.name, visit))
     document = {
@@ -249,6 +260,12 @@ def _facts(found: Published, visit: Visit) -> Facts:
         ("Published", f"{moment_text(found.at_us, visit.asking.zone)} by {found.by_whom}"),
     ]
     facts = [Fact(label, Cell(text)) for label, text in said if text]
+    for one in publishing.listed(visit.books.book):
+        if one.action.name == action.name and (when := _to_come(one, visit)):
+            address = f"/actions/{action.name}?version={one.action.version}"
+            is_this = one.action.version == action.version
+            label = "Holds" if is_this else f"To come: version {one.action.version}"
+            facts.append(Fact(label, Cell(when, "" if is_this else _price(one.action.price), address)))
     facts.append(Fact("Hash", Cell(found.hash[:16], tone="code")))
     return Facts("", tuple(facts))
 
