@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from flatfare.core.errors import BadUsage
 from flatfare.core.money import decimal_text
 from flatfare.service.reporting.keys import Key, Kind
-from flatfare.service.reporting.question import COUNTS, Question
-from flatfare.service.reporting.report import question_of
+from flatfare.service.reporting.question import Question
+from flatfare.service.reporting.resolving import question_of
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
@@ -93,7 +93,9 @@ def anatomy(
     Raises ``BadUsage`` for a filter that says nothing of a call or its task.
     """
     with reading.opened(book, lake, "calls", "folded", "tasks") as engine, translated("Looking into calls"):
-        question = question_of(engine, book, (), [*filters], now_us, since_us, until_us, COUNTS, "UTC")
+        question = question_of(
+            engine, book, now_us=now_us, filters=filters, since_us=since_us, until_us=until_us
+        )
         chosen = calls_in(question, *(f"c.{name}" for name in (*COUNT_COLUMNS, *_BESIDE)))
         counts = ", ".join(f"CAST(SUM({name}) AS HUGEINT) AS {name}" for name in COUNT_COLUMNS)
         sums = engine.execute(f"SELECT {counts} FROM ({chosen})").fetchone() or ()

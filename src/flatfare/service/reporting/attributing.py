@@ -12,8 +12,7 @@ from flatfare.core.attribution import Rule, Touch, Touched, credited
 from flatfare.core.errors import BadUsage
 from flatfare.core.money import decimal_text, half_even
 from flatfare.service.reporting.keys import Kind
-from flatfare.service.reporting.question import COUNTS
-from flatfare.service.reporting.report import question_of
+from flatfare.service.reporting.resolving import question_of
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import translated
@@ -80,7 +79,7 @@ def attributed(
     with reading.opened(book, lake, "folded", "tasks") as engine, translated("Attributing"):
         try:
             question = question_of(
-                engine, book, (by,), [*filters], now_us, since_us, until_us, COUNTS, time_zone="UTC"
+                engine, book, by=(by,), now_us=now_us, filters=filters, since_us=since_us, until_us=until_us
             )
         except BadUsage as problem:
             raise (BadUsage(_UNLABELLED) if repr(PART) in str(problem) else problem) from None

@@ -7,8 +7,7 @@ from flatfare.core.errors import BadUsage
 from flatfare.service.reporting.called import with_called
 from flatfare.service.reporting.keys import Kind
 from flatfare.service.reporting.paths import name_by_models
-from flatfare.service.reporting.question import COUNTS
-from flatfare.service.reporting.report import question_of
+from flatfare.service.reporting.resolving import question_of
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import translated
@@ -74,7 +73,7 @@ def funnel(
         with_called(engine)
         name_by_models(engine)
         question = question_of(
-            engine, book, (by,), [*filters], now_us, since_us, until_us, COUNTS, time_zone="UTC"
+            engine, book, by=(by,), now_us=now_us, filters=filters, since_us=since_us, until_us=until_us
         )
         for key in question.keys:
             if key.kind not in (Kind.TASK, Kind.BOTH):

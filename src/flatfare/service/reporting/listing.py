@@ -7,7 +7,6 @@ figures to the last nano-dollar.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import Id
@@ -18,16 +17,14 @@ from flatfare.service.reporting.called import with_called
 from flatfare.service.reporting.facts import ASSUMED, Costing, Sources, state_text, tasks_sql
 from flatfare.service.reporting.keys import Kind
 from flatfare.service.reporting.paths import name_by_models
-from flatfare.service.reporting.question import COUNTS, Question
-from flatfare.service.reporting.report import question_of, sources_of
+from flatfare.service.reporting.question import Question
+from flatfare.service.reporting.report import sources_of
+from flatfare.service.reporting.resolving import question_of
 from flatfare.service.reporting.whole import calls_per_task
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
 from flatfare.store.lake import Lake
-
-if TYPE_CHECKING:
-    pass
 
 NEWEST, DEAREST = "newest", "cost"
 ORDERS = {NEWEST: "opened_at_us DESC, id DESC", DEAREST: "cost DESC NULLS LAST, id DESC"}
@@ -149,7 +146,7 @@ def listed(
         with_called(engine, ids)
         name_by_models(engine)
         question = question_of(
-            engine, book, (), [*filters], now_us, since_us, until_us, COUNTS, time_zone="UTC"
+            engine, book, now_us=now_us, filters=filters, since_us=since_us, until_us=until_us
         )
         for key, _ in question.filters:
             if key.kind not in (Kind.TASK, Kind.BOTH, Kind.OUTCOME):

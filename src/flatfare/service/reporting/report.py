@@ -16,9 +16,9 @@ from flatfare.service.reporting import aggregation, holdings, keys, ordering, ou
 from flatfare.service.reporting.facts import Sources
 from flatfare.service.reporting.figures import Figures, Percentiles, Row
 from flatfare.service.reporting.keys import Key, Kind
-from flatfare.service.reporting.paths import name_by_models
 from flatfare.service.reporting.published import published_rows
-from flatfare.service.reporting.question import COUNTS, Question, checked_zone, period_text
+from flatfare.service.reporting.question import COUNTS, Question, period_text
+from flatfare.service.reporting.resolving import question_of
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import append, translated
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-SESSION, PATH = "session", "path"
+SESSION = "session"
 _SPEND = "cost_nano + open_nano + outside_nano + simulation_nano + test_nano"
 
 
@@ -111,7 +111,17 @@ def report(
     with reading.opened(
         book, lake, *_views(book, asked, since_us, until_us, time_zone), threads=threads
     ) as engine:
-        question = question_of(engine, book, asked, chosen, now_us, since_us, until_us, cost, time_zone)
+        question = question_of(
+            engine,
+            book,
+            now_us=now_us,
+            by=asked,
+            filters=chosen,
+            since_us=since_us,
+            until_us=until_us,
+            cost=cost,
+            time_zone=time_zone,
+        )
         with translated("Reporting"):
             answer = _answered(engine, book, question, order, limit)
     published, left_out = published_rows(book, question)
@@ -134,36 +144,6 @@ def report(
         left_out=left_out,
         conversations=answer.conversations,
         idle_nano=answer.idle_nano,
-    )
-
-
-def question_of(
-    engine: "DuckDBPyConnection",
-    book: Book,
-    asked: tuple[str, ...],
-    chosen: list[tuple[str, str]],
-    now_us: int,
-    since_us: int | None,
-    until_us: int | None,
-    cost: str,
-    time_zone: str,
-) -> Question:
-    """The question with every key resolved by what book and lake hold; ``BadUsage`` names one that is not."""
-    names = (*asked, *(name for name, _ in chosen))
-    if PATH in names:
-        name_by_models(engine)
-    labels = holdings.label_keys(engine, book) if any(map(keys.is_label, names)) else set()
-    values: dict[Key, tuple[str, ...]] = {}
-    for (_, value), key in zip(chosen, keys.resolved([name for name, _ in chosen], labels), strict=True):
-        values[key] = (*values.get(key, ()), value)
-    return Question(
-        by=tuple(keys.resolved(asked, labels)),
-        now_us=now_us,
-        filters=tuple(values.items()),
-        since_us=since_us,
-        until_us=until_us,
-        cost=cost,
-        time_zone=checked_zone(time_zone),
     )
 
 

@@ -16,6 +16,7 @@ from flatfare.service.reporting.question import checked_zone
 from flatfare.service.reporting.report import Report, report
 from flatfare.store import budgets, reading
 from flatfare.store.book import Book
+from flatfare.store.budgets import Standing
 from flatfare.store.engine import translated
 from flatfare.store.lake import Lake
 
@@ -178,68 +179,58 @@ def concerns_about_budgets(
     book: Book, now_us: int, sees: Callable[[Budget, str], bool] = lambda budget, subject: True
 ) -> list[Concern]:
     """Budgets that are nearly spent as they stand now and that somebody ``sees``, the tightest first."""
-    found = []
-    for budget in budgets.all_of(book):
-        for one in budgets.standings(book, budget, now_us):
-            limit_nano = budget.limit_nano(now_us, one.allowance.subject)
-            if not sees(budget, one.allowance.subject):
-                continue
-            if one.spent_nano and one.spent_nano * 100 >= limit_nano * NEARLY_SPENT_PERCENT:
-                whose = f" of {one.allowance.subject}" if budget.scope.value == EACH else ""
-                share = f"{one.spent_nano * 100 // limit_nano} % spent" if limit_nano else "spent"
-                over = "in all" if budget.window.kind == LIFETIME else f"per {budget.window.text}"
-                text = (
-                    f"The budget {budget.name}{whose} is {share}: {dollar_text(one.spent_nano)} of "
-                    f"{dollar_text(limit_nano)} {over}"
-                )
-                tightness = one.spent_nano / limit_nano if limit_nano else float("inf")
-                found.append((tightness, Concern(text, f"flatfare budgets show {quote(budget.name)}")))
+    found = [
+        (one.spent_nano / limit_nano if limit_nano else float("inf"), _nearly_spent(budget, one, limit_nano))
+        for budget in budgets.all_of(book)
+        for one in budgets.standings(book, budget, now_us)
+        for limit_nano in [budget.limit_nano(now_us, one.allowance.subject)]
+        if sees(budget, one.allowance.subject)
+        if one.spent_nano and one.spent_nano * 100 >= limit_nano * NEARLY_SPENT_PERCENT
+    ]
     found.sort(key=lambda one: -one[0])
     return [concern for _, concern in found[:BUDGETS_SHOWN]]
 
 
+def _nearly_spent(budget: Budget, standing: Standing, limit_nano: int) -> Concern:
+    whose = f" of {standing.allowance.subject}" if budget.scope.value == EACH else ""
+    share = f"{standing.spent_nano * 100 // limit_nano} % spent" if limit_nano else "spent"
+    over = "in all" if budget.window.kind == LIFETIME else f"per {budget.window.text}"
+    spent, limit = dollar_text(standing.spent_nano), dollar_text(limit_nano)
+    text = f"The budget {budget.name}{whose} is {share}: {spent} of {limit} {over}"
+    return Concern(text, f"flatfare budgets show {quote(budget.name)}")
+
+
 def concerns_of(ever: Report) -> list[Concern]:
     """What a person should look at in a report."""
-    figures = ever.total.figures
+    f, share = ever.total.figures, ever.total.unverified_share
     found = []
-    if figures.unknown_cost_tasks:
-        found.append(
-            Concern(
-                f"The cost of {figures.unknown_cost_tasks:,} of {figures.tasks:,} tasks is not wholly known",
-                "flatfare doctor",
-            )
-        )
-    unknown_apart = figures.unknown_outside_calls
-    if unknown_apart:
-        found.append(Concern(f"{unknown_apart:,} calls outside tasks have no known cost", "flatfare doctor"))
-    if figures.outside_calls:
-        found.append(
-            Concern(
-                "1 call belongs to no task: nobody can say what it achieved"
-                if figures.outside_calls == 1
-                else f"{figures.outside_calls:,} calls belong to no task: nobody can say what they achieved",
-                "flatfare report --by source",
-            )
-        )
-    if figures.assumed:
-        found.append(
-            Concern(
-                "1 task is only assumed to be done: nobody has verified it"
-                if figures.assumed == 1
-                else f"{figures.assumed:,} tasks are only assumed to be done: nobody has verified them",
-                "flatfare report --by outcome",
-            )
-        )
-    share = ever.total.unverified_share
+    if f.unknown_cost_tasks:
+        said = f"The cost of {f.unknown_cost_tasks:,} of {f.tasks:,} tasks is not wholly known"
+        found.append(Concern(said, "flatfare doctor"))
+    if f.unknown_outside_calls:
+        said = f"{f.unknown_outside_calls:,} calls outside tasks have no known cost"
+        found.append(Concern(said, "flatfare doctor"))
+    if f.outside_calls:
+        found.append(Concern(_outside(f.outside_calls), "flatfare report --by source"))
+    if f.assumed:
+        found.append(Concern(_assumed(f.assumed), "flatfare report --by outcome"))
     if share is not None and share >= WASTE_WORTH_SAYING:
-        found.append(
-            Concern(
-                f"{100 * share:.0f} % of the {'known ' if figures.is_at_least else ''}spend went into tasks "
-                "that were not verified",
-                "flatfare report --by path --sort unverified-spend-share",
-            )
-        )
+        spend = "known spend" if f.is_at_least else "spend"
+        said = f"{100 * share:.0f} % of the {spend} went into tasks that were not verified"
+        found.append(Concern(said, "flatfare report --by path --sort unverified-spend-share"))
     return found
+
+
+def _outside(count: int) -> str:
+    if count == 1:
+        return "1 call belongs to no task: nobody can say what it achieved"
+    return f"{count:,} calls belong to no task: nobody can say what they achieved"
+
+
+def _assumed(count: int) -> str:
+    if count == 1:
+        return "1 task is only assumed to be done: nobody has verified it"
+    return f"{count:,} tasks are only assumed to be done: nobody has verified them"
 
 
 WASTE_WORTH_SAYING = 0.25

@@ -15,6 +15,7 @@ from flatfare.service.reporting import holdings, keys
 from flatfare.service.reporting.facts import Sources, state_text, tasks_sql
 from flatfare.service.reporting.keys import TURN, Key, Kind
 from flatfare.service.reporting.question import Question, checked_zone, period_text
+from flatfare.service.reporting.resolving import labels_among, resolved_filters
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import translated
@@ -92,24 +93,17 @@ def turns(
         raise BadUsage("A report by turn needs the key 'turn'.")
     others, chosen = [name for name in asked if name != TURN], list(filters)
     with reading.opened(book, lake, "calls", "folded", "tasks", "verdicts") as engine:
-        labels = _labels(engine, book, [*others, *(name for name, _ in chosen)])
-        wanted: dict[Key, tuple[str, ...]] = {}
-        for (_, value), key in zip(chosen, keys.resolved([name for name, _ in chosen], labels), strict=True):
-            wanted[key] = (*wanted.get(key, ()), value)
+        labels = labels_among(engine, book, [*others, *(name for name, _ in chosen)])
         question = Question(
             by=tuple(keys.resolved(others, labels)),
             now_us=now_us,
-            filters=tuple(wanted.items()),
+            filters=resolved_filters(chosen, labels),
             since_us=since_us,
             until_us=until_us,
             time_zone=checked_zone(time_zone),
         )
         with translated("Reporting by turn"):
             return _turns(engine, Sources(question, holdings.holdings(engine, book)), limit)
-
-
-def _labels(engine: "DuckDBPyConnection", book: Book, names: list[str]) -> set[str]:
-    return holdings.label_keys(engine, book) if any(map(keys.is_label, names)) else set()
 
 
 def _turns(engine: "DuckDBPyConnection", sources: Sources, limit: int | None) -> tuple[list[Turn], int]:

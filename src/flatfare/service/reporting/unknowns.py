@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flatfare.service.reporting.anatomy import calls_in
-from flatfare.service.reporting.question import COUNTS, Question
-from flatfare.service.reporting.report import question_of
+from flatfare.service.reporting.question import Question
+from flatfare.service.reporting.resolving import question_of
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
@@ -55,7 +55,9 @@ def unknowns(
 ) -> list[Unknown]:
     """The reasons of a period, the most frequent first; the filters are those of a report."""
     with reading.opened(book, lake, "calls", "folded", "tasks") as engine, translated("Looking for unknowns"):
-        question = question_of(engine, book, (), [*filters], now_us, since_us, until_us, COUNTS, "UTC")
+        question = question_of(
+            engine, book, now_us=now_us, filters=filters, since_us=since_us, until_us=until_us
+        )
         calls = calls_in(question, "c.n", "c.cost_state", "c.cost_reason", "c.model", "c.model_asked")
         rows = engine.execute(
             f"SELECT {_OF_ANY_DAY}, 'calls', SUM(n), "

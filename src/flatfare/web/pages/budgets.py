@@ -85,27 +85,8 @@ def view(visit: Visit) -> View:
     costs = _unit_costs(visit)
     lines = [line for budget in budgets.all_of(book) for line in _lines(budget, visit, costs)]
     lines.sort(key=lambda line: -line.share)
-    over = [line for line in lines if line.share >= 1]
-    soon = [line for line in lines if line.share < 1 and (line.expected_nano(now_us) or 0) > line.limit_nano]
     names = {str(one["id"]): str(one["name"]) for one in issuing.listed(book, at_us=now_us, with_ended=True)}
-    blocks: list[Block] = []
-    if lines:
-        blocks.append(
-            Figures(
-                (
-                    Figure(
-                        "Budgets", f"{len({line.budget.id for line in lines}):,}", f"{len(lines):,} subjects"
-                    ),
-                    Figure("Used up", f"{len(over):,}", ", ".join(line.subject for line in over[:3])),
-                    Figure("Will not last", f"{len(soon):,}", ", ".join(line.subject for line in soon[:3])),
-                    Figure(
-                        "Reserved now",
-                        dollar_text(sum(line.reserved_nano for line in lines)),
-                        "by calls under way",
-                    ),
-                )
-            )
-        )
+    blocks: list[Block] = [Figures(_figures(lines, now_us))] if lines else []
     blocks.append(_table(lines, names, visit))
     if visit.visitor.may(Right.BUDGETS) and visit.visitor.scope.is_whole:
         blocks += [_new_form(visit), *([_top_up_form(lines)] if lines else [])]
@@ -115,6 +96,18 @@ def view(visit: Visit) -> View:
     blocks.append(Notes((_NOTE,)))
     document = {"budgets": [_narrowed(one, visit.visitor) for one in _documents(visit, costs)]}
     return View("Budgets", tuple(blocks), document, has_period=False, is_live=True)
+
+
+def _figures(lines: list[_Line], now_us: int) -> tuple[Figure, ...]:
+    over = [line for line in lines if line.share >= 1]
+    soon = [line for line in lines if line.share < 1 and (line.expected_nano(now_us) or 0) > line.limit_nano]
+    reserved = dollar_text(sum(line.reserved_nano for line in lines))
+    return (
+        Figure("Budgets", f"{len({line.budget.id for line in lines}):,}", f"{len(lines):,} subjects"),
+        Figure("Used up", f"{len(over):,}", ", ".join(line.subject for line in over[:3])),
+        Figure("Will not last", f"{len(soon):,}", ", ".join(line.subject for line in soon[:3])),
+        Figure("Reserved now", reserved, "by calls under way"),
+    )
 
 
 _NOTE = (
@@ -226,27 +219,10 @@ def _row(line: _Line, names: Mapping[str, str], now_us: int, zone: str, may: boo
     budget = line.budget
     expected, a_day = line.expected_nano(now_us), line.a_day_nano(now_us)
     is_tight = expected is not None and expected > line.limit_nano
-    subject = names.get(line.subject, line.subject)
-    kind = "hard" if budget.is_hard else "soft"
-    limit = dollar_text(line.limit_nano)
-    reserved = line.reserved_nano / line.limit_nano if line.limit_nano else 0.0
     resets = budget.window.resets_at(now_us)
-    href = f"/spend?filter={_address(budget.scope.key, line.subject)}&period={_period(budget)}"
-    is_label = budget.scope.key not in ("organisation", "project", "task", "session")
     return (
-        Cell(
-            budget.name,
-            f"{budget.scope.key if budget.scope.value else 'organisation'}"
-            f"{'=' + subject if budget.scope.value else ''}, {kind}, {budget.window}",
-            href if is_label else None,
-        ),
-        Cell(
-            f"{dollar_text(line.spent_nano)} of {limit}",
-            f"{100 * line.share:.0f} %"
-            + (f", {dollar_text(line.reserved_nano)} reserved" if line.reserved_nano else ""),
-            meter=(line.share, reserved),
-            tone="bad" if line.share >= 1 else "",
-        ),
+        _name_cell(line, names.get(line.subject, line.subject)),
+        _spent_cell(line),
         Cell(
             dollar_text(line.left_nano),
             str(line.units.get("said", "")),
@@ -255,30 +231,41 @@ def _row(line: _Line, names: Mapping[str, str], now_us: int, zone: str, may: boo
         Cell("" if a_day is None else dollar_text(a_day)),
         Cell(
             "" if expected is None else dollar_text(expected),
+            "over" if is_tight else "",
             tone="bad" if is_tight else "",
-            beside="over" if is_tight else "",
         ),
         Cell("" if resets is None else moment_text(resets, zone), tone="when"),
-        *(
-            (
-                Cell(
-                    "",
-                    act=Act(
-                        f"/budgets/{budget.id}/remove",
-                        "Remove",
-                        f"Remove the budget {budget.name}?",
-                        tone="danger",
-                    ),
-                ),
-            )
-            if may
-            else ()
-        ),
+        *((_removal(budget),) if may else ()),
     )
 
 
-def _address(key: str, subject: str) -> str:
+def _name_cell(line: _Line, subject: str) -> Cell:
+    """Its name, what it is of, and the spend that it limits, where a page can show that."""
+    budget = line.budget
+    scope = f"{budget.scope.key}={subject}" if budget.scope.value else "organisation"
+    kind = "hard" if budget.is_hard else "soft"
+    href = None
+    if budget.scope.key not in ("organisation", "project", "task", "session"):
+        href = f"/spend?filter={_address(budget.scope.key, line.subject)}&period={_period(budget)}"
+    return Cell(budget.name, f"{scope}, {kind}, {budget.window}", href)
 
+
+def _spent_cell(line: _Line) -> Cell:
+    reserved = f", {dollar_text(line.reserved_nano)} reserved" if line.reserved_nano else ""
+    return Cell(
+        f"{dollar_text(line.spent_nano)} of {dollar_text(line.limit_nano)}",
+        f"{100 * line.share:.0f} %{reserved}",
+        meter=(line.share, line.reserved_nano / line.limit_nano if line.limit_nano else 0.0),
+        tone="bad" if line.share >= 1 else "",
+    )
+
+
+def _removal(budget: Budget) -> Cell:
+    asks = f"Remove the budget {budget.name}?"
+    return Cell("", act=Act(f"/budgets/{budget.id}/remove", "Remove", asks, tone="danger"))
+
+
+def _address(key: str, subject: str) -> str:
     return quote(f"{key}={subject}", safe="")
 
 

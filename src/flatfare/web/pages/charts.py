@@ -5,6 +5,7 @@ Numbers become floats here and only here: a picture rounds, the table beside it 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from flatfare.core.money import NANO
 from flatfare.web.frames import MONEY, SCHEMA, SERIES, Colours, Frame, Json, Spec, config
@@ -75,48 +76,55 @@ def band_goes_beyond(points: Sequence[Point]) -> bool:
 def _panel(
     line: Line, colours: Colours, frame: Frame, height: int, colour: str, *, is_last: bool
 ) -> dict[str, Json]:
-    points = line.points
+    times: list[Json] = [one.at for one in line.points]
     values: list[Json] = [
         {"at": one.at, "value": one.value, "low": one.low, "high": one.high, "said": one.said}
-        for one in points
+        for one in line.points
         if one.value is not None
     ]
+    return {
+        "width": frame.width,
+        "height": height,
+        "data": {"values": values or [{"at": one} for one in times]},
+        "encoding": {
+            "x": _days(times, frame, is_labelled=is_last),
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": line.title,
+                "scale": {"domain": [0, _ceiling(line.points) * 1.05 or 1], "nice": True, "clamp": True},
+                "axis": {
+                    **_money_axis(frame, colours),
+                    **({} if values else {"labels": False, "grid": False}),
+                },
+            },
+        },
+        "layer": _line(colour, len(values)) if values else _nothing(line.absent, height, colours),
+    }
+
+
+def _ceiling(points: Sequence[Point]) -> float:
+    """The highest that is drawn: of the points, and of their intervals as far as these are."""
     highest = max((one.value for one in points if one.value is not None), default=1.0)
-    ceiling = max(
-        (
-            min(one.high, BAND_MAX * highest)
-            for one in points
-            if one.value is not None and one.high is not None
-        ),
-        default=highest,
-    )
-    times: list[Json] = [one.at for one in points]
-    x: Json = {
+    highs = [one.high for one in points if one.value is not None and one.high is not None]
+    return max([highest, *(min(high, BAND_MAX * highest) for high in highs)])
+
+
+def _days(times: list[Json], frame: Frame, *, is_labelled: bool) -> Json:
+    """The axis of days, from the first to the last."""
+    is_monthly = len(times) > 1 and all(str(one).endswith("-01") for one in times)
+    return {
         "field": "at",
         "type": "temporal",
         "timeUnit": {"unit": "yearmonthdate", "utc": True},
         "title": None,
         "scale": {"type": "utc", "domain": [_utc(times[0]), _utc(times[-1])] if len(times) > 1 else None},
         "axis": {
-            **_time(times, _is_monthly([one.at for one in points]), frame),
-            "labels": is_last,
-            "ticks": is_last,
-            "domain": is_last,
+            **_time(times, is_monthly, frame),
+            "labels": is_labelled,
+            "ticks": is_labelled,
+            "domain": is_labelled,
         },
-    }
-    y: Json = {
-        "field": "value",
-        "type": "quantitative",
-        "title": line.title,
-        "scale": {"domain": [0, max(highest, ceiling) * 1.05 or 1], "nice": True, "clamp": True},
-        "axis": {**_money_axis(frame, colours), **({} if values else {"labels": False, "grid": False})},
-    }
-    return {
-        "width": frame.width,
-        "height": height,
-        "data": {"values": values or [{"at": one} for one in times]},
-        "encoding": {"x": x, "y": y},
-        "layer": _line(colour, len(values)) if values else _nothing(line.absent, height, colours),
     }
 
 
@@ -171,7 +179,6 @@ def stacked(
     grain: str,
 ) -> Spec:
     """Amounts over time, each bar made of its parts; ``order`` names the series, each with its ink."""
-    scale = [SERIES[colours.name][ink] for ink in inks]
     values: list[Json] = [
         {
             "at": one.at,
@@ -183,11 +190,8 @@ def stacked(
         for one in parts
         if one.series in order
     ]
-    times: list[Json] = [*sorted({one.at for one in parts})]
-    unit = {"day": "utcyearmonthdate", "week": "utcyearmonthdate", "month": "utcyearmonth"}[grain]
-    width = max(2.0, min(40.0, 0.72 * frame.width / max(1, _slots([str(one) for one in times], grain))))
-    names: list[Json] = [*order]
-    ranges: list[Json] = [*scale]
+    times = sorted({one.at for one in parts})
+    width = max(2.0, min(40.0, 0.72 * frame.width / max(1, _slots(times, grain))))
     return {
         "$schema": SCHEMA,
         "width": frame.width,
@@ -197,14 +201,7 @@ def stacked(
         "data": {"values": values},
         "mark": {"type": "bar", "width": width, "cornerRadiusEnd": 1},
         "encoding": {
-            "x": {
-                "field": "at",
-                "type": "temporal",
-                "timeUnit": unit,
-                "title": None,
-                "axis": _time(times if grain == "week" else [], grain == "month", frame),
-                "scale": {"type": "utc", "padding": width},
-            },
+            "x": _grains(times, grain, frame, width),
             "y": {
                 "field": "value",
                 "type": "quantitative",
@@ -215,7 +212,7 @@ def stacked(
             "color": {
                 "field": "series",
                 "type": "nominal",
-                "scale": {"domain": names, "range": ranges},
+                "scale": {"domain": [*order], "range": [SERIES[colours.name][ink] for ink in inks]},
                 "legend": None,
             },
             "order": {"field": "rank", "type": "quantitative"},
@@ -225,18 +222,29 @@ def stacked(
     }
 
 
+def _grains(times: Sequence[str], grain: str, frame: Frame, width: float) -> Json:
+    """The axis of days, weeks or months, with room for the first and the last bar."""
+    weeks: list[Json] = [*times] if grain == "week" else []
+    return {
+        "field": "at",
+        "type": "temporal",
+        "timeUnit": "utcyearmonth" if grain == "month" else "utcyearmonthdate",
+        "title": None,
+        "axis": _time(weeks, grain == "month", frame),
+        "scale": {"type": "utc", "padding": width},
+    }
+
+
 def _slots(times: Sequence[str], grain: str) -> int:
     if len(times) < 2:
         return 12
-    from datetime import date
-
     span = (date.fromisoformat(times[-1]) - date.fromisoformat(times[0])).days
     return max(len(times), span // {"day": 1, "week": 7, "month": 30}[grain] + 1)
 
 
 def _utc(day: Json) -> Json:
-    year, month, date = (int(part) for part in str(day).split("-"))
-    return {"year": year, "month": month, "date": date, "utc": True}
+    when = date.fromisoformat(str(day))
+    return {"year": when.year, "month": when.month, "date": when.day, "utc": True}
 
 
 def _time(times: Sequence[Json], is_monthly: bool, frame: Frame) -> dict[str, Json]:
@@ -251,10 +259,6 @@ def _time(times: Sequence[Json], is_monthly: bool, frame: Frame) -> dict[str, Js
         "labelExpr": months if is_monthly else "utcFormat(datum.value, '%-d %b')",
         **({"values": [_utc(one) for one in times[::step]]} if len(times) > 1 else {"tickCount": count}),
     }
-
-
-def _is_monthly(times: Sequence[str]) -> bool:
-    return len(times) > 1 and all(one.endswith("-01") for one in times)
 
 
 def _money_axis(frame: Frame, colours: Colours) -> dict[str, Json]:

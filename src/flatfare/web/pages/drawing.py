@@ -6,6 +6,7 @@ first chart that somebody touches: a page without charts needs neither.
 
 import json
 from functools import lru_cache
+from importlib.util import find_spec
 
 from flatfare.core.errors import BadUsage, NotFound
 from flatfare.web.frames import DARK, LIGHT, Spec, svg
@@ -63,6 +64,4 @@ def script() -> bytes:
 
 def can_draw() -> bool:
     """Whether the drawing library is installed."""
-    from importlib.util import find_spec
-
     return find_spec("vl_convert") is not None

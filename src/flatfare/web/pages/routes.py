@@ -29,6 +29,7 @@ from flatfare.web.pages.live import Arriving
 from flatfare.web.pages.navigation import PAGES, shown_to
 from flatfare.web.pages.packing import packed
 from flatfare.web.pages.page import Deed, Later, Page, Sent, Visit
+from flatfare.web.pages.periods import TITLES
 from flatfare.web.pages.problem import FAULT, Fault, html_answer, problem_page
 
 COOKIE_S = 30 * 86_400
@@ -247,8 +248,6 @@ def _html(request: Request, visit: Visit, page: Page, view: View) -> Response:
 
 
 def _periods(asking: Asking) -> list[tuple[str, str, bool]]:
-    from flatfare.web.pages.periods import TITLES
-
     def address(name: str) -> str:
         return asking.url(period=name, since=None, until=None, limit=None)
 

@@ -1,11 +1,10 @@
 """One task's whole story: what was tried, called, judged, mended and paid, and why it costs what it costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from flatfare.core.errors import NotFound
-from flatfare.core.moments import parse_moment
-from flatfare.core.money import dollar_text, nano_of, parse_amount
+from flatfare.core.money import dollar_text
 from flatfare.service.reporting import neighbours as among
 from flatfare.service.reporting.listing import Listed
 from flatfare.service.reporting.neighbours import Neighbours
@@ -29,12 +28,8 @@ from flatfare.web.pages.on_a_timeline import timeline
 from flatfare.web.pages.page import Page, Visit
 from flatfare.web.pages.ranked import WHY
 from flatfare.web.pages.rendering import moment_text
+from flatfare.web.pages.task_tables import HAPPENINGS, Records, calls_table, table
 from flatfare.web.pages.tasks import TONES, cost_text
-
-CALLS_SHOWN = 20
-"""Calls in the table until all are asked for, so that what became of them is not far below."""
-
-Records = Sequence[Mapping[str, object]]
 
 
 def view(visit: Visit) -> View:
@@ -45,39 +40,8 @@ def view(visit: Visit) -> View:
     if not visit.visitor.scope.sees(task.labels):
         raise NotFound(f"There is no task {name[:80]!r} that you may see.")
     told = telling.story(books.book, books.lake, task, now_us=books.now_us, currency=books.settings.currency)
-    calls = _records(told, "calls")
-    others = _neighbours(task, calls, visit)
+    others = _neighbours(task, _records(told, "calls"), visit)
     sold = settled.settled(visit, task.id)
-    blocks: list[Block] = [Figures(_figures(task, others)), _facts(task, told, visit)]
-    if others is not None:
-        blocks.append(_compared(others, task, visit))
-    seen = timeline(_records(told, "attempts"), calls, _records(told, "verdicts"))
-    if seen is not None:
-        blocks.append(seen)
-    if calls:
-        blocks.append(_calls(calls, visit))
-    for title, key, make in (
-        ("Attempts", "attempts", _attempts),
-        ("Verdicts", "verdicts", _verdicts),
-        ("How the outcome came about", "moves", _moves),
-        ("Rework", "rework", _rework),
-        ("Signals", "signals", _signals),
-    ):
-        rows = _records(told, key)
-        if rows:
-            blocks.append(_table(key, title, rows, make(rows, visit)))
-    if sold is not None:
-        blocks.append(settled.table(sold, visit))
-    if told["verdicts"]:
-        blocks.append(
-            Notes(
-                (
-                    "The chain of verdicts holds: none was changed, dropped or put in."
-                    if told["chain_holds"]
-                    else "THE CHAIN OF VERDICTS IS BROKEN: see flatfare audit verify.",
-                )
-            )
-        )
     document = {
         **told,
         "neighbours": None if others is None else others.as_json(),
@@ -85,12 +49,33 @@ def view(visit: Visit) -> View:
     }
     return View(
         str(task.columns["external_id"] or task.id),
-        tuple(blocks),
+        (
+            Figures(_figures(task, others)),
+            _facts(task, told, visit),
+            *([] if others is None else [_compared(others, task, visit)]),
+            *_story(told, visit),
+            *([] if sold is None else [settled.table(sold, visit)]),
+            *([Notes((_CHAIN_HOLDS if told["chain_holds"] else _CHAIN_BROKEN,))] if told["verdicts"] else []),
+        ),
         document,
         eyebrow=("Tasks", visit.asking.elsewhere("/tasks")),
         lede=others.sentence if others is not None else "",
         has_period=False,
     )
+
+
+_CHAIN_HOLDS = "The chain of verdicts holds: none was changed, dropped or put in."
+_CHAIN_BROKEN = "THE CHAIN OF VERDICTS IS BROKEN: see flatfare audit verify."
+
+
+def _story(told: Mapping[str, object], visit: Visit) -> list[Block]:
+    """What happened, on one line of time and in a table each."""
+    calls = _records(told, "calls")
+    seen = timeline(_records(told, "attempts"), calls, _records(told, "verdicts"))
+    blocks: list[Block] = [] if seen is None else [seen]
+    if calls:
+        blocks.append(calls_table(calls, visit))
+    return blocks + [table(key, _records(told, key), visit) for key in HAPPENINGS if _records(told, key)]
 
 
 def _figures(task: Listed, others: Neighbours | None) -> tuple[Figure, ...]:
@@ -204,194 +189,10 @@ def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
     return Facts("", tuple(fact for fact in facts if fact.value.text != ""))
 
 
-def _calls(calls: Records, visit: Visit) -> Table:
-    costs = [_nano(one["cost"]) for one in calls]
-    most = max((cost or 0 for cost in costs), default=0)
-    rows = tuple(
-        (
-            Cell(
-                str(one["model"] or "model not known"),
-                str(one["provider"] or ""),
-                bar=(cost or 0) / most if most else None,
-            ),
-            Cell(_time(one["time"], visit, seconds=True), tone="when"),
-            Cell(str(one["purpose"])),
-            Cell(str(one["status"]), tone="bad" if one["status"] not in ("ok", "cached") else ""),
-            Cell(f"{_number(one['input_tokens']):,}"),
-            Cell(f"{_number(one['output_tokens']):,}"),
-            Cell("" if one["duration_ms"] is None else f"{_number(one['duration_ms']) / 1000:.1f} s"),
-            Cell(_money(one["cost"]), _reason(one["cost"]), why=WHY),
-        )
-        for one, cost in zip(calls, costs, strict=True)
-    )
-    columns = (
-        Column("Call", "left"),
-        Column("Time", "left", gives_way=True),
-        Column("For", "left", gives_way=True),
-        Column("Ended", "left"),
-        Column("Tokens in", gives_way=True),
-        Column("Tokens out", gives_way=True),
-        Column("Took"),
-        Column("Cost"),
-    )
-    names = (
-        "call",
-        "time",
-        "purpose",
-        "status",
-        "provider",
-        "model",
-        "input_tokens",
-        "output_tokens",
-        "duration_ms",
-        "cost",
-    )
-    flat = [{**{name: one[name] for name in names}, "cost": _amount(one["cost"])} for one in calls]
-    limit = CALLS_SHOWN if visit.asking.limit is None and visit.rows_max else visit.limit
-    shown = rows[:limit]
-    more = (f"Show all {len(rows):,}", visit.asking.url(limit="0")) if len(rows) > len(shown) else None
-    return Table("calls", "Calls", columns, shown, Csv(names, flat), more=more)
-
-
-def _attempts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
-    columns = (
-        Column("Attempt", "left"),
-        Column("Rung", "left"),
-        Column("Ended", "left"),
-        Column("Began", "left"),
-    )
-    return columns, [
-        (
-            Cell(f"{one['number'] or ''}".strip() or str(one["attempt"])),
-            Cell(str(one["rung"] or "")),
-            Cell(str(one["status"] or "under way"), tone="bad" if one["status"] == "failed" else ""),
-            Cell(_time(one["started_at"], visit), tone="when"),
-        )
-        for one in rows
-    ]
-
-
-def _verdicts(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
-    columns = (
-        Column("Verifier", "left"),
-        Column("Said", "left"),
-        Column("Attempt", "left", gives_way=True),
-        Column("When", "left"),
-        Column("Score"),
-        Column("Evidence (SHA-256)", "left", is_long=True),
-        Column("Cost"),
-    )
-    tones = {"pass": "good", "fail": "bad"}
-    return columns, [
-        (
-            Cell(str(one["verifier"]), f"{one['kind']}, version {one['version']}"),
-            Cell(str(one["judgement"]), tone=tones.get(str(one["judgement"]), "quiet")),
-            Cell(str(one["attempt_number"] or "")),
-            Cell(_time(one["at"], visit), tone="when"),
-            Cell(str(one["score"] or "")),
-            Cell(str(one["evidence_hash"] or "")[:16], tone="code"),
-            Cell(_dollars(one["cost"])),
-        )
-        for one in rows
-    ]
-
-
-def _moves(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
-    columns = (
-        Column("Became", "left"),
-        Column("Was", "left"),
-        Column("When", "left"),
-        Column("Because", "left", is_long=True),
-    )
-    return columns, [
-        (
-            Cell(str(one["to"]), tone=TONES.get(str(one["to"]), "")),
-            Cell(str(one["from"]), tone="quiet"),
-            Cell(_time(one["at"], visit), tone="when"),
-            Cell(str(one["because"])),
-        )
-        for one in rows
-    ]
-
-
-def _rework(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
-    columns = (Column("By", "left"), Column("When", "left"), Column("Minutes"), Column("Cost"))
-    return columns, [
-        (
-            Cell(str(one["by_whom"] or "not given")),
-            Cell(_time(one["at"], visit), tone="when"),
-            Cell(str(one["minutes"])),
-            Cell(_dollars(one["cost"]) or None),
-        )
-        for one in rows
-    ]
-
-
-def _signals(rows: Records, visit: Visit) -> tuple[tuple[Column, ...], list[tuple[Cell, ...]]]:
-    columns = (
-        Column("Signal", "left"),
-        Column("Value", "left"),
-        Column("When", "left"),
-        Column("From", "left"),
-    )
-    return columns, [
-        (
-            Cell(str(one["name"])),
-            Cell(str(one["value"] or "")),
-            Cell(_time(one["at"], visit), tone="when"),
-            Cell(str(one["source"] or "")),
-        )
-        for one in rows
-    ]
-
-
-def _table(
-    name: str, title: str, rows: Records, made: tuple[tuple[Column, ...], list[tuple[Cell, ...]]]
-) -> Table:
-    columns, cells = made
-    return Table(name, title, columns, tuple(cells), Csv(tuple(rows[0]), rows))
-
-
 def _records(told: Mapping[str, object], key: str) -> Records:
     found = told[key]
     assert isinstance(found, list)
     return found
-
-
-def _number(value: object) -> int:
-    return int(str(value or 0))
-
-
-def _nano(cost: object) -> int | None:
-    amount = _amount(cost)
-    return None if amount is None else nano_of(parse_amount(amount)[0])
-
-
-def _amount(cost: object) -> str | None:
-    assert isinstance(cost, dict)
-    amount = cost["amount"]
-    return None if amount is None else str(amount)
-
-
-def _money(cost: object) -> str | None:
-    nano = _nano(cost)
-    return None if nano is None else dollar_text(nano)
-
-
-def _reason(cost: object) -> str:
-    assert isinstance(cost, dict)
-    return str(cost["reason"] or "") if cost["amount"] is None else ""
-
-
-def _dollars(amount: object) -> str:
-    return "" if amount is None else dollar_text(nano_of(parse_amount(str(amount))[0]))
-
-
-def _time(text: object, visit: Visit, *, seconds: bool = False) -> str:
-    if not text:
-        return ""
-    at_us = parse_moment(str(text))[0]
-    return moment_text(at_us, visit.asking.zone) + (f":{at_us // 1_000_000 % 60:02d}" if seconds else "")
 
 
 def _quoted(text: str) -> str:
