@@ -5,6 +5,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from flatfare.service.doctoring import examine
 from flatfare.service.reporting.document import document_of
 from flatfare.service.reporting.listing import listed
 from flatfare.service.reporting.report import report
+from flatfare.service.tasks import recording
+from flatfare.service.tasks.in_lake import in_lake
 from flatfare.service.tasks.recording import Teller, known_of, record
 from flatfare.store import sealing_tasks, segments, tasks
 from flatfare.store.book import Book, open_book
@@ -95,6 +98,24 @@ def test_a_sealed_task_that_is_told_of_again_comes_back_with_its_whole_past(plac
     assert sorted(one.replaces_rows for one in segments.listed(place[0], "tasks")) == [0, 1]
     assert report(*place, now_us=LATER).total == total
     assert examine(*place).is_sound
+
+
+def test_a_verdict_that_is_sealed_while_it_is_read_is_known_once(
+    place: tuple[Book, Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(place, 2)
+    sealing_tasks.seal_tasks(*place, before_us=LATER, now_us=LATER)
+    late = {"event": "signalled", "id": str(uuid.uuid4()), "task": "t1", "at": NOW + 9, "name": "reopened"}
+    record(*place, [late], Teller("x"), now_us=LATER)  # in the book again, with the new verdict alone
+    task_id = str(derived("task", "import", "t1"))
+    before = known_of(*place, [task_id])[task_id]
+
+    def just_sealed(*asked: Any) -> Any:
+        assert sealing_tasks.seal_tasks(*place, before_us=LATER + 10**12, now_us=LATER) == 1
+        return in_lake(*asked)
+
+    monkeypatch.setattr(recording, "in_lake", just_sealed)
+    assert known_of(*place, [task_id])[task_id] == before
 
 
 def test_what_was_sealed_is_vouched_for(place: tuple[Book, Lake], tmp_path: Path) -> None:

@@ -35,14 +35,7 @@ def existing_calls(
         rows = book.stream(f"SELECT {names(CALLS)} FROM calls WHERE source = ? AND n = 1", (source,))
         load(engine, "hot_known", CALLS, rows)
         parts.append(f"SELECT {names(CALLS)} FROM hot_known")
-    touching = [
-        segment
-        for segment in segments.listed(book, "calls")
-        if segment.first_at_us is not None
-        and segment.last_at_us is not None
-        and segment.first_at_us <= last_us
-        and segment.last_at_us >= first_us
-    ]
+    touching = segments.touching(book, "calls", [(first_us, last_us)])
     if touching:
         parts.append(
             f"SELECT {names(CALLS)} FROM {sealed_rows(touching, lake)} "

@@ -151,6 +151,7 @@ def known_of(
     """What is known of these tasks: told, judged, imported.
 
     Where none of them can be an imported one (``has_imports``), and none is sealed, no file is read.
+    What is sealed between a look into the book and one into the lake is known once.
     """
     events = tasks.events_of(book, task_ids)
     present = tasks.rows_of(book, task_ids)
@@ -167,11 +168,17 @@ def known_of(
         known[task_id] = Known(
             task_id,
             events.get(task_id, ()),
-            sorted([*far.verdicts, *verdicts.get(task_id, ())], key=lambda said: int(str(said["position"]))),
+            _in_order((*far.verdicts, *verdicts.get(task_id, ()))),
             far.imported,
             present.get(task_id, far.sealed),
         )
     return known
+
+
+def _in_order(verdicts: Iterable[dict[str, Value]]) -> list[dict[str, Value]]:
+    """Each verdict once, by its place in its chain."""
+    each = {str(said["id"]): said for said in verdicts}
+    return sorted(each.values(), key=lambda said: int(str(said["position"])))
 
 
 def _take(
