@@ -1,10 +1,14 @@
 """What a refused caller is told: the budget, what is left, what was needed, and what command adds more."""
 
+import pytest
+
 from flatfare.core.budget import Budget, Scope, Window
+from flatfare.dialects.reading import Asked
 from flatfare.gateway.reserving.claims import Claim
 from flatfare.gateway.reserving.messages import Refused
-from flatfare.gateway.reserving.worth import Worth, why_refused
-from flatfare.service.budgets.bounding import Bound
+from flatfare.gateway.reserving.worth import Worth, by_headers, why_refused
+from flatfare.service.budgets.bounding import Bound, Bounds
+from flatfare.service.costing.metering import standard_book
 
 NOW_US = 1_795_000_000_000_000
 
@@ -31,3 +35,30 @@ def test_of_a_budget_for_each_it_is_the_own_one_that_is_raised() -> None:
 
 def test_where_somebody_is_to_be_asked_it_is_they_who_are_named() -> None:
     assert told("team=search", "search", contact="ann@example.org").endswith("Ask ann@example.org.")
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "field", "value", "times"),
+    [
+        ("bedrock", "us.amazon.nova-pro-v1:0", b"x-amzn-bedrock-service-tier", b"Priority", 1.75),
+        ("bedrock", "us.amazon.nova-pro-v1:0", b"x-amzn-bedrock-service-tier", b"default, priority", 1.75),
+        ("bedrock", "us.amazon.nova-pro-v1:0", b"x-amzn-bedrock-service-tier", b"flex", 1),
+        ("vertex", "gemini-2.5-flash", b"x-vertex-ai-llm-shared-request-type", b"priority", 1.8),
+        ("vertex", "gemini-2.5-flash", b"x-vertex-ai-llm-shared-request-type", b"flex", 1),
+        ("openai", "gpt-4-turbo", b"x-amzn-bedrock-service-tier", b"priority", 1),
+    ],
+)
+def test_a_dearer_tier_may_be_asked_for_in_a_header(
+    provider: str, model: str, field: bytes, value: bytes, times: float
+) -> None:
+    def held(fields: dict[bytes, bytes]) -> int:
+        asked = by_headers(Asked(model, output_limit=1000), provider, fields)
+        found = Bounds(standard_book()).of(provider, "invoke", asked, b'{"messages": []}', NOW_US)
+        return found.most_nano or 0
+
+    assert held({field: value}) == round(held({}) * times) > 0
+
+
+def test_less_latency_may_be_asked_for_in_a_header() -> None:
+    asked = by_headers(Asked("m"), "bedrock", {b"x-amzn-bedrock-performanceconfig-latency": b"optimized"})
+    assert asked.details == {"latency": "optimized"}

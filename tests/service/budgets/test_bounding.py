@@ -309,7 +309,7 @@ def test_a_name_written_with_escapes_is_the_same_name() -> None:
 
 def test_a_number_of_answers_is_as_a_reader_of_json_takes_it() -> None:
     asked = Asked("gpt-4o", service_tier="default", output_limit=1000)
-    for said in (b"2e1", b"20.0", b"0.2E+2"):
+    for said in (b"2e1", b"20.0", b"0.2E+2", b'"20"'):
         found = BOUNDS.of(
             "openai", "chat.completions", asked, b'{"messages": [], "n": ' + said + b"}", NOW_US
         )

@@ -1,6 +1,7 @@
 """What a call is worth to the budgets: whose allowances it draws on, and how much is to be held for it."""
 
 import logging
+from collections.abc import Mapping
 from shlex import quote
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from flatfare.core.budget import EACH, LIFETIME, Budget
 from flatfare.core.moments import iso
 from flatfare.core.money import dollar_text
+from flatfare.dialects.reading import Asked
 from flatfare.gateway import failing
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.reserving.claims import BudgetList, Claim
@@ -21,6 +23,26 @@ OUTPUT_LIMIT = "output_limit"
 
 
 _log = logging.getLogger("flatfare.gateway")
+
+_TIER_HEADERS: Mapping[str, bytes] = {
+    "bedrock": b"x-amzn-bedrock-service-tier",
+    "vertex": b"x-vertex-ai-llm-shared-request-type",
+}
+_LATENCY_HEADER = b"x-amzn-bedrock-performanceconfig-latency"
+"""By which a request says what its body does not (docs.aws.amazon.com, InvokeModel; cloud.google.com,
+Priority PayGo; both 2026-11)."""
+
+
+def by_headers(asked: Asked, provider: str, fields: Mapping[bytes, bytes]) -> Asked:
+    """What a request asks for, with what it asks for in a header: a dearer tier, or less latency."""
+    header = _TIER_HEADERS.get(provider)
+    if header is None:
+        return asked
+    if b"priority" in fields.get(header, b"").lower():
+        asked = msgspec.structs.replace(asked, service_tier="auto")
+    if provider == "bedrock" and b"optimized" in fields.get(_LATENCY_HEADER, b"").lower():
+        asked = msgspec.structs.replace(asked, details={**asked.details, "latency": "optimized"})
+    return asked
 
 
 class Worth(msgspec.Struct, frozen=True, gc=False):
@@ -86,6 +108,7 @@ def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: R
             bound = unbounded("the request is compressed")
         else:
             asked = by_default(admitted.asked, place.upstream.provider.default_tier)
+            asked = by_headers(asked, place.upstream.dialect.provider, request.fields)
             kind = request.fields.get(b"content-type", b"")
             bound = bounds.of(priced_as, place.endpoint, asked, body, at_us, kind)
     except Exception:  # noqa: BLE001 - an outermost door: without a hard budget the call goes on all the same

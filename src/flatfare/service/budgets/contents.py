@@ -34,8 +34,8 @@ _FORMER_ITEM = re.compile(rb'"item_reference"|\{\s*"id"\s*:\s*"[^"]*"\s*\}')
 
 _INLINE = re.compile(rb'"(?:inline_data|inlineData)"\s*:')
 _STORED_PROMPT = re.compile(rb'"prompt"\s*:\s*\{')
-_CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*([-+.\deE]+)')
-_SAMPLES = re.compile(rb'"sampleCount"\s*:\s*([-+.\deE]+)')
+_CHOICES = re.compile(rb'"(?:n|candidateCount|candidate_count|best_of|num_generations)"\s*:\s*"?([-+.\deE]+)')
+_SAMPLES = re.compile(rb'"sampleCount"\s*:\s*"?([-+.\deE]+)')
 _SAMPLES_UNSAID = 4
 """Pictures that Imagen draws at most where nothing is said (cloud.google.com, Imagen API, 2026-11)."""
 
@@ -106,7 +106,7 @@ def samples(body: bytes) -> int:
 
 
 def _whole(number: bytes) -> int:
-    """A count as any reader of JSON takes it: 2e1 is twenty."""
+    """A count as any reader of JSON takes it: 2e1 is twenty, and some take "20" for a number too."""
     try:
         found = float(number)
     except ValueError:
