@@ -391,9 +391,12 @@ def test_a_run_has_its_usage_once_it_has_ended_and_its_steps_repeat_it() -> None
         b"event: thread.run.step.completed\n" + sse({**run, "object": "thread.run.step"}, done=False)
     ) + sse(run)
     assert usage_of(read_stream("openai", "assistants.runs", stream)) == usage_of(reading)
-    assert "queued" in (
-        read("openai", "assistants.runs", {**run, "status": "queued", "usage": None}).reason or ""
-    )
+    queued = {**run, "status": "queued", "usage": None}
+    begun = read("openai", "assistants.runs", queued)
+    assert ("queued" in (begun.reason or ""), begun.response_id) == (True, "run_1")
+    assert read("openai", "assistants.runs.retrieve", run) == reading
+    look = read("openai", "assistants.runs.retrieve", queued)
+    assert (look.is_free, look.response_id) == (True, None)
 
 
 def session_line(**event: object) -> bytes:

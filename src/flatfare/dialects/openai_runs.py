@@ -12,7 +12,7 @@ from flatfare.dialects.openai_shape import (
     conditions_of,
     moment_of,
 )
-from flatfare.dialects.reading import Exchange, Part, Reading, free
+from flatfare.dialects.reading import Exchange, Part, Reading, free, unread
 
 
 class RunUsage(ChatUsage):
@@ -35,34 +35,44 @@ class Run(msgspec.Struct):
 _decode = msgspec.json.Decoder(Run).decode
 
 
-def _reading(run: Run, exchange: Exchange, sandboxes: int = 0) -> Reading:
+_UNDER_WAY = ("queued", "in_progress", "requires_action", "cancelling")
+
+
+def _reading(run: Run, exchange: Exchange, sandboxes: int = 0, *, is_looked_at: bool = False) -> Reading:
     usage = run.usage
     model = run.model or exchange.asked.model
     if usage is not None:
         usage.prompt_tokens_details = usage.prompt_tokens_details or usage.prompt_token_details
     leaves = chat_usage(ChatBody(usage=usage))
-    if leaves is None:
-        if run.status in ("failed", "expired"):
-            return free(f"the run {run.status} and has no usage: providers bill no failed request", model)
-        reason = (
-            f"the run is {run.status or 'not ended'}: its usage comes when it is fetched after it has ended"
-        )
-        return Reading(parts=(), model=model, reason=reason, created_at_us=moment_of(run.created_at))
-    part = Part(model, leaves + usage_of(code_session=sandboxes), conditions_of(None, exchange.asked))
-    return Reading(parts=(part,), model=model, created_at_us=moment_of(run.created_at), response_id=run.id)
+    if leaves is None and is_looked_at and run.status in _UNDER_WAY:
+        return free("a look at a run under way", model)
+    if leaves is not None:
+        part = Part(model, leaves + usage_of(code_session=sandboxes), conditions_of(None, exchange.asked))
+        reading = Reading(parts=(part,), model=model)
+    elif run.status in ("failed", "expired"):
+        reading = free(f"the run {run.status} and has no usage: providers bill no failed request", model)
+    else:
+        status = run.status or "not ended"
+        reading = unread(f"the run is {status}: its usage comes when it is fetched after it has ended", model)
+    return msgspec.structs.replace(reading, created_at_us=moment_of(run.created_at), response_id=run.id)
 
 
 def _whole(body: bytes, exchange: Exchange) -> Reading:
     return _reading(_decode(body), exchange)
 
 
+def _looked_at(body: bytes, exchange: Exchange) -> Reading:
+    return _reading(_decode(body), exchange, is_looked_at=True)
+
+
 class RunStream:
     """A streamed run: usage of the run itself, not of its steps, which repeat it in pieces."""
 
-    __slots__ = ("_exchange", "_run", "_sandboxes")
+    __slots__ = ("_exchange", "_is_looked_at", "_run", "_sandboxes")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, is_looked_at: bool = False) -> None:
         self._exchange = exchange
+        self._is_looked_at = is_looked_at
         self._run: Run | None = None
         self._sandboxes = 0
 
@@ -81,25 +91,42 @@ class RunStream:
         if self._run is None:
             reason = "the stream was cut before the run began"
             return Reading(parts=(), model=self._exchange.asked.model, reason=reason, is_complete=False)
-        return _reading(self._run, self._exchange, self._sandboxes)
+        return _reading(self._run, self._exchange, self._sandboxes, is_looked_at=self._is_looked_at)
 
 
 def _stream(exchange: Exchange) -> StreamReader:
     return RunStream(exchange)
 
 
+def _stream_looked_at(exchange: Exchange) -> StreamReader:
+    return RunStream(exchange, is_looked_at=True)
+
+
 def run_routes(prefix: str = "v1/") -> tuple[Route, ...]:
-    """Runs started, fetched and continued."""
-    paths = ("runs", "[^/]+/runs", "[^/]+/runs/[^/]+", "[^/]+/runs/[^/]+/(?:submit_tool_outputs|cancel)")
-    return tuple(
+    """Runs started, listed, fetched and continued."""
+    marks = {"object": "thread.run", "status": None}
+    one = f"{prefix}threads/[^/]+/runs/[^/]+"
+    return (
         Route(
             endpoint="assistants.runs",
-            path=f"{prefix}threads/{path}",
+            path=f"{prefix}threads/runs",
             whole=_whole,
             stream=_stream,
-            methods=("GET", "POST"),
-            marks={"object": "thread.run", "status": None} if path == "runs" else {},
-            stream_marks={"object": "thread.run", "status": None} if path == "runs" else {},
-        )
-        for path in paths
+            marks=marks,
+            stream_marks=marks,
+        ),
+        Route(endpoint="assistants.runs", path=f"{prefix}threads/[^/]+/runs", whole=_whole, stream=_stream),
+        Route(
+            endpoint="assistants.runs.list",
+            path=f"{prefix}threads/[^/]+/runs",
+            methods=("GET",),
+            free="listing runs is free",
+        ),
+        Route(endpoint="assistants.runs.retrieve", path=one, whole=_looked_at, methods=("GET",)),
+        Route(
+            endpoint="assistants.runs.continue",
+            path=f"{one}(?:/(?:submit_tool_outputs|cancel))?",
+            whole=_looked_at,
+            stream=_stream_looked_at,
+        ),
     )

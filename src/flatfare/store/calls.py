@@ -16,25 +16,27 @@ _DEFAULTS: Mapping[str, Value] = {
     "labels": "{}",
 }
 
+_THEN: Mapping[str, tuple[str, ...]] = {
+    "assistants.runs": ("retrieve", "continue"),
+    "interactions": ("retrieve", "cancel"),
+    "openai.assistants.runs": ("retrieve", "continue"),  # through a gateway that names whose they are
+    "openai.responses": ("retrieve", "cancel"),
+    "responses": ("retrieve", "cancel"),
+}
+"""Endpoints that begin what their provider keeps, and what is done with it afterwards."""
+
 SHOWN_BY: Mapping[str, str] = {
-    "responses.retrieve": "responses",
-    "responses.cancel": "responses",
-    "interactions.retrieve": "interactions",
-    "interactions.cancel": "interactions",
+    f"{begins}.{then}": begins for begins, thens in _THEN.items() for then in thens
 }
 """Endpoints that show an answer which the provider keeps, each with the endpoint that begins such."""
 
-_BEGINNINGS = frozenset(SHOWN_BY.values())
-OF_KEPT_ANSWERS = (
-    "endpoint IN ('interactions', 'interactions.cancel', 'interactions.retrieve', 'responses', "
-    "'responses.cancel', 'responses.retrieve')"
-)
+OF_KEPT_ANSWERS = f"endpoint IN ({', '.join(map(repr, sorted({*SHOWN_BY, *_THEN})))})"
 """All of these, in the words of the index that finds their calls by ``external_id``."""
 
 
 def begins_answer(call: Mapping[str, Value]) -> bool:
     """Whether a call began an answer that its provider may keep, rather than fetched one."""
-    return call.get("endpoint") in _BEGINNINGS
+    return call.get("endpoint") in _THEN
 
 
 def insert(book: Book, calls: Iterable[Mapping[str, Value]]) -> int:

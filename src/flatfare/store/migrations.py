@@ -510,6 +510,20 @@ def _versions_to_come() -> Iterator[str]:
     yield "ALTER TABLE actions ADD COLUMN from_us {bigint}"
 
 
+def _kept_runs() -> Iterator[str]:
+    """Runs of assistants are fetched by their id as responses are, and either through another gateway."""
+    yield "DROP INDEX calls_of_kept_answers"
+    yield (
+        "CREATE INDEX calls_of_kept_answers ON calls (external_id) WHERE endpoint IN ("
+        "'assistants.runs', 'assistants.runs.continue', 'assistants.runs.retrieve', "
+        "'interactions', 'interactions.cancel', 'interactions.retrieve', "
+        "'openai.assistants.runs', 'openai.assistants.runs.continue', 'openai.assistants.runs.retrieve', "
+        "'openai.responses', 'openai.responses.cancel', 'openai.responses.retrieve', "
+        "'responses', 'responses.cancel', 'responses.retrieve') "
+        "AND external_id IS NOT NULL"
+    )
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -543,5 +557,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _kept_answers,
     _sent_events,
     _versions_to_come,
+    _kept_runs,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -16,7 +16,6 @@ from flatfare.gateway.reserving.claims import BudgetList, Claim
 from flatfare.gateway.reserving.messages import Granted, Refused, Reserve
 from flatfare.gateway.wire import Request
 from flatfare.service.budgets.bounding import Bound, Bounds, by_default, unbounded
-from flatfare.store.calls import SHOWN_BY
 
 OUTPUT_LIMIT = "output_limit"
 """Named in ``flatfare-changed`` where the gateway set a limit on an answer."""
@@ -50,7 +49,7 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
 
     bound: Bound
     claim: Claim | None = None
-    is_begun: bool = False  # it fetches what was begun before, and held then
+    is_begun: bool = False  # it fetches or cancels what was begun before, and held then
 
     @property
     def must_fit(self) -> bool:
@@ -98,8 +97,8 @@ def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: R
         return Worth(unbounded(f"what {place.route.starts} costs is not known before it has ended"), claim)
     if place.route is not None and place.route.free is not None:
         return Worth(Bound(0, 0, "it is free"), None)
-    if (request.method == "GET" and not admitted.is_session) or place.endpoint in SHOWN_BY:
-        return Worth(unbounded("it fetches what was begun before"), claim, is_begun=True)
+    if (request.method == "GET" and not admitted.is_session) or place.endpoint.endswith(".cancel"):
+        return Worth(unbounded("it fetches or cancels what was begun before"), claim, is_begun=True)
     priced_as, body = place.upstream.priced_as, admitted.body
     try:
         if claim is None or not claim.hard:
