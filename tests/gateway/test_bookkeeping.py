@@ -20,6 +20,7 @@ from flatfare.gateway.bookkeeping import (
     CROWDED_US,
     HOT_US,
     SEAL_ROWS_MIN,
+    WAIT_US,
     Pace,
     run_booking,
     seal_old,
@@ -202,11 +203,16 @@ def test_old_calls_are_sealed_once_there_are_enough_or_they_are_old_enough(tmp_p
         with book.writing():
             calls.insert(book, [call(0)])
         assert seal_old(book, lake, now_us=NOON_US + HOT_US) == 0
-        assert seal_old(book, lake, now_us=NOON_US + 2 * HOT_US - 1) == 0
-        assert seal_old(book, lake, now_us=NOON_US + 2 * HOT_US + 1) == 1
+        assert seal_old(book, lake, now_us=NOON_US + WAIT_US - 1) == 0
+        sealed_us = NOON_US + WAIT_US + 1
+        assert seal_old(book, lake, now_us=sealed_us) == 1
         with book.writing():
-            calls.insert(book, ({**call(n), "at_us": NOON_US} for n in range(1, SEAL_ROWS_MIN + 1)))
-        assert seal_old(book, lake, now_us=NOON_US + HOT_US + 1) == SEAL_ROWS_MIN
+            calls.insert(book, [call(1)])  # an old call, told late: it waits with others
+        assert seal_old(book, lake, now_us=sealed_us + WAIT_US - 1) == 0
+        assert seal_old(book, lake, now_us=sealed_us + WAIT_US) == 1
+        with book.writing():
+            calls.insert(book, ({**call(n), "at_us": NOON_US} for n in range(2, SEAL_ROWS_MIN + 2)))
+        assert seal_old(book, lake, now_us=sealed_us + WAIT_US + 1) == SEAL_ROWS_MIN
 
 
 def test_of_a_crowded_book_calls_leave_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from flatfare.service.alerts import alerting, weekly
 from flatfare.service.alerts.sending import Page, send
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.tasks.recording import mature
-from flatfare.store import sealing, sealing_tasks
+from flatfare.store import sealing, sealing_tasks, segments
 from flatfare.store.alerts import release
 from flatfare.store.book import Book, open_book
 from flatfare.store.durable import make_folder
@@ -56,8 +56,8 @@ CROWDED_TASKS, SETTLED_CROWDED_US = 200_000, 86_400_000_000
 """With more such tasks than that in the book, they stay for a day."""
 
 SEAL_TASKS_MIN = 20_000
-SEAL_ROWS_MIN = 100_000
-"""With fewer to seal, they wait until the oldest has waited for two hours: small files are slow to read."""
+SEAL_ROWS_MIN, WAIT_US = 100_000, 7 * 86_400_000_000
+"""With fewer, a week passes from one sealing to the next: each file adds a millisecond to every report."""
 
 _CLAIM = ".booker"
 
@@ -283,8 +283,9 @@ def seal_old(book: Book, lake: Lake, *, now_us: int) -> int:
     is_crowded = int(book.value("SELECT COUNT(*) FROM calls") or 0) > CROWDED_ROWS
     before_us = now_us - (CROWDED_US if is_crowded else HOT_US)
     rows = book.rows("SELECT COUNT(*), MIN(at_us) FROM calls WHERE at_us < ?", (before_us,))
-    count, oldest_us = int(rows[0][0] or 0), rows[0][1]
-    if not count or (count < SEAL_ROWS_MIN and int(oldest_us or 0) > before_us - HOT_US):
+    count, oldest_us = int(rows[0][0] or 0), int(rows[0][1] or 0)
+    waited_since_us = max(oldest_us, segments.last_sealed_us(book, "calls"))  # corrections are of old calls
+    if not count or (count < SEAL_ROWS_MIN and waited_since_us > now_us - WAIT_US):
         return 0
     return sealing.seal_calls(book, lake, before_us=before_us, now_us=now_us)
 

@@ -181,6 +181,12 @@ def touching(book: Book, kind: str, spans: Iterable[tuple[int, int]]) -> list[Se
     ]
 
 
+def last_sealed_us(book: Book, kind: str) -> int:
+    """When rows of a kind last left the book for the lake; 0 where they never did."""
+    last = "SELECT MAX(sealed_at_us) FROM segments WHERE kind = ? AND import_id IS NULL"
+    return int(book.value(last, (kind,)) or 0)
+
+
 def listed(book: Book, kind: str | None = None) -> list[Segment]:
     """The sealed files, oldest first, of one kind or of all."""
     rows = book.rows(
