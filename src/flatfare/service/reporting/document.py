@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text, dollar_text
 from flatfare.core.statistics import Interval
-from flatfare.service.reporting.figures import Row
+from flatfare.service.reporting.figures import Figures, Row
 from flatfare.service.reporting.keys import LABEL, PERIODS
 from flatfare.service.reporting.report import Report
 
@@ -170,7 +170,28 @@ def notes_of(report: Report) -> list[str]:
             "(a total given by the source, rework) stands in the row that all its calls agree on, else in "
             "the one without a value."
         )
-    figures = report.total.figures
+    notes += _notes_of(report.total.figures)
+    if report.idle_nano:
+        notes.append(
+            f"{dollar_text(report.idle_nano)} of fixed fees served nobody and stand in no row: "
+            "flatfare commitments show."
+        )
+    if report.published_total is not None:
+        notes.append(
+            "Published aggregates are other people's runs: they are in no total of yours, and their interval "
+            "comes from counts alone."
+        )
+    if report.left_out:
+        notes.append(
+            f"{report.left_out:,} published aggregates are left out: they have a path, a source, labels and "
+            "sometimes a date, and nothing else."
+        )
+    return notes
+
+
+def _notes_of(figures: Figures) -> list[str]:
+    """What has to be said of the total."""
+    notes = []
     if figures.outside_calls:
         notes.append(
             f"{_calls(figures.outside_calls)} to no task: they count apart, as outside. To name one: "
@@ -190,21 +211,6 @@ def notes_of(report: Report) -> list[str]:
         notes.append(
             f"{dollar_text(figures.fixed_nano)} of the cost are shares of fixed fees; calls that a fee "
             "covers are not billed by themselves."
-        )
-    if report.idle_nano:
-        notes.append(
-            f"{dollar_text(report.idle_nano)} of fixed fees served nobody and stand in no row: "
-            "flatfare commitments show."
-        )
-    if report.published_total is not None:
-        notes.append(
-            "Published aggregates are other people's runs: they are in no total of yours, and their interval "
-            "comes from counts alone."
-        )
-    if report.left_out:
-        notes.append(
-            f"{report.left_out:,} published aggregates are left out: they have a path, a source, labels and "
-            "sometimes a date, and nothing else."
         )
     return notes
 

@@ -48,51 +48,48 @@ def view(visit: Visit) -> View:
     by_version = {
         row.keys: row for row in visit.report("action", "action_version").rows if not row.is_published
     }
-    rows = []
-    flat: list[dict[str, object]] = []
+    rows, flat = [], []
     for version in sorted(versions, key=lambda one: (one.action.name, -one.action.version)):
-        action = version.action
-        key = (action.name, str(action.version))
+        key = (version.action.name, str(version.action.version))
         row, sales = by_version.get(key), sold.get(key)
         rows.append(_row(version, row, sales, visit))
         flat.append(_flat(version, row, sales))
-    columns = (
-        Column("action", "left"),
-        Column("Price", "left", is_long=True),
-        Column("Sales"),
-        Column("Earned"),
-        Column("Margin"),
-        Column("At risk", gives_way=True),
-        Column("Success"),
-        Column("Per verified outcome"),
-    )
-    names = (
-        "action",
-        "version",
-        "price",
-        "valid_from",
-        "tasks",
-        "verified",
-        "sales",
-        "settled",
-        "earned",
-        "margin",
-        "held",
-        "currency",
-    )
     table = Table(
         "actions",
         "By version",
-        columns,
+        _COLUMNS,
         tuple(rows),
-        Csv(names, flat),
+        Csv(_NAMES, flat),
         empty="No action is published yet. Write one and publish it: flatfare actions publish FILE",
     )
-    blocks: tuple[Block, ...] = (table, Notes(_NOTES))
     document = {"actions": documents.catalogue(versions, visit.books.now_us), "versions": flat}
-    return View("Actions", blocks, document)
+    return View("Actions", (table, Notes(_NOTES)), document)
 
 
+_COLUMNS = (
+    Column("action", "left"),
+    Column("Price", "left", is_long=True),
+    Column("Sales"),
+    Column("Earned"),
+    Column("Margin"),
+    Column("At risk", gives_way=True),
+    Column("Success"),
+    Column("Per verified outcome"),
+)
+_NAMES = (
+    "action",
+    "version",
+    "price",
+    "valid_from",
+    "tasks",
+    "verified",
+    "sales",
+    "settled",
+    "earned",
+    "margin",
+    "held",
+    "currency",
+)
 _SOLD = ("sales", "settled", "earned", "margin", "held", "currency")
 """What the ledger says of a version."""
 

@@ -7,7 +7,7 @@ from flatfare.service.changes import COLUMNS, KINDS, Change
 from flatfare.store import chains
 from flatfare.store.chains import ORGANISATION, Record
 from flatfare.web.access import Right
-from flatfare.web.pages.blocks import Block, Cell, Column, Csv, Figure, Figures, Notes, Tab, Table, View
+from flatfare.web.pages.blocks import Cell, Column, Csv, Figure, Figures, Notes, Tab, Table, View
 from flatfare.web.pages.page import Page, Visit
 from flatfare.web.pages.rendering import moment_text
 
@@ -16,47 +16,51 @@ _ROWS_MAX = 100_000
 
 def view(visit: Visit) -> View:
     """The page."""
-    asking, book = visit.asking, visit.books.book
-    before, kind = asking.more.get("before"), asking.more.get("kind")
-    limit = visit.limit or _ROWS_MAX
+    book, limit = visit.books.book, visit.limit or _ROWS_MAX
+    before = visit.asking.more.get("before")
     found = changes.latest(
         book,
         visit.books.lake,
         limit + 1,
         before=int(before) if before and before.isascii() and before.isdigit() else None,
-        kind=kind,
+        kind=visit.asking.more.get("kind"),
     )
-    shown = found[:limit]
     broken = chains.broken_at(book, ORGANISATION)
-    newest = chains.latest(book, ORGANISATION, 1)
-    rows = tuple(_row(one, visit) for one in shown)
-    more = None
-    if len(found) > limit:
-        more = ("Earlier ones", asking.url(before=str(shown[-1].record.position)))
-    tabs = (
-        Tab("all", asking.url(kind=None, before=None), kind is None),
-        *(Tab(f"{one}s", asking.url(kind=one, before=None), kind == one) for one in KINDS),
+    shown = found[:limit]
+    blocks = (
+        Figures(_figures(broken, chains.latest(book, ORGANISATION, 1))),
+        _table(shown, visit, has_more=len(found) > limit),
+        Notes(_NOTES),
     )
-    documents = [one.document for one in shown]
-    table = Table(
+    document = {"holds": broken is None, "records": [one.document for one in shown]}
+    return View("Audit", blocks, document, has_period=False)
+
+
+_COLUMNS = (
+    Column("What", "left"),
+    Column("When", "left"),
+    Column("By", "left"),
+    Column("Says", "left", is_long=True),
+    Column("Hash", "left", gives_way=True),
+)
+
+
+def _table(shown: list[Change], visit: Visit, *, has_more: bool) -> Table:
+    asking, kind = visit.asking, visit.asking.more.get("kind")
+    last = str(shown[-1].record.position) if shown else None
+    return Table(
         "records",
         "Newest first",
-        (
-            Column("What", "left"),
-            Column("When", "left"),
-            Column("By", "left"),
-            Column("Says", "left", is_long=True),
-            Column("Hash", "left", gives_way=True),
+        _COLUMNS,
+        tuple(_row(one, visit) for one in shown),
+        Csv(COLUMNS, [{**one.document, "content": json.dumps(one.document["content"])} for one in shown]),
+        tabs=(
+            Tab("all", asking.url(kind=None, before=None), kind is None),
+            *(Tab(f"{one}s", asking.url(kind=one, before=None), kind == one) for one in KINDS),
         ),
-        rows,
-        Csv(COLUMNS, [{**one, "content": json.dumps(one["content"])} for one in documents]),
-        tabs=tabs,
         empty="Nothing was changed yet.",
-        more=more,
+        more=("Earlier ones", asking.url(before=last)) if has_more else None,
     )
-    blocks: list[Block] = [Figures(_figures(broken, newest)), table, Notes(_NOTES)]
-    holds = broken is None
-    return View("Audit", tuple(blocks), {"holds": holds, "records": documents}, has_period=False)
 
 
 _NOTES = ("Verdicts and entries have chains of their own: flatfare audit verify looks at all of them.",)

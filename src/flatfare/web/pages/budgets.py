@@ -387,13 +387,7 @@ def _create(sent: Sent) -> str:
         contact=sent.text("contact"),
         thresholds=thresholds,
     )
-    budgeting.create(
-        sent.books.book,
-        wanted,
-        at_us=sent.books.now_us,
-        by_whom=sent.visitor.name,
-        reason=sent.text("reason"),
-    )
+    budgeting.create(sent.books.book, wanted, **sent.on_record)
     return "/budgets"
 
 
@@ -420,7 +414,7 @@ def _top_up(sent: Sent) -> str:
 def _remove(sent: Sent) -> str:
     if not sent.visitor.scope.is_whole:
         raise NotAuthorised("Only who sees everything may remove a budget.")
-    budgeting.remove(sent.books.book, sent.path["budget"], at_us=sent.books.now_us, by_whom=sent.visitor.name)
+    budgeting.remove(sent.books.book, sent.path["budget"], **sent.on_record)
     return "/budgets"
 
 

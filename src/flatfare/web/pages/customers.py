@@ -326,7 +326,7 @@ def _create(sent: Sent) -> str:
 
 
 def _pay(sent: Sent) -> str:
-    book, now_us, name = sent.books.book, sent.books.now_us, sent.path["customer"]
+    book, name = sent.books.book, sent.path["customer"]
     currency = selling.customers.one_of(book, name).currency
     selling.top_up_wallet(
         book,
@@ -334,9 +334,7 @@ def _pay(sent: Sent) -> str:
         customer=name,
         amount_nano=parse_in(sent.text("amount") or "", currency),
         currency=currency,
-        at_us=now_us,
-        by_whom=sent.visitor.name,
-        reason=sent.text("reason"),
+        **sent.on_record,
     )
     return f"/customers/{name}"
 
@@ -352,11 +350,9 @@ def _grant(sent: Sent) -> str:
         grant_id=_id(sent),
         customer=name,
         amount_nano=parse_in(sent.text("amount") or "", currency),
-        at_us=now_us,
         paid="promotion",
         expires_at_us=None if days is None else now_us + int(days) * 86_400 * MICROSECONDS,
-        by_whom=sent.visitor.name,
-        reason=sent.text("reason"),
+        **sent.on_record,
     )
     return f"/customers/{name}"
 

@@ -59,19 +59,10 @@ _NOTES = (
 
 def _counted(visit: Visit) -> Counted | None:
     """The funnel's counts; None where a filter says nothing of a task."""
-    period = visit.asking.period
     try:
-        _, total = funnel(
-            visit.books.book,
-            visit.books.lake,
-            now_us=visit.books.now_us,
-            filters=visit.visitor.scope.narrowed(visit.asking.filters),
-            since_us=period.since_us,
-            until_us=period.until_us,
-        )
+        return funnel(visit.books.book, visit.books.lake, **visit.within)[1]
     except BadUsage:
         return None
-    return total
 
 
 def _funnel(counted: Counted, found: Report, visit: Visit) -> Funnel:

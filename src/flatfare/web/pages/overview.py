@@ -9,7 +9,6 @@ from flatfare.web.access import Right
 from flatfare.web.pages import movement
 from flatfare.web.pages.blocks import (
     Block,
-    Change,
     Concern,
     Concerns,
     Figure,
@@ -90,20 +89,9 @@ def _is_sparse(total: Row, days: float) -> bool:
 
 
 def _figures(total: Row, before: Row | None, visit: Visit) -> tuple[Figure, ...]:
-    f = total.figures
-    unknown = f.unknown_cost_tasks + f.unknown_outside_calls + f.unknown_open_tasks
-    interval = interval_text(total)
-    said = headline(total)
-    so_far = said is not None and said.endswith("*")
+    f, unknown = total.figures, _unknown(total)
     return (
-        Figure(
-            "Cost per verified outcome",
-            None if so_far else said,
-            f"95 %: {interval}" if interval != "—" else (total.note or "no task has matured"),
-            movement.of_outcome_cost(total, before) if before else None,
-            why=WHY,
-            tone="lead",
-        ),
+        _headline_figure(total, before),
         Figure(
             "Verified",
             f"{total.verified:,}",
@@ -130,7 +118,7 @@ def _figures(total: Row, before: Row | None, visit: Visit) -> tuple[Figure, ...]
             "Cost not known",
             f"{unknown:,}",
             "tasks and calls" if unknown else "everything is priced",
-            _unknown_change(unknown, before),
+            movement.of_count(unknown, _unknown(before), less_is_good=True) if before else None,
             visit.asking.elsewhere("/unknown") if unknown else None,
         ),
     )
@@ -141,13 +129,23 @@ def _share_lost(total: Row) -> str:
     return "" if share is None else f"{percent(share)} in tasks not verified"
 
 
-def _unknown_change(now: int, before: Row | None) -> Change | None:
-    if before is None:
-        return None
-    f = before.figures
-    return movement.of_count(
-        now, f.unknown_cost_tasks + f.unknown_outside_calls + f.unknown_open_tasks, less_is_good=True
+def _headline_figure(total: Row, before: Row | None) -> Figure:
+    """Cost per verified outcome, with its interval; none while it is of too few."""
+    said, interval = headline(total), interval_text(total)
+    is_early = said is not None and said.endswith("*")
+    return Figure(
+        "Cost per verified outcome",
+        None if is_early else said,
+        f"95 %: {interval}" if interval != "—" else (total.note or "no task has matured"),
+        movement.of_outcome_cost(total, before) if before else None,
+        why=WHY,
+        tone="lead",
     )
+
+
+def _unknown(total: Row) -> int:
+    f = total.figures
+    return f.unknown_cost_tasks + f.unknown_outside_calls + f.unknown_open_tasks
 
 
 def _concerns(found: Report, visit: Visit) -> tuple[Concern, ...]:

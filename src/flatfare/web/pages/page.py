@@ -5,6 +5,7 @@ A page that does not heed a visitor's scope is not shown to somebody who sees on
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from flatfare.service.reporting.extent import Extent
 from flatfare.service.reporting.report import Report, report
@@ -12,6 +13,7 @@ from flatfare.store import keys
 from flatfare.web.access import Right, Visitor
 from flatfare.web.api.reports import seen_by
 from flatfare.web.desk import Books
+from flatfare.web.endpoint import OnRecord
 from flatfare.web.pages.asking import Asking
 from flatfare.web.pages.blocks import View
 from flatfare.web.workshop import Workshop
@@ -23,6 +25,15 @@ _BEGIN = (
     "Nothing is in the books yet. Send calls through the gateway: flatfare serve. "
     "Or bring what you have: flatfare import tasks FILE"
 )
+
+
+class Within(TypedDict):
+    """What a look is about: what has matured by now, in a period, of what was filtered."""
+
+    now_us: int
+    since_us: int | None
+    until_us: int | None
+    filters: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,17 @@ class Visit:
         )
         return seen_by(self.visitor, found)
 
+    @property
+    def within(self) -> Within:
+        """The period and the filters asked for, no wider than the visitor sees."""
+        period = self.asking.period
+        return {
+            "now_us": self.books.now_us,
+            "since_us": period.since_us,
+            "until_us": period.until_us,
+            "filters": [*self.visitor.scope.narrowed(self.asking.filters)],
+        }
+
     def names_of_keys(self) -> Mapping[str, str]:
         """What the keys are called, by their ids."""
         return {key.id: key.name for key in keys.all_of(self.books.book)}
@@ -90,6 +112,11 @@ class Sent:
     def text(self, name: str) -> str | None:
         """What was written in a field; None where nothing was."""
         return self.fields.get(name, "").strip() or None
+
+    @property
+    def on_record(self) -> OnRecord:
+        """What is put on record with a change that the form makes."""
+        return {"at_us": self.books.now_us, "by_whom": self.visitor.name, "reason": self.text("reason")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,9 +173,7 @@ def _create_key(sent: Sent) -> View:
         concurrent=_whole(sent, "concurrent"),
         expires_at_us=None if days is None else sent.books.now_us + days * DAY_US,
     )
-    issued = issuing.create(
-        sent.books.book, terms, at_us=sent.books.now_us, by_whom=sent.visitor.name, reason=sent.text("reason")
-    )
+    issued = issuing.create(sent.books.book, terms, **sent.on_record)
     once = Secret(
         f"The key {issued.key.name}, shown this once",
         issued.secret,
@@ -192,7 +190,7 @@ def _revoke_key(sent: Sent) -> str:
     ]
     if not found:
         raise NotFound(f"There is no key {sent.path['key'][:40]!r} that stands and that you may see.")
-    issuing.revoke(sent.books.book, sent.path["key"], at_us=sent.books.now_us, by_whom=sent.visitor.name)
+    issuing.revoke(sent.books.book, sent.path["key"], **sent.on_record)
     return "/settings"
 
 

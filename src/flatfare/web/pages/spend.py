@@ -69,10 +69,7 @@ def view(visit: Visit) -> View:
     else:
         by_key = visit.report(key, sort=asking.sort or "spend", limit=visit.limit)
     before = visit.report(before=True).total if asking.compares else None
-    try:
-        inside = _anatomy(visit)
-    except BadUsage:  # a filter that says nothing of a call: the rest of the page answers it
-        inside = None
+    inside = _anatomy(visit)
     blocks: list[Block] = [Figures(_figures(by_key.total, before, inside, visit))]
     over_time = over_time or visit.report(grain, key)
     chart = _chart(visit, over_time, by_key, key, grain)
@@ -107,16 +104,12 @@ _NOTE = (
 )
 
 
-def _anatomy(visit: Visit) -> Anatomy:
-    period = visit.asking.period
-    return anatomy(
-        visit.books.book,
-        visit.books.lake,
-        now_us=visit.books.now_us,
-        since_us=period.since_us,
-        until_us=period.until_us,
-        filters=visit.visitor.scope.narrowed(visit.asking.filters),
-    )
+def _anatomy(visit: Visit) -> Anatomy | None:
+    """What calls consist of; None where a filter says nothing of a call: the rest of the page answers it."""
+    try:
+        return anatomy(visit.books.book, visit.books.lake, **visit.within)
+    except BadUsage:
+        return None
 
 
 def _figures(total: Row, before: Row | None, inside: Anatomy | None, visit: Visit) -> tuple[Figure, ...]:

@@ -29,14 +29,10 @@ def view(visit: Visit) -> View:
     sort = asking.sort or listing.NEWEST
     offset = _offset(asking.more.get("offset"))
     limit = visit.limit or CSV_ROWS_MAX
-    period = asking.period
     found = listing.listed(
         visit.books.book,
         visit.books.lake,
-        now_us=visit.books.now_us,
-        filters=visit.visitor.scope.narrowed(asking.filters),
-        since_us=period.since_us,
-        until_us=period.until_us,
+        **visit.within,
         sort=sort,
         limit=min(limit + 1, CSV_ROWS_MAX),
         offset=offset,

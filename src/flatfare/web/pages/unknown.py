@@ -8,15 +8,7 @@ from flatfare.web.pages.page import Page, Visit
 
 def view(visit: Visit) -> View:
     """The page."""
-    period = visit.asking.period
-    found = unknowns(
-        visit.books.book,
-        visit.books.lake,
-        now_us=visit.books.now_us,
-        since_us=period.since_us,
-        until_us=period.until_us,
-        filters=visit.visitor.scope.narrowed(visit.asking.filters),
-    )
+    found = unknowns(visit.books.book, visit.books.lake, **visit.within)
     most = max((one.count for one in found), default=0)
     rows = tuple(
         (
