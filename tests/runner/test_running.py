@@ -401,6 +401,7 @@ def test_without_credit_nothing_is_done_and_with_it_the_same_key_is_run(tmp_path
             await names(own, key="k")
         assert own.model.asked == []
         with own.book() as book:
+            assert not book.rows("SELECT id FROM tasks"), "what nobody can pay for was not attempted"
             selling.top_up_wallet(
                 book,
                 entry_id=identity_of("later"),

@@ -11,6 +11,7 @@ from flatfare.runner.books import Shelf
 from flatfare.runner.inputs import Prepared
 from flatfare.runner.judging import cut_short, finish, give_back
 from flatfare.runner.ownership import LEASE_US, is_gone
+from flatfare.service import selling
 from flatfare.service.actions import publishing
 from flatfare.service.actions.publishing import Published
 from flatfare.service.tasks import defining
@@ -103,12 +104,18 @@ def enter(shelf: Shelf, run: Run, version: Published, given: Prepared, now_us: i
 
 
 def begin(shelf: Shelf, run: Run, version: Published, now_us: int) -> Run:
-    """Open the run's task and hold its price; where that cannot be, the run waits to be asked for again."""
-    if not tasks.rows_of(shelf.book, [run.task_id]):  # before its run has ended a task is not sealed
-        opened = telling.opened(run, version.action, json.loads(run.labels), run.started_at_us)
-        telling.tell(shelf, run, [opened], now_us)
+    """Open the run's task and hold its price; where that cannot be, the run waits to be asked for again.
+
+    What nobody can pay for was not attempted: it is no task.
+    """
     try:
-        moving.hold(shelf, run, version.action, now_us)
+        quote_id = moving.promise(shelf, run, version.action, now_us)
+        if not tasks.rows_of(shelf.book, [run.task_id]):  # before its run has ended a task is not sealed
+            if quote_id is not None:
+                selling.check_credit(shelf.book, quote_id, at_us=now_us)
+            opened = telling.opened(run, version.action, json.loads(run.labels), run.started_at_us)
+            telling.tell(shelf, run, [opened], now_us)
+        moving.hold(shelf, run, quote_id, now_us)
     except FlatfareError as problem:
         runs.update(shelf.book, run, state=State.INTERRUPTED, owner=None, reasons=json.dumps([str(problem)]))
         raise

@@ -19,10 +19,10 @@ from flatfare.store.runs import Attempt, Run
 _LOST = "the process that did the work ended before the result was handed over"
 
 
-def hold(shelf: Shelf, run: Run, action: Action, now_us: int) -> None:
-    """Quote the run and hold the most that it can come to. A run without a customer moves no money."""
+def promise(shelf: Shelf, run: Run, action: Action, now_us: int) -> UUID | None:
+    """Quote the run; the quote's id. A run without a customer moves no money."""
     if run.customer is None:
-        return
+        return None
     quote_id = derived("quote", run.id, str(run.take))
     promised = selling.quote_of(shelf.book, quote_id)
     price = plans.price_for(shelf.book, run.customer, action.name, now_us) or action.price
@@ -40,7 +40,13 @@ def hold(shelf: Shelf, run: Run, action: Action, now_us: int) -> None:
         at_us=now_us,
         valid_us=max(action.limits.deadline_us + run.patience_us, 3_600_000_000),
     )
-    selling.hold(shelf.book, task_id=run.task_id, quote_id=UUID(quote.id), at_us=now_us)
+    return UUID(quote.id)
+
+
+def hold(shelf: Shelf, run: Run, quote_id: UUID | None, now_us: int) -> None:
+    """Hold the most that a run can come to, as it was quoted."""
+    if quote_id is not None:
+        selling.hold(shelf.book, task_id=run.task_id, quote_id=quote_id, at_us=now_us)
 
 
 def settle(shelf: Shelf, run: Run, now_us: int, reason: str) -> Sale | None:

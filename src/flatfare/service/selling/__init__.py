@@ -11,7 +11,7 @@ from flatfare.core.sale import Costs, NotBillable, Quote, Sale
 from flatfare.service.selling import customers, packs
 from flatfare.service.selling.following import Followed, follow
 from flatfare.service.selling.granting import Paid, expire_lots, grant_credit, grant_pack, top_up_wallet
-from flatfare.service.selling.holding import hold, quote, quote_of
+from flatfare.service.selling.holding import check_credit, hold, quote, quote_of
 from flatfare.service.selling.posting import lock_of, post, post_open
 from flatfare.service.selling.reading import (
     Balance,
@@ -51,6 +51,7 @@ __all__ = [
     "account_postings",
     "balance",
     "book_costs",
+    "check_credit",
     "customers",
     "differences",
     "due_of",

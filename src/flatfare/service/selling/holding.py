@@ -103,6 +103,15 @@ def hold(
         return _held(book, offered, task, own_id, asked, at_us)
 
 
+def check_credit(book: Book, quote_id: UUID | str, *, at_us: int) -> None:
+    """Raise what ``hold`` would raise for want of credit, before a task is opened. Nothing is held."""
+    offered = _quote_named(book, str(quote_id))
+    with book.reading():
+        buyer = customers.one_of(book, offered.customer)
+        _check_open(buyer)
+        _drawn(book, buyer, offered, at_us)
+
+
 def _held(
     book: Book, offered: Quote, task: str, own_id: str, asked: Mapping[str, object], at_us: int
 ) -> Sale:
