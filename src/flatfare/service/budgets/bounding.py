@@ -8,26 +8,22 @@ Where nothing sound can be said there is no bound, with a reason that a person c
 
 import math
 import re
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Mapping
 
 import msgspec
 
 from flatfare.core.errors import BadInput
-from flatfare.core.pricing import Rate
 from flatfare.dialects.reading import Asked
-from flatfare.prices.book import Circumstances, Found, PriceBook
-from flatfare.prices.limits import bare_name, limits_of
+from flatfare.prices.book import PriceBook
+from flatfare.prices.limits import bare_name
 from flatfare.service.budgets import contents, hosted_tools
 from flatfare.service.budgets.contents import FRAME_TOKENS, TOOL_FRAME_TOKENS
 from flatfare.service.budgets.drawn import DALLE_QUALITIES, DALLE_SIZES, SKETCHES_TOKENS, tokens_drawn
 from flatfare.service.budgets.forms import fields_of
 from flatfare.service.budgets.plain_requests import offers_functions
 from flatfare.service.budgets.sound_lengths import seconds_at_most
+from flatfare.service.budgets.terms import MILLION, OWN_DEFAULT, Terms, sizes_of, terms_of, tiers_of
 
-MILLION = 1_000_000
 LEAST_OUTPUT = 256
 """Tokens that an answer is given at least where the gateway sets the limit."""
 
@@ -47,9 +43,6 @@ _NOT_BY_TOKENS = (
     "realtime",
     "live",
 )
-_EDGES = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000)
-"""Sizes of prompts, in tokens, beyond which rates change."""
-
 _ROUGH = "from the request's size and the longest answer"
 _BY_BYTES = "what is read counted from its bytes, and the call's own limit on its answer"
 
@@ -76,12 +69,6 @@ _WITHOUT_ROUNDS = (
     "max_tool_calls, in a request to responses, says how often"
 )
 _LISTED = re.compile(rb'"models"\s*:\s*\[([^\]]*)\]')
-_INPUT_UNITS = ("input", "tool_use_input", "input_image", "cache_read")
-_HEARD_UNITS = ("input_audio", "input_video", "cache_read_audio", "cache_read_image", "cache_read_video")
-_OUTPUT_UNITS = ("output", "reasoning", "output_audio", "output_image", "output_video")
-_CACHES_WHEN_ASKED = re.compile("claude|qwen")
-"""Whose models keep only what a request marks; what others read may be billed as written to their cache."""
-
 _SEARCHES_UNASKED = re.compile("search-preview|search-api|:online$")
 _STORED = (
     "a stored prompt may have tools that read as often as they like, and text and a model of its own "
@@ -98,9 +85,6 @@ _NEW_NAME = frozenset(("openai", "azure"))
 
 
 _UNSAID = (None, "auto")
-_OWN_DEFAULT = frozenset(("openai", "azure"))
-"""Whose projects or deployments have a tier of their own for requests that name none, or ``auto``: it may be
-priority (OpenAI's API reference, service_tier; learn.microsoft.com, priority processing; both 2026-11)."""
 
 
 class Bound(msgspec.Struct, frozen=True, gc=False):
@@ -156,7 +140,7 @@ class Bounds:
 
     def __init__(self, prices: PriceBook) -> None:
         self._prices = prices
-        self._found: dict[tuple[object, ...], _Terms | str] = {}
+        self._found: dict[tuple[object, ...], Terms | str] = {}
 
     def of(
         self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int, content_type: bytes = b""
@@ -241,14 +225,14 @@ class Bounds:
         return Bound(_up(found + terms.request), _up(found + terms.request), how)
 
     def _drawn(
-        self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int, terms: "_Terms"
+        self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int, terms: Terms
     ) -> int | None:
         """Millionths of a nano-dollar of the pictures that a request has drawn at most."""
         model, size, quality = asked.model or "", asked.details.get("size"), asked.details.get("quality")
         if endpoint == "predict":
             return terms.image * contents.samples(body) or None
         count = contents.choices(body)
-        if provider not in _OWN_DEFAULT:
+        if provider not in OWN_DEFAULT:
             return None
         if "dall-e" in model:
             sizes = (size,) if size not in (None, "auto") else DALLE_SIZES
@@ -287,154 +271,25 @@ class Bounds:
 
     def _terms(
         self, provider: str, asked: Asked, at_us: int, reads: int | None = None, *, is_rough: bool = False
-    ) -> "_Terms | str":
+    ) -> Terms | str:
         """Rates of a prompt of so many tokens at most, and limits, or why there are none.
 
         Kept for a minute, since prices have dates.
         """
-        edges = _EDGES if reads is None else _EDGES[: bisect_left(_EDGES, reads) + 1]
-        is_any = reads is None or reads > _EDGES[-1]
+        sizes = sizes_of(reads)
         details = tuple(sorted(asked.details.items())) if asked.details else ()
         terms = (asked.model, asked.service_tier, asked.region, details)
-        key = (provider, terms, at_us // 60_000_000, len(edges), is_any, is_rough)
+        key = (provider, terms, at_us // 60_000_000, sizes, is_rough)
         held = self._found.get(key)
         if held is None:
             if len(self._found) >= 2048:
                 self._found.clear()
             tiers = (asked.service_tier,) if is_rough else tiers_of(provider, asked.service_tier)
-            held = _terms_of(self._prices, provider, asked, at_us, edges, tiers, is_any=is_any)
-            self._found[key] = held
+            held = self._found[key] = terms_of(self._prices, provider, asked, at_us, sizes, tiers)
         return held
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """The dearest rates that may apply to a call, in nano-dollars per million, and the model's limits."""
-
-    reading: int
-    hearing: int  # the same where what is read may be sound or film
-    caching: int
-    caching_1h: int
-    writing: int
-    request: int
-    search_unit: int
-    character: int
-    picture: int
-    image: int  # one picture drawn
-    second: int  # of what is heard
-    is_timed: bool  # what is read may be billed by the second
-    fee: int | None  # the dearest of one hosted tool's use; None where none has a rate
-    reads: int | None
-    writes: int | None
-    may_be_dearer: bool = False  # the provider may serve it at a dearer tier than it names
-
-    def ranking(self, body: bytes) -> int:
-        """What a reranker's search units cost: one for each hundred documents of 500 tokens."""
-        documents = body.count(b'"') // 2 + len(body) // 500
-        return self.search_unit * (documents // 100 + 1)
-
-    def input_rate(self, body: bytes) -> int:
-        """The dearest rate of what is read."""
-        reading = self.hearing if contents.stands_elsewhere(body) else self.reading
-        if contents.is_kept_an_hour(body):
-            return max(self.caching_1h, self.caching, reading)
-        return max(self.caching, reading) if contents.is_kept(body) else reading
-
-    @property
-    def is_by_character(self) -> bool:
-        """All of it is billed by the characters of what is read."""
-        return self.character > 0 and not self.reading and not self.writing and not self.is_timed
-
-
-_FEES = (
-    *("web_search", "web_fetch", "grounded_prompt", "maps_grounded_prompt", "enterprise_grounded_prompt"),
-    *("x_search", "search_source", "file_search", "collection_search", "code_session", "code_execution"),
-    "tool_call",
-)
-
-
-def tiers_of(provider: str, tier: str | None) -> tuple[str | None, ...]:
-    """The tier that a request names, and any other at which the provider may serve it by itself.
-
-    >>> tiers_of("openai", None), tiers_of("openai", "default"), tiers_of("anthropic", None)
-    ((None, 'priority'), ('default',), (None,))
-    """
-    if tier == "auto" or (tier is None and provider in _OWN_DEFAULT):
-        return tier, "priority"
-    # The tier that serves may be another than was asked for (OpenAI's API reference, service_tier, 2026-11).
-    return (tier, "default") if tier == "flex" else (tier,)
-
-
-def _terms_of(
-    prices: PriceBook,
-    provider: str,
-    asked: Asked,
-    at_us: int,
-    edges: Sequence[int],
-    tiers: Sequence[str | None],
-    *,
-    is_any: bool,
-) -> _Terms | str:
-    assert asked.model is not None
-    limits = limits_of(asked.model)
-    # A longer prompt may have other rates, for all of it: every size that it may have counts.
-    largest = limits.reads or 2_000_000
-    sizes = {1, *edges, *(edge + 1 for edge in edges[:-1])}
-    if is_any:
-        sizes |= {edges[-1] + 1, largest}
-    found: list[Found] = []
-    own = 0  # of them, at the tier that is named
-    for tier in tiers:
-        one = Circumstances(tier, asked.region, asked.details)
-        for size in sorted(sizes):
-            if size <= largest or size == 1:
-                at = prices.find(provider, asked.model, at_us, one, {"input": size, "output": 1})
-                if isinstance(at, Found):
-                    found.append(at)
-                    own += tier == tiers[0]
-                elif tier == asked.service_tier:
-                    return at.reason  # a model without a rate of another tier is not served at it
-    if any(one.currency != "USD" for one in found):
-        exchanged = prices.exchange.at(found[0].currency, at_us)
-        if exchanged is None:
-            return f"no exchange rate of {found[0].currency} is known for the day"
-        factor = exchanged.rate
-    else:
-        factor = Fraction(1)
-
-    def dearest(*units: str) -> int:
-        rate = max((_rate(one, unit) for one in found for unit in units), default=Fraction(0))
-        return math.ceil(rate * factor * MILLION)
-
-    character, picture = dearest("input_character"), dearest("input_image_count")
-    is_told = character or dearest(*_INPUT_UNITS) or dearest(*_OUTPUT_UNITS)
-    if not is_told and not all(one.rates for one in found):
-        return f"no rate by tokens is known of {asked.model}"
-    reading, caching = dearest(*_INPUT_UNITS), dearest("cache_write", "cache_write_5m")
-    if not _CACHES_WHEN_ASKED.search(asked.model.lower()):
-        reading = max(reading, caching)
-    fees = [_rate(found[0], unit) for unit in _FEES if unit in found[0].rates]
-    return _Terms(
-        reading,
-        max(reading, dearest(*_HEARD_UNITS)),
-        caching,
-        dearest("cache_write_1h"),
-        dearest(*_OUTPUT_UNITS),
-        dearest("request"),
-        dearest("search_unit"),
-        character,
-        picture,
-        dearest("image"),
-        dearest("input_audio_second"),
-        dearest("input_audio_second", "input_video_second") > 0,
-        math.ceil(max(fees) * factor * MILLION) if fees else None,
-        limits.reads,
-        limits.writes,
-        tiers[-1] == "priority" and len(found) > own,
-    )
-
-
-def _heard(model: str, fields: Mapping[str, bytes] | None, terms: _Terms) -> int | None:
+def _heard(model: str, fields: Mapping[str, bytes] | None, terms: Terms) -> int | None:
     """Millionths of a nano-dollar of a recording that is written down, at most."""
     if fields is None or not set(fields) <= _HEARD_AT_ONCE or fields.get("model") != model.encode():
         return None
@@ -448,13 +303,7 @@ def _heard(model: str, fields: Mapping[str, bytes] | None, terms: _Terms) -> int
     return terms.second * max(LEAST_SECONDS, math.ceil(seconds) + 1)
 
 
-def _rate(found: Found, unit: str) -> Fraction:
-    governing = found.rates.governing(unit)
-    rate: Rate | None = None if governing is None else found.rates[governing]
-    return Fraction(0) if rate is None else Fraction(rate.amount_nano, rate.per)
-
-
-def _unanswered(model: str, body: bytes, size: int, terms: _Terms, reads: int) -> Bound:
+def _unanswered(model: str, body: bytes, size: int, terms: Terms, reads: int) -> Bound:
     """The bound of what is read and not answered in words: to embed, to rank, to judge."""
     if terms.is_timed and contents.stands_elsewhere(body):
         return unbounded(f"{model} is billed by the second, and how long it plays is not known")
@@ -464,7 +313,7 @@ def _unanswered(model: str, body: bytes, size: int, terms: _Terms, reads: int) -
 
 
 def _bound(
-    provider: str, endpoint: str, asked: Asked, body: bytes, terms: _Terms, reads: int, tools: int
+    provider: str, endpoint: str, asked: Asked, body: bytes, terms: Terms, reads: int, tools: int
 ) -> Bound:
     fixed = terms.input_rate(body) * reads + terms.request
     choices = contents.choices(body)
@@ -482,7 +331,7 @@ def _bound(
     return _answered(provider, endpoint, asked, terms, fixed, choices)
 
 
-def _answered(provider: str, endpoint: str, asked: Asked, terms: _Terms, fixed: int, choices: int) -> Bound:
+def _answered(provider: str, endpoint: str, asked: Asked, terms: Terms, fixed: int, choices: int) -> Bound:
     """The bound of a request of which all but its answers is known to cost so much."""
     rate = terms.writing * choices
     limit = asked.output_limit
