@@ -1,5 +1,7 @@
 """What a refused caller is told: the budget, what is left, what was needed, and what command adds more."""
 
+import json
+
 import pytest
 
 from flatfare.core.budget import Budget, Scope, Window
@@ -31,6 +33,22 @@ def test_of_a_budget_for_each_it_is_the_own_one_that_is_raised() -> None:
     said = told("session=*", "chat 17")
     assert said.startswith("The budget 'my search' of session 'chat 17' has $0.0050 left")
     assert said.endswith("flatfare budgets top-up 'my search' AMOUNT --subject 'chat 17'")
+
+
+def test_why_so_much_is_held_of_what_stands_elsewhere_is_said() -> None:
+    def hint(model: str, part: object) -> str | None:
+        body = json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode()
+        asked = Asked(model, output_limit=10)
+        return Bounds(standard_book()).of("openai", "chat.completions", asked, body, NOW_US).hint
+
+    by_url = {"type": "image_url", "image_url": {"url": "https://example.org/x.png"}}
+    assert "with a detail of high, it costs less" in (hint("gpt-5.6", by_url) or "")
+    assert "may be as much as the model can read" in (hint("gpt-5.6", {"type": "file", "file": {}}) or "")
+    assert hint("gpt-4o", by_url) is None
+    budget = Budget("bud_1", "search", Scope.of("organisation"), 10**9, Window.of("lifetime"))
+    refused = Refused("c1", "bud_1 0 ", 10**9, 2 * 10**9, 10**9, is_away=False)
+    worth = Worth(Bound(1, 1, hint="It is so."), Claim(((budget, "bud_1 0 "),)))
+    assert "this call needs $2.00. It is so. To raise it" in why_refused(worth, refused, NOW_US)[0]
 
 
 def test_where_somebody_is_to_be_asked_it_is_they_who_are_named() -> None:

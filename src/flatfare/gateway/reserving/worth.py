@@ -133,6 +133,8 @@ def why_refused(worth: Worth, refused: Refused, at_us: int) -> tuple[str, int | 
     parts = [
         f"The budget {budget.name!r}{subject} has {left} left of {limit} {over}; this call needs {needed}."
     ]
+    if worth.bound.hint is not None:
+        parts.append(worth.bound.hint)
     if resets_us is not None:
         parts.append(f"It resets at {iso(resets_us)}.")
     if worth.bound.limit is not None:

@@ -102,6 +102,7 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     output_rate: int = 0  # nano-dollars per million tokens of the answer, all choices together
     limit: int | None = None  # tokens of the answer, as asked for
     limit_field: str | None = None  # where the gateway can set one
+    hint: str | None = None  # why so much is held of what it reads, where that is all that its model can
 
     @property
     def is_flexible(self) -> bool:
@@ -201,7 +202,10 @@ class Bounds:
         reads = min(found)
         if any(word in endpoint.lower() or word in model for word in _WITHOUT_OUTPUT):
             return _unanswered(model, body, size, terms, reads)
-        return _bound(provider, endpoint, asked, body, terms, reads, tools)
+        bound = _bound(provider, endpoint, asked, body, terms, reads, tools)
+        if seen is not None or tools:
+            return bound
+        return msgspec.structs.replace(bound, hint=contents.why_all(model, body))
 
     def _by_other_than_tokens(
         self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int, content_type: bytes

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from flatfare.service.budgets.pictures import Shown, elsewhere, shown
+from flatfare.service.budgets.pictures import Shown, elsewhere, keep_their_size, shown
 
 FRAME_TOKENS = 64
 """Tokens that a provider may put around a request beyond what its JSON takes."""
@@ -73,6 +73,16 @@ def reads(endpoint: str, model: str, body: bytes, size: int) -> int | None:
     if b'"tools"' in body or b'"toolConfig"' in body or b'"functions"' in body:
         count += TOOL_FRAME_TOKENS
     return count
+
+
+def why_all(model: str, body: bytes) -> str:
+    """Why a request is held as all that its model can read, and what costs less, for a person."""
+    if keep_their_size(model) and not stands_elsewhere(body):
+        return (
+            f"{model} reads a picture in its own size, whatever that is: in the request itself instead of by "
+            "its URL, or with a detail of high, it costs less."
+        )
+    return "It refers to what is not in it, which may be as much as the model can read."
 
 
 def stands_elsewhere(body: bytes) -> bool:

@@ -64,6 +64,12 @@ def _summed(rule: Rule, pictures: Iterator[_Picture]) -> Shown:
     return Shown(tokens, marks, written, files)
 
 
+def keep_their_size(model: str) -> bool:
+    """A model reads pictures in their own size, so that nothing bounds one that is not seen."""
+    rule = rule_of(model)
+    return rule is not None and rule.most(None) is None
+
+
 def elsewhere(model: str) -> int:
     """Tokens of what may be a picture, and stands where the format has none."""
     rule = rule_of(model)
