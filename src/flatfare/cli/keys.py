@@ -214,7 +214,7 @@ def enable(settings: Settings, key: str, reason: str | None) -> None:
 _FIELDS = (
     output.Field("id", "id", "left"),
     output.Field("name", "name", "left", is_strong=True),
-    output.Field("begins", "begins", "left"),
+    output.Field("begins", "begins", "left", gives_way=1),
     output.Field("state", "state", "left"),
     output.Field("project", "project", "left"),
     output.Field("labels", "labels", "left"),

@@ -8,12 +8,15 @@ import io
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import click
+
+from flatfare.cli import fitting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +35,7 @@ class Field:
     title: str
     align: str = "right"  # left, right
     is_strong: bool = False
+    gives_way: int = 0  # on a narrow terminal the highest is left out first; 0 never is
 
 
 class Advance(Protocol):
@@ -130,22 +134,57 @@ def csv_cell(value: object) -> object:
 def print_table(
     rows: Iterable[Mapping[str, object]], fields: Sequence[Field], title: str | None = None
 ) -> None:
-    """A table that fits the terminal; None reads as a dash."""
+    """A table that fits the terminal, as lines where it is too narrow for one; None reads as a dash."""
     from rich.table import Table
     from rich.text import Text
 
+    where = console()
+    read = fitting.read_moment if where.is_terminal else str
+    cells = [[read(_cell(row.get(field.key))) for field in fields] for row in rows]
+    widths: Mapping[int, int | None] | None = dict.fromkeys(range(len(fields)))
+    if where.is_terminal:
+        widths = fitting.fitted(list(map(_wanted, fields, zip(*cells, strict=True))), where.width)
+    if widths is None:
+        _print_lines(cells, fields, title, where)
+        return
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for field in fields:
+    for at, width in widths.items():
+        field = fields[at]
         table.add_column(
             field.title,
             justify="left" if field.align == "left" else "right",
             style="bold" if field.is_strong else None,
             no_wrap=field.align != "left",
             overflow="fold",
+            width=width,
         )
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(field.key))) for field in fields))
-    console().print(table)
+    for line in cells:
+        table.add_row(*(Text(line[at]) for at in widths))
+    where.print(table)
+
+
+def _wanted(field: Field, texts: Sequence[str]) -> fitting.Wanted:
+    is_moment = all(text == MISSING or fitting.is_day(text) for text in texts)
+    return fitting.Wanted([field.title, *texts], field.align == "left" and not is_moment, field.gives_way)
+
+
+def _print_lines(
+    cells: Iterable[Sequence[str]], fields: Sequence[Field], title: str | None, where: "Console"
+) -> None:
+    """Rows as lines: what each is called, and below it what is known of it."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if title:
+        where.print(Text(title, style="italic"))
+    titles = [" ".join(field.title.split()) for field in fields]
+    for first, *rest in cells:
+        where.print(Text(first, style="bold"))
+        pieces = [
+            f"{name} {text}".strip() for name, text in zip(titles[1:], rest, strict=True) if text != MISSING
+        ]
+        for line in fitting.lines(pieces, where.width):
+            where.print(Padding(Text("  ".join(line)), (0, 0, 0, 2), expand=False))
 
 
 def _cell(value: object) -> str:
@@ -192,6 +231,16 @@ def bar(share: float, width: int = BAR_WIDTH) -> str:
 def say(text: str = "") -> None:
     """A line of the answer itself, on stdout."""
     click.echo(text)
+
+
+def say_words(text: str, indent: int = 0) -> None:
+    """A sentence of the answer: on a terminal its lines end between words."""
+    pad = " " * indent
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    for line in textwrap.wrap(
+        text, width, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False
+    ):
+        say(line)
 
 
 def note(text: str) -> None:

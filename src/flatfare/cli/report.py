@@ -18,7 +18,18 @@ from flatfare.cli.options import (
     pass_settings,
     period_options,
 )
-from flatfare.cli.output import BAR_WIDTH, MISSING, Field, bar, note, print_csv, print_json, print_table, say
+from flatfare.cli.output import (
+    BAR_WIDTH,
+    MISSING,
+    Field,
+    bar,
+    note,
+    print_csv,
+    print_json,
+    print_table,
+    say,
+    say_words,
+)
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.money import dollar_text
@@ -54,7 +65,7 @@ from flatfare.store.lake import Lake
 ROWS_ON_A_PAGE = 50
 """Rows of a table without ``--limit``; JSON and CSV have all."""
 
-_WIDTH_MIN = 80
+_WIDTH_MIN = 40
 _KEY_SHARE = 4  # a key of a table gets up to a quarter of the width before columns give way to it
 _KEY_WIDTH_MIN, _KEY_WIDTH_MAX = 10, 60
 
@@ -445,7 +456,7 @@ def _say_notes(answer: Report, rows: Iterable[Row]) -> None:
     if lines:
         say()
     for line in lines:
-        say(line)
+        say_words(line)
 
 
 _TURN_FIELDS = (

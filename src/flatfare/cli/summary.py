@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
-from flatfare.cli.output import MISSING, Field, print_document, print_table, say, spark
+from flatfare.cli.output import MISSING, Field, print_document, print_table, say, say_words, spark
 from flatfare.cli.report import shortened, terminal_width
 from flatfare.config import Settings
 from flatfare.core.moments import iso
@@ -26,12 +26,16 @@ _FIRST_STEPS = (
     "  flatfare import calls FILE         your own calls, with usage or cost",
     "  flatfare serve                     your own programs, by one base URL; with --demo no key is needed",
 )
+_TITLE_WIDTH, _PATH_WIDTH = 22, 20
+_DAYS = (28, 21, 14, 7)
+"""So many of the last days are drawn where there is no room for all."""
+
 _FIELDS = (
     Field("path", "Path", align="left"),
     Field("outcome", "Per verified\noutcome", is_strong=True),
-    Field("interval", "95 %"),
+    Field("interval", "95 %", gives_way=2),
     Field("success", "Success"),
-    Field("tasks", "Tasks"),
+    Field("tasks", "Tasks", gives_way=1),
     Field("cost", "Cost"),
 )
 
@@ -90,16 +94,25 @@ def _say_summary(found: Summary, time_zone: str) -> None:
     if found.concerns:
         say("Needs attention")
         for concern in found.concerns:
-            line = f"  {concern.text}. See: {concern.command}"
-            say(line if len(line) <= terminal_width() else f"  {concern.text}.\n    See: {concern.command}")
+            _say_concern(f"{concern.text}.", f"See: {concern.command}")
     else:
         say("Nothing needs attention.")
-    say(f"\nAs of {iso(found.as_of_us)[:16]}Z; days begin in {time_zone}. More: flatfare report --help")
+    say()
+    say_words(f"As of {iso(found.as_of_us)[:16]}Z; days begin in {time_zone}. More: flatfare report --help")
+
+
+def _say_concern(text: str, see: str) -> None:
+    """On one line where it fits, else with the command on a line of its own."""
+    if len(text) + len(see) + 3 <= terminal_width():
+        say(f"  {text} {see}")
+        return
+    say_words(text, indent=2)
+    say(f"    {see}")
 
 
 def _line(title: str, text: str | None) -> None:
     if text is not None:
-        say(f"{title:<22}{text}")
+        say(f"{title:<{_TITLE_WIDTH}}{text}")
 
 
 def _by_day(days: Sequence[Day]) -> str | None:
@@ -108,7 +121,11 @@ def _by_day(days: Sequence[Day]) -> str | None:
     known = [nano for nano in spent if nano]
     if len(known) < 2:
         return None
-    return f"{spark(spent)}  the last {len(spent)} days, at most {dollar_text(max(known))}"
+    told = f"days, at most {dollar_text(max(known))}"
+    whole = f"{spark(spent)}  the last {len(spent)} {told}"
+    shorter = (f"{spark(spent[-count:])}  {count} {told}" for count in _DAYS)
+    fits = (text for text in (whole, *shorter) if len(text) + _TITLE_WIDTH <= terminal_width())
+    return next(fits, whole)
 
 
 def _by_week(weeks: Sequence[Week]) -> str | None:
@@ -117,8 +134,9 @@ def _by_week(weeks: Sequence[Week]) -> str | None:
     known = [cost for cost in costs if cost is not None]
     if len(known) < 2:
         return None
-    moved = f"{dollar_text(known[0])} to {dollar_text(known[-1])}"
-    return f"{spark(costs)}  the last {len(costs)} weeks, {moved}"
+    told = f"weeks, {dollar_text(known[0])} to {dollar_text(known[-1])}"
+    whole = f"{spark(costs)}  the last {len(costs)} {told}"
+    return whole if len(whole) + _TITLE_WIDTH <= terminal_width() else f"{spark(costs)}  {len(costs)} {told}"
 
 
 def _spend(spend: Spend) -> str:
@@ -132,7 +150,7 @@ def _rate(row: Row) -> str:
 def _cells(row: Row) -> dict[str, object]:
     cost = money(row.cost_nano)
     return {
-        "path": shortened(row.keys[0] or MISSING, terminal_width() - 60),
+        "path": shortened(row.keys[0] or MISSING, max(_PATH_WIDTH, terminal_width() - 60)),
         "outcome": headline(row),
         "interval": interval_text(row),
         "success": percent(row.success_rate),

@@ -35,9 +35,9 @@ _FIELDS = (
     Field("opened_at", "Opened", align="left"),
     Field("state", "Outcome", align="left", is_strong=True),
     Field("cost", "Cost"),
-    Field("calls", "Calls"),
-    Field("attempts", "Attempts"),
-    Field("settlement", "Settlement", align="left"),
+    Field("calls", "Calls", gives_way=1),
+    Field("attempts", "Attempts", gives_way=2),
+    Field("settlement", "Settlement", align="left", gives_way=3),
 )
 _CSV = (
     *("task", "external_id", "name", "path", "opened_at", "closed_at", "matures_at", "state", "outcome"),

@@ -14,7 +14,7 @@ from flatfare.service import selling
 from flatfare.service.actions import documents, publishing, receipts
 from flatfare.service.actions.publishing import Published
 from flatfare.service.reporting import Row
-from flatfare.service.reporting.wording import headline, interval_text, percent, percents
+from flatfare.service.reporting.wording import percent, percents
 from flatfare.store import runs
 from flatfare.store.runs import Run
 from flatfare.web.access import Right
@@ -36,6 +36,7 @@ from flatfare.web.pages.blocks import (
 )
 from flatfare.web.pages.money import amount_text, nano_text
 from flatfare.web.pages.page import Deed, Later, Page, Sent, Visit
+from flatfare.web.pages.ranked import headline_cell
 from flatfare.web.pages.rendering import moment_text
 from flatfare.web.pages.run import view_of
 from flatfare.web.workshop import Workshop
@@ -145,10 +146,7 @@ def _row(version: Published, row: Row | None, sales: _Sales | None, visit: Visit
             percent(row.success_rate) or "" if row else "",
             percents(row.success_interval) if row and row.n else "",
         ),
-        Cell(
-            (headline(row) or "").removesuffix("*") if row else "",
-            interval_text(row) if row and row.n else "",
-        ),
+        headline_cell(row) if row else Cell(""),
     )
 
 

@@ -41,7 +41,8 @@ def _plain(text: Callable[[Row], str | None]) -> Callable[[Row], Cell]:
     return lambda row: Cell(text(row), why=WHY)
 
 
-def _headline(row: Row) -> Cell:
+def headline_cell(row: Row) -> Cell:
+    """Cost per verified outcome and its interval, or why there is none."""
     if not row.n and not row.verified:
         return Cell("", tone="quiet")
     said = headline(row)
@@ -66,7 +67,7 @@ def spend_cell(row: Row) -> Cell:
 
 
 OUTCOME_MEASURES = (
-    _Measure("Per verified outcome", "cost-per-verified-outcome", _headline),
+    _Measure("Per verified outcome", "cost-per-verified-outcome", headline_cell),
     _Measure("Success", "success-rate", _success),
     _Measure("Tasks", "tasks", _plain(lambda row: f"{row.n:,}")),
     _Measure("Verified", "verified", _plain(lambda row: f"{row.verified:,}"), gives_way=True),
@@ -140,7 +141,7 @@ SPEND_MEASURES = (
         gives_way=True,
         is_there=lambda row: row.price_per_million_nano,
     ),
-    _Measure("Per verified outcome", "cost-per-verified-outcome", _headline, gives_way=True),
+    _Measure("Per verified outcome", "cost-per-verified-outcome", headline_cell, gives_way=True),
 )
 """What is said of who or what spends."""
 
