@@ -65,7 +65,7 @@ def everything(folder: Path) -> bytes:
 
 async def stored(gateway: Running) -> None:
     """Wait for what is written beside the event loop."""
-    await asyncio.get_running_loop().run_in_executor(gateway.worker._texts._thread, lambda: None)
+    await asyncio.get_running_loop().run_in_executor(gateway.worker.texts._thread, lambda: None)
 
 
 def test_nothing_is_stored_where_nobody_asks(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ import msgspec
 
 from flatfare.config import Settings
 from flatfare.core.errors import FlatfareError
+from flatfare.gateway.admission import Admitted
+from flatfare.gateway.records import Result
+from flatfare.gateway.wire import Request
 from flatfare.service.access.texts import expire, text_store
 from flatfare.store.text_terms import TextTerms
 from flatfare.store.texts import Text, TextStore
@@ -62,6 +65,25 @@ class TextKeeper:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="texts")
         self._store: TextStore | None = None
         self._waiting = 0
+
+    def keep_of_call(
+        self, admitted: Admitted, request: Request, result: Result, at_us: int, taken: Taken, encoding: str
+    ) -> None:
+        """Store what was said in a call, as its key asks."""
+        terms = admitted.text_terms
+        assert terms is not None
+        text = Text(
+            call_id=result.call_id,
+            at_us=at_us,
+            key_id=admitted.key_id or "",
+            provider=admitted.place.upstream.name,
+            endpoint=admitted.place.endpoint,
+            subject=subject_of(terms, admitted.attribution.labels),
+            model=result.model or admitted.asked.model,
+            request=request.body,
+            answer_encoding=encoding or None,
+        )
+        self.keep(text, taken, terms.keep_us)
 
     def keep(self, text: Text, taken: Taken, keep_us: int) -> None:
         """Store a text; it expires so long after its call began."""

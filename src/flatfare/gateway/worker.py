@@ -43,12 +43,11 @@ from flatfare.gateway.reserving.worth import Worth, worth_of
 from flatfare.gateway.routes import Routes
 from flatfare.gateway.sessions import Session
 from flatfare.gateway.tap import nothing
-from flatfare.gateway.texts import Taken, TextKeeper, subject_of
+from flatfare.gateway.texts import TextKeeper
 from flatfare.gateway.wire import Request
 from flatfare.service.budgets.bounding import Bounds
 from flatfare.service.costing.pricing import open_price_book
 from flatfare.store.book import open_book
-from flatfare.store.texts import Text
 
 SWEEP_S = 0.25
 EXPIRY_ROUNDS = 240
@@ -95,7 +94,7 @@ class Worker:
         self._elsewhere = elsewhere
         self._figures = SharedFigures(figures, number)
         self._book_thread = ThreadPoolExecutor(1, thread_name_prefix="book")
-        self._texts = TextKeeper(settings)
+        self.texts = TextKeeper(settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: list[asyncio.AbstractServer] = []
         self._retired: list[Reach] = []
@@ -293,31 +292,6 @@ class Worker:
         """The budgets that a call falls under."""
         return self.budgets.claim_of(admitted.key, admitted.attribution, at_us) if len(self.budgets) else None
 
-    def keep_text(
-        self,
-        admitted: Admitted,
-        request: Request,
-        result: Result,
-        at_us: int,
-        taken: Taken,
-        encoding: str,
-    ) -> None:
-        """Store what was said in a call, as its key asks."""
-        terms = admitted.text_terms
-        assert terms is not None
-        text = Text(
-            call_id=result.call_id,
-            at_us=at_us,
-            key_id=admitted.key_id or "",
-            provider=admitted.place.upstream.name,
-            endpoint=admitted.place.endpoint,
-            subject=subject_of(terms, admitted.attribution.labels),
-            model=result.model or admitted.asked.model,
-            request=request.body,
-            answer_encoding=encoding or None,
-        )
-        self._texts.keep(text, taken, terms.keep_us)
-
     # from time to time
 
     async def _watch_keys(self) -> None:
@@ -357,7 +331,7 @@ class Worker:
             if rounds % 4 == 0:
                 self._write_figures()
             if self.number == 0 and rounds % EXPIRY_ROUNDS == 1:
-                self._texts.expire()
+                self.texts.expire()
 
     # settings and end
 
@@ -397,7 +371,7 @@ class Worker:
         self.reserver.close()
         await self.journal.close()
         self._write_figures()
-        await self.loop.run_in_executor(None, self._texts.close)
+        await self.loop.run_in_executor(None, self.texts.close)
         self._book_thread.submit(self._book.close)
         self._book_thread.shutdown()
         self.look_ups.close()

@@ -14,7 +14,7 @@ from flatfare.gateway.records import Result
 from flatfare.gateway.reserving.claims import Claim
 from flatfare.gateway.reserving.reserver import Reserver
 from flatfare.gateway.reserving.worth import Worth
-from flatfare.gateway.texts import Taken
+from flatfare.gateway.texts import TextKeeper
 from flatfare.gateway.wire import Request
 from flatfare.prices.book import PriceBook
 
@@ -42,6 +42,7 @@ class Home(Protocol):
     guards: GuardList
     shares: Shares
     look_ups: LookUps
+    texts: TextKeeper
 
     def new_id(self, at_us: int) -> str:
         """An id for a call, that sorts by its moment."""
@@ -63,14 +64,3 @@ class Home(Protocol):
 
     def claim_of(self, admitted: Admitted, at_us: int) -> Claim | None:
         """The budgets that a call falls under."""
-
-    def keep_text(
-        self,
-        admitted: Admitted,
-        request: Request,
-        result: Result,
-        at_us: int,
-        taken: Taken,
-        encoding: str,
-    ) -> None:
-        """Store what was said in a call, as its key asks."""

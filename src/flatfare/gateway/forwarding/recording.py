@@ -130,7 +130,8 @@ class RecordedCall:
         self._tell_guards(result)
         if self._taken is not None:
             encoding = self._fields.get(b"content-encoding", b"").decode("latin-1")
-            self._worker.keep_text(self._admitted, self._request, result, self._at_us, self._taken, encoding)
+            texts, request = self._worker.texts, self._request
+            texts.keep_of_call(self._admitted, request, result, self._at_us, self._taken, encoding)
         try:
             journal.write(record, on_kept)
         except (StoreFailure, BadInput) as problem:

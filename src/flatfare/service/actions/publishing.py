@@ -55,29 +55,10 @@ def publish(
     content = content_of(action)
     digest = hashlib.sha256(content.encode()).hexdigest()
     with book.writing():
-        newest = actions.find(book, action.name)
-        expected = newest.version + 1 if newest else 1
-        if (standing := actions.find(book, action.name, action.version)) is not None:
-            if standing.hash != digest:
-                raise Conflict(
-                    f"Version {action.version} of {action.name!r} was published with other content, and a "
-                    f"published version never changes. Give the file version {expected}."
-                )
-            if from_us not in (None, standing.begins_us):
-                raise Conflict(
-                    f"Version {action.version} of {action.name!r} was published to hold from "
-                    f"{iso(standing.begins_us)} on. For another day, publish it under the number {expected}."
-                )
+        standing = _standing(book, action, digest, from_us)
+        if standing is not None:
             return _read(standing)
-        if newest is not None and begins_us < newest.begins_us:
-            raise Conflict(
-                f"Version {newest.version} of {action.name!r} holds from {iso(newest.begins_us)} on, and the "
-                "next cannot begin before it. Publish this one from then on too, or later."
-            )
-        if action.version != expected:
-            raise Conflict(
-                f"Found version {action.version} of {action.name!r}: the next to be published is {expected}."
-            )
+        _check_is_next(book, action, begins_us)
     # the definition is agreed on in a transaction of its own; agreeing on the same twice is a no-op
     defined = defining.define(
         book, replace(action.definition, version=0), by_whom=by_whom, at_us=at_us, from_us=begins_us
@@ -98,6 +79,44 @@ def publish(
             reason=reason,
         )
     return _read(row)
+
+
+def _standing(book: Book, action: Action, digest: str, from_us: int | None) -> ActionRow | None:
+    """The same version as it was published before; ``Conflict`` where it said something else."""
+    standing = actions.find(book, action.name, action.version)
+    if standing is None:
+        return None
+    expected = _next_version(actions.find(book, action.name))
+    if standing.hash != digest:
+        raise Conflict(
+            f"Version {action.version} of {action.name!r} was published with other content, and a "
+            f"published version never changes. Give the file version {expected}."
+        )
+    if from_us not in (None, standing.begins_us):
+        raise Conflict(
+            f"Version {action.version} of {action.name!r} was published to hold from "
+            f"{iso(standing.begins_us)} on. For another day, publish it under the number {expected}."
+        )
+    return standing
+
+
+def _check_is_next(book: Book, action: Action, begins_us: int) -> None:
+    """The version follows the newest, and begins no sooner."""
+    newest = actions.find(book, action.name)
+    if newest is not None and begins_us < newest.begins_us:
+        raise Conflict(
+            f"Version {newest.version} of {action.name!r} holds from {iso(newest.begins_us)} on, and the "
+            "next cannot begin before it. Publish this one from then on too, or later."
+        )
+    expected = _next_version(newest)
+    if action.version != expected:
+        raise Conflict(
+            f"Found version {action.version} of {action.name!r}: the next to be published is {expected}."
+        )
+
+
+def _next_version(newest: ActionRow | None) -> int:
+    return newest.version + 1 if newest else 1
 
 
 def _begins(at_us: int, from_us: int | None) -> int:

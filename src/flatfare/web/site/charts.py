@@ -5,7 +5,7 @@ ways and the frontier. Numbers become floats here and only here: a picture round
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,14 +59,43 @@ def signature(board: Board, colours: Colours, frame: Frame) -> Spec:
     """The spec of a board's chart."""
     standings = drawn(board)
     axes = axes_of(standings)
-    x = {
+    return _picture(
+        frame,
+        colours,
+        {
+            "data": {"values": _values(standings, axes, frame)},
+            "encoding": {"x": _cost_axis(axes, frame), "y": _rate_axis(axes, frame)},
+            "layer": _layers(colours),
+        },
+    )
+
+
+def _picture(frame: Frame, colours: Colours, parts: Mapping[str, Json]) -> Spec:
+    """The parts in their frame: its room holds what stands beside the plot."""
+    return {
+        "$schema": SCHEMA,
+        "width": frame.width,
+        "height": frame.height,
+        "autosize": {"type": "none", "contains": "content"},
+        "padding": {"left": frame.left, "right": frame.right, "top": frame.top, "bottom": frame.bottom},
+        "background": None,
+        **parts,
+        "config": config(colours),
+    }
+
+
+def _cost_axis(axes: Axes, frame: Frame) -> Json:
+    return {
         "field": "cost",
         "type": "quantitative",
         "title": "Cost per verified outcome, US dollars, log scale",
         "scale": {"type": "log", "domain": [axes.low, axes.high], "nice": False},
         "axis": {"values": _ticks(axes.low, axes.high, frame), "labelExpr": MONEY, "grid": False},
     }
-    y = {
+
+
+def _rate_axis(axes: Axes, frame: Frame) -> Json:
+    return {
         "field": "rate",
         "type": "quantitative",
         "title": "Success rate",
@@ -82,18 +111,6 @@ def signature(board: Board, colours: Colours, frame: Frame) -> Spec:
             "titleX": -frame.left + 12,
             "titleY": -frame.top + 2,
         },
-    }
-    return {
-        "$schema": SCHEMA,
-        "width": frame.width,
-        "height": frame.height,
-        "autosize": {"type": "none", "contains": "content"},
-        "padding": {"left": frame.left, "right": frame.right, "top": frame.top, "bottom": frame.bottom},
-        "background": None,
-        "data": {"values": _values(standings, axes, frame)},
-        "encoding": {"x": x, "y": y},  # type: ignore[dict-item]
-        "layer": _layers(colours),
-        "config": config(colours),
     }
 
 
@@ -135,22 +152,19 @@ def overview(boards: Sequence[Board], colours: Colours, frame: Frame) -> Spec:
     tick: Json = {"type": "tick", "thickness": 2, "height": 14, "color": colours.point, "opacity": 0.75}
     first: Json = {"type": "point", "filled": True, "size": 90, "color": colours.accent, "opacity": 1}
     rows: list[Json] = [{"board": name, "cost": cost, "is_first": tied} for name, cost, tied in values]
-    return {
-        "$schema": SCHEMA,
-        "width": frame.width,
-        "height": frame.height,
-        "autosize": {"type": "none", "contains": "content"},
-        "padding": {"left": frame.left, "right": frame.right, "top": frame.top, "bottom": frame.bottom},
-        "background": None,
-        "data": {"values": rows},
-        "encoding": {"y": y},
-        "layer": [
-            {"transform": [{"filter": "!datum.is_first"}], "mark": tick, "encoding": {"x": x}},
-            {"transform": [{"filter": "datum.is_first"}], "mark": first, "encoding": {"x": x}},
-            _row_names(names, colours, frame),
-        ],
-        "config": config(colours),
-    }
+    return _picture(
+        frame,
+        colours,
+        {
+            "data": {"values": rows},
+            "encoding": {"y": y},
+            "layer": [
+                {"transform": [{"filter": "!datum.is_first"}], "mark": tick, "encoding": {"x": x}},
+                {"transform": [{"filter": "datum.is_first"}], "mark": first, "encoding": {"x": x}},
+                _row_names(names, colours, frame),
+            ],
+        },
+    )
 
 
 def _row_names(names: Sequence[str], colours: Colours, frame: Frame) -> Json:
