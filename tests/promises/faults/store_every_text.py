@@ -14,8 +14,8 @@ class _Always(dict):
         return True
 
 
-def _refreshed(ring):
-    changed = _refresh(ring)
+def _refreshed(ring, **given):
+    changed = _refresh(ring, **given)
     ring.texts = _Always()
     return changed
 
