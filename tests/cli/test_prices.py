@@ -7,7 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flatfare.cli.prices import prices
+from flatfare.cli.root import root
 from flatfare.core.errors import BadUsage, Conflict, NotFound
+from flatfare.store.book import open_book
+from flatfare.store.lake import Lake
+from flatfare.store.reading import opened
 
 
 @pytest.fixture
@@ -104,3 +108,62 @@ def test_history_lists_every_dated_statement(run) -> None:  # type: ignore[no-un
         0
     ].items()
     assert "Every statement" in run("show", "deepseek/deepseek-flash", "--history").stdout
+
+
+def version_of(run, *model: str) -> str:  # type: ignore[no-untyped-def]
+    return str(json.loads(run("show", *model, "--json").stdout)["version"])
+
+
+def test_a_version_is_looked_up_as_the_price_book_has_it(run) -> None:  # type: ignore[no-untyped-def]
+    version = version_of(run, "openai/gpt-4.1", "--tier", "batch")
+    document = json.loads(run("version", version, "--json").stdout)
+    assert (document["version"], document["kept_at"]) == (version, None)
+    assert {row["unit"]: row["rate"] for row in document["rates"]}["input"] == "1.00"
+    shown = run("version", version).stdout
+    assert f"Version {version}. Not kept here: as the price book has them." in shown
+    assert run("version", version, "--csv").stdout.startswith(
+        "version,provider,model,currency,unit,rate,per,"
+    )
+
+
+def test_own_prices_have_a_version_of_their_own(run) -> None:  # type: ignore[no-untyped-def]
+    before = version_of(run, "openai/gpt-4o")
+    run("add", "openai/gpt-4o", "--input", "2", "--output", "8")
+    after = version_of(run, "openai/gpt-4o")
+    assert ":own:" in after
+    rows = [json.loads(line) for line in run("version", before, after, "--json").stdout.splitlines()]
+    inputs = [rate["rate"] for row in rows for rate in row["rates"] if rate["unit"] == "input"]
+    assert inputs == ["2.50", "2.00"]
+
+
+def test_prices_that_are_not_here_are_said_not_to_be(run) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(NotFound, match="This installation does not have the prices openai/gpt-4o@2020"):
+        run("version", "openai/gpt-4o@2020-01-01:own:0123456789ab")
+    with pytest.raises(BadUsage, match="where a version of prices was expected"):
+        run("version", "gpt-4o")
+
+
+def test_what_calls_were_costed_with_is_kept_over_a_correction(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """A call stays explained where the price book says something else of its day by now."""
+    assert "No prices are kept yet" in run("version").stderr
+    run("add", "p/m", "--input", "2", "--output", "8", "--from", "2026-01-01")
+    calls = tmp_path / "calls.csv"
+    calls.write_text(
+        "id,time,provider,model,input_tokens,output_tokens\n"
+        "1,2026-06-01T00:00:00Z,p,m,1000,100\n2,2026-06-01T00:00:00Z,p,nobody-s,1000,100\n",
+        encoding="utf-8",
+    )
+    CliRunner().invoke(root, ["import", "calls", str(calls)], catch_exceptions=False)
+    (kept,) = [json.loads(line) for line in run("version", "--json").stdout.splitlines()]
+    with open_book(f"sqlite:///{tmp_path}/flatfare.db") as book:
+        lake = Lake(tmp_path / "lake")
+        with opened(book, lake, "calls") as engine:
+            rows = engine.execute(
+                "SELECT cost_nano, price_version FROM calls ORDER BY external_id"
+            ).fetchall()
+    assert rows == [(2_800_000, kept["version"]), (None, None)]
+    run("add", "p/m", "--input", "3", "--output", "9", "--from", "2026-01-01", "--correct")
+    assert version_of(run, "p/m", "--at", "2026-06-01") != kept["version"]
+    document = json.loads(run("version", kept["version"], "--json").stdout)
+    assert [row["rate"] for row in document["rates"]] == ["2.00", "8.00"]
+    assert document["kept_at"] == kept["kept_at"]

@@ -31,6 +31,8 @@ def book_with(folder: Path, **changes: Value) -> str:
         "cost_state": "measured",
         "duration_ms": 1234,
         "labels": '{"team":"search"}',
+        "cost_basis": "computed",
+        "price_version": "openai/gpt-4o@always:reviewed:0123456789ab",
         **changes,
     }
     with open_book(database) as book, book.writing():
@@ -57,6 +59,8 @@ def test_as_json_money_is_decimal_text(tmp_path: Path) -> None:
     result = CliRunner().invoke(root, ["tail", "--once", "--json", "--database", book_with(tmp_path)])
     document = json.loads(result.output)
     assert document["cost"]["amount"] == "0.003000000"
+    assert document["cost_basis"] == "computed"
+    assert document["price_version"] == "openai/gpt-4o@always:reviewed:0123456789ab"
     assert (document["input_tokens"], document["labels"]) == (1000, {"team": "search"})
 
 

@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from flatfare.cli.root import root
+from flatfare.store.book import open_book
+from tests.builders import call, id_of, write_calls
 
 CALLS = """time,provider,model,cost,task,team
 2026-11-01T10:00:00Z,openai,gpt-4o,0.25,T-1,search
@@ -68,3 +70,30 @@ def test_spend_of_which_nothing_is_known_is_unknown_and_never_zero(book: list[st
     lines = CliRunner().invoke(root, ["report", "--by", "team", "--csv", *book]).stdout.splitlines()
     header, free = lines[0].split(","), next(line.split(",") for line in lines if line.startswith("free,"))
     assert (free[header.index("spend")], free[header.index("spend_is_at_least")]) == ("", "true")
+
+
+def test_each_call_says_by_which_prices_it_was_costed(book: list[str], tmp_path: Path) -> None:
+    rows = (
+        "time,provider,model,input_tokens,output_tokens,task\n2026-11-03T10:00:00Z,openai,gpt-4o,10,5,T-9\n"
+    )
+    (tmp_path / "more.csv").write_text(rows, encoding="utf-8")
+    assert CliRunner().invoke(root, ["import", "calls", str(tmp_path / "more.csv"), *book]).exit_code == 0
+    story = json.loads(CliRunner().invoke(root, ["tasks", "show", "T-9", "--json", *book]).stdout)
+    (call,) = story["calls"]
+    assert call["price_version"].startswith("openai/gpt-4o@")
+    assert (
+        f"prices {call['price_version']}" in CliRunner().invoke(root, ["tasks", "show", "T-9", *book]).stdout
+    )
+    given = json.loads(CliRunner().invoke(root, ["tasks", "show", "T-1", "--json", *book]).stdout)
+    assert {(call["cost_basis"], call["price_version"]) for call in given["calls"]} == {("reported", None)}
+    assert "prices" not in CliRunner().invoke(root, ["tasks", "show", "T-1", *book]).stdout
+
+
+def test_a_call_computed_before_prices_were_written_down_says_so(book: list[str], tmp_path: Path) -> None:
+    with open_book(f"sqlite:///{tmp_path}/b.db") as opened:
+        write_calls(
+            opened,
+            [call("old", "old task", 5, cost_basis="computed", reported_nano=None, computed_nano=5)],
+        )
+    shown = CliRunner().invoke(root, ["tasks", "show", id_of("old task"), *book])
+    assert "prices not recorded" in shown.stdout

@@ -15,9 +15,11 @@ from flatfare.core.batch_names import request_name
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.identity import derived, within
 from flatfare.gateway.server import Running, serving
+from flatfare.prices.book import PriceBook
 from flatfare.service.access import keys
 from flatfare.service.access.keys import Terms
 from flatfare.service.budgets import budgeting
+from flatfare.service.costing.price_versions import rates_in, told
 from flatfare.store import budgets
 from flatfare.store.book import open_book
 from tests.gateway.batch_provider import BatchProvider, chat_answer, message_answer
@@ -138,6 +140,9 @@ def test_each_answer_is_a_call_of_its_own_at_the_batch_rate(tmp_path: Path) -> N
                     "ok",
                 )
                 assert row["input"] == 1000
+                with open_book(own.gateway.worker.settings.database) as book:
+                    (terms,) = told(book, PriceBook(()), str(row["price_version"]))
+                assert {one["unit"]: one["rate"] for one in rates_in(terms)}["output"] == "5.00"
             assert sum(int(str(row["cost_nano"])) for row in found.values()) == 2 * ONE_NANO
 
     asyncio.run(play())

@@ -14,8 +14,9 @@ from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import log_file, log_numbers, workers
 from flatfare.gateway.frames import framed, salt_of
 from flatfare.gateway.journal import Journal
-from flatfare.gateway.records import Ended, Figures, Record, Void
-from flatfare.store import journals, sealing
+from flatfare.gateway.records import Ended, Figures, Priced, Record, Told, Void
+from flatfare.gateway.tap import unknown
+from flatfare.store import journals, price_versions, sealing
 from flatfare.store.book import Book, Value, open_book
 from flatfare.store.lake import Lake
 from flatfare.store.layout import CALLS
@@ -365,3 +366,32 @@ def test_every_column_of_a_row_exists() -> None:
         rows.change_of({}, result(1)),
     ):
         assert set(row) <= known
+
+
+def test_prices_that_calls_were_priced_with_are_kept_once(place: Place) -> None:
+    name = "openai/gpt-5@always:shipped:0123456789ab"
+    priced = Figures({"input": 5}, "measured", 1, "measured", price_version=name)
+    place.write(Priced(name, '{"rates":[]}'), intent(1), result(1, figures=priced))
+    place.write(Priced(name, '{"rates":["of another worker"]}'))  # the same by another's word
+    booked = place.book_all()
+    assert (booked.calls, booked.notes) == (1, ())
+    assert place.rows("price_version") == [(name,)]
+    kept = price_versions.terms_of(place.book, name)
+    assert kept is not None
+    assert place.book.value("SELECT COUNT(*) FROM price_versions") == 1
+
+
+def test_a_cost_told_late_brings_its_prices_and_one_that_is_gone_takes_them_away(place: Place) -> None:
+    name = "openai/gpt-5@always:shipped:0123456789ab"
+    place.write(intent(1), result(1, figures=unknown("its answers are not here yet")))
+    place.book_all()
+    later = Figures({"input": 5}, "measured", 1, "measured", None, "computed", 1, price_version=name)
+    place.write(Told(call_id(1), later))
+    place.book_all()
+    assert place.rows("revision, n, price_version") == [(0, 1, None), (1, -1, None), (1, 1, name)]
+
+
+def test_the_most_that_a_call_may_have_cost_is_of_no_one_set_of_prices(place: Place) -> None:
+    place.write(intent(1))
+    place.book_all()
+    assert place.rows("cost_nano, cost_state, price_version") == [(1000, "estimated", None)]

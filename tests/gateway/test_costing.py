@@ -8,7 +8,7 @@ from flatfare.core.usage import Usage
 from flatfare.dialects.reading import Asked, Exchange, Part, Reading, Reported, free, unread
 from flatfare.gateway.costing import figures_of
 from flatfare.gateway.records import Figures, Intent, Result, decode, encode
-from flatfare.prices.book import PriceBook
+from flatfare.prices.book import Found, PriceBook
 from flatfare.service.costing.metering import meter
 
 MODEL = "gpt-4o-2024-08-06"
@@ -20,6 +20,12 @@ EXCHANGE = Exchange("openai", "chat.completions", asked=Asked(model=MODEL), at_u
 @pytest.fixture(scope="module")
 def prices() -> PriceBook:
     return PriceBook.standard()
+
+
+def _version(prices: PriceBook) -> str:
+    found = prices.find("openai", MODEL, AT_US)
+    assert isinstance(found, Found)
+    return found.version
 
 
 def reading(reported: Reported | None = None, **usage: int | Decimal) -> Reading:
@@ -44,6 +50,7 @@ def test_the_row_says_what_the_meter_says_of_the_same_body(prices: PriceBook) ->
     metered = meter(body, provider="openai", endpoint="chat.completions")
     figures = figures_of(prices, metered.reading, EXCHANGE, AT_US)
     assert figures.cost_nano == metered.cost.amount_nano == 8_720_000
+    assert figures.price_version == metered.computed_cost.price_version == _version(prices)
     assert figures.usage == dict(metered.usage) == {"input": 976, "cache_read": 1024, "output": 500}
     assert (figures.cost_state, figures.cost_basis, figures.usage_state) == (
         "measured",
@@ -139,3 +146,19 @@ def test_a_record_of_an_earlier_version_still_reads() -> None:
     assert decode(short) == Intent(ID, 1, "openai", "chat.completions")
     longer = msgspec.msgpack.encode(["void", ID, "a field of a later version"])
     assert decode(longer) == decode(msgspec.msgpack.encode(["void", ID]))
+
+
+def test_beside_a_reported_charge_stand_the_prices_of_the_computed_cost(prices: PriceBook) -> None:
+    said = reading(Reported("0.009", "USD", "usage.cost"))
+    assert figures_of(prices, said, EXCHANGE, AT_US).price_version == _version(prices)
+
+
+def test_a_charge_that_was_only_reported_has_no_prices(prices: PriceBook) -> None:
+    unpriced = Exchange("openai", "chat.completions", asked=Asked(model="nobody's"), at_us=AT_US)
+    said = Reading((Part("nobody's", Usage(input=1)),), reported=Reported("0.009", "USD", "usage.cost"))
+    figures = figures_of(prices, said, unpriced, AT_US)
+    assert (figures.cost_nano, figures.cost_basis, figures.price_version) == (9_000_000, "reported", None)
+
+
+def test_a_count_that_cannot_be_right_has_no_prices(prices: PriceBook) -> None:
+    assert figures_of(prices, reading(output=10**15), EXCHANGE, AT_US).price_version is None

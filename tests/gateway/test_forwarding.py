@@ -12,6 +12,10 @@ from flatfare.config import Limits, Policies, Provider, Retries, Secret, Timeout
 from flatfare.core.errors import StoreFailure
 from flatfare.gateway.journal import Journal
 from flatfare.gateway.operation import readiness
+from flatfare.prices.book import PriceBook
+from flatfare.prices.log import FileLog
+from flatfare.service.costing.price_versions import rates_in, told
+from flatfare.store.book import open_book
 from tests.gateway.upstreams import (
     ANSWER,
     ANSWER_NANO,
@@ -46,6 +50,13 @@ def test_a_whole_answer_comes_as_it_is_with_its_cost_in_the_head(tmp_path: Path)
             assert row["id"] == answer.headers["flatfare-call"]
             assert (row["cost_nano"], row["cost_state"], row["status"]) == (ANSWER_NANO, "measured", "ok")
             assert (row["delivery"], row["labels"]) == ("proven", '{"team":"search"}')
+            with open_book(gateway.worker.settings.database) as book:
+                (terms,) = told(book, PriceBook(()), str(row["price_version"]))
+            assert terms["model"] == "gpt-4o-2024-08-06"
+            assert {one["unit"]: one["rate"] for one in rates_in(terms)}.items() >= {
+                "input": "2.50",
+                "output": "10.00",
+            }.items()
             (asked,) = provider.asked
             assert asked.line == "POST /v1/chat/completions HTTP/1.1"
             assert asked.headers["authorization"] == "Bearer sk-real"
@@ -349,7 +360,8 @@ def test_the_end_of_an_answer_waits_for_its_result(tmp_path: Path, monkeypatch: 
     def noted(self: Journal, record: object, on_kept: object = None) -> None:
         def kept(problem: StoreFailure | None) -> None:
             order.append(type(record).__name__)
-            on_kept(problem)  # type: ignore[operator]
+            if on_kept is not None:
+                on_kept(problem)  # type: ignore[operator]
 
         write(self, record, kept)  # type: ignore[arg-type]
 
@@ -358,7 +370,7 @@ def test_the_end_of_an_answer_waits_for_its_result(tmp_path: Path, monkeypatch: 
             monkeypatch.setattr(Journal, "write", noted)
             await ask(gateway)
             order.append("client")
-            assert order == ["Intent", "Result", "client"]
+            assert order == ["Intent", "Priced", "Result", "client"]
 
     run(test)
 
@@ -525,3 +537,36 @@ def _says(*answers: bytes) -> Callable[[Asked, asyncio.StreamReader, asyncio.Str
 
 def _full_disk(*_: object) -> None:
     raise StoreFailure("The journal could not be written: No space left on device.")
+
+
+def test_prices_are_said_in_the_journal_once_and_again_where_they_changed(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with both(tmp_path) as (gateway, _):
+            for _ in range(3):
+                await ask(gateway)
+            log = tmp_path / "book.prices.jsonl"
+            line = {"provider": "openai", "model": "gpt-4o-2024-08-06", "rates": {"input": "2"}}
+            FileLog(log).append([line])
+            gateway.worker.take_settings(gateway.worker.settings)
+            await ask(gateway)
+            versions = [str(row["price_version"]) for row in await rows(gateway)]
+            assert [version.split(":")[1] for version in versions] == ["reviewed"] * 3 + ["own"]
+            with open_book(gateway.worker.settings.database) as book:
+                kept = book.rows("SELECT version FROM price_versions")
+            assert sorted(str(version) for (version,) in kept) == sorted(set(versions))
+
+    run(test)
+
+
+def test_an_error_and_a_call_without_a_price_name_no_prices(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with both(tmp_path) as (gateway, provider):
+            provider.script = _says(whole(b'{"error":{}}', "429 Too Many Requests"))
+            await ask(gateway)
+            provider.script = _says(whole(ANSWER.replace(b"gpt-4o-2024-08-06", b"nobody-s-model")))
+            await ask(gateway)
+            found = await rows(gateway)
+            assert [row["cost_nano"] for row in found][-1] is None
+            assert {row["price_version"] for row in found} == {None}
+
+    run(test)

@@ -132,6 +132,7 @@ def test_a_session_is_one_row_with_the_sum_of_its_answers(compression: Any, tmp_
             (row,) = await rows(gateway)
             assert (row["status"], row["http_status"], row["endpoint"]) == ("ok", 101, "realtime")
             assert (row["cost_nano"], row["cost_state"]) == (3 * TURN_NANO, "measured")
+            assert str(row["price_version"]).startswith("openai/gpt-realtime@")
             assert (row["model"], row["model_asked"]) == ("gpt-realtime", "gpt-realtime")
             assert behind.told == ["say 0", "say 1", "say 2"]
             assert behind.closed == [1000]

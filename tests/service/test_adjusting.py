@@ -7,10 +7,12 @@ import pytest
 
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import derived
-from flatfare.prices.book import PriceBook
+from flatfare.prices.book import Found, PriceBook
+from flatfare.prices.log import MemoryLog
 from flatfare.service import adjusting, doctoring
 from flatfare.service.adjusting import Selection
 from flatfare.service.costing import repricing
+from flatfare.service.costing.price_versions import told
 from flatfare.store import adjustments, reading, sealing
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake
@@ -72,10 +74,39 @@ def test_a_new_price_is_applied_on_request_and_on_record(books: tuple[Book, Lake
     assert doctoring.examine(*books).is_sound
 
 
+def _priced_now() -> str:
+    found = PriceBook.standard().find("openai", "gpt-4o-2024-08-06", NOON_US)
+    assert isinstance(found, Found)
+    return found.version
+
+
+def test_a_call_priced_anew_names_the_prices_that_it_has_now(books: tuple[Book, Lake]) -> None:
+    """Those of before the prices were written down with a call are not recorded until then."""
+    assert {one["price_version"] for one in newest(books)} == {None}
+    prices, everything = PriceBook.standard(), Selection(since_us=0)
+    repricing.reprice(*books, prices, everything, counts_reported=True, **RECORD)
+    assert {one["price_version"] for one in newest(books)} == {_priced_now()}
+    (terms,) = told(books[0], PriceBook(()), _priced_now())
+    assert terms["model"] == "gpt-4o-2024-08-06"
+    lines = [{"provider": "openai", "model": "gpt-4o-2024-08-06", "rates": {"input": "2.40"}}]
+    own = PriceBook.standard(MemoryLog(lines))
+    assert repricing.reprice(*books, own, everything, counts_reported=True, **RECORD) == 6
+    assert {str(one["price_version"]).split(":")[1] for one in newest(books)} == {"own"}
+    with reading.opened(*books, "calls") as engine:
+        backed = engine.execute("SELECT COUNT(*) FROM calls WHERE n = -1 AND price_version IS NOT NULL")
+        assert backed.fetchone() == (6,)  # the row taken back says by which prices it was
+    assert repricing.reprice(*books, own, everything, counts_reported=True, **RECORD) == 0
+
+
 def test_a_charge_that_was_reported_stays_the_cost_that_counts(books: tuple[Book, Lake]) -> None:
     row = call(9, model="gpt-4o-2024-08-06", reported_nano=7, cost_nano=7, cost_basis="reported")
     change = repricing.repriced(row, PriceBook.standard(), counts_reported=True)
-    assert change == {"computed_nano": 372_500, "computed_state": "measured", "computed_reason": None}
+    assert change == {
+        "computed_nano": 372_500,
+        "computed_state": "measured",
+        "computed_reason": None,
+        "price_version": _priced_now(),
+    }
     assert repricing.repriced(row, PriceBook.standard(), counts_reported=False)["cost_nano"] == 372_500
 
 

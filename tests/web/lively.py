@@ -11,6 +11,7 @@ from flatfare.core.budget import Budget, Scope, TopUp, Window
 from flatfare.core.checks.submission import Submission
 from flatfare.core.identity import task_id
 from flatfare.core.sale import Costs
+from flatfare.prices.book import Found, PriceBook
 from flatfare.service import selling
 from flatfare.service.access import keys as issuing
 from flatfare.service.access.keys import Terms
@@ -18,6 +19,7 @@ from flatfare.service.actions import publishing
 from flatfare.service.actions.reading import read_file
 from flatfare.service.alerts import alerting
 from flatfare.service.budgets import budgeting
+from flatfare.service.costing.price_versions import keep_used
 from flatfare.service.judging import reviewing
 from flatfare.service.judging.reviewing import Wanted
 from flatfare.service.tasks.recording import Teller, record
@@ -75,11 +77,24 @@ def lively(folder: Path, now_us: int) -> Settings:
         rows = list(_rows(now_us))
         write_tasks(book, [row for row, _ in rows])
         seal_tasks(book, Lake(settings.lake))
-        write_calls(book, [call for _, calls in rows for call in calls])
+        claude = {"price_version": _kept_prices(book, now_us)}
+        made = [call for _, calls in rows for call in calls]
+        write_calls(book, [one | claude if one["provider"] == "anthropic" else one for one in made])
         write_calls(book, _loose(now_us))
         _agreements(book, settings, now_us)
         _sold(book, Lake(settings.lake), now_us)
     return settings
+
+
+def _kept_prices(book: Book, now_us: int) -> str:
+    """The version of Claude's prices, kept as with the first call that has them."""
+    prices = PriceBook.standard()
+    found = prices.find("anthropic", "claude-sonnet-4-5", now_us)
+    assert isinstance(found, Found)
+    version = found.version
+    with book.writing():
+        keep_used(book, prices, now_us)
+    return version
 
 
 def _rows(now_us: int) -> Iterator[tuple[Record, list[Record]]]:

@@ -42,6 +42,7 @@ NEEDS = {
     "budgets": "READ",
     "prices": "READ",
     "price": "READ",
+    "price-version": "READ",
     "unknown": "READ",
     "audit": "AUDIT",
     "settings": "KEYS",
@@ -230,6 +231,14 @@ def test_another_team_s_task_is_not_there(clients: dict[str, TestClient]) -> Non
         assert clients["admin"].get(path).status_code == 200
         assert clients["of legal"].get(path).status_code == 404
     assert clients["of legal"].get(f"/tasks/{found['external_id']}").status_code == 404
+
+
+def test_a_visitor_s_scope_hides_which_prices_others_used(clients: dict[str, TestClient]) -> None:
+    """They tell which models others call; what a call of one's own names can be looked up."""
+    (kept,) = clients["viewer"].get("/prices/version.json").json()["versions"]
+    assert clients["of legal"].get("/prices/version.json").json()["versions"] == []
+    looked = clients["of legal"].get("/prices/version.json", params={"of": kept["version"]})
+    assert [terms["model"] for terms in looked.json()["prices"]] == ["claude-sonnet-4-5"]
 
 
 def test_a_team_sees_its_own_budget_and_keys_and_no_other(clients: dict[str, TestClient]) -> None:

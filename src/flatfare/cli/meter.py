@@ -150,7 +150,7 @@ def _each(
 _CSV = (
     *("file", "provider", "endpoint", "model", "status", "stream", "at", "usage"),
     *("cost", "currency", "state", "reason", "computed_cost", "computed_state"),
-    *("reported_cost", "reported_currency", "reported_source"),
+    *("reported_cost", "reported_currency", "reported_source", "price_version"),
 )
 
 
@@ -173,6 +173,7 @@ def _flat(name: str, found: Metered) -> dict[str, object]:
         "reported_cost": reported and reported.amount,
         "reported_currency": reported and reported.currency,
         "reported_source": reported and reported.source,
+        "price_version": found.computed_cost.price_version,
     }
 
 
@@ -252,6 +253,8 @@ def _totals(found: Metered) -> Iterator[tuple[str, str]]:
         for cause in found.causes:
             yield "difference", f"{amount_text(cause.amount_nano)} {cause.currency}: {cause.why}"
     yield "cost", _cost_text(found.cost.as_json())
+    if found.computed_cost.price_version:
+        yield "prices", found.computed_cost.price_version
     if found.reading.reason and found.reading.parts:
         yield "note", found.reading.reason
 

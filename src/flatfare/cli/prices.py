@@ -2,24 +2,27 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import click
 
 from flatfare.cli import output
-from flatfare.cli.options import Moment, Noun, format_options, pass_settings
+from flatfare.cli.options import Moment, Noun, book_of, format_options, pass_settings
 from flatfare.config import Settings
-from flatfare.core.errors import BadUsage, NotFound
+from flatfare.core.errors import BadUsage, NotFound, StoreFailure
 from flatfare.core.moments import iso
 from flatfare.core.pricing import rate_text
 from flatfare.core.units import UNITS
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.log import EXCHANGE
-from flatfare.service.costing import price_updates
+from flatfare.service.costing import price_updates, price_versions
 from flatfare.service.costing.price_telling import listed, rate_row, statement_row, statements
 from flatfare.service.costing.price_updates import Change, NewRates
+from flatfare.service.costing.price_versions import Terms, rates_in
 from flatfare.service.costing.pricing import open_price_book, price_log_of
+from flatfare.store.book import Book
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,6 +47,14 @@ _SHOW = (
     output.Field("checked", "checked", "left"),
     output.Field("note", "note", "left"),
 )
+_KEPT = (
+    output.Field("version", "version", "left", is_strong=True),
+    output.Field("since", "since", "left"),
+    output.Field("layer", "layer", "left"),
+    output.Field("kept_at", "kept since", "left"),
+)
+_RATE_NAMES = ("unit", "rate", "per", "since", "layer", "source", "checked", "note")
+_RATES = ("version", "provider", "model", "currency", *_RATE_NAMES)
 _DISAGREE = (
     output.Field("unit", "unit", "left"),
     output.Field("rate", "rate"),
@@ -170,12 +181,74 @@ def show(
         output.print_table(
             rows, _SHOW, f"{found.provider}/{found.model} on {iso(moment)[:10]}, {found.currency}"
         )
+        output.say(f"Version {found.version}")
         if disagreeing:
             output.say()
             output.print_table(disagreeing, _DISAGREE, "Sources disagree")
         if history:
             output.say()
             output.print_table(history, _HISTORY, "Every statement, the most trusted first")
+
+
+@prices.command()
+@click.argument("versions", metavar="[VERSION]...", nargs=-1)
+@format_options
+@pass_settings
+def version(settings: Settings, versions: tuple[str, ...], shape: str) -> None:
+    """The prices that a call was costed with, by the version it names; all that are kept, without one.
+
+    They are kept with the first call that they priced, whatever the price book says since.
+    """
+    with _book_if_any(settings) as book:
+        if not versions:
+            _print_kept([] if book is None else price_versions.listed(book), shape)
+            return
+        prices_ = open_price_book(settings)
+        found = [terms for text in versions for terms in price_versions.told(book, prices_, text)]
+    if shape == "json":
+        output.print_json_lines(found) if len(found) > 1 else output.print_json(found[0])
+    elif shape == "csv":
+        output.print_csv([_with_version(terms, row) for terms in found for row in rates_in(terms)], _RATES)
+    else:
+        for terms in found:
+            _print_version(terms)
+
+
+def _print_kept(kept: list[Terms], shape: str) -> None:
+    _print(kept, _KEPT, shape)
+    if not kept:
+        output.note("No prices are kept yet: those of a call are, as soon as one is priced.")
+
+
+@contextmanager
+def _book_if_any(settings: Settings) -> Iterator[Book | None]:
+    """The book; None where there is none yet, since prices can be looked up without."""
+    try:
+        book = book_of(settings)
+    except StoreFailure:
+        yield None
+        return
+    with book:
+        yield book
+
+
+def _with_version(terms: Terms, row: Mapping[str, object]) -> dict[str, object]:
+    said = {name: terms[name] for name in ("version", "provider", "model", "currency")}
+    return {**said, **{name: row[name] for name in _RATE_NAMES}}
+
+
+def _print_version(terms: Terms) -> None:
+    since = f"since {str(terms['since'])[:10]}" if terms["since"] else "always"
+    title = f"{terms['provider']}/{terms['model']}, {since}, {terms['layer']}, {terms['currency']}"
+    output.print_table(rates_in(terms), _SHOW, title)
+    minimums = terms["minimums"]
+    assert isinstance(minimums, dict)
+    if minimums:
+        least = ", ".join(f"{count} {unit}" for unit, count in minimums.items())
+        output.say(f"A request is billed for {least} at least.")
+    kept = terms["kept_at"]
+    where = f"Kept here since {str(kept)[:10]}" if kept else "Not kept here: as the price book has them"
+    output.say(f"Version {terms['version']}. {where}.")
 
 
 @prices.command()
@@ -365,6 +438,7 @@ def _document(
         "rates": rows,
         "minimums": {unit: str(count) for unit, count in found.minimums.items()},
         "disagreements": disagreeing,
+        "version": found.version,
     }
 
 

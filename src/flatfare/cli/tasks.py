@@ -24,6 +24,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import task_id, time_ordered
 from flatfare.core.money import decimal_text, dollar_text, nano_of, parse_amount
+from flatfare.service.arriving import prices_of
 from flatfare.service.reporting import listing, neighbours
 from flatfare.service.tasks import telling
 from flatfare.service.tasks.recording import Teller, mature, record
@@ -311,7 +312,14 @@ def _call(call: dict[str, object]) -> str:
     return (
         f"{call['status']}  {call['provider']}/{call['model']}  {call['input_tokens']} in "
         f"{call['output_tokens']} out  {cost['amount'] or output.MISSING}  {call['purpose']}"
+        f"{_prices(call)}"
     )
+
+
+def _prices(call: dict[str, object]) -> str:
+    """By which prices, for who asks why it costs that."""
+    prices = prices_of(call)
+    return "" if prices is None else f"  prices {prices}"
 
 
 def _dicts(value: object) -> list[dict[str, object]]:

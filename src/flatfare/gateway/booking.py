@@ -17,11 +17,11 @@ from flatfare.core.identity import derived
 from flatfare.gateway import rows
 from flatfare.gateway.folders import is_alive, log_file, log_numbers, node_id, remove_worker, workers
 from flatfare.gateway.reading_back import Note, Place, Portion, read_portion
-from flatfare.gateway.records import Ended, Intent, Progress, Result, Told, decode
+from flatfare.gateway.records import Ended, Intent, Priced, Progress, Result, Told, decode
 from flatfare.gateway.reserving.charging import charge, charge_so_far
 from flatfare.gateway.telling import Telling, shows
 from flatfare.gateway.turns import Turn
-from flatfare.store import adjustments, calls, journals
+from flatfare.store import adjustments, calls, journals, price_versions
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 
@@ -140,6 +140,8 @@ class Booker:
                 self._end(turn, record.intent, record.result, is_again=record.is_again)
             elif isinstance(record, Told):
                 turn.told.append(record)
+            elif isinstance(record, Priced):
+                turn.priced[record.version] = record.terms
             else:
                 self._take(turn, record.call_id)
 
@@ -197,6 +199,7 @@ class Booker:
         with self._book.writing():
             self._telling.resolve(turn)
             calls.insert(self._book, turn.rows.values())
+            price_versions.keep(self._book, turn.priced.items(), now_us)
             charge(self._book, turn.charges, self._settings, now_us)
             adjustments.write(
                 self._book,

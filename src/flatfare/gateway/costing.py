@@ -49,6 +49,7 @@ def figures_of(
         computed_nano=computed.amount_nano,
         computed_state=str(computed.state),
         computed_reason=computed.reason,
+        price_version=computed.price_version,
     )
     figures = _with_own_currency(figures, prices, reading, exchange, at_us)
     if reading.reported is None:

@@ -117,7 +117,14 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
     figures: Figures
 
 
-Record = Intent | Result | Progress | Void | Ended | Told
+class Priced(msgspec.Struct, frozen=True, array_like=True, tag="priced"):
+    """Prices that something was priced with for the first time by this worker, and what they are."""
+
+    version: str
+    terms: str  # JSON object
+
+
+Record = Intent | Result | Progress | Void | Ended | Told | Priced
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)

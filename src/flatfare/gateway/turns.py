@@ -26,6 +26,7 @@ class Turn:
     late: list[tuple[Intent | None, Result]] = field(default_factory=list)  # perhaps booked already
     fetched: list[tuple[Intent, Result]] = field(default_factory=list)  # answers that were begun before
     told: list[Told] = field(default_factory=list)  # costs of calls that ended before
+    priced: dict[str, str] = field(default_factory=dict)  # versions of prices, and what they are
     places: dict[str, Place] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)  # folders of dead workers, read to their end

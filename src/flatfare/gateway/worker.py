@@ -33,8 +33,9 @@ from flatfare.gateway.looking_up import LookUps
 from flatfare.gateway.metrics import Metrics, SharedFigures
 from flatfare.gateway.newcomers import Newcomer, Newcomers
 from flatfare.gateway.operation import answer_of_operation
+from flatfare.gateway.prices_said import PricesSaid
 from flatfare.gateway.reaching import Reach, reach_of
-from flatfare.gateway.records import Ended, Intent, Result
+from flatfare.gateway.records import Ended, Intent, Priced, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.reserving.claims import BudgetList, Claim, whose_is
 from flatfare.gateway.reserving.reserver import Reserver
@@ -46,7 +47,6 @@ from flatfare.gateway.tap import nothing
 from flatfare.gateway.texts import TextKeeper
 from flatfare.gateway.wire import Request
 from flatfare.service.budgets.bounding import Bounds
-from flatfare.service.costing.pricing import open_price_book
 from flatfare.store.book import open_book
 
 SWEEP_S = 0.25
@@ -98,7 +98,8 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: list[asyncio.AbstractServer] = []
         self._retired: list[Reach] = []
-        self.prices = open_price_book(settings)
+        self._prices_said = PricesSaid(self._write_prices)
+        self.prices = self._prices_said.open_book(settings)
         self.bounds = Bounds(self.prices)
         self.routes = Routes(settings)
         self.reaches = _reaches(self.routes, settings)
@@ -330,6 +331,7 @@ class Worker:
                 reach.pool.close_rested(now)
             if rounds % 4 == 0:
                 self._write_figures()
+            self._prices_said.say()
             if self.number == 0 and rounds % EXPIRY_ROUNDS == 1:
                 self.texts.expire()
 
@@ -339,11 +341,14 @@ class Worker:
         """Take new settings for the calls to come; where they are wrong (``BadInput``) the old ones stay."""
         routes = Routes(settings)
         reaches = _reaches(routes, settings)
-        prices = open_price_book(settings)
+        prices = self._prices_said.open_book(settings)
         self._retired = [*self._retired[-8:], *self.reaches.values()]
         self.settings, self.limits = settings, settings.limits
         self.routes, self.reaches, self.prices = routes, reaches, prices
         self.bounds = Bounds(prices)
+
+    def _write_prices(self, said: Priced) -> None:
+        self.journal.write(said)
 
     async def stop(self) -> None:
         """Take no more, finish what is under way within a bound, and close the journal."""

@@ -4,7 +4,7 @@ Whoever asks twice gets the same answer: layers never change under a book that i
 what a statement said of a past day stays said.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -83,6 +83,10 @@ class PriceBook:
         self.exchange = exchange or ExchangeRates()
         self._schedules: dict[object, Schedule] = {}
         self._plain: dict[tuple[str, str, str | None, str | None], Schedule] = {}
+        self.used: dict[str, Found] = {}
+        """Each of its prices that something was priced with, by its version."""
+        self.on_use: Callable[[Found], None] | None = None
+        """Told of each of these at its first use."""
 
     @classmethod
     def standard(
@@ -199,7 +203,17 @@ class PriceBook:
         def explain(at_us: int) -> str:
             return self._why_missing(provider, model, at_us, placed)
 
-        return Schedule(provider, name, tier, placed, explain, self.exchange.convert, self.exchange.days)
+        exchange = self.exchange
+        return Schedule(provider, name, tier, placed, explain, exchange.convert, exchange.days, self._use)
+
+    def _use(self, found: Found) -> None:
+        if found.version in self.used:
+            return
+        if len(self.used) >= SCHEDULES_MAX:
+            self.used.clear()
+        self.used[found.version] = found
+        if self.on_use is not None:
+            self.on_use(found)
 
     def _sold_by(self, provider: str, upstream: str) -> str:
         """The router with its upstream, where it bills by it: huggingface_together."""

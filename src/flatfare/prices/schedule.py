@@ -21,6 +21,7 @@ from flatfare.prices.statement import (
     Derived,
     Statement,
 )
+from flatfare.prices.version import version_name
 from flatfare.prices.windows import Window
 
 # Where two rates state as many conditions as each other, the one that states the weightier applies.
@@ -65,7 +66,8 @@ class Found:
 
     __slots__ = (
         "_denominator",
-        "_missing",
+        "_on_use",
+        "_version",
         "_weights",
         "currency",
         "minimums",
@@ -73,6 +75,7 @@ class Found:
         "provenance",
         "provider",
         "rates",
+        "trust",
     )
 
     def __init__(
@@ -83,6 +86,8 @@ class Found:
         currency: str,
         provenance: Mapping[str, Provenance],
         minimums: Mapping[str, Count],
+        trust: int = 0,
+        on_use: "Callable[[Found], None] | None" = None,
     ) -> None:
         self.provider = provider
         self.model = model
@@ -90,6 +95,9 @@ class Found:
         self.currency = currency
         self.provenance = provenance
         self.minimums = minimums
+        self.trust = trust  # of the most trusted who says something of these prices
+        self._on_use = on_use
+        self._version: str | None = None
         denominator = lcm(1, *(rate.per for rate in rates.values()))
         weights: dict[str, int] = {}
         for unit in UNITS:
@@ -101,6 +109,23 @@ class Found:
         common = gcd(denominator, *weights.values())
         self._denominator = denominator // common
         self._weights = {unit: weight // common for unit, weight in weights.items()}
+
+    @property
+    def version(self) -> str:
+        """What these prices are called; worked out at their first use, of which the book is told."""
+        if self._version is None:
+            self._version = version_name(
+                self.provider, self.model, self.since_us, self.trust, self.currency, self.rates, self.minimums
+            )
+            if self._on_use is not None:
+                self._on_use(self)
+        return self._version
+
+    @property
+    def since_us(self) -> int | None:
+        """The moment from which all of these rates hold; None where no source names a day."""
+        moments = [said.since_us for said in self.provenance.values() if said.since_us is not None]
+        return max(moments, default=None)
 
     @property
     def weights(self) -> Mapping[str, int]:
@@ -173,6 +198,7 @@ class Schedule:
         "boundaries",
         "convert",
         "model",
+        "on_use",
         "provider",
         "thresholds",
         "tier",
@@ -188,6 +214,7 @@ class Schedule:
         explain: Callable[[int], str],
         convert: Callable[[Rate, str, str, int], Rate | None] | None = None,
         exchange_days: Callable[[str], Iterable[int]] | None = None,
+        on_use: Callable[[Found], None] | None = None,
     ) -> None:
         self.provider = provider
         self.model = model
@@ -195,6 +222,7 @@ class Schedule:
         self._placed = placed
         self._explain = explain
         self.convert = convert
+        self.on_use = on_use
         statements = [item.statement for item in placed]
         moments = {item.from_us for item in statements} | {item.until_us for item in statements}
         if len(self.currencies) > 1 and exchange_days is not None:
@@ -312,9 +340,12 @@ def _rated(schedule: Schedule, holding: Sequence[Placed], at_us: int) -> Found |
     multipliers = [item for item in ordered if item.statement.times is not None]
     rates: dict[str, Rate] = {}
     provenance: dict[str, Provenance] = {}
+    trust = 0
     for unit, (rate, item) in plain.items():
-        factor, used = _factor(unit, item.statement, multipliers)
+        factor, multiplying = _factor(unit, item.statement, multipliers)
         rates[unit] = _scaled(rate, factor)
+        used = [one.statement for one in multiplying]
+        trust = max(trust, item.trust, *(one.trust for one in multiplying))
         statement = item.statement
         latest = max(
             (moment for moment in (statement.from_us, *(m.from_us for m in used)) if moment), default=None
@@ -338,7 +369,11 @@ def _rated(schedule: Schedule, holding: Sequence[Placed], at_us: int) -> Found |
     minimums: dict[str, Count] = {}
     for item in reversed(ordered):
         minimums.update(item.statement.minimum or {})
-    return Found(schedule.provider, schedule.model, Rates(rates), currency, provenance, minimums)
+        trust = max(trust, item.trust) if item.statement.minimum else trust
+    stated = Rates(rates)
+    return Found(
+        schedule.provider, schedule.model, stated, currency, provenance, minimums, trust, schedule.on_use
+    )
 
 
 Chosen = Mapping[str, tuple[Rate, Placed]]
@@ -366,10 +401,10 @@ def _chosen(ordered: Sequence[Placed]) -> dict[str, tuple[Rate, Placed]]:
     return found
 
 
-def _factor(unit: str, rated: Statement, multipliers: Sequence[Placed]) -> tuple[Fraction, list[Statement]]:
+def _factor(unit: str, rated: Statement, multipliers: Sequence[Placed]) -> tuple[Fraction, list[Placed]]:
     """The product of the multipliers that reach this unit, one of each name."""
     factor = Fraction(1)
-    used: list[Statement] = []
+    used: list[Placed] = []
     seen: set[str] = set()
     stated = rated.when.stated
     for item in multipliers:
@@ -382,7 +417,7 @@ def _factor(unit: str, rated: Statement, multipliers: Sequence[Placed]) -> tuple
         assert statement.times is not None
         if statement.times != 1:
             factor *= statement.times
-            used.append(statement)
+            used.append(item)
     return factor, used
 
 

@@ -102,11 +102,17 @@ def change(
     reason: str,
     by_whom: str,
     at_us: int,
+    beside: Callable[[], None] = lambda: None,
 ) -> int:
-    """Change columns of the chosen calls; ``new`` gives each call's. Returns how many changed."""
+    """Change columns of the chosen calls; ``new`` gives each call's. Returns how many changed.
+
+    ``beside`` writes what belongs to it, in the same transaction.
+    """
     where, values = chosen.condition()
     with reading.opened(book, lake, "calls") as engine:
         found = adjustments.present_calls(engine, where, values)
     corrections = (Correction(call, new(call)) for call in found)
     with book.writing():
-        return adjustments.write(book, corrections, kind=kind, reason=reason, by_whom=by_whom, at_us=at_us)
+        changed = adjustments.write(book, corrections, kind=kind, reason=reason, by_whom=by_whom, at_us=at_us)
+        beside()
+    return changed

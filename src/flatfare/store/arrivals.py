@@ -26,6 +26,8 @@ _COLUMNS = (
     "cost_nano",
     "cost_state",
     "cost_reason",
+    "cost_basis",
+    "price_version",
     "duration_ms",
     "labels",
     "key_id",

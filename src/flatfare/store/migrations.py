@@ -524,6 +524,12 @@ def _kept_runs() -> Iterator[str]:
     )
 
 
+def _price_versions() -> Iterator[str]:
+    """The prices that calls were priced with: a receipt can say them after the price book has changed."""
+    yield """CREATE TABLE price_versions (
+        version TEXT PRIMARY KEY, terms TEXT NOT NULL, kept_at_us {bigint} NOT NULL){strict}"""
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -558,5 +564,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _sent_events,
     _versions_to_come,
     _kept_runs,
+    _price_versions,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -35,9 +35,9 @@ def check(
 def test_twenty_thousand_rows_of_every_kind_are_equal(connection: duckdb.DuckDBPyConnection) -> None:
     lakes.fill(connection, "calls", 20_000)
     rows = check(connection, lakes.own_book())
-    states = {row[-4] for row in rows}
+    states = {row[-5] for row in rows}
     assert states == {"measured", "estimated", "unknown"}
-    reasons = {str(row[-3]).split(" for ")[0][:30] for row in rows}
+    reasons = {str(row[-4]).split(" for ")[0][:30] for row in rows}
     assert len(reasons) > 10
 
 

@@ -63,6 +63,7 @@ def test_the_lean_way_equals_the_explained_way_and_core(
     read = reading(Part("m", usage, Conditions(service_tier=tier, region=region)))
     explained = price_reading(BOOK, read, call(moment))
     assert cost_reading(BOOK, read, call(moment)) == explained.cost
+    assert cost_reading(BOOK, read, call(moment)).price_version == explained.dollars.price_version
     found = BOOK.find("p", "m", moment, Circumstances(tier, region), usage)
     if isinstance(found, Found):
         plain = price(usage, found.rates, found.currency)
@@ -161,3 +162,39 @@ def test_the_standard_book_prices_a_well_known_call() -> None:
     read = reading(Part("gpt-4o-2024-08-06", Usage(input=976, cache_read=1024, output=500)))
     exchange = Exchange("openai", "chat.completions", at_us=at("2026-01-01"))
     assert cost_reading(PriceBook.standard(), read, exchange) == Cost.measured(8_720_000)
+
+
+def version_of(model: str = "m", tier: str | None = None, provider: str = "p") -> str:
+    found = BOOK.find(provider, model, NOON, Circumstances(tier))
+    assert isinstance(found, Found)
+    return found.version
+
+
+def test_a_cost_names_the_prices_it_was_computed_with() -> None:
+    read = reading(Part("m", Usage(input=10_000)))
+    assert cost_reading(BOOK, read, call()).price_version != version_of()  # a longer prompt has others
+    short = reading(Part("m", Usage(input=10)))
+    assert cost_reading(BOOK, short, call()).price_version == version_of()
+    assert cost_reading(BOOK, short, call(service_tier="batch")).price_version == version_of(tier="batch")
+
+
+def test_an_estimate_and_another_currency_name_their_prices_too() -> None:
+    cut = reading(Part("m", Usage(input=10)), is_complete=False)
+    assert cost_reading(BOOK, cut, call()).price_version == version_of()
+    yuan = reading(Part("yuan", Usage(input=10)))
+    assert cost_reading(BOOK, yuan, call()).price_version == version_of("yuan")
+
+
+def test_an_answer_of_two_models_names_the_prices_of_both() -> None:
+    read = reading(Part("m", Usage(input=10)), Part("advisor", Usage(input=10)), Part("m", Usage(input=5)))
+    assert cost_reading(BOOK, read, call()).price_version == f"{version_of()},{version_of('advisor')}"
+
+
+def test_what_no_price_made_names_none() -> None:
+    for read in (
+        free("an error of status 429"),
+        unread("no usage in the stream"),
+        reading(Part("m", Usage(page=1))),
+        reading(Part("nobody's", Usage(input=1))),
+    ):
+        assert cost_reading(BOOK, read, call()).price_version is None

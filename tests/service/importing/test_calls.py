@@ -6,6 +6,8 @@ import pytest
 
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.identity import derived
+from flatfare.prices.book import PriceBook
+from flatfare.service.costing.price_versions import rates_in, told
 from tests.service.importing.bringing import Place
 
 LEAVES = "input, cache_read, cache_write, output, reasoning"
@@ -272,6 +274,21 @@ def test_the_computed_cost_stands_beside_the_reported(place: Place) -> None:
         9_990_000_000,
         "reported",
     )
+
+
+def test_a_computed_cost_names_its_prices_and_they_are_kept(place: Place) -> None:
+    place.text(
+        "calls",
+        "id,time,model,prompt_tokens,completion_tokens,cost\n"
+        "1,2026-06-01T00:00:00Z,gpt-4o,100,10,0.5\n2,2026-06-01T00:00:00Z,nobody-s,100,10,0.5\n"
+        "3,2026-06-01T00:00:00Z,gpt-4o,100,10,\n",
+    )
+    with place.opened() as engine:
+        rows = engine.execute("SELECT cost_basis, price_version FROM calls ORDER BY external_id").fetchall()
+    version = rows[0][1]
+    assert rows == [("reported", version), ("reported", None), ("computed", version)]
+    (terms,) = told(place.book, PriceBook(()), version)
+    assert {row["unit"]: row["rate"] for row in rates_in(terms)}["input"] == "2.50"
 
 
 def test_without_a_reported_cost_the_computed_one_counts(place: Place) -> None:

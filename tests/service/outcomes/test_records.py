@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from flatfare.config import Settings
+from flatfare.prices.book import PriceBook
+from flatfare.service.costing.price_versions import told
 from flatfare.service.importing.order import Imported
 from flatfare.service.importing.run import Stores
 from flatfare.service.outcomes.exporting import EVERYTHING, Wanted, exported
@@ -125,6 +127,20 @@ def test_a_book_made_of_its_records_says_the_same(full: Place, empty: Place) -> 
     for by in ("path", "action", "team", "outcome", "day"):
         assert reported(empty, by) == reported(full, by)
     assert empty.is_sound()
+
+
+def test_a_record_says_by_which_prices_each_call_was_computed(full: Place, empty: Place) -> None:
+    records = out(full)
+    calls = {call["external_id"]: call for one in records for call in one.get("calls", ())}  # type: ignore[attr-defined]
+    version = calls["1"]["price_version"]
+    assert version.startswith("openai/gpt-4o@")
+    assert {number for number, call in calls.items() if "price_version" not in call} == {"3", "4"}  # no price
+    brought(empty, written(full, records))
+    with empty.opened() as engine:
+        found = engine.execute("SELECT price_version FROM calls WHERE external_id = '1'").fetchall()
+    assert found == [(version,)]
+    # Whoever has the record alone can look the prices up, where the price book has them.
+    assert told(empty.book, PriceBook.standard(), version)[0]["kept_at"] is None
 
 
 def test_records_without_calls_report_the_same_cost(full: Place, empty: Place) -> None:

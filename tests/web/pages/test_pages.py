@@ -404,6 +404,34 @@ def test_the_audit_calls_ids_by_their_names(operator: TestClient) -> None:
     assert named["subject"] not in shown
 
 
+def test_a_call_leads_to_the_prices_it_was_costed_with(operator: TestClient) -> None:
+    (kept,) = operator.get("/prices/version.json").json()["versions"]
+    assert kept["model"] == "claude-sonnet-4-5"
+    tasks = operator.get("/tasks.json?filter=path%3Dlarge%20alone&period=all&limit=1").json()["tasks"]
+    page = f"/tasks/{tasks[0]['task']}"
+    calls = operator.get(f"{page}.json").json()["calls"]
+    assert {call["price_version"] for call in calls} == {kept["version"]}
+    text = operator.get(page).text
+    (link,) = {link for link in links_of(text) if link.startswith("/prices/version?of=")}
+    shown = Read(operator.get(link).text).text
+    assert kept["version"] in shown
+    assert "3.00 per 1,000,000 tokens" in shown
+    table = operator.get(f"{page}.csv?table=calls").text.splitlines()
+    assert table[0].endswith(",cost,cost_basis,price_version")
+    assert table[1].endswith(kept["version"])
+
+
+def test_the_api_tells_the_prices_of_a_version_or_that_it_has_none(operator: TestClient) -> None:
+    (kept,) = operator.get("/prices/version.json").json()["versions"]
+    found = operator.get("/api/prices/version", params={"version": kept["version"]}).json()["prices"]
+    assert [terms["version"] for terms in found] == [kept["version"]]
+    assert {row["unit"]: row["rate"] for row in found[0]["rates"]}["output"] == "15.00"
+    gone = kept["version"][:-12] + "0" * 12
+    assert operator.get("/api/prices/version", params={"version": gone}).status_code == 404
+    assert operator.get("/api/prices/version", params={"version": "gpt-4o"}).status_code == 400
+    assert "does not have the prices" in operator.get("/prices/version", params={"of": gone}).text
+
+
 def test_a_csv_holds_no_formula(operator: TestClient) -> None:
     text = operator.get("/tasks.csv?period=all&limit=5").text
     assert not re.search(r"(^|,)[=+@]", text, re.MULTILINE)

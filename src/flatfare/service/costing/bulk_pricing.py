@@ -32,8 +32,12 @@ from flatfare.service.costing.pricing import NO_TIME, no_exchange_rate, price_re
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-PRICED = ("computed_nano", "computed_state", "computed_reason", "original_nano", "original_currency")
-"""What pricing adds: the cost in nano-dollars, and beside it in its own currency where that is another."""
+PRICED = (
+    *("computed_nano", "computed_state", "computed_reason", "original_nano", "original_currency"),
+    "price_version",
+)
+"""What pricing adds: the cost in nano-dollars, beside it in its own currency where that is another, and the
+prices that it was computed with."""
 
 NO_USAGE = "the record does not say what was used"
 ESTIMATED = "the record's counts are estimated"
@@ -42,7 +46,7 @@ NANO_MAX = 2**63 - 1  # what a column of the lake holds: 9.2 billion dollars
 _BATCH = 20_000
 
 Row = Mapping[str, object]
-Priced = tuple[int | None, str, str | None, int | None, str | None]
+Priced = tuple[int | None, str, str | None, int | None, str | None, str | None]
 
 
 def priced_sql(
@@ -80,9 +84,9 @@ def priced_row(book: PriceBook, row: Row, units: Iterable[str], organisation: st
     try:
         counts = _counts(row, units)
     except Contradiction as problem:
-        return None, "unknown", str(problem), None, None
+        return None, "unknown", str(problem), None, None, None
     if counts is None or state == "unknown":
-        return None, "unknown", NO_USAGE, None, None
+        return None, "unknown", NO_USAGE, None, None, None
     model, tier, region = (_text(row.get(name)) for name in ("model", "service_tier", "region"))
     at_us = row.get("at_us")
     part = Part(model, counts, estimated=ESTIMATED if state == "estimated" else None)
@@ -98,8 +102,8 @@ def priced_row(book: PriceBook, row: Row, units: Iterable[str], organisation: st
     if own.currency != "USD" and own.amount_nano is not None and own.amount_nano <= NANO_MAX:
         original = own.amount_nano, own.currency
     if dollars.amount_nano is not None and dollars.amount_nano > NANO_MAX:
-        return None, "unknown", TOO_LARGE, *original
-    return dollars.amount_nano, str(dollars.state), dollars.reason, *original
+        return None, "unknown", TOO_LARGE, *original, None
+    return dollars.amount_nano, str(dollars.state), dollars.reason, *original, dollars.price_version
 
 
 def _counts(row: Row, units: Iterable[str]) -> Usage | None:
@@ -169,7 +173,7 @@ def _write_rates(connection: "DuckDBPyConnection", plan: Plan) -> None:
     _fill(
         connection,
         "ff_rates",
-        "rates_id INTEGER, reason VARCHAR, named VARCHAR, adds VARCHAR, currency VARCHAR, "
+        "rates_id INTEGER, reason VARCHAR, named VARCHAR, adds VARCHAR, version VARCHAR, currency VARCHAR, "
         f"x_num HUGEINT, x_den HUGEINT, den {integer}, lacks BOOLEAN{weights}",
         ((number, *_rate_row(plan, state)) for number, state in enumerate(distinct)),
     )
@@ -186,7 +190,7 @@ def _key_row(plan: Plan, key: Key) -> tuple[object, ...]:
 def _rate_row(plan: Plan, state: State) -> tuple[object, ...]:
     if isinstance(state.found, Missing):
         nothing = len(plan.billed) + len(plan.with_minimum) + len(plan.lacking)
-        return (state.reason, *[None] * (7 + nothing))
+        return (state.reason, *[None] * (8 + nothing))
     found = state.found
     minimums: list[int | None] = []
     for unit in plan.with_minimum:
@@ -198,7 +202,7 @@ def _rate_row(plan: Plan, state: State) -> tuple[object, ...]:
     adds = f"{found.provider}/{found.model}"
     weights = [found.weights.get(unit, 0) for unit in plan.billed]
     lacks = [unit not in found.weights for unit in plan.lacking]
-    head = (None, named, adds, found.currency, *state.exchange, found.denominator)
+    head = (None, named, adds, found.version, found.currency, *state.exchange, found.denominator)
     return (*head, any(lacks), *weights, *minimums, *lacks)
 
 
@@ -241,7 +245,8 @@ def _price_others(
 
     priced = list(rows())
     types = "computed_nano BIGINT, computed_state VARCHAR, computed_reason VARCHAR, original_nano BIGINT, "
-    _fill(connection, "ff_others_priced", f"ff_row BIGINT, {types} original_currency VARCHAR", priced)
+    types += "original_currency VARCHAR, price_version VARCHAR"
+    _fill(connection, "ff_others_priced", f"ff_row BIGINT, {types}", priced)
     return len(priced)
 
 
@@ -264,11 +269,13 @@ def _query(plan: Plan, source: str, kept: str, has_state: bool) -> str:
         f"SELECT {kept}, {_nano_sql('s.ff_dollars')} AS computed_nano, "
         f"{_state_sql(has_state)} AS computed_state, {_reason_sql(plan, has_state)} AS computed_reason, "
         f"CASE WHEN s.ff_currency <> 'USD' THEN {_nano_sql('s.ff_own')} END AS original_nano, "
-        "CASE WHEN original_nano IS NOT NULL THEN s.ff_currency END AS original_currency "
+        "CASE WHEN original_nano IS NOT NULL THEN s.ff_currency END AS original_currency, "
+        "CASE WHEN computed_nano IS NOT NULL THEN s.ff_version END AS price_version "
         f"FROM (SELECT s.*, {_dollars_sql(plan)} AS ff_dollars FROM (SELECT s.*, {own} AS ff_own "
         f"FROM (SELECT s.*, {_problem_sql(plan, has_state)} AS ff_problem, r.reason AS ff_reason, "
-        "r.named AS ff_named, r.adds AS ff_adds, r.currency AS ff_currency, r.x_num AS ff_num, "
-        f"r.x_den AS ff_of, r.den AS ff_den, {_missing_sql(plan)} AS ff_missing, {total} AS ff_total "
+        "r.named AS ff_named, r.adds AS ff_adds, r.version AS ff_version, r.currency AS ff_currency, "
+        "r.x_num AS ff_num, r.x_den AS ff_of, r.den AS ff_den, "
+        f"{_missing_sql(plan)} AS ff_missing, {total} AS ff_total "
         f"FROM {joined}) s) s) s"
     )
 

@@ -104,6 +104,7 @@ class Metered:
             "remark": self.reading.reason if self.reading.parts or self.reading.is_free else None,
             "at": {"time": iso(self.at_us), "from": self.at_from},
             "sources": [_source_json(line) for line in self.lines],
+            "price_version": self.computed_cost.price_version,
         }
 
 

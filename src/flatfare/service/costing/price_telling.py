@@ -10,13 +10,7 @@ from flatfare.prices.catalogue import Trust
 from flatfare.prices.names import provider_of
 from flatfare.prices.schedule import Provenance
 from flatfare.prices.statement import PER_MILLION, Amount, Derived, Statement
-
-_LAYERS = {
-    Trust.OWN: "own",
-    Trust.REVIEWED: "reviewed",
-    Trust.IMPORTED: "updated",
-    Trust.SHIPPED: "shipped",
-}
+from flatfare.prices.version import LAYERS
 
 
 def listed(
@@ -64,7 +58,7 @@ def rate_row(found: Found, unit: str) -> dict[str, object]:
         "per": rate.per,
         "quantum": UNITS[unit].quantum,
         "since": _day(provenance.since_us),
-        "layer": _LAYERS[Trust(provenance.trust)],
+        "layer": LAYERS[Trust(provenance.trust)],
         "source": provenance.source,
         "checked": provenance.checked,
         "note": "; ".join(filter(None, (provenance.note, *provenance.multipliers))) or None,
@@ -91,7 +85,7 @@ def statement_row(trust: Trust, statement: Statement) -> dict[str, object]:
         "until": _day(statement.until_us),
         "when": statement.when.text or None,
         "says": ", ".join(says),
-        "layer": _LAYERS[trust],
+        "layer": LAYERS[trust],
         "source": statement.source,
         "checked": statement.checked,
         "note": statement.note,

@@ -19,6 +19,7 @@ from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.exchange import Exchanged
 from flatfare.prices.log import FileLog
 from flatfare.prices.schedule import Provenance
+from flatfare.prices.version import joined
 
 NO_MODEL = "neither the request nor the answer names a model: name it with --model"
 NO_TIME = "the moment of the call is not known: give it with --at, prices change"
@@ -130,7 +131,7 @@ def cost_reading(
     amount_nano = found.cost_nano(part.usage)
     if amount_nano is None:
         return price_reading(book, reading, exchange, at_us).dollars
-    return Cost.measured(amount_nano)
+    return Cost.measured(amount_nano, None, "USD", found.version)
 
 
 def moment_of(reading: Reading, exchange: Exchange, at_us: int | None) -> int | None:
@@ -166,7 +167,8 @@ def in_dollars(cost: Cost, exchanged: Exchanged | None) -> Cost:
         return cost
     if exchanged is None:
         return Cost.unknown(no_exchange_rate(cost.currency))
-    return Cost(exchanged.to_dollars_nano(cost.amount_nano), cost.state, cost.reason)
+    dollars_nano = exchanged.to_dollars_nano(cost.amount_nano)
+    return Cost(dollars_nano, cost.state, cost.reason, price_version=cost.price_version)
 
 
 def no_exchange_rate(currency: str) -> str:
@@ -223,7 +225,8 @@ def _summed(book: PriceBook, rated: list[tuple[Part, Found]], at_us: int) -> tup
                 return Cost.unknown(no_exchange_rate(found.currency)), None
             exchanged = known
         total += (amount or 0) * exchanged.rate
-    cost = Cost.measured(half_even(total.numerator, total.denominator), currency=currency)
+    version = joined([found.version for _, found in rated])
+    cost = Cost.measured(half_even(total.numerator, total.denominator), None, currency, version)
     return cost, None if currency == "USD" else book.exchange.at(currency, at_us)
 
 
@@ -234,4 +237,5 @@ def _qualified(cost: Cost, reading: Reading) -> Cost:
         inferred.append(reading.reason or "the answer ended before its last count of usage")
     if not inferred or cost.amount_nano is None:
         return cost
-    return Cost.estimated(cost.amount_nano, "; ".join(dict.fromkeys(inferred)), cost.currency)
+    reason = "; ".join(dict.fromkeys(inferred))
+    return Cost.estimated(cost.amount_nano, reason, cost.currency, cost.price_version)

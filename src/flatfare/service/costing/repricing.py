@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 
-from flatfare.core.cost import Cost, CostState
+from flatfare.core.cost import Cost
 from flatfare.core.usage import Count
 from flatfare.prices.book import Circumstances, Missing, PriceBook
 from flatfare.service import adjusting
 from flatfare.service.adjusting import Call, Selection
+from flatfare.service.costing.price_versions import keep_used
 from flatfare.service.costing.pricing import why_unpriced
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake
@@ -40,7 +41,15 @@ def reprice(
         return repriced(call, prices, counts_reported=counts_reported)
 
     return adjusting.change(
-        book, lake, chosen, price, kind="reprice", reason=reason, by_whom=by_whom, at_us=at_us
+        book,
+        lake,
+        chosen,
+        price,
+        kind="reprice",
+        reason=reason,
+        by_whom=by_whom,
+        at_us=at_us,
+        beside=lambda: keep_used(book, prices, at_us),
     )
 
 
@@ -53,6 +62,7 @@ def repriced(call: Call, prices: PriceBook, *, counts_reported: bool) -> dict[st
         "computed_nano": cost.amount_nano,
         "computed_state": str(cost.state),
         "computed_reason": cost.reason,
+        "price_version": cost.price_version,
     }
     if counts_reported and call.get("reported_nano") is not None and call.get("cost_basis") == "reported":
         return change
@@ -78,8 +88,8 @@ def computed(call: Call, prices: PriceBook) -> Cost:
     if amount_nano is None or found.currency != "USD":
         return Cost.unknown(why_unpriced(found, counts) or f"its rates are in {found.currency}")
     if call.get("usage_state") == "estimated":
-        return Cost(amount_nano, CostState.ESTIMATED, "its usage was counted, not reported")
-    return Cost.measured(amount_nano)
+        return Cost.estimated(amount_nano, "its usage was counted, not reported", price_version=found.version)
+    return Cost.measured(amount_nano, price_version=found.version)
 
 
 def counts_of(call: Mapping[str, Value]) -> dict[str, Count]:

@@ -128,7 +128,6 @@ def _read(file: Readable, import_id: str, contradictory: list[str]) -> str:
         CASE WHEN coalesce(CAST(given_nano AS VARCHAR), digits) IS NOT NULL THEN {quoted(cost_column)} END
             AS reported_source,
         given_original_nano, given_currency, exchange_rate, labels,
-        CAST(NULL AS VARCHAR) AS price_version,
         CAST(NULL AS VARCHAR) AS key_id, CAST(NULL AS VARCHAR) AS traits,
         coalesce({reason}) AS reason FROM measured"""
 

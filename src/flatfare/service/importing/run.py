@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import time_ordered
+from flatfare.service.costing.price_versions import keep_used
 from flatfare.service.costing.pricing import open_price_book
 from flatfare.service.importing import calls, judged, leaderboard, tasks, verdicts
 from flatfare.service.importing import landing as land
@@ -156,7 +157,7 @@ def landed(
 ) -> tuple[Tally, dict[str, int]]:
     """Read, mark and land the file's rows by their kind; the counts, and what came with them."""
     if file.order.kind == "calls":
-        return _calls(stores, file, landing), {}
+        return _calls(stores, file, landing, now_us), {}
     if file.order.kind == "leaderboard":
         counts, said = leaderboard.land_leaderboard(file, landing, stores.book, now_us)
         file.notes += said
@@ -221,7 +222,7 @@ def _open(file: Readable, read: str, what: str) -> int:
     return int(checked[0])
 
 
-def _calls(stores: Stores, file: Readable, landing: land.Landing) -> Tally:
+def _calls(stores: Stores, file: Readable, landing: land.Landing, now_us: int) -> Tally:
     engine = file.engine
     read = calls.read_calls(file, landing.import_id)
     open_marks(engine)
@@ -241,6 +242,7 @@ def _calls(stores: Stores, file: Readable, landing: land.Landing) -> Tally:
     if counts.updated:
         kept = taken_back(kept, read)
     landing.take(engine, "calls", kept)
+    landing.writes.append(lambda book: keep_used(book, prices, now_us))
     return counts
 
 

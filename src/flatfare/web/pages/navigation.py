@@ -39,6 +39,7 @@ PAGES: tuple[Page, ...] = (
     customers.OF_CUSTOMER,
     customers.OF_INVOICE,
     statement.PAGE,
+    prices.OF_VERSION,
     prices.OF_MODEL,
 )
 

@@ -7,7 +7,9 @@ from urllib.parse import quote
 from flatfare.core.errors import NotFound
 from flatfare.core.units import UNITS
 from flatfare.prices.book import Found, Missing, PriceBook
+from flatfare.service.costing import price_versions
 from flatfare.service.costing.price_telling import first_names, listed, rate_row, statement_row, statements
+from flatfare.service.costing.price_versions import Terms, rates_in
 from flatfare.service.costing.pricing import open_price_book
 from flatfare.web.access import Right
 from flatfare.web.pages.blocks import Block, Cell, Column, Csv, Fact, Facts, Notes, Search, Table, View
@@ -25,6 +27,12 @@ _COLUMNS = (
 )
 _CSV = ("provider", "model", "input", "cache_read", "output", "currency", "since", "source", "checked")
 PROVIDERS_SHOWN = 15
+_UP = ("Prices", "/prices")
+_NAMED_BY = "Each call names the version of the prices it was costed with, on its task's page and in exports."
+_SUM = (
+    "A call costs the sum of its counts times these rates, each divided by what the rate is per, rounded "
+    "once to a nano-dollar, half to even. A unit without a rate goes at that of its nearest kind."
+)
 _PER = "In dollars per million tokens, the standard rates. Pick a model for every dated and conditional rate."
 
 
@@ -162,10 +170,74 @@ def of_model(visit: Visit) -> View:
         blocks.append(Facts("", facts))
     blocks += [_rates(rates), _history(history)]
     document = {"provider": provider, "model": model, "rates": rates, "history": history}
-    return View(model, tuple(blocks), document, eyebrow=("Prices", "/prices"), has_period=False)
+    return View(model, tuple(blocks), document, eyebrow=_UP, has_period=False)
 
 
-def _rates(rates: list[dict[str, object]]) -> Table:
+def of_version(visit: Visit) -> View:
+    """The prices that a call was costed with, as they were then."""
+    version, books = visit.asking.more.get("of"), visit.books
+    asked = (("of", "Version", version or "", "such as openai/gpt-4o@2026-01-05:own:0123456789ab"),)
+    blocks: list[Block] = [Search("/prices/version", asked, "Look up")]
+    if not version:
+        # Which prices were used tells what others called: who sees a part looks up what their calls name.
+        is_whole = visit.visitor.scope.is_whole
+        kept = price_versions.listed(books.book, visit.limit) if is_whole else []
+        blocks += [_versions(kept), Notes((_NAMED_BY,))]
+        return View("Prices of calls", tuple(blocks), {"versions": kept}, eyebrow=_UP, has_period=False)
+    found = price_versions.told(books.book, open_price_book(books.settings), version)
+    for number, terms in enumerate(found):
+        more = f"-{number + 1}" if number else ""
+        blocks += [_terms(terms), _rates(rates_in(terms), f"rates{more}", "Rates of this version")]
+    blocks.append(Notes((_SUM,)))
+    title = " and ".join(dict.fromkeys(str(terms["model"]) for terms in found))
+    return View(title, tuple(blocks), {"prices": found}, eyebrow=_UP, has_period=False)
+
+
+def _versions(kept: list[Terms]) -> Table:
+    rows = tuple(
+        (
+            Cell(str(row["version"]), tone="code", href=address_of(str(row["version"]))),
+            Cell(str(row["since"])),
+            Cell(str(row["layer"]), tone="quiet"),
+            Cell(str(row["kept_at"])[:10], tone="quiet"),
+        )
+        for row in kept
+    )
+    columns = (
+        Column("Version", "left"),
+        Column("Since", "left"),
+        Column("Layer", "left", gives_way=True),
+        Column("Kept since", "left", gives_way=True),
+    )
+    csv = Csv(("version", "provider", "model", "since", "layer", "kept_at"), kept)
+    return Table(
+        "versions", "Prices that calls were costed with", columns, rows, csv, empty="No call was yet."
+    )
+
+
+def address_of(version: str) -> str:
+    """The page of a version."""
+    return f"/prices/version?of={quote(version, safe='')}"
+
+
+def _terms(terms: Terms) -> Facts:
+    provider, model, minimums = str(terms["provider"]), str(terms["model"]), terms["minimums"]
+    assert isinstance(minimums, dict)
+    kept = terms["kept_at"]
+    facts = (
+        Fact("Version", Cell(str(terms["version"]), tone="code")),
+        Fact("Model", Cell(model, href=f"/prices/{_path(provider, model)}")),
+        Fact("Provider", Cell(provider, href=f"/prices?provider={quote(provider)}")),
+        Fact("Since", Cell(str(terms["since"] or "always")[:10])),
+        Fact("Layer", Cell(str(terms["layer"]))),
+        Fact("Currency", Cell(str(terms["currency"]))),
+        Fact("Billed at least", Cell(", ".join(f"{count} {unit}" for unit, count in minimums.items()))),
+        Fact("Kept since", Cell(str(kept)[:10] if kept else "not kept here: as the price book has them")),
+    )
+    return Facts("", tuple(fact for fact in facts if fact.value.text != ""))
+
+
+def _rates(rates: list[dict[str, object]], name: str = "rates", title: str = "Rates that apply now") -> Table:
     rows = tuple(
         (
             Cell(str(row["unit"]).replace("_", " ")),
@@ -186,9 +258,7 @@ def _rates(rates: list[dict[str, object]]) -> Table:
         Column("Checked", "left", gives_way=True),
     )
     names = ("unit", "rate", "per", "quantum", "since", "layer", "source", "checked", "note")
-    return Table(
-        "rates", "Rates that apply now", columns, rows, Csv(names, rates), empty="No rate applies now."
-    )
+    return Table(name, title, columns, rows, Csv(names, rates), empty="No rate applies now.")
 
 
 def _per(count: int, quantum: str) -> str:
@@ -226,6 +296,16 @@ def _path(provider: str, model: str) -> str:
 
 
 PAGE = Page("/prices", "prices", "Prices", Right.READ, view, takes=("provider", "like"), narrows=True)
+OF_VERSION = Page(
+    "/prices/version",
+    "price-version",
+    "Prices of a call",
+    Right.READ,
+    of_version,
+    takes=("of",),
+    narrows=True,
+    in_navigation=False,
+)
 OF_MODEL = Page(
     "/prices/{provider}/{model:path}",
     "price",

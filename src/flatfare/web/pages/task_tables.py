@@ -5,8 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from flatfare.core.currency import dollars
 from flatfare.core.moments import parse_moment
 from flatfare.core.money import dollar_text
+from flatfare.prices.version import ALWAYS, BETWEEN, named
+from flatfare.service.arriving import prices_of
 from flatfare.web.pages.blocks import Cell, Column, Csv, Table
 from flatfare.web.pages.page import Visit
+from flatfare.web.pages.prices import address_of
 from flatfare.web.pages.ranked import WHY
 from flatfare.web.pages.rendering import moment_text
 from flatfare.web.pages.tasks import TONES
@@ -37,6 +40,7 @@ def calls_table(calls: Records, visit: Visit) -> Table:
             Cell(f"{_number(one['output_tokens']):,}"),
             Cell("" if one["duration_ms"] is None else f"{_number(one['duration_ms']) / 1000:.1f} s"),
             Cell(_money(one["cost"]), _reason(one["cost"]), why=WHY),
+            _prices(one),
         )
         for one, cost in zip(calls, costs, strict=True)
     )
@@ -49,6 +53,7 @@ def calls_table(calls: Records, visit: Visit) -> Table:
         Column("Tokens out", gives_way=True),
         Column("Took"),
         Column("Cost"),
+        Column("Prices", "left", gives_way=True),
     )
     names = (
         "call",
@@ -61,12 +66,26 @@ def calls_table(calls: Records, visit: Visit) -> Table:
         "output_tokens",
         "duration_ms",
         "cost",
+        "cost_basis",
+        "price_version",
     )
     flat = [{**{name: one[name] for name in names}, "cost": _amount(one["cost"])} for one in calls]
     limit = CALLS_SHOWN if visit.asking.limit is None and visit.rows_max else visit.limit
     shown = rows[:limit]
     more = (f"Show all {len(rows):,}", visit.asking.url(limit="0")) if len(rows) > len(shown) else None
     return Table("calls", "Calls", columns, shown, Csv(names, flat), more=more)
+
+
+def _prices(call: Mapping[str, object]) -> Cell:
+    """By which prices the call was costed: who says so and since when, and a way to them."""
+    version = call["price_version"]
+    if version is None:
+        return Cell(prices_of(call) or "", tone="quiet")
+    first = named(str(version).split(BETWEEN)[0])
+    if first is None:
+        return Cell(str(version), tone="quiet")
+    said = first.layer if first.since == ALWAYS else f"{first.layer}, since {first.since}"
+    return Cell(said, href=address_of(str(version)))
 
 
 def _attempts(rows: Records, visit: Visit) -> Made:
