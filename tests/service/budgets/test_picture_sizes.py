@@ -36,8 +36,19 @@ def gif(
     return screen + remark + b"\x2c" + struct.pack("<HHHHB", *(first or (0, 0, width, height)), 0) + b"\x02"
 
 
-def webp(kind: bytes, head: bytes) -> bytes:
-    return b"RIFF\x00\x00\x00\x00WEBP" + kind + b"\x00\x00\x00\x00" + head + b"\x00" * 10
+def webp(*chunks: tuple[bytes, bytes]) -> bytes:
+    written = [
+        kind + struct.pack("<I", len(data)) + data + b"\x00" * (len(data) % 2) for kind, data in chunks
+    ]
+    return b"RIFF\x00\x00\x00\x00WEBP" + b"".join(written)
+
+
+def lossy(width: int, height: int) -> tuple[bytes, bytes]:
+    return b"VP8 ", b"\x00\x00\x00\x9d\x01\x2a" + struct.pack("<HH", width, height) + b"\x00" * 9
+
+
+def canvas(width: int, height: int) -> tuple[bytes, bytes]:
+    return b"VP8X", bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
 
 
 @pytest.mark.parametrize(
@@ -49,9 +60,11 @@ def webp(kind: bytes, head: bytes) -> bytes:
         gif(640, 480),
         gif(640, 480, table=False),
         gif(600, 400, (40, 80, 600, 400)),
-        webp(b"VP8 ", b"\x00\x00\x00\x9d\x01\x2a" + struct.pack("<HH", 640, 480)),
-        webp(b"VP8L", b"\x2f" + struct.pack("<I", 639 | 479 << 14)),
-        webp(b"VP8X", b"\x00\x00\x00\x00" + (639).to_bytes(3, "little") + (479).to_bytes(3, "little")),
+        webp(lossy(640, 480)),
+        webp((b"VP8L", b"\x2f" + struct.pack("<I", 639 | 479 << 14) + bytes(9))),
+        webp(canvas(640, 480), (b"ICCP", b"x" * 9999), lossy(640, 480)),
+        webp(canvas(1, 1), (b"ALPH", b"x" * 33), lossy(640, 480)),
+        webp(canvas(640, 480), (b"ANMF", b"x" * 33)),
     ],
 )
 def test_each_kind_of_file_says_its_size(file: bytes) -> None:
@@ -98,6 +111,7 @@ def test_no_bytes_make_it_fail(head: bytes, rest: bytes, kept: int) -> None:
         b"\xff\xd8" + b"\xff\xd0" * 1_400_000,
         gif(9, 9)[:25] + b"\x21\xfe\x00" * 900_000,
         gif(9, 9)[:25] + b"\x01a" * 1_400_000,
+        webp(*[canvas(9, 9)] * 100_000),
     ],
 )
 def test_no_bytes_make_it_slow(hostile: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 _STEPS_MAX = 512
 _LOOKS = (1 << 12, 1 << 17, 1 << 21)
-"""Characters of base64 that are looked at: a JPEG may carry megabytes of remarks before its size."""
+"""Characters of base64 that are looked at: remarks may stand before the size, of megabytes."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
@@ -40,7 +40,7 @@ def size_in_base64(text: str) -> Size | None:
         except ValueError:
             return None
         found = size_of(head)
-        if found is not None or look >= len(text) or not head.startswith(b"\xff\xd8"):
+        if found is not None or look >= len(text) or not head.startswith((b"\xff\xd8", b"RIFF")):
             return found
     return None
 
@@ -91,16 +91,31 @@ def _jpeg(head: bytes) -> Size | None:
 
 
 def _webp(head: bytes) -> Size | None:
-    if len(head) < 30:
-        return None
-    kind = head[12:16]
-    if kind == b"VP8X":
-        return Size(int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1)
-    if kind == b"VP8L" and head[20] == 0x2F:
-        bits = int.from_bytes(head[21:25], "little")
+    """Its canvas and its picture, whichever is more; of one that moves its canvas, which holds all of it."""
+    at, found = 12, Size(0, 0)
+    for _ in range(_STEPS_MAX):
+        kind, data = head[at : at + 4], head[at + 8 : at + 18]
+        if len(data) < 10:
+            return None
+        if kind == b"VP8X":
+            width, height = int.from_bytes(data[4:7], "little"), int.from_bytes(data[7:10], "little")
+            found = Size(max(found.width, width + 1), max(found.height, height + 1))
+        elif kind in (b"VP8 ", b"VP8L"):
+            own = _webp_frame(kind, data)
+            return own and Size(max(found.width, own.width), max(found.height, own.height))
+        elif kind == b"ANMF":
+            return found
+        length = int.from_bytes(head[at + 4 : at + 8], "little")
+        at += 8 + length + length % 2
+    return None
+
+
+def _webp_frame(kind: bytes, data: bytes) -> Size | None:
+    if kind == b"VP8L" and data[0] == 0x2F:
+        bits = int.from_bytes(data[1:5], "little")
         return Size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
-    if kind == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
-        width, height = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
+    if kind == b"VP8 " and data[3:6] == b"\x9d\x01\x2a":
+        width, height = int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
         return Size(width & 0x3FFF, height & 0x3FFF)
     return None
 
