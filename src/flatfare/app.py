@@ -14,6 +14,7 @@ from flatfare.core.errors import BadUsage
 from flatfare.gateway.first_run import welcome, with_usual_providers
 from flatfare.gateway.keyring import KeyRing
 from flatfare.gateway.logs import log_to_stderr
+from flatfare.gateway.reaching import check_reaches
 from flatfare.gateway.server import is_loopback
 from flatfare.gateway.supervisor import Supervisor
 from flatfare.service.access.credentials import with_sealed_credentials
@@ -31,6 +32,7 @@ def serve(load: Callable[[], Settings], *, workers: int, say: Callable[[str], No
 
     def complete() -> Settings:
         settings = with_usual_providers(load(), os.environ)
+        check_reaches(settings)
         with open_book(settings.database) as book:
             return with_sealed_credentials(settings, book, os.environ)
 

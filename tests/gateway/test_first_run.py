@@ -105,3 +105,25 @@ def test_what_is_missing_is_said_with_how_to_mend_it(keys: int, is_loopback: boo
     settings = with_usual_providers(Settings(), {})
     lines = welcome(settings, "http://h:1", keys=keys, is_loopback=is_loopback, token="t")
     assert expected in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("listen: 127.0.0.1:99999", "Found listen: '127.0.0.1:99999': expected host:port"),
+        ("providers: {own: {dialect: openai, base_url: 5}}", "Found the base_url '5' of provider 'own'"),
+        ("providers: {own: {dialect: none, base_url: 'http://a/v1'}}", "Found the provider 'none'; expected"),
+        (
+            "providers: {own: {dialect: openai, base_url: 'https://a/v1', ca_file: no.pem}}",
+            "The certificates no.pem",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_served_by_end_the_start(settings: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "flatfare.yaml").write_text(settings)
+    command = [sys.executable, "-m", "flatfare", "serve"]
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"flatfare: {said}")

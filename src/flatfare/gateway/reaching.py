@@ -9,7 +9,7 @@ from flatfare.core.errors import BadInput
 from flatfare.gateway.circuits import Circuit
 from flatfare.gateway.credentials import Dress, dress_of
 from flatfare.gateway.egress import proxy_of
-from flatfare.gateway.routes import Upstream
+from flatfare.gateway.routes import Routes, Upstream
 from flatfare.gateway.upstream import Pool
 
 
@@ -42,6 +42,12 @@ def reach_of(upstream: Upstream, settings: Settings) -> Reach:
         proxy=proxy,
     )
     return Reach(upstream, pool, Circuit(), dress_of(upstream))
+
+
+def check_reaches(settings: Settings) -> None:
+    """Refuse settings with a provider that cannot be reached as they say, before anything goes by them."""
+    for upstream in Routes(settings).upstreams.values():
+        reach_of(upstream, settings)
 
 
 def _tls(upstream: Upstream) -> ssl.SSLContext:

@@ -60,11 +60,16 @@ async def serving(settings: Settings, *, elsewhere: Elsewhere | None = None) -> 
             os.close(claim)
 
 
+PORTS = 65_536
+
+
 def bound(listen: str) -> socket.socket:
     """A socket that listens at ``host:port``; ``BadInput`` says why it cannot."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     try:
+        if not 0 <= int(port) < PORTS:  # a larger one would be taken for what is left of it
+            raise ValueError
         family, *_, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
