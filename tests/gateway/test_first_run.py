@@ -125,5 +125,6 @@ def test_settings_that_cannot_be_served_by_end_the_start(settings: str, said: st
     ended = subprocess.run(
         command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=60
     )
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.returncode in (1, 2)
+    assert not ended.stdout
     assert ended.stderr.startswith(f"flatfare: {said}")
