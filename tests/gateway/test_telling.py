@@ -17,6 +17,7 @@ from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 from flatfare.store.reading import opened
 from tests.gateway.calls import NOON_US, call_id, figures, intent, result, write_journal
+from tests.store.servers import Server
 
 AWAITED = Figures(usage_state="unknown", cost_reason="the response is queued")
 
@@ -204,6 +205,17 @@ def test_a_fetch_told_again_in_one_record_is_counted_once(place: Place, is_seale
     assert place.costs() == costs_of(n1=21, n2=0)
 
 
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_fetch_told_in_one_record_tells_a_beginning_that_is_remembered(
+    place: Place, is_sealed: bool
+) -> None:
+    place.book_calls(*begun(1))
+    if is_sealed:
+        place.seal()
+    place.book_calls(Ended(*fetched(2), is_again=True))
+    assert place.costs() == costs_of(n1=21, n2=0)
+
+
 def test_a_beginning_that_was_given_up_too_soon_bears_the_cost_that_a_fetch_had(place: Place) -> None:
     asked, started = begun(1)
     place.book_calls(asked)
@@ -351,3 +363,34 @@ def test_a_budget_follows_where_a_session_that_was_given_up_is_ended_after_all(p
     place.book_calls(result(1, figures=figures(5)))
     assert place.costs() == costs_of(n1=51)
     assert budgets.standings(place.book, budget, NOON_US)[0].spent_nano == 51
+
+
+# nodes
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+@pytest.mark.parametrize("order", ["begun first", "fetched first"])
+def test_nodes_that_share_a_book_count_an_answer_once(
+    tmp_path: Path, postgres: Server, order: str, is_sealed: bool
+) -> None:
+    """One node begins it and another is asked for it; each books its own journals, in no set order."""
+    database, lake = postgres.new_database(), Lake(tmp_path / "lake")
+    steps: list[tuple[str, tuple[Record, ...]]] = [
+        ("one", begun(1)),
+        ("two", fetched(2)),
+        ("one", fetched(3)),
+    ]
+    with open_book(database) as one, open_book(database) as two:
+        bookers = {
+            name: Booker(book, lake, tmp_path / name / "journal")
+            for name, book in (("one", one), ("two", two))
+        }
+        for name, records in steps if order == "begun first" else [steps[1], steps[0], steps[2]]:
+            write_journal(tmp_path / name / "journal", records)
+            bookers[name].book_once()
+            if is_sealed:
+                sealing.seal_calls(one, lake, before_us=10**18, now_us=1)
+        with opened(one, lake, "calls") as engine:
+            query = "SELECT CAST(id AS VARCHAR), SUM(cost_nano)::BIGINT FROM calls GROUP BY 1"
+            costs = dict(engine.execute(query).fetchall())
+    assert costs == costs_of(n1=21, n2=0, n3=0)

@@ -11,7 +11,6 @@ from flatfare.core.cost import CostState
 from flatfare.core.identity import derived
 from flatfare.gateway.records import Figures, Intent, Result
 from flatfare.store.book import Value
-from flatfare.store.calls import begins_answer
 from flatfare.store.layout import COUNT_COLUMNS
 
 SOURCE: Final = "gateway"
@@ -70,12 +69,6 @@ def given_up_row(intent: Intent) -> dict[str, Value]:
     if so_far is None:
         return unproven_row(intent)
     return row_of(intent, msgspec.structs.replace(so_far, status="failed", figures=_at_least(so_far.figures)))
-
-
-def awaits_its_answer(call: Mapping[str, Value]) -> bool:
-    """Whether a call began an answer that its provider keeps, of which whoever fetches it may tell more."""
-    is_kept = begins_answer(call) and call.get("external_id") is not None
-    return is_kept and call["cost_state"] != CostState.MEASURED
 
 
 def is_given_up(call: Mapping[str, Value]) -> bool:

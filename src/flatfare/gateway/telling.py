@@ -25,7 +25,7 @@ from flatfare.gateway.tap import nothing
 from flatfare.gateway.turns import Turn
 from flatfare.store import journals, newest
 from flatfare.store.book import Book, Value
-from flatfare.store.calls import SHOWN_BY, begins_answer
+from flatfare.store.calls import SHOWN_BY, begins_answer, is_of_kept_answer
 from flatfare.store.lake import Lake
 from flatfare.store.newest import Answer, Call, answer_of
 from flatfare.store.whereabouts import CLOCKS_US
@@ -87,9 +87,8 @@ class Telling:
         stored |= newest.hot_of(self._book, self._answers(turn, stored))
         by_answer = _by_answer(stored.values())
         shown_again = list(self._resolve_late(turn, stored))
-        for told_now in turn.calls():
-            if begins_answer(told_now) and told_now.get("external_id") is not None:
-                self._begin(turn, told_now, by_answer)
+        for beginning in turn.beginnings():
+            self._begin(turn, beginning, by_answer)
         for call, result in shown_again:
             shown = self._shown(turn, str(call["provider"]), result, stored, by_answer)
             turn.change(call, rows.change_of(call, shown))
@@ -111,17 +110,17 @@ class Telling:
     def _answers(self, turn: Turn, stored: Mapping[str, Call]) -> dict[Answer, int]:
         """The answers whose bearers have to be looked for, and since when there may be such."""
         found: dict[Answer, int] = {}
-        for row in turn.rows.values():
-            if begins_answer(row) and row.get("external_id") is not None:
-                found[answer_of(row)] = int(str(row["at_us"]))
+        for call in turn.beginnings():
+            found[answer_of(call)] = int(str(call["at_us"]))
         for intent, result in turn.late:
-            call = stored.get(result.call_id) or (None if intent is None else rows.row_of(intent, result))
-            if call is None or result.external_id is None:
+            late = stored.get(result.call_id) or ({} if intent is None else rows.row_of(intent, result))
+            if not is_of_kept_answer({**late, "external_id": result.external_id}):
                 continue
-            if begins_answer(call):
-                found[str(call["provider"]), result.external_id] = int(str(call["at_us"]))
-            elif shows(call["endpoint"], result):
-                found.setdefault((str(call["provider"]), result.external_id), _since_us(result))
+            answer = (str(late["provider"]), str(result.external_id))
+            if begins_answer(late):
+                found[answer] = int(str(late["at_us"]))
+            else:
+                found.setdefault(answer, _since_us(result))
         for intent, result in turn.fetched:
             answer = (intent.provider, str(result.external_id))
             if answer not in self._bearers:
@@ -180,6 +179,9 @@ class Telling:
             self._remember(answer, _Bearer(result.call_id, told_state, is_beginning=False))
             return result
         if rows.is_surer(told_state, bearer.cost_state):
+            if turn.present(bearer.call_id, stored) is None:  # it was remembered, and not looked for ahead
+                near_us = {bearer.call_id: rows.moment_in(bearer.call_id)}
+                stored = newest.present(self._book, self._lake, near_us)
             self._tell(turn, bearer.call_id, rows.shown_change(result), stored)
             bearer = _Bearer(bearer.call_id, told_state, bearer.is_beginning)
         self._remember(answer, bearer)
@@ -229,15 +231,13 @@ def _says_more(call: Call, result: Result) -> bool:
 
 def _by_answer(calls: Iterable[Call]) -> dict[Answer, list[Call]]:
     """The calls that may bear the cost of each answer, the earliest first."""
-    bearing = [call for call in calls if call.get("external_id") is not None and _may_bear(call)]
+    bearing = [
+        call for call in calls if is_of_kept_answer(call) and (begins_answer(call) or call["cost_nano"] != 0)
+    ]
     found: dict[Answer, list[Call]] = {}
     for call in sorted(bearing, key=lambda call: (int(str(call["at_us"])), str(call["id"]))):
         found.setdefault(answer_of(call), []).append(call)
     return found
-
-
-def _may_bear(call: Call) -> bool:
-    return begins_answer(call) or (call.get("endpoint") in SHOWN_BY and call["cost_nano"] != 0)
 
 
 def _bearer_of(calls: Iterable[Call]) -> _Bearer | None:

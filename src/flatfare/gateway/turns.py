@@ -10,9 +10,9 @@ from flatfare.core.cost import CostState
 from flatfare.gateway.reading_back import Note, Place
 from flatfare.gateway.records import Intent, Result, Told
 from flatfare.gateway.reserving.charging import Charge, charge_of
-from flatfare.gateway.rows import awaits_its_answer
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Value
+from flatfare.store.calls import begins_answer, is_of_kept_answer
 from flatfare.store.newest import Call
 
 
@@ -37,6 +37,7 @@ class Turn:
     unproven: int = 0
     repeated: int = 0
     is_idle: bool = True
+    _begun: list[str] = field(default_factory=list)  # calls booked now that began what their provider keeps
     _charges: dict[str, list[Charge]] = field(default_factory=dict)  # by call
 
     @property
@@ -54,9 +55,11 @@ class Turn:
     ) -> None:
         """Book a call, and charge it; where its cost may be told otherwise later, the charge can change."""
         self.rows[str(row["id"])] = row
+        if is_of_kept_answer(row) and begins_answer(row):
+            self._begun.append(str(row["id"]))
+            is_final = is_final and row["cost_state"] == CostState.MEASURED
         if intent is None:
             return
-        is_final = is_final and not awaits_its_answer(row)
         self.charge(
             one if is_final else msgspec.structs.replace(one, is_certain=False)
             for one in charge_of(intent, cost_nano)
@@ -67,10 +70,11 @@ class Turn:
         for one in charges:
             self._charges.setdefault(one.call_id, []).append(one)
 
-    def calls(self) -> list[Call]:
-        """The calls that are booked or corrected now, as they stand."""
-        corrected = ({**one.call, **one.change} for one in self.corrections.values())
-        return [*self.rows.values(), *corrected]
+    def beginnings(self) -> list[Call]:
+        """The calls, booked or corrected now, that began answers which their providers keep."""
+        corrected: list[Call] = [{**one.call, **one.change} for one in self.corrections.values()]
+        found = [call for call in corrected if is_of_kept_answer(call) and begins_answer(call)]
+        return [*(self.rows[call_id] for call_id in self._begun), *found]
 
     def present(self, call_id: str, stored: Mapping[str, Call]) -> Call | None:
         """A call as this turn leaves it; ``stored`` has those that were booked before."""

@@ -34,8 +34,14 @@ OF_KEPT_ANSWERS = f"endpoint IN ({', '.join(map(repr, sorted({*SHOWN_BY, *_THEN}
 """All of these, in the words of the index that finds their calls by ``external_id``."""
 
 
+def is_of_kept_answer(call: Mapping[str, Value]) -> bool:
+    """Whether a call began or fetched an answer that its provider keeps, and is known by its id there."""
+    endpoint = call.get("endpoint")
+    return (endpoint in _THEN or endpoint in SHOWN_BY) and call.get("external_id") is not None
+
+
 def begins_answer(call: Mapping[str, Value]) -> bool:
-    """Whether a call began an answer that its provider may keep, rather than fetched one."""
+    """Whether such a call began its answer, rather than fetched it."""
     return call.get("endpoint") in _THEN
 
 

@@ -2,6 +2,9 @@
 
 The id of such a call follows from the call that sent the batch and the request's name, so that
 it is booked once. A line that was seen is booked, also where the fetching broke off.
+
+Answers that are fetched one by one by their own ids need another way, see ``gateway.telling``: the
+call that began such an answer is one already, and nothing that a later look says names it.
 """
 
 import time
