@@ -303,7 +303,8 @@ def _print_story(told: dict[str, object]) -> None:
 def _verdict(said: dict[str, object]) -> str:
     score = f" ({said['score']})" if said["score"] is not None else ""
     who = f"{said['verifier']} {said['version']} [{said['kind']}]"
-    return f"{said['judgement']}{score}  {who}  evidence {str(said['evidence_hash'])[:12]}"
+    not_heard = "" if said["counts"] else "  does not count: not from the review queue"
+    return f"{said['judgement']}{score}  {who}  evidence {str(said['evidence_hash'])[:12]}{not_heard}"
 
 
 def _call(call: dict[str, object]) -> str:

@@ -17,6 +17,9 @@ from flatfare.core.outcome import MOVES, Judgement, Outcome, Verdict
 SIGNAL = "signal:"
 """What the verifier of a verdict is called that is a signal of the world, before the signal's name."""
 
+REVIEWS, RUNS = "review", "actions"
+"""The sources of verdicts that the review queue gives, and that a run of an action gives."""
+
 SILENCE = "silence"
 """The cause of a move that no verdict made: the window closed and nobody had spoken."""
 
@@ -89,6 +92,13 @@ class Definition:
     signals: Mapping[str, SignalRule] = field(default_factory=lambda: MappingProxyType({}))
     rework_rate_nano: int | None = None  # for an hour of a person's work
     sampled: Sampled | None = None
+    reviewed: frozenset[str] = frozenset()  # verifiers whose word counts from the review queue alone
+
+    def counts(self, verdict: Verdict) -> bool:
+        """Whether a verdict says anything here; a run may say for reviewers that it has nothing."""
+        if verdict.verifier not in self.reviewed or verdict.source == REVIEWS:
+            return True
+        return verdict.source == RUNS and verdict.judgement is Judgement.FAIL
 
     def decided(self, words: Mapping[str, Judgement]) -> Judgement | None:
         """What the words that stand add up to; None while they could still do either."""
@@ -171,7 +181,8 @@ def standing_of(
 
     ``closes_at_us`` is when the work was closed, or its deadline; ``now_us`` says how far
     silence reaches (None: it is not asked about). Each verifier's latest word of the
-    latest attempt stands; an abstention says nothing. Words of one moment are heard together,
+    latest attempt stands; an abstention says nothing, nor does a word that does not count where the
+    definition asks for the review queue. Words of one moment are heard together,
     since none came before the other. A signal that says fail takes all
     words back: to be verified again, the verifiers must speak again.
 
@@ -226,7 +237,7 @@ class _Fold:
         """Take one verdict in, the moments in order."""
         if verdict.verifier.startswith(SIGNAL):
             self._hear_signal(verdict)
-        elif verdict.judgement is not Judgement.ABSTAIN:
+        elif verdict.judgement is not Judgement.ABSTAIN and self._definition.counts(verdict):
             self._hear_word(verdict, verdict.judgement)
 
     def _hear_signal(self, verdict: Verdict) -> None:

@@ -81,6 +81,7 @@ class Verdict:
     attempt: int | None = None
     id: str = ""
     score: str | None = None  # decimal text, or what a signal said
+    source: str | None = None  # by which way it came: no client says that of itself
 
     def __post_init__(self) -> None:
         if not self.verifier or not self.verifier_version:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from flatfare.core.action import Action, Ending
 from flatfare.core.checks.finding import Finding
+from flatfare.core.definition import RUNS
 from flatfare.core.errors import Conflict
 from flatfare.core.identity import derived
 from flatfare.core.moments import iso
@@ -13,7 +14,7 @@ from flatfare.service.tasks.events import evidence_hash
 from flatfare.service.tasks.recording import Teller, record
 from flatfare.store.runs import Attempt, Run
 
-SOURCE = "actions"
+SOURCE = RUNS
 Event = Mapping[str, object]
 
 

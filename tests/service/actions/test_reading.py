@@ -43,6 +43,16 @@ def test_every_example_is_an_action_of_its_own_name(file: Path) -> None:
     assert read_file(file).name == file.stem
 
 
+def test_people_s_word_may_have_to_come_from_the_review_queue() -> None:
+    people = "verifiers:\n  - {name: lawyer, awaits: human, from: reviews}"
+    action = read(GOOD.replace("verifiers:", people))
+    assert action.definition.reviewed == {"lawyer"}
+    assert read(GOOD).definition.reviewed == frozenset()
+    for wrong in ("awaits: customer, from: reviews", "awaits: human, from: anywhere"):
+        text = GOOD.replace("verifiers:", f"verifiers:\n  - {{name: lawyer, {wrong}}}")
+        assert any("{awaits: human, from: reviews}" in problem for problem in problems_of(text))
+
+
 def test_the_whole_of_a_small_action() -> None:
     action = read(GOOD)
     assert (action.name, action.version, action.price.per_verified_nano) == ("greeting", 1, 100_000_000)

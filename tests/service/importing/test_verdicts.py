@@ -146,6 +146,19 @@ def test_imported_tasks_are_judged_by_the_definition_in_force(place: Place) -> N
     assert place.is_sound()
 
 
+def test_an_imported_word_does_not_count_where_the_review_queue_is_demanded(place: Place) -> None:
+    people = {"name": "human-review", "from": "reviews"}
+    made = defining.of_document({"action": "task", "verifiers": ["tests", people]})
+    defining.define(place.book, made, by_whom="test", at_us=1)
+    tasks = "task_id,created_at,cost\nt1,2026-01-01T00:00:00Z,1.00\n"
+    place.text("tasks", tasks, "tasks.csv")
+    rows = "t1,tests,pass,2026-01-01T01:00:00Z\nt1,human-review,pass,2026-01-01T02:00:00Z\n"
+    place.text("verdicts", HEAD + rows, verifier_kind="human")
+    assert task(place, "outcome") != ("verified",)
+    with pytest.raises(BadInput, match="no file is one"):
+        place.text("verdicts", HEAD + "t1,human-review,pass,2026-01-03T02:00:00Z\n", "b.csv", source="review")
+
+
 def test_an_imported_task_matures_when_the_window_of_its_definition_closes(place: Place) -> None:
     for at_us, window in ((1_767_000_000_000_000, "72h"), (1_768_000_000_000_000, "24h")):
         rule = {"action": "resolve", "window": window}

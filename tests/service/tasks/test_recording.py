@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flatfare.core.errors import BadInput
-from flatfare.core.identity import derived
-from flatfare.service.tasks.defining import Register, define, listed, of_document
+from flatfare.core.identity import derived, task_id
+from flatfare.service.tasks import telling
+from flatfare.service.tasks.defining import Register, define, document_of, listed, of_document
 from flatfare.service.tasks.folding import folded
 from flatfare.service.tasks.recording import Teller, known_of, mature, record
 from flatfare.store import tasks
@@ -19,6 +20,7 @@ from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 
 TELLER = Teller("the tests")
+QUEUE = Teller("a reviewer", source="review")
 NOW = 1_800_000_000_000_000
 HOUR = 3_600_000_000
 
@@ -328,3 +330,61 @@ def test_evidence_is_hashed_and_not_kept(book: Book, lake: Lake) -> None:
     everything = json.dumps(book.rows("SELECT content FROM task_events"))
     assert "secret" not in everything
     assert len(str(book.value("SELECT evidence_hash FROM verdicts"))) == 64
+
+
+REVIEWED = {"action": "task", "verifiers": ["tests", {"name": "human-review", "from": "reviews"}]}
+
+
+def said(task: str, at: int, verifier: str, judgement: str) -> dict[str, object]:
+    more = {"verifier": verifier, "version": "1", "judgement": judgement, "evidence_hash": "e" * 64}
+    return {**event("judged", task, at, **more), "kind": "human"}
+
+
+def test_where_the_review_queue_is_demanded_no_other_word_counts(book: Book, lake: Lake) -> None:
+    define(book, of_document(REVIEWED), by_whom="t", at_us=NOW - HOUR)
+    record(book, lake, [event("opened", "a", 0), said("a", 1, "tests", "pass")], TELLER, now_us=NOW)
+    for at, judgement in ((2, "pass"), (3, "fail")):
+        record(book, lake, [said("a", at, "human-review", judgement)], TELLER, now_us=NOW)
+    assert _outcome(book, lake, "a") == ("open", ("human-review",))
+    record(book, lake, [said("a", 4, "human-review", "pass")], QUEUE, now_us=NOW)
+    record(book, lake, [said("a", 5, "human-review", "fail")], TELLER, now_us=NOW)
+    assert _outcome(book, lake, "a") == ("verified", ())
+    assert [one["counts"] for one in _verdicts(book, lake, "a")] == [True, False, False, True, False]
+    record(book, lake, [said("a", 6, "human-review", "fail")], QUEUE, now_us=NOW)
+    assert _outcome(book, lake, "a")[0] == "reversed"
+
+
+def test_a_run_may_say_in_their_place_that_there_was_nothing_to_judge(book: Book, lake: Lake) -> None:
+    define(book, of_document(REVIEWED), by_whom="t", at_us=NOW - HOUR)
+    runner = Teller("runner", source="actions")
+    record(book, lake, [event("opened", "a", 0), said("a", 1, "human-review", "pass")], runner, now_us=NOW)
+    record(book, lake, [said("a", 1, "tests", "pass")], TELLER, now_us=NOW)
+    assert _outcome(book, lake, "a")[0] == "open"
+    record(book, lake, [said("a", 2, "human-review", "fail")], runner, now_us=NOW)
+    assert _outcome(book, lake, "a")[0] == "failed"
+
+
+def test_the_demand_is_kept_in_the_definition() -> None:
+    found = of_document(REVIEWED)
+    assert found.reviewed == {"human-review"}
+    assert of_document(document_of(found)) == found
+    for wrong in ({"name": "a", "from": "anywhere"}, {"name": "a", "form": "reviews"}):
+        with pytest.raises(BadInput, match="of a verifier: expected"):
+            of_document({"action": "task", "verifiers": [wrong]})
+
+
+def _outcome(book: Book, lake: Lake, task: str) -> tuple[str, tuple[str, ...]]:
+    (known,) = known_of(book, lake, [_own(task)]).values()
+    now = folded(known, Register(book), NOW + 9)
+    assert known.present is not None
+    assert known.present["outcome"] == str(now.standing.outcome)
+    return str(now.standing.outcome), now.standing.missing
+
+
+def _own(task: str) -> str:
+    return str(task_id(None, task))
+
+
+def _verdicts(book: Book, lake: Lake, task: str) -> list[dict]:
+    found = telling.find(book, lake, task, now_us=NOW)
+    return telling.story(book, lake, found, now_us=NOW)["verdicts"]  # type: ignore[return-value]

@@ -114,7 +114,7 @@ _STEP = (
 )
 
 
-_CHECK = ("name", "kind", "awaits", "parameters", "weight")
+_CHECK = ("name", "kind", "awaits", "from", "parameters", "weight")
 
 
 def _rung(section: Section) -> Rung:
@@ -184,6 +184,8 @@ def _step(section: Section) -> Step:
 def _check(section: Section) -> Check:
     section.fraction("weight", None, least="0.000001")
     awaits = section.held.get("awaits")
+    if "from" in section.held and (awaits, section.held["from"]) != ("human", "reviews"):
+        section.say("from", "'from' says where people's word comes from: {awaits: human, from: reviews}.")
     if awaits is not None:
         section.word(None, "awaits", Awaited)
         for key in ("kind", "parameters"):
@@ -203,7 +205,7 @@ def _definition(top: Section, name: str, checks: tuple[Check, ...], is_structure
     listed = top.held.get("verifiers")
     given = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
     weighted = [
-        {"name": check.name, "weight": one.get("weight", 1)}
+        {"name": check.name, "weight": one.get("weight", 1), "from": one.get("from")}
         for check, one in zip(checks, given, strict=False)
     ]
     if not weighted and is_structured:

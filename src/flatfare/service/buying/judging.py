@@ -205,4 +205,5 @@ def _verdict(said: Mapping[str, Value]) -> Verdict:
         attempt=None if attempt is None else int(attempt),
         id=str(said["id"]),
         score=None if said["score"] is None else str(said["score"]),
+        source=str(said["source"]),
     )

@@ -81,7 +81,7 @@ def fold_outcomes(engine: "DuckDBPyConnection", verdicts: str, tasks: str, regis
         "CAST(said.id AS VARCHAR) AS id, "
         f"verifier, verifier_version, kind, judgement, evidence_hash, at_us, score, "
         "coalesce(told.outcome = 'assumed', false) AS assumed, told.name, told.opened_at_us, "
-        f"told.closed_at_us, attempt_number FROM ({verdicts}) AS said "
+        f"told.closed_at_us, source, attempt_number FROM ({verdicts}) AS said "
         f"LEFT JOIN ({tasks}) AS told ON told.task_id = said.task_id"
     )
     counted = engine.execute("SELECT count(*) FROM to_fold").fetchone()
@@ -106,13 +106,14 @@ def _folded(task_id: str, rows: list[tuple[object, ...]], register: Register) ->
             str(version),
             VerifierKind(str(kind)),
             Judgement(str(judgement)),
-            str(evidence_hash),
+            str(evidence),
             int(str(at_us)),
             id=str(own),
             attempt=None if attempt is None else int(str(attempt)),
             score=None if score is None else str(score),
+            source=str(source),
         )
-        for _, own, verifier, version, kind, judgement, evidence_hash, at_us, score, *_, attempt in rows
+        for _, own, verifier, version, kind, judgement, evidence, at_us, score, *_, source, attempt in rows
     ]
     assumed, name, opened_at_us, closed_at_us = rows[0][9:13]
     definition = register.of(str(name), int(str(opened_at_us or 0))) if name is not None else UNDECLARED

@@ -47,7 +47,7 @@ def land_tasks(
 
 def all_verdicts() -> str:
     """Old and new verdicts of the tasks in question."""
-    said = "verifier, verifier_version, kind, judgement, evidence_hash, at_us, score, attempt_number"
+    said = "verifier, verifier_version, kind, judgement, evidence_hash, at_us, score, attempt_number, source"
     columns = f"id, task_id, {said}"
     return f"SELECT {columns} FROM known_verdicts UNION ALL SELECT {columns} FROM fresh_verdicts"
 

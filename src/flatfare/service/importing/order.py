@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from flatfare.core.definition import REVIEWS, RUNS
+from flatfare.core.errors import BadInput
+
 LINE_BYTES_MAX = 16 << 20
 """No record is longer; what is would only be held in memory to be refused."""
 
@@ -51,6 +54,13 @@ class Order:
     url: str | None = None
     licence: str | None = None
     line_bytes_max: int = LINE_BYTES_MAX
+
+    def __post_init__(self) -> None:
+        if self.kind != "calls" and self.source in (REVIEWS, RUNS):
+            raise BadInput(
+                f"Found the source {self.source!r}: it says that a verdict came from the review queue or "
+                "from a run, and no file is one. Choose another --source."
+            )
 
     def settings(self) -> str:
         """All that changes how a row reads, as canonical JSON."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from flatfare.core import agreement
 from flatfare.core import labels as label_rules
 from flatfare.core.checks.submission import Json, Submission, canonical
+from flatfare.core.definition import REVIEWS
 from flatfare.core.errors import BadInput, Conflict, NotAuthorised, NotFound
 from flatfare.core.identity import Id, derived
 from flatfare.core.moments import MICROSECONDS, iso
@@ -28,7 +29,7 @@ from flatfare.store.lake import Lake
 from flatfare.store.reviews import Answer, Review
 
 VERIFIER = "human-review"
-SOURCE = "review"
+SOURCE = REVIEWS
 QUESTION = "Was the task done as it was asked for?"
 RULE = "blind, then one more"
 """How answers add up; part of the verifier's version."""

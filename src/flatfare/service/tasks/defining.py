@@ -25,6 +25,7 @@ _FIELDS = (
     *("action", "version", "verified_when", "verifiers", "window", "silence", "reopening"),
     *("signals", "rework_rate", "sampling"),
 )
+_FROM_REVIEWS = "reviews"
 Word = TypeVar("Word", bound=StrEnum)
 
 
@@ -146,6 +147,7 @@ def of_document(document: object) -> Definition:
         signals=_signals(document.get("signals", {})),
         rework_rate_nano=_rate(document.get("rework_rate")),
         sampled=sampled.sampled_of(document.get("sampling"), required),
+        reviewed=_reviewed(document.get("verifiers", [])),
     )
 
 
@@ -158,7 +160,7 @@ def document_of(definition: Definition) -> dict[str, object]:
         "action": definition.action,
         "version": definition.version,
         "verifiers": [
-            {"name": name, "weight": str(weight)} if is_weighted else name
+            _verifier_document(name, weight if is_weighted else None, name in definition.reviewed)
             for name, weight in definition.required.items()
         ],
         "verified_when": "all"
@@ -178,6 +180,12 @@ def document_of(definition: Definition) -> dict[str, object]:
     if definition.sampled is not None:
         document["sampling"] = sampled.document_of(definition.sampled)
     return document
+
+
+def _verifier_document(name: str, weight: Decimal | None, is_reviewed: bool) -> object:
+    more = {"weight": str(weight)} if weight is not None else {}
+    more |= {"from": _FROM_REVIEWS} if is_reviewed else {}
+    return {"name": name, **more} if more else name
 
 
 def shown(version: InForce) -> dict[str, object]:
@@ -204,6 +212,24 @@ def _required(given: object) -> dict[str, Decimal]:
             raise BadInput(f"Found {weight} as the weight of {name!r}: expected more than 0.")
         required[name] = number
     return required
+
+
+def _reviewed(given: object) -> frozenset[str]:
+    """The verifiers of which the definition says that their word comes from the review queue."""
+    found: set[str] = set()
+    for one in given if isinstance(given, list) else ():
+        if not isinstance(one, Mapping):
+            continue
+        unknown = sorted(set(map(str, one)) - {"name", "weight", "from"})
+        if unknown:
+            raise BadInput(f"Found {unknown[0]!r} of a verifier: expected name, weight, from.")
+        if one.get("from") not in (None, _FROM_REVIEWS):
+            raise BadInput(
+                f"Found from {one['from']!r:.60} of a verifier: expected {_FROM_REVIEWS}, or leave it out."
+            )
+        if one.get("from") is not None:
+            found.add(str(one.get("name")))
+    return frozenset(found)
 
 
 def _needed(rule: object, required: Mapping[str, Decimal]) -> Decimal | None:

@@ -102,6 +102,7 @@ def verdict_of(row: Mapping[str, Value]) -> Verdict:
         None if attempt is None else int(str(attempt)),
         str(row["id"]),
         None if score is None else str(score),
+        str(row["source"]),
     )
 
 

@@ -11,7 +11,7 @@ from flatfare.core.units import INPUT_TOKENS
 from flatfare.service.arriving import document_of as call_document
 from flatfare.service.reporting.listing import Listed, listed
 from flatfare.service.tasks.defining import Register, document_of
-from flatfare.service.tasks.folding import Folded, Known, folded
+from flatfare.service.tasks.folding import Folded, Known, folded, verdict_of
 from flatfare.service.tasks.recording import known_of
 from flatfare.store import adjustments, reading
 from flatfare.store.book import Book
@@ -62,7 +62,9 @@ def story(book: Book, lake: Lake, task: Listed, *, now_us: int, currency: str = 
         "attempts_n": task.attempts,
         "calls": _calls(book, lake, task.id),
         "calls_n": task.calls,
-        "verdicts": [_verdict(said) for said in known.verdicts],
+        "verdicts": [
+            {**_verdict(said), "counts": now.definition.counts(verdict_of(said))} for said in known.verdicts
+        ],
         "chain_holds": first_break(_links(known.verdicts)) is None,
         "rework": _rework(now),
         "signals": _signals(book, task.id),
