@@ -11,6 +11,7 @@ from flatfare.service.budgets.bounding import Bounds
 from flatfare.service.budgets.pictures import Shown, shown
 from flatfare.service.costing.metering import standard_book
 from tests.service.budgets.test_picture_sizes import jpeg, png
+from tests.service.budgets.test_sound_lengths import mp3, wave
 
 NOW_US = 1_795_000_000_000_000
 BOUNDS = Bounds(standard_book())
@@ -206,3 +207,48 @@ def test_ten_photographs_no_longer_fill_the_window() -> None:
     photo = "data:image/jpeg;base64," + base64.b64encode(jpeg(4032, 3024) + b"\x00" * 3_000_000).decode()
     body = chat(*[by_url(photo)] * 10)
     assert reads("chat.completions", "gpt-4o", body, rate=2500) < 15_000
+
+
+def said(file: bytes, kind: str) -> tuple[dict[str, object], int]:
+    data = base64.b64encode(file).decode()
+    return {"contents": [{"parts": [{"inlineData": {"mimeType": kind, "data": data}}]}]}, len(data)
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-3-flash-preview"])
+def test_a_recording_to_gemini_counts_by_its_length(model: str) -> None:
+    """32 tokens a second, at the rate of what is heard: $1.00 a million tokens."""
+    body, data = said(wave(90), "audio/wav")
+    found = reads("generateContent", model, body, "gemini", 1000)
+    assert 90 * 32 <= found - (len(json.dumps(body)) - data + 64) < 91 * 32
+    body, data = said(mp3(1000), "audio/mpeg")
+    assert reads("generateContent", model, body, "gemini", 1000) < 15_000
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "model"),
+    [
+        (b"OggS" + b"\x00" * 99, "audio/ogg", "gemini-2.5-flash"),
+        (wave(1), "video/mp4", "gemini-2.5-flash"),
+        (wave(1), "audio/wav", "gemini-4-argon"),
+        (b"%PDF-1.7", "application/pdf", "gemini-2.5-flash"),
+    ],
+)
+def test_what_plays_without_an_end_fills_the_window(file: bytes, kind: str, model: str) -> None:
+    raw = json.dumps(said(file, kind)[0]).encode()
+    found = BOUNDS.of("gemini", "generateContent", Asked(model, output_limit=1), raw, NOW_US)
+    assert found.fixed_nano >= (limits_of(model).reads or 0) * 1000 > 0
+
+
+def test_a_film_beside_a_recording_fills_the_window() -> None:
+    """Each of what plays is looked at, wherever it stands."""
+    sound, film = said(wave(1), "audio/wav")[0], said(b"film", "video/mp4")[0]
+    both = {"contents": [*sound["contents"], *film["contents"]]}  # type: ignore[misc]
+    assert (
+        reads("generateContent", "gemini-2.5-flash", both, "gemini", 1000)
+        == limits_of("gemini-2.5-flash").reads
+    )
+    tools = {**sound, "tools": [{"functionDeclarations": [{"parameters": {"default": film}}]}]}
+    assert (
+        reads("generateContent", "gemini-2.5-flash", tools, "gemini", 1000)
+        == limits_of("gemini-2.5-flash").reads
+    )

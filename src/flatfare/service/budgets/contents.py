@@ -92,7 +92,7 @@ def stands_elsewhere(body: bytes) -> bool:
 
 def _elsewhere(body: bytes) -> int:
     """How many names it has of what stands elsewhere or plays."""
-    return len(_ELSEWHERE.findall(body)) + (1 if _INLINE.search(body) and _plays(body) else 0)
+    return len(_ELSEWHERE.findall(body)) + (_playing(body) if _INLINE.search(body) else 0)
 
 
 def pictures(body: bytes) -> int:
@@ -134,22 +134,22 @@ def is_kept(body: bytes) -> bool:
     return bool(_CACHES.search(body))
 
 
-def _plays(body: bytes) -> bool:
-    """Anything that stands in it is no picture: seconds of sound, or pages, can be many in few bytes."""
+def _playing(body: bytes) -> int:
+    """How much stands in it that is no picture: seconds of sound, or pages, can be many in few bytes."""
     try:
         found: list[object] = [msgspec.json.decode(body)]
     except msgspec.MsgspecError:
-        return True
+        return 1
+    count = 0
     while found:
         one = found.pop()
         if isinstance(one, list):
             found += one
         elif isinstance(one, dict):
             for name, value in one.items():
-                if name in ("inlineData", "inline_data") and not _is_picture(value):
-                    return True
+                count += name in ("inlineData", "inline_data") and not _is_picture(value)
                 found.append(value)
-    return False
+    return count
 
 
 def _is_picture(inline: object) -> bool:

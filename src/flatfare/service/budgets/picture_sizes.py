@@ -16,7 +16,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
 _JPEG_SCAN = 0xDA
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD8)))
-_URL_SAFE: Mapping[int, str] = MappingProxyType({ord("-"): "+", ord("_"): "/"})
+URL_SAFE: Mapping[int, str] = MappingProxyType({ord("-"): "+", ord("_"): "/"})
 
 
 class Size(NamedTuple):
@@ -33,7 +33,7 @@ def size_in_base64(text: str) -> Size | None:
     Size(width=8, height=4)
     """
     for look in _LOOKS:
-        start = text[:look].translate(_URL_SAFE)
+        start = text[:look].translate(URL_SAFE)
         try:
             whole = start if look < len(text) else start + "=" * (-len(start) % 4)
             head = binascii.a2b_base64(whole, strict_mode=True)

@@ -145,6 +145,9 @@ class GeminiTiles:
         return DEAREST
 
 
+GEMINI_3 = Flat(2240)
+"""At ultra high resolution; 1,120 unless a part asks for it."""
+
 _MOST_A_PATCH = Fraction("2.46")
 """For models whose multiplier the table does not name: the largest that it does."""
 
@@ -222,5 +225,5 @@ def _of_gemini(name: str) -> Rule:
     if re.match(r"gemini-(?:1\.[05]|2\.[05])-(?:flash|pro)", name) and "image" not in name:
         return GeminiTiles()
     if re.match(r"gemini-3(?:\.\d+)?-(?:flash|pro)", name) and "image" not in name:
-        return Flat(2240)  # ultra high; 1,120 unless a part asks for it
+        return GEMINI_3
     return Flat(DEAREST)

@@ -1,17 +1,30 @@
-"""The pictures of a request, where a provider looks for them, and the tokens it counts for each at most.
+"""The pictures and recordings of a request, where a provider looks for them, and the tokens of each at most.
 
 Only what stands where the provider's format has a picture is taken for one: the same bytes anywhere
 else, in a text or in a tool's description, are read as text and count as such.
 """
 
+import binascii
+import math
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 
 import msgspec
 
-from flatfare.service.budgets.picture_sizes import size_in_base64
-from flatfare.service.budgets.picture_tokens import DEAREST, Rule, rule_of
+from flatfare.service.budgets.picture_sizes import URL_SAFE, size_in_base64
+from flatfare.service.budgets.picture_tokens import DEAREST, GEMINI_3, GeminiTiles, Rule, rule_of
+from flatfare.service.budgets.sound_lengths import seconds_at_most
 
 _Part = Mapping[str, object]
+
+
+GEMINI_TOKENS_A_SECOND = 32
+"""Of a recording (ai.google.dev/gemini-api/docs/audio, 2026-11); Gemini 3 was seen to count 25."""
+
+_HEARING = (GeminiTiles(), GEMINI_3)
+"""The rules of models that count a recording so."""
+
+_RECORDED = ("UklGR", "SUQz", "//", "__")  # RIFF, ID3 and a frame of MP3, in base64 of either alphabet
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -20,16 +33,17 @@ class Shown(msgspec.Struct, frozen=True):
     tokens: int | None = 0  # of those found, at most; None where nothing bounds one
     marks: int = 0  # names of theirs, by which pictures are looked for in bytes
     written: int = 0  # characters of theirs that are no text
-    files: int = 0  # names in the request of files that can be nothing but pictures
+    files: int = 0  # signs in the request of what stands elsewhere or plays, and is nothing but these
 
 
 class _Picture(msgspec.Struct, frozen=True):
-    """One picture: its base64, if it stands in the request."""
+    """One picture or recording: its base64, if it stands in the request."""
 
     data: str | None = None
     detail: str | None = None
     marks: int = 1
     files: int = 0
+    seconds: Fraction | None = None  # of a recording
 
 
 def shown(endpoint: str, model: str, body: bytes) -> Shown:
@@ -54,12 +68,16 @@ def _summed(rule: Rule, pictures: Iterator[_Picture]) -> Shown:
     tokens: int | None = 0
     marks = written = files = 0
     for picture in pictures:
-        size = None if picture.data is None else size_in_base64(picture.data)
-        own = rule.most(picture.detail) if size is None else rule.of(size, picture.detail)
+        size = None
+        if picture.seconds is not None:
+            own = math.ceil(picture.seconds * GEMINI_TOKENS_A_SECOND) if rule in _HEARING else None
+        else:
+            size = None if picture.data is None else size_in_base64(picture.data)
+            own = rule.most(picture.detail) if size is None else rule.of(size, picture.detail)
         tokens = None if tokens is None or own is None else tokens + own
         marks += picture.marks
         files += picture.files
-        if size is not None and picture.data is not None:
+        if picture.data is not None and (size is not None or picture.seconds is not None):
             written += len(picture.data)
     return Shown(tokens, marks, written, files)
 
@@ -145,9 +163,24 @@ def _generate(request: object) -> Iterator[_Picture]:
             answer = part.get("functionResponse") or part.get("function_response")
             for one in (part, *_parts(_within(answer, "parts"))):
                 held = one.get("inlineData") or one.get("inline_data")
-                kind = _text(_within(held, "mimeType") or _within(held, "mime_type"))
-                if kind is not None and kind.lower().startswith("image/"):
-                    yield _Picture(_text(_within(held, "data")))
+                kind = (_text(_within(held, "mimeType") or _within(held, "mime_type")) or "").lower()
+                data = _text(_within(held, "data"))
+                if kind.startswith("image/"):
+                    yield _Picture(data)
+                elif kind.startswith("audio/") and (seconds := _seconds(data)) is not None:
+                    yield _Picture(data, files=1, seconds=seconds)
+
+
+def _seconds(data: str | None) -> Fraction | None:
+    """How long a recording in base64 plays at most."""
+    if data is None or not data.startswith(_RECORDED):
+        return None
+    try:
+        return seconds_at_most(
+            binascii.a2b_base64(data.translate(URL_SAFE) + "=" * (-len(data) % 4), strict_mode=True)
+        )
+    except ValueError:
+        return None
 
 
 def _converse(request: object) -> Iterator[_Picture]:
