@@ -1,7 +1,6 @@
 """Published versions: each holds from its moment on, and none is ever changed."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,8 +21,8 @@ DAY_US = 86_400_000_000
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    with open_book(str(tmp_path / "book.db")) as book:
+def book(database: str) -> Iterator[Book]:
+    with open_book(database) as book:
         yield book
 
 

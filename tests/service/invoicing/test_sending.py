@@ -11,7 +11,7 @@ import pytest
 from flatfare.core.errors import StoreFailure
 from flatfare.service.invoicing.exporting import Format, events
 from flatfare.service.invoicing.sending import Delivery, Receiver, send
-from flatfare.store.book import Book
+from flatfare.store.book import Book, open_book
 from tests.service.selling import shop
 from tests.service.selling.shop import DAY_US
 
@@ -157,6 +157,18 @@ def test_stripe_s_test_mode_and_accounts_are_receivers_of_their_own(sending: Sen
         assert sending(**receiver).taken == 3
     assert sending(secret="rk_live_2").before == 3
     assert sending(secret="rk_test_2").before == 3
+
+
+def test_what_was_taken_is_remembered_by_any_database(database: str, stripe: Stripe) -> None:
+    with open_book(database) as book:
+        shop.customer(book, "acme", terms="invoice")
+        shop.settled(book, "acme", "a")
+        receiver = Receiver(Format.STRIPE, f"http://127.0.0.1:{stripe.server_port}", "sk_live_1")
+        found = list(events(book, Format.STRIPE, since_us=0, until_us=1 << 62))
+        moments = (lambda: 0, lambda: 2 * DAY_US)
+        done = [send(book, found, receiver, now_us=now) for now in moments]
+    assert [(one.taken, one.before) for one in done] == [(1, 0), (0, 1)]
+    assert len(stripe.counted) == 1
 
 
 def test_an_id_that_lago_knows_is_taken(book: Book) -> None:

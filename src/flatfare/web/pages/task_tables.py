@@ -120,7 +120,11 @@ def _verdicts(rows: Records, visit: Visit) -> Made:
     return columns, [
         (
             Cell(str(one["verifier"]), f"{one['kind']}, version {one['version']}"),
-            Cell(str(one["judgement"]), tone=tones.get(str(one["judgement"]), "quiet")),
+            Cell(
+                str(one["judgement"]),
+                "" if one["counts"] else "does not count: not from the review queue",
+                tone=tones.get(str(one["judgement"]), "quiet") if one["counts"] else "quiet",
+            ),
             Cell(str(one["attempt_number"] or "")),
             Cell(_time(one["at"], visit), tone="when"),
             Cell(str(one["score"] or "")),
