@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.errors import BadInput, Conflict, Contradiction, NotFound
+from flatfare.core.ledger import Entry
 from flatfare.core.outcome import Settlement
 from flatfare.service import selling
 from flatfare.service.selling import Costs, NotBillable, NotEnoughCredit
@@ -391,33 +392,34 @@ def test_any_other_entry_is_posted_once_and_balances(tmp_path: Path) -> None:
         "reference": "2026-01",
     }
     postings = [("accrued", "acme", 5 * USD, "USD"), ("receivable", "acme", -5 * USD, "USD")]
-    entry = selling.post(book, postings=postings, **issue)
-    assert selling.post(book, postings=postings[::-1], **issue) == entry
+
+    def posted(**given: object) -> Entry:
+        with book.writing_of(selling.lock_of("acme")):
+            return selling.post(book, **given)  # type: ignore[arg-type]
+
+    entry = posted(postings=postings, **issue)
+    assert posted(postings=postings[::-1], **issue) == entry
     with pytest.raises(Conflict):
-        selling.post(book, postings=postings, **{**issue, "reference": "2026-02"})
+        posted(postings=postings, **{**issue, "reference": "2026-02"})
     with pytest.raises(Contradiction, match="sum to 1 nano"):
-        selling.post(
-            book, postings=[*postings, ("tax", "acme", 1, "USD")], **{**issue, "entry_id": uuid.uuid4()}
-        )
+        posted(postings=[*postings, ("tax", "acme", 1, "USD")], **{**issue, "entry_id": uuid.uuid4()})
     with pytest.raises(NotEnoughCredit, match="more is taken than is there"):
-        selling.post(
-            book,
+        posted(
             postings=[("wallet", "acme", -1, "USD"), ("cash", "acme", 1, "USD")],
             **{**issue, "entry_id": uuid.uuid4()},
         )
     with pytest.raises(BadInput, match="not of their books"):
-        selling.post(
-            book,
+        posted(
             postings=[("wallet", "other", 1, "USD"), ("cash", "acme", -1, "USD")],
             **{**issue, "entry_id": uuid.uuid4()},
         )
     credit = {**issue, "verb": "credit_note", "reverses": one}
     with pytest.raises(NotFound, match="could be reversed"):
-        selling.post(book, postings=postings, **{**credit, "reverses": uuid.uuid4()})
+        posted(postings=postings, **{**credit, "reverses": uuid.uuid4()})
     back = [("accrued", "acme", -5 * USD, "USD"), ("receivable", "acme", 5 * USD, "USD")]
-    selling.post(book, postings=back, **{**credit, "entry_id": uuid.uuid4()})
+    posted(postings=back, **{**credit, "entry_id": uuid.uuid4()})
     with pytest.raises(Conflict, match="reversed at most once"):
-        selling.post(book, postings=back, **{**credit, "entry_id": uuid.uuid4()})
+        posted(postings=back, **{**credit, "entry_id": uuid.uuid4()})
     assert selling.verify(book) == []
 
 

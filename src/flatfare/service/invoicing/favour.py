@@ -12,7 +12,7 @@ from flatfare.core.identity import derived
 from flatfare.core.invoice import DocumentKind, Status
 from flatfare.core.ledger import Kind
 from flatfare.service.invoicing import issuing
-from flatfare.service.selling import post_open
+from flatfare.service.selling import post
 from flatfare.store import invoices, ledger
 from flatfare.store.book import Book
 from flatfare.store.invoices import Kept
@@ -86,7 +86,7 @@ def _paid_out(
             f"{payable_text(left_nano, note.currency)} {note.currency} of {note.number} are left to pay out: "
             f"found {payable_text(nano, note.currency)}."
         )
-    post_open(
+    post(
         book,
         entry_id=derived("payout", str(payment_id)),
         verb="payout",

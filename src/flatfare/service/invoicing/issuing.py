@@ -33,7 +33,7 @@ from flatfare.service.invoicing import plans
 from flatfare.service.invoicing.composing import Tokens, compose, cost_by_markup, tax_of
 from flatfare.service.invoicing.owing import Owed
 from flatfare.service.invoicing.periods import month, month_of, period_of
-from flatfare.service.selling import customers, post_open
+from flatfare.service.selling import customers, post
 from flatfare.store import chains, invoices, ledger
 from flatfare.store.book import Book
 from flatfare.store.invoices import Kept
@@ -143,7 +143,7 @@ def pay_open(
             f"{number} is {kept.status}, {_text(kept, open_nano)} of it are open: "
             f"{_text(kept, paid_nano)} cannot be paid of it."
         )
-    post_open(
+    post(
         book,
         entry_id=entry_id,
         verb="payment",
@@ -181,7 +181,7 @@ def void(book: Book, number: str, *, at_us: int, by_whom: str, reason: str) -> K
                 "the rest by a credit note."
             )
         entry = _entry(book, kept.entry_id)
-        post_open(
+        post(
             book,
             entry_id=derived("void invoice", kept.id),
             verb="void invoice",
@@ -310,7 +310,7 @@ def _issued(
     own_id = own_id or str(derived("invoice", number))
     entry_id = derived("invoice entry", own_id)
     verb = "invoice" if refers is None else "credit note"
-    post_open(
+    post(
         book,
         entry_id=entry_id,
         verb=verb,

@@ -12,7 +12,7 @@ from flatfare.service.selling import customers, packs
 from flatfare.service.selling.following import Followed, follow
 from flatfare.service.selling.granting import Paid, expire_lots, grant_credit, grant_pack, top_up_wallet
 from flatfare.service.selling.holding import check_credit, hold, quote, quote_of
-from flatfare.service.selling.posting import lock_of, post, post_open
+from flatfare.service.selling.posting import lock_of, post
 from flatfare.service.selling.reading import (
     Balance,
     account_postings,
@@ -65,7 +65,6 @@ __all__ = [
     "lock_of",
     "packs",
     "post",
-    "post_open",
     "quote",
     "quote_of",
     "rebuilt",

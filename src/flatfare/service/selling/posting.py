@@ -62,37 +62,6 @@ def post(
     task_id: UUID | str | None = None,
     reverses: UUID | str | None = None,
 ) -> Entry:
-    """Write an entry of any kind in a transaction of its own; see ``post_open``."""
-    with book.writing_of(lock_of(customer)):
-        return post_open(
-            book,
-            entry_id=entry_id,
-            verb=verb,
-            customer=customer,
-            postings=postings,
-            at_us=at_us,
-            by_whom=by_whom,
-            reason=reason,
-            reference=reference,
-            task_id=task_id,
-            reverses=reverses,
-        )
-
-
-def post_open(
-    book: Book,
-    *,
-    entry_id: UUID,
-    verb: str,
-    customer: str,
-    postings: Sequence[Movement],
-    at_us: int,
-    by_whom: str,
-    reason: str | None = None,
-    reference: str | None = None,
-    task_id: UUID | str | None = None,
-    reverses: UUID | str | None = None,
-) -> Entry:
     """Write an entry in the transaction that is open and holds the customer (or the whole book).
 
     The same id with the same words is a no-op that returns what stands; with others it is
