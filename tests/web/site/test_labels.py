@@ -43,3 +43,18 @@ def test_a_name_keeps_clear_of_an_obstacle() -> None:
     spots = [Spot(20, 40, ("name",))]
     assert place(spots, 200, 80)[0].side == Side(7, -11, "left")
     assert place(spots, 200, 80, [(20, 20, 200, 35)])[0].side == Side(7, 12, "left")
+
+
+def test_a_main_point_is_rather_named_from_further_off_than_in_part() -> None:
+    wall = (60.0, 40.0, 400.0, 88.0)  # takes the places close to the point
+    spot = Spot(50, 60, ("the whole of its name", "the"), is_main=True)
+    (placed,) = place([spot], 400, 200, [wall]).values()
+    assert (placed.text, placed.side.dy) == ("the whole of its name", 41)
+    (cut,) = place([Spot(50, 60, ("the whole of its name", "the"))], 400, 200, [wall]).values()
+    assert cut.text == "the"
+
+
+def test_a_name_stands_on_the_arm_of_its_own_interval_last_of_all() -> None:
+    arrow = (58.0, 52.0, 84.0, 68.0)  # to the right of the point, which stands near the left edge
+    (placed,) = place([Spot(50, 60, ("small first",))], 400, 200, [arrow]).values()
+    assert placed.side.align != "center"

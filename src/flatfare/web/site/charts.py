@@ -13,7 +13,7 @@ from flatfare.core.money import NANO
 from flatfare.service.leaderboard.ranking import Board, Place, Standing
 from flatfare.service.leaderboard.wording import title_of
 from flatfare.web.frames import MONEY, SCHEMA, SHARE, Colours, Frame, Json, Spec, config
-from flatfare.web.site.labels import SIDES, Box, Spot, place
+from flatfare.web.site.labels import PLACES, Box, Spot, place
 
 FEW_POINTS = 8
 """A picture of no more points names every one of them that it has room for."""
@@ -230,7 +230,8 @@ def _spot(standing: Standing, axes: Axes, frame: Frame, *, is_named: bool) -> Sp
     lengths = (
         (frame.label_length, frame.label_length // 2) if standing.is_on_frontier else (frame.label_length,)
     )
-    return Spot(x, y, tuple(_cut(standing.showing.path, length) for length in lengths) if is_named else ())
+    names = tuple(_cut(standing.showing.path, length) for length in lengths) if is_named else ()
+    return Spot(x, y, names, standing.is_on_frontier)
 
 
 def _frontier_boxes(standings: Sequence[Standing], axes: Axes, frame: Frame) -> list[Box]:
@@ -324,7 +325,7 @@ def _at_least(colours: Colours) -> list[Json]:
 def _names(colours: Colours) -> list[Json]:
     """For each side a name may stand on, its paper and its ink: a mark's offset is no encoding."""
     layers: list[Json] = []
-    for side in SIDES:
+    for side in PLACES:
         mark: dict[str, Json] = {
             "type": "text",
             "align": side.align,

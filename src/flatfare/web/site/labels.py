@@ -20,6 +20,7 @@ class Spot:
     x: float
     y: float
     texts: tuple[str, ...] = ()
+    is_main: bool = False  # rather named from further off than with a piece of its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +43,24 @@ class Placed:
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
-SIDES = (  # between the arms of the intervals first, then beside and above them
+SIDES = (  # between the arms of the intervals first, then beside them, then further off
     Side(7, -11, "left"),
     Side(-7, -11, "right"),
     Side(7, 12, "left"),
     Side(-7, 12, "right"),
     Side(11, 0, "left"),
     Side(-11, 0, "right"),
-    Side(0, -15, "center"),
-    Side(0, 16, "center"),
     Side(7, 27, "left"),
     Side(7, -26, "left"),
     Side(-7, 27, "right"),
     Side(-7, -26, "right"),
+    Side(0, -15, "center"),  # on the arm itself: where nothing else is free
+    Side(0, 16, "center"),
 )
 """Where a name may stand, the best place first."""
+
+PLACES = (*SIDES, Side(7, 41, "left"), Side(-7, 41, "right"))
+"""Where the name of a main point may stand: also further off."""
 
 
 def place(
@@ -74,7 +78,7 @@ def place(
     placed = {}
     for at, spot in enumerate(spots):
         others = [*taken, *points[:at], *points[at + 1 :]]
-        for text, side in product(filter(None, spot.texts), SIDES):
+        for text, side in product(filter(None, spot.texts), PLACES if spot.is_main else SIDES):
             box = _box(spot, text, side)
             if _is_inside(box, width, height) and not any(_overlap(box, other) for other in others):
                 placed[at] = Placed(text, side)
