@@ -136,18 +136,18 @@ def test_where_a_model_keeps_a_picture_s_size_one_that_is_not_seen_here_fills_th
 )
 def test_the_same_bytes_where_no_picture_stands_are_text(body: object) -> None:
     raw = json.dumps(body).encode()
-    assert shown("chat.completions", "gpt-4o", raw).written == 0
+    assert shown("chat.completions", "gpt-4o", raw).written == ()
     assert reads("chat.completions", "gpt-4o", body, rate=2500) == limits_of("gpt-4o").reads
 
 
 def test_what_a_tool_was_given_is_text_even_if_it_looks_like_a_picture() -> None:
     block = {"type": "image", "source": {"type": "base64", "data": DATA}}
     use = chat({"type": "tool_use", "id": "1", "name": "f", "input": {"content": [block]}})
-    assert shown("messages", "claude-sonnet-4-6", json.dumps(use).encode()).written == 0
+    assert shown("messages", "claude-sonnet-4-6", json.dumps(use).encode()).written == ()
     answer = {"functionResponse": {"name": "f", "response": {"parts": [
         {"inlineData": {"mimeType": "image/png", "data": DATA}}]}}}  # fmt: skip
     said = {"contents": [{"parts": [answer]}]}
-    assert shown("generateContent", "gemini-2.5-flash", json.dumps(said).encode()).written == 0
+    assert shown("generateContent", "gemini-2.5-flash", json.dumps(said).encode()).written == ()
 
 
 def test_of_a_name_that_stands_twice_both_count() -> None:
@@ -252,3 +252,10 @@ def test_a_film_beside_a_recording_fills_the_window() -> None:
         reads("generateContent", "gemini-2.5-flash", tools, "gemini", 1000)
         == limits_of("gemini-2.5-flash").reads
     )
+
+
+def test_a_picture_s_bytes_repeated_as_text_count_as_text() -> None:
+    own = base64.b64encode(png(1024, 1024) + b"\x00" * 30_000).decode()
+    body = chat(by_url("data:image/png;base64," + own), {"type": "text", "text": own})
+    expected = len(json.dumps(body)) - len(own) + 64 + 765
+    assert reads("chat.completions", "gpt-4o", body, rate=2500) == expected > len(own)

@@ -189,8 +189,10 @@ class Bounds:
                 for name in [model, *re.findall(r'"([^"]+)"', instead[1].decode("utf-8", "replace"))]
             ]
             return max(bounds, key=lambda one: (one.most_nano is None, one.most_nano or 0))
+        shown = contents.seen_in(endpoint, model, body)
+        body = contents.bare(body, shown)
         tools = max(hosted_tools.hosted(body), int(searches))
-        seen = None if tools else contents.reads(endpoint, model, body, size)
+        seen = None if tools else contents.reads(endpoint, model, body, shown, size)
         terms = self._terms(provider, asked, at_us, seen)
         if isinstance(terms, str):
             return unbounded(terms)
@@ -202,7 +204,7 @@ class Bounds:
         reads = min(found)
         if any(word in endpoint.lower() or word in model for word in _WITHOUT_OUTPUT):
             return _unanswered(model, body, size, terms, reads)
-        bound = _bound(provider, endpoint, asked, body, terms, reads, tools)
+        bound = _bound(provider, endpoint, asked, body, size, terms, reads, tools)
         if seen is not None or tools:
             return bound
         return msgspec.structs.replace(bound, hint=contents.why_all(model, body))
@@ -317,13 +319,13 @@ def _unanswered(model: str, body: bytes, size: int, terms: Terms, reads: int) ->
 
 
 def _bound(
-    provider: str, endpoint: str, asked: Asked, body: bytes, terms: Terms, reads: int, tools: int
+    provider: str, endpoint: str, asked: Asked, body: bytes, size: int, terms: Terms, reads: int, tools: int
 ) -> Bound:
     fixed = terms.input_rate(body) * reads + terms.request
     choices = contents.choices(body)
     if b'"prediction"' in body:
         # What of a prediction is not used is billed as written, beyond any limit (OpenAI, predicted outputs).
-        fixed += terms.writing * len(body)
+        fixed += terms.writing * size
     if tools:
         rounds = hosted_tools.rounds(endpoint, body)
         if rounds is None:

@@ -29,6 +29,7 @@ _ELSEWHERE = re.compile(
     rb'inputVideo|inputAudio|guardContent|images|mcp_servers)"\s*:'
     rb'|"type"\s*:\s*"(?:document|file|input_audio|input_file|video|audio)"'
 )
+_WORTH_TAKING_OUT = 4096
 _FORMER_ITEM = re.compile(rb'"item_reference"|\{\s*"id"\s*:\s*"[^"]*"\s*\}')
 """A former item of OpenAI's responses, whose kind may be left out (API reference of responses, 2026-11)."""
 
@@ -58,16 +59,34 @@ def _plainly(found: re.Match[bytes]) -> bytes:
     return found[0] if sign in _STRUCTURE else sign
 
 
-def reads(endpoint: str, model: str, body: bytes, size: int) -> int | None:
-    """Tokens that a request of so many bytes has a model read at most; None where they do not say."""
-    held, seen = pictures(body), Shown()
-    if held or b'"input_image"' in body:
-        seen = shown(endpoint, model, body)
-    if seen.tokens is None or _elsewhere(body) > seen.files:
+def seen_in(endpoint: str, model: str, body: bytes) -> Shown:
+    """The pictures and recordings of a request, looked for only where it may have any."""
+    return shown(endpoint, model, body) if b"mage" in body or b"inline" in body else Shown()
+
+
+def bare(body: bytes, seen: Shown) -> bytes:
+    """A request without its pictures and recordings: what is left is looked through many times faster.
+
+    They have neither quotes nor escapes, so that no name and no number goes with them.
+    """
+    for written in set(seen.written):
+        if len(written) > _WORTH_TAKING_OUT and not any(sign in written for sign in '"\\,:{}[]'):
+            body = body.replace(written.encode(), b"")
+    return body
+
+
+def reads(endpoint: str, model: str, body: bytes, seen: Shown, size: int) -> int | None:
+    """Tokens that a request of so many bytes, bare as it is, has a model read at most.
+
+    None where they do not say.
+    """
+    held = pictures(body)
+    tokens = seen.tokens if held or b'"input_image"' in body else 0
+    if tokens is None or _elsewhere(body) > seen.files:
         return None
     if endpoint == "responses" and _FORMER_ITEM.search(body):
         return None
-    count = size - seen.written + FRAME_TOKENS + seen.tokens
+    count = size - sum(map(len, seen.written)) + FRAME_TOKENS + tokens
     if held > seen.marks:
         count += (held - seen.marks) * elsewhere(model)
     if b'"tools"' in body or b'"toolConfig"' in body or b'"functions"' in body:

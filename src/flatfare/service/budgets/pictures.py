@@ -32,7 +32,7 @@ class Shown(msgspec.Struct, frozen=True):
 
     tokens: int | None = 0  # of those found, at most; None where nothing bounds one
     marks: int = 0  # names of theirs, by which pictures are looked for in bytes
-    written: int = 0  # characters of theirs that are no text
+    written: tuple[str, ...] = ()  # what of theirs stands in the request, and is no text
     files: int = 0  # signs in the request of what stands elsewhere or plays, and is nothing but these
 
 
@@ -66,7 +66,8 @@ def shown(endpoint: str, model: str, body: bytes) -> Shown:
 
 def _summed(rule: Rule, pictures: Iterator[_Picture]) -> Shown:
     tokens: int | None = 0
-    marks = written = files = 0
+    marks = files = 0
+    written: list[str] = []
     for picture in pictures:
         size = None
         if picture.seconds is not None:
@@ -78,8 +79,8 @@ def _summed(rule: Rule, pictures: Iterator[_Picture]) -> Shown:
         marks += picture.marks
         files += picture.files
         if picture.data is not None and (size is not None or picture.seconds is not None):
-            written += len(picture.data)
-    return Shown(tokens, marks, written, files)
+            written.append(picture.data)
+    return Shown(tokens, marks, tuple(written), files)
 
 
 def keep_their_size(model: str) -> bool:
