@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -82,3 +83,11 @@ def test_what_was_tampered_with_is_named(tmp_path: Path) -> None:
     assert "record/organisation at 1 (budget created small): does not follow" in said
     problems = json.loads(_run(tmp_path, "audit", "verify", "--json", ends=1))["problems"]
     assert {"web", "budget created small"} <= {problem["name"] for problem in problems}
+
+
+def test_amounts_and_moments_are_written_as_people_do(tmp_path: Path) -> None:
+    _run(tmp_path, "customers", "create", "acme", "--terms", "invoice", "--credit-limit", "500")
+    _run(tmp_path, "customers", "close", "acme")
+    closed, created = (line for line in _run(tmp_path, "audit", "changes").splitlines() if line[:2] == "20")
+    assert "credit_limit: 500.00," in created
+    assert f"closed_at: {time.gmtime().tm_year}-" in closed

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flatfare.core.moments import iso
+from flatfare.core.money import decimal_text
 from flatfare.service import naming
 from flatfare.store import chains
 from flatfare.store.book import Book
@@ -96,11 +97,23 @@ def _says(one: Record, names: dict[str, str]) -> str:
     content = _content(one)
     if not isinstance(content, dict):
         return str(content)
+    readable = [_readable(one.kind, str(key), value) for key, value in content.items()]
     told = [
-        (key, _changed(value) if one.kind.endswith("changed") else _short(value))
-        for key, value in content.items()
+        (key, _changed(value) if one.kind.endswith("changed") else _short(value)) for key, value in readable
     ]
     return naming.said(", ".join(f"{key}: {text}" for key, text in told if text), names)
+
+
+def _readable(kind: str, key: str, value: object) -> tuple[str, object]:
+    """Amounts and moments, which a record keeps in nano units and microseconds, as people write them."""
+    is_nano = key.endswith("_nano") or (key == "total" and kind.startswith("invoice."))
+    how = decimal_text if is_nano else iso if key.endswith("_us") else None
+    if how is None:
+        return key, value
+    name = key.removesuffix("_nano").removesuffix("_us")
+    if isinstance(value, list):
+        return name, [how(part) if isinstance(part, int) else part for part in value]
+    return name, how(value) if isinstance(value, int) else value
 
 
 def _content(one: Record) -> object:
