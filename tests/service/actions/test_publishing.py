@@ -71,6 +71,7 @@ def test_the_same_again_changes_nothing_and_another_day_is_another_version(book:
     for _ in range(2):
         published(book, version(2, "2.00"), from_us=NOW_US + DAY_US)
     published(book, version(2, "2.00"))
+    published(book, version(2, "2.00"), at_us=NOW_US + 3 * DAY_US, from_us=NOW_US + DAY_US)  # long after
     assert len(listed(book)) == 2
     with pytest.raises(Conflict, match="publish it under the number 3"):
         published(book, version(2, "2.00"), from_us=NOW_US + 2 * DAY_US)

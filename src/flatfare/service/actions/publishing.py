@@ -51,13 +51,13 @@ def publish(
     another moment, where a version was left out, or where the one before is to come later than this.
     ``BadInput`` for a moment that has passed.
     """
-    begins_us = _begins(at_us, from_us)
     content = content_of(action)
     digest = hashlib.sha256(content.encode()).hexdigest()
     with book.writing():
         standing = _standing(book, action, digest, from_us)
         if standing is not None:
             return _read(standing)
+        begins_us = _begins(at_us, from_us)
         _check_is_next(book, action, begins_us)
     # the definition is agreed on in a transaction of its own; agreeing on the same twice is a no-op
     defined = defining.define(
