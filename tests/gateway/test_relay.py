@@ -115,3 +115,22 @@ def test_an_answer_of_headers_alone_is_not_asked_for(tmp_path: Path) -> None:
             return await ask(gateway, b"HEAD /tasks HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     assert asyncio.run(test()).startswith(b"HTTP/1.1 405 ")
+
+
+def test_a_page_is_asked_for_again_where_the_connection_that_rested_was_closed(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        if len(asked) % 2:  # the first of each kind is not answered
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmade")
+
+    async def test(method: bytes) -> bytes:
+        async with both(tmp_path, serve) as gateway:
+            head = b" /tasks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            return await ask(gateway, method + head)
+
+    assert asyncio.run(test(b"GET")).endswith(b"\r\n\r\nmade")
+    assert asyncio.run(test(b"POST")).startswith(b"HTTP/1.1 503 "), "nobody knows what became of it"
+    assert len(asked) == 3

@@ -33,8 +33,8 @@ class Relay:
             return None
         if self._pool is None:
             self._pool = _LocalPool(self._path)
-        relayed = _Relayed(request, client)
-        relayed.carried = self._pool.send(_message(request), relayed)
+        relayed = _Relayed(self._pool, request, client)
+        relayed.send()
         return relayed
 
     def close(self) -> None:
@@ -57,11 +57,18 @@ class _LocalPool(Pool):
 class _Relayed:
     """One request that is handed on, and its answer on the way back."""
 
-    def __init__(self, request: Request, client: ClientConnection) -> None:
+    def __init__(self, pool: Pool, request: Request, client: ClientConnection) -> None:
         self.carried: Carried | None = None
+        self._pool = pool
+        self._tries = 0
         self._request = request
         self._client = client
         self._delivery: Delivery | None = None
+
+    def send(self) -> None:
+        """Hand it on."""
+        self._tries += 1
+        self.carried = self._pool.send(_message(self._request), self)
 
     # listener.Served
 
@@ -106,6 +113,9 @@ class _Relayed:
     def on_lost(self, problem: str, *, was_sent: bool) -> None:
         if self._delivery is not None:
             self._delivery.break_off()
+            return
+        if self._request.method == "GET" and self._tries == 1:  # a connection that rested was just closed
+            self.send()
             return
         said = "Pages and API cannot be reached at present; calls are served all the same. Try again."
         self._client.write(refusal("openai", 503, said, None, 1))

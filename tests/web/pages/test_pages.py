@@ -145,6 +145,19 @@ def test_rows_taken_together_over_time_are_those_of_the_report(operator: TestCli
         assert re.search(rf"{re.escape(value)} (≥ )?{re.escape(spend)}", shown), (value, spend)
 
 
+@pytest.mark.parametrize("key", ["day", "week", "month", "quarter", "year"])
+def test_spend_is_shown_by_any_period(operator: TestClient, key: str) -> None:
+    whole = operator.get("/spend.json?period=all").json()["total"]["spend"]
+    for period in ("all", "year", "30d"):
+        address = f"period={period}&by={key}"
+        assert operator.get(f"/spend?{address}").status_code == 200
+        assert operator.get(f"/spend/charts/spend.json?{address}").status_code in (200, 404)
+    found = operator.get(f"/spend.json?period=all&by={key}").json()
+    assert sum(nano_of(parse_amount(row["spend"])[0]) for row in found["rows"]) == nano_of(
+        parse_amount(whole)[0]
+    )
+
+
 def test_spend_tells_what_calls_are_made_of_and_how_they_ended(operator: TestClient) -> None:
     found = operator.get("/spend.json?period=all").json()["anatomy"]
     assert set(found["units"]) == {"input", "cache_read", "output", "reasoning", "web_search"}

@@ -172,10 +172,10 @@ def _chart(visit: Visit, found: Report, by_key: Report, key: str, grain: str) ->
     if len(times) < 2:
         return None
     ranking = [row.keys[0] or NOT_GIVEN for row in by_key.rows if not row.is_published]
-    top = ranking[:SERIES_MAX]
+    top = ["Spend"] if key == grain else ranking[:SERIES_MAX]
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
-        name = row.keys[1] or NOT_GIVEN
+        name = "Spend" if key == grain else row.keys[1] or NOT_GIVEN
         series = name if name in top else REST
         sums[first_day(grain, row.keys[0] or ""), series] += row.figures.spend_nano
     order = [*top, *([REST] if any(series == REST for _, series in sums) else [])]
@@ -189,8 +189,10 @@ def _chart(visit: Visit, found: Report, by_key: Report, key: str, grain: str) ->
 
     wide, narrow = frames(240)
     keys = tuple(Key(f"s{ink}", name) for name, ink in zip(order, inks_of(order), strict=True))
-    alt = f"Bars, one a {grain}, of spend by {key}: {', '.join(order[:3])} and others."
-    title = f"Spend over time by {key.removeprefix('label.')}"
+    alt, title = f"Bars, one a {grain}, of spend.", "Spend over time"
+    if key != grain:
+        alt = f"{alt[:-1]} by {key}: {', '.join(order[:3])} and others."
+        title += f" by {key.removeprefix('label.')}"
     return Chart("spend", title, draw, alt, wide, narrow, _over_time(found, visit, grain, key, times), keys)
 
 
