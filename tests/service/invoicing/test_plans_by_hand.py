@@ -305,3 +305,12 @@ def test_a_plan_waits_for_the_end_of_its_month_and_bills_its_tokens_then(books: 
     with pytest.raises(BadInput, match="known when 2026-11 has ended"):
         issue_so_far(books, "acme", at_us=at("2026-11-12"), **ME)
     assert told(issued(books, "2026-11")) == [("tokens", "7.00")]
+
+
+def test_the_same_plan_is_offered_again_long_after_its_day(books: Books) -> None:
+    plan, day = plan_of({"plan": "team", "base_fee": "10.00"}), at("2027-01-01")
+    made = plans.offer(books.book, plan, at_us=at("2026-12-01"), from_us=day, **ME)
+    assert plans.offer(books.book, plan, at_us=at("2027-03-01"), from_us=day, **ME) == made
+    dearer = plan_of({"plan": "team", "base_fee": "20.00"})
+    with pytest.raises(BadInput, match="what has passed keeps its price"):
+        plans.offer(books.book, dearer, at_us=at("2027-03-01"), from_us=day, **ME)

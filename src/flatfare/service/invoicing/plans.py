@@ -59,11 +59,11 @@ def offer(
     The same again changes nothing. ``BadInput`` for a day that has passed, or lies before the version
     that came last.
     """
-    begins_us = _begins(at_us, from_us)
     with book.writing():
         versions = listed(book, plan.name)
         if versions and replace(versions[-1].plan, version=0) == replace(plan, version=0):
             return versions[-1].plan
+        begins_us = _begins(at_us, from_us)
         if versions and begins_us < versions[-1].from_us:
             raise BadInput(
                 f"Version {versions[-1].plan.version} of the plan {plan.name!r} begins on "
