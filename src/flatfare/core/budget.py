@@ -19,9 +19,6 @@ EACH = "*"
 """The value of a scope that has an allowance for each value there is."""
 
 ORGANISATION = "organisation"
-IDENTITIES = ("key", "project", "task", "session")
-"""Scopes that a call has of itself; every other scope is the key of a label."""
-
 CALENDAR = ("day", "week", "month", "quarter", "year")
 LIFETIME = "lifetime"
 ROLLING_SLOTS = 60

@@ -50,8 +50,6 @@ NEVER_NEGATIVE = frozenset({Kind.WALLET, Kind.GRANT, Kind.HOLD})
 NEVER_POSITIVE = frozenset({Kind.PENDING})
 """No more is released than was held."""
 
-COSTS = (Kind.MODEL_COST, Kind.VERIFICATION_COST, Kind.REWORK_COST)
-
 
 class Verb(StrEnum):
     """What an entry does. Other parts of the product add verbs of their own; these are the ledger's."""

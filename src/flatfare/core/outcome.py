@@ -11,15 +11,6 @@ from enum import StrEnum
 from flatfare.core.errors import BadInput
 
 
-class Purpose(StrEnum):
-    """Why a call was made; only work and verification count in the headline."""
-
-    WORK = "work"
-    VERIFICATION = "verification"
-    SIMULATION = "simulation"
-    TEST = "test"
-
-
 class Outcome(StrEnum):
     """The truth of a task."""
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import msgspec
 
 from flatfare.core.errors import Contradiction
-from flatfare.core.usage import Usage
 from flatfare.dialects.framing import Event, JsonArray, ServerSentEvents
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
 from flatfare.dialects.openai_shape import TextSeen
@@ -527,8 +526,3 @@ class LiveReader:
         if self._messages:
             return free("nothing was said in the session", model)
         return unread("the session has no messages", model)
-
-
-def counts_only(usage: UsageMetadata) -> Usage:
-    """The leaves of counts that stand alone, such as those of an embedding."""
-    return usage_of(**read_leaves(usage))

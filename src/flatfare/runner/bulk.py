@@ -233,10 +233,6 @@ def _reject(rejects: IO[str], name: str, reason: str, told: Told) -> None:
     told.counts["rejected"] += 1
 
 
-def _appended(file: Path) -> IO[str]:
-    return file.open("a", encoding="utf-8")
-
-
 def _line(file: IO[str], document: Mapping[str, object]) -> None:
     file.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
     file.flush()

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 from flatfare.core.action import Action, Command, Ending, Rung, Step
 from flatfare.core.checks.submission import Json, NotJson, read_json
-from flatfare.core.errors import BadInput
 from flatfare.runner.gate import Gate
 from flatfare.runner.inputs import Prepared
 from flatfare.runner.models import Made, Models, Prompt, Unanswered, Whose
@@ -224,13 +223,3 @@ def _environment(gate: Gate, whose: Whose) -> dict[str, str]:
         "ANTHROPIC_API_KEY": gate.key or "none",
     }
     return found | ({"FLATFARE_KEY": gate.key} if gate.key else {})
-
-
-def checked_output(action: Action, output: str) -> str:
-    """The output as it is handed over; ``BadInput`` where the schema asks for JSON and it is none."""
-    if action.output_schema is None:
-        return output
-    try:
-        return json.dumps(plain(read_json(output)), ensure_ascii=False)
-    except NotJson as problem:
-        raise BadInput(f"The output is no JSON: {problem}.") from None

@@ -11,8 +11,6 @@ from flatfare.core.checks.finding import Ruling, abstained, failed, passed
 from flatfare.core.checks.quantity import Ambiguous, Quantity, numbers, quantity
 from flatfare.core.checks.submission import Json, plain
 
-PICKS = ("only", "first", "last")
-
 
 def is_within(one: Fraction, other: Fraction, absolute: Decimal, relative: Decimal) -> bool:
     """They differ by no more than the larger of both tolerances; the relative one is of the larger number.

@@ -28,8 +28,6 @@ JUMP_MAX = 1000
 TOKEN_RATE_MAX = Rate(10_000 * 10**9)
 """No model costs more per million tokens; one that does was given in other units."""
 
-SOURCES = ("genai-prices", "litellm", "models.dev")
-
 
 @dataclass(frozen=True, slots=True)
 class NewRates:
