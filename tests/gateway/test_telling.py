@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.gateway.booking import Booked, Booker
@@ -363,6 +365,45 @@ def test_a_budget_follows_where_a_session_that_was_given_up_is_ended_after_all(p
     place.book_calls(result(1, figures=figures(5)))
     assert place.costs() == costs_of(n1=51)
     assert budgets.standings(place.book, budget, NOON_US)[0].spent_nano == 51
+
+
+MEASURED, ESTIMATED = figures(2), msgspec.structs.replace(figures(1), cost_state="estimated")
+STEP = st.tuples(
+    st.sampled_from(["responses", "responses.retrieve", "responses.retrieve"]),
+    st.sampled_from([AWAITED, ESTIMATED, MEASURED]),
+    st.sampled_from(["", "book", "seal", "restart"]),  # what happens then
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(STEP, min_size=2, max_size=6, unique_by=lambda step: step[0] == "responses" or object()))
+def test_any_order_of_what_is_told_gives_one_cost(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Figures, str]]
+) -> None:
+    place = Place(tmp_path_factory.mktemp("order"))
+    budget, reservation = budget_of(place.book)
+    waiting: list[Record] = []
+    for number, (endpoint, told, then) in enumerate([*steps]):
+        asked, ended = of(number, endpoint, figures=told)
+        waiting += [msgspec.structs.replace(asked, reservation=reservation), ended]
+        if then:
+            place.book_calls(*waiting)
+            waiting = []
+        if then == "seal":
+            place.seal()
+        if then == "restart":
+            place.begin_anew()
+    place.book_calls(*waiting)
+    known = {told.cost_state: told.cost_nano for _, told, _ in steps}
+    cost = known.get("measured") or known.get("estimated")
+    costs = place.costs()
+    bearers = [one for one, borne in costs.items() if borne != 0]
+    assert [costs[one] for one in bearers] == [cost]
+    begun_at = [number for number, (endpoint, _, _) in enumerate(steps) if endpoint == "responses"]
+    assert not begun_at or bearers == [call_id(begun_at[0])]
+    charged = budgets.standings(place.book, budget, NOON_US)[0].spent_nano
+    assert charged == (1000 if cost is None else cost)  # the most that it can cost, until that is known
+    place.book.close()
 
 
 # nodes

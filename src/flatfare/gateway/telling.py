@@ -94,8 +94,7 @@ class Telling:
             turn.change(call, rows.change_of(call, shown))
         for intent, result in turn.fetched:
             shown = self._shown(turn, intent.provider, result, stored, by_answer)
-            is_elsewhere = shown is not result
-            turn.book(rows.row_of(intent, shown), intent, shown.figures.cost_nano, is_final=is_elsewhere)
+            turn.book(rows.row_of(intent, shown), intent, shown.figures.cost_nano)
         self._tell_calls(turn, stored)
 
     def _named(self, turn: Turn) -> set[str]:
@@ -111,14 +110,14 @@ class Telling:
         """The answers whose bearers have to be looked for, and since when there may be such."""
         found: dict[Answer, int] = {}
         for call in turn.beginnings():
-            found[answer_of(call)] = int(str(call["at_us"]))
+            found[answer_of(call)] = int(str(call["at_us"])) - CLOCKS_US
         for intent, result in turn.late:
             late = stored.get(result.call_id) or ({} if intent is None else rows.row_of(intent, result))
             if not is_of_kept_answer({**late, "external_id": result.external_id}):
                 continue
             answer = (str(late["provider"]), str(result.external_id))
             if begins_answer(late):
-                found[answer] = int(str(late["at_us"]))
+                found[answer] = int(str(late["at_us"])) - CLOCKS_US
             else:
                 found.setdefault(answer, _since_us(result))
         for intent, result in turn.fetched:

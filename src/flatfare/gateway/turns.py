@@ -6,13 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from flatfare.core.cost import CostState
 from flatfare.gateway.reading_back import Note, Place
 from flatfare.gateway.records import Intent, Result, Told
 from flatfare.gateway.reserving.charging import Charge, charge_of
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Value
-from flatfare.store.calls import begins_answer, is_of_kept_answer
+from flatfare.store.calls import begins_answer, is_of_kept_answer, may_be_told
 from flatfare.store.newest import Call
 
 
@@ -57,9 +56,9 @@ class Turn:
         self.rows[str(row["id"])] = row
         if is_of_kept_answer(row) and begins_answer(row):
             self._begun.append(str(row["id"]))
-            is_final = is_final and row["cost_state"] == CostState.MEASURED
         if intent is None:
             return
+        is_final = is_final and not may_be_told(row)
         self.charge(
             one if is_final else msgspec.structs.replace(one, is_certain=False)
             for one in charge_of(intent, cost_nano)
@@ -89,7 +88,8 @@ class Turn:
         if call_id in self.rows:
             self.rows[call_id].update(change)
             if call_id in self._charges:
-                self._charges[call_id][-1] = _charged(self._charges[call_id][-1], change)
+                last = self._charges[call_id][-1]
+                self._charges[call_id][-1] = _charged(last, change["cost_nano"], self.rows[call_id])
             return
         before = self.corrections.get(call_id)
         if before is not None:
@@ -97,13 +97,14 @@ class Turn:
         self.corrections[call_id] = Correction(call, change)
 
 
-def _charged(charge: Charge, change: Mapping[str, Value]) -> Charge:
+def _charged(charge: Charge, cost_nano: Value, call: Call) -> Charge:
     """A charge, once its call's cost is told."""
-    cost_nano = change["cost_nano"]
     if not isinstance(cost_nano, int):
         return charge
     charged_before = charge.total_nano - charge.nano
-    is_certain = change["cost_state"] == CostState.MEASURED
     return msgspec.structs.replace(
-        charge, nano=cost_nano - charged_before, is_certain=is_certain, total_nano=cost_nano
+        charge,
+        nano=cost_nano - charged_before,
+        is_certain=not may_be_told(call),
+        total_nano=cost_nano,
     )

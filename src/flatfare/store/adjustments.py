@@ -86,9 +86,10 @@ def write(
     return len(needed)
 
 
-def _new_costs(corrections: Iterable[Correction]) -> Iterator[tuple[str, int]]:
-    """What calls turned out to cost, for the budgets that were charged something else."""
+def _new_costs(corrections: Iterable[Correction]) -> Iterator[tuple[str, int, bool]]:
+    """What calls turned out to cost, for the budgets that were charged something else; whether for good."""
     for correction in corrections:
         cost_nano = correction.change.get("cost_nano")
         if isinstance(cost_nano, int):
-            yield str(correction.call["id"]), cost_nano
+            call = {**correction.call, **correction.change}
+            yield str(call["id"]), cost_nano, not calls.may_be_told(call)

@@ -249,10 +249,13 @@ def keep_charge(book: Book, call_id: str, allowance: Allowance, nano: int) -> No
     )
 
 
-def resolve_charges(book: Book, costs: Iterable[tuple[str, int]]) -> int:
-    """Charge calls what they turned out to cost, not what was charged; in the open transaction."""
+def resolve_charges(book: Book, costs: Iterable[tuple[str, int, bool]]) -> int:
+    """Charge calls what they turned out to cost, not what was charged; in the open transaction.
+
+    Each with its cost, and whether that is final: what was charged else stays remembered.
+    """
     changed = 0
-    for call_id, nano in costs:
+    for call_id, nano, is_final in costs:
         rows = book.rows("SELECT allowance_id, nano FROM budget_charges WHERE call_id = ?", (call_id,))
         for allowance_id, charged in rows:
             book.execute(
@@ -260,8 +263,10 @@ def resolve_charges(book: Book, costs: Iterable[tuple[str, int]]) -> int:
                 (nano - int(charged or 0), allowance_id),
             )
             changed += 1
-        if rows:
+        if rows and is_final:
             book.execute("DELETE FROM budget_charges WHERE call_id = ?", (call_id,))
+        elif rows:
+            book.execute("UPDATE budget_charges SET nano = ? WHERE call_id = ?", (nano, call_id))
     return changed
 
 

@@ -45,6 +45,13 @@ def begins_answer(call: Mapping[str, Value]) -> bool:
     return call.get("endpoint") in _THEN
 
 
+def may_be_told(call: Mapping[str, Value]) -> bool:
+    """Whether another call may yet tell what such a call cost, or take its cost over."""
+    if begins_answer(call):
+        return is_of_kept_answer(call) and call["cost_state"] != "measured"
+    return is_of_kept_answer(call) and call["cost_nano"] != 0
+
+
 def insert(book: Book, calls: Iterable[Mapping[str, Value]]) -> int:
     """Write calls given by column name; one that is there stays as it is. Returns how many were new."""
     return book.execute_many(_INSERT, (_row(call) for call in calls))
