@@ -21,7 +21,9 @@ _FIELDS = (
 @click.command()
 @click.option("--quick", is_flag=True, help="Trust the content of sealed files that have the right size.")
 @click.option(
-    "--repair", is_flag=True, help="Remove files that a killed writer left and the book does not list."
+    "--repair",
+    is_flag=True,
+    help="Remove files that a killed writer left and the book does not list, and those of any other book.",
 )
 @format_options
 @pass_settings

@@ -92,7 +92,10 @@ _COUNTS = (
 
 
 def remove_strays(book: Book, lake: Lake) -> list[str]:
-    """Remove files that the book does not list, and what killed writers left; returns their paths."""
+    """Remove files that the book does not list, and what killed writers left; returns their paths.
+
+    Only who knows that no other book has this lake may ask for it: its files look the same.
+    """
     with lake.exclusive(), book.alone("lake"):
         lake.sweep_staging()
         strays = lake.unlisted({segment.path for segment in segments.listed(book)}, tuple(KINDS))
@@ -175,8 +178,9 @@ def _stray_files(lake: Lake, sealed: list[Segment]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "files",
-            f"{len(strays)} files in the lake are not listed, such as {strays[0]}: a writer was killed",
-            "They are not read. Remove them: flatfare doctor --repair",
+            f"{len(strays)} files in the lake are not listed, such as {strays[0]}: a writer was killed, "
+            "or another book keeps its files in the same folder",
+            "They are not read. If no other book has this lake, remove them: flatfare doctor --repair",
         )
 
 

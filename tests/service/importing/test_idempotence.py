@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 
+from flatfare.store.book import open_book
 from tests.service.importing.bringing import Place
 
 HEAD = "timestamp,model,prompt_tokens,completion_tokens,cost\n"
@@ -111,3 +112,12 @@ def test_what_was_rejected_for_its_content_can_be_updated_later(place: Place) ->
     changed = place.text("calls", "id,timestamp,prompt_tokens\na,2026-01-01T00:00:00Z,6\n")
     assert changed.rejected == 1
     assert place.bring("calls", changed.file, update=True).updated == 1
+
+
+def test_an_import_leaves_the_files_of_another_book_in_the_same_lake_alone(place: Place) -> None:
+    place.text("calls", HEAD + lines(0, 10))
+    own = place.book
+    with open_book(str(place.folder / "other.db")) as place.book:
+        assert place.text("calls", HEAD + lines(0, 5)).new == 5
+    place.book = own
+    assert seen(place)[0] == 10

@@ -17,7 +17,7 @@ from flatfare.store.book import Book, Row
 from flatfare.store.engine import quoted, write_parquet
 from flatfare.store.folding import folding
 from flatfare.store.lake import Lake
-from flatfare.store.layout import FOLDED, KINDS, names
+from flatfare.store.layout import FOLDED, names
 from flatfare.store.segments import Segment
 
 if TYPE_CHECKING:
@@ -133,10 +133,3 @@ def imported_before(book: Book, order: Order, file_hash: str) -> Row | None:
 def has_imports(book: Book, kind: str) -> bool:
     """Whether anything of this kind was imported before."""
     return bool(book.rows("SELECT 1 FROM imports WHERE kind = ? LIMIT 1", (kind,)))
-
-
-def remove_strays(book: Book, lake: Lake) -> None:
-    """Take away files that a killed import placed and never listed; call it while holding the lake."""
-    listed = {segment.path for segment in segments.listed(book)}
-    for path in lake.unlisted(listed, tuple(KINDS)):
-        lake.remove(path)

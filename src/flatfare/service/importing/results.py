@@ -81,7 +81,6 @@ def import_results(
     tool = tool or TOOLS[order.kind]
     with stores.lake.exclusive(on_wait), stores.book.alone("lake", on_wait):
         stores.lake.sweep_staging()
-        land.remove_strays(stores.book, stores.lake)
         with stores.lake.staging(str(uuid.uuid4())) as folder:
             files = [opened_whole(name, folder, tool.pattern) for name in names]
             whole = _Whole(files)

@@ -82,7 +82,6 @@ def import_file(
     """
     with stores.lake.exclusive(on_wait), stores.book.alone("lake", on_wait):
         stores.lake.sweep_staging()
-        land.remove_strays(stores.book, stores.lake)
         with stores.lake.staging(str(uuid.uuid4())) as folder:
             source = opened(name, folder)
             source.start_hash()

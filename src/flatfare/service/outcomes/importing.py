@@ -67,7 +67,6 @@ def import_records(
     """
     with stores.lake.exclusive(), stores.book.alone("lake"):
         stores.lake.sweep_staging()
-        land.remove_strays(stores.book, stores.lake)
         with stores.lake.staging(str(uuid.uuid4())) as folder:
             source = opened_whole(name, folder, "*.jsonl")
             order = Order(KIND)
