@@ -173,7 +173,7 @@ def _write_rates(connection: "DuckDBPyConnection", plan: Plan) -> None:
     _fill(
         connection,
         "ff_rates",
-        "rates_id INTEGER, reason VARCHAR, named VARCHAR, adds VARCHAR, version VARCHAR, currency VARCHAR, "
+        "rates_id INTEGER, reason VARCHAR, version VARCHAR, currency VARCHAR, "
         f"x_num HUGEINT, x_den HUGEINT, den {integer}, lacks BOOLEAN{weights}",
         ((number, *_rate_row(plan, state)) for number, state in enumerate(distinct)),
     )
@@ -190,7 +190,7 @@ def _key_row(plan: Plan, key: Key) -> tuple[object, ...]:
 def _rate_row(plan: Plan, state: State) -> tuple[object, ...]:
     if isinstance(state.found, Missing):
         nothing = len(plan.billed) + len(plan.with_minimum) + len(plan.lacking)
-        return (state.reason, *[None] * (8 + nothing))
+        return (state.reason, *[None] * (6 + nothing))
     found = state.found
     minimums: list[int | None] = []
     for unit in plan.with_minimum:
@@ -198,11 +198,12 @@ def _rate_row(plan: Plan, state: State) -> tuple[object, ...]:
         if minimum is not None and minimum != int(minimum):
             raise BadInput(f"Found a minimum of {minimum} {unit} of {found.model}: expected a whole number.")
         minimums.append(None if minimum is None else int(minimum))
-    named = f"model {found.model!r} at {found.provider}"
-    adds = f"{found.provider}/{found.model}"
+    named = f"{found.provider}/{found.model}"
+    # Why a row is unpriced: here, where a unit that it uses has no rate.
+    reason = f"model {found.model!r} at {found.provider}: flatfare prices add {named}"
     weights = [found.weights.get(unit, 0) for unit in plan.billed]
     lacks = [unit not in found.weights for unit in plan.lacking]
-    head = (None, named, adds, found.version, found.currency, *state.exchange, found.denominator)
+    head = (reason, found.version, found.currency, *state.exchange, found.denominator)
     return (*head, any(lacks), *weights, *minimums, *lacks)
 
 
@@ -273,7 +274,7 @@ def _query(plan: Plan, source: str, kept: str, has_state: bool) -> str:
         "CASE WHEN computed_nano IS NOT NULL THEN s.ff_version END AS price_version "
         f"FROM (SELECT s.*, {_dollars_sql(plan)} AS ff_dollars FROM (SELECT s.*, {own} AS ff_own "
         f"FROM (SELECT s.*, {_problem_sql(plan, has_state)} AS ff_problem, r.reason AS ff_reason, "
-        "r.named AS ff_named, r.adds AS ff_adds, r.version AS ff_version, r.currency AS ff_currency, "
+        "r.version AS ff_version, r.currency AS ff_currency, "
         "r.x_num AS ff_num, r.x_den AS ff_of, r.den AS ff_den, "
         f"{_missing_sql(plan)} AS ff_missing, {total} AS ff_total "
         f"FROM {joined}) s) s) s"
@@ -399,10 +400,10 @@ def _reason_sql(plan: Plan, has_state: bool) -> str:
     )
     return (
         f"CASE WHEN computed_nano IS NOT NULL THEN {estimated} "
-        "WHEN s.ff_problem IS NOT NULL THEN s.ff_problem WHEN s.ff_reason IS NOT NULL THEN "
+        "WHEN s.ff_problem IS NOT NULL THEN s.ff_problem WHEN s.ff_den IS NULL THEN "
         f"replace(s.ff_reason, '{DAY_MARK}', strftime(make_timestamp(s.at_us), '%Y-%m-%d')) "
         "WHEN s.ff_missing IS NOT NULL THEN 'no rate for ''' || array_to_string(s.ff_missing, ''', ''') || "
-        "''' of ' || s.ff_named || ': flatfare prices add ' || s.ff_adds || ' --rate ' || "
+        "''' of ' || s.ff_reason || ' --rate ' || "
         " array_to_string(s.ff_missing, '=… --rate ') || '=…' "
         f"{exchange} ELSE {_quoted(TOO_LARGE)} END"
     )
