@@ -4,7 +4,8 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -459,12 +460,14 @@ def test_work_that_waits_for_a_person_is_paid_when_that_person_has_passed_it(tmp
 LATER_US = 10**17
 
 
-def seal_everything(own: Shop) -> Shelf:
-    """Seal all calls and tasks, as if weeks had passed; the books open."""
-    shelf = Shelf(own.book(), Lake(own.settings.lake))
-    sealing.seal_calls(shelf.book, shelf.lake, before_us=LATER_US, now_us=LATER_US)
-    assert sealing_tasks.seal_tasks(shelf.book, shelf.lake, before_us=LATER_US, now_us=LATER_US)
-    return shelf
+@contextmanager
+def everything_sealed(own: Shop) -> Iterator[Shelf]:
+    """The books with all calls and tasks sealed, as if weeks had passed."""
+    with own.book() as book:
+        shelf = Shelf(book, Lake(own.settings.lake))
+        sealing.seal_calls(shelf.book, shelf.lake, before_us=LATER_US, now_us=LATER_US)
+        assert sealing_tasks.seal_tasks(shelf.book, shelf.lake, before_us=LATER_US, now_us=LATER_US)
+        yield shelf
 
 
 async def for_nobody(own: Shop, action: str = "names-and-dates") -> Result:
@@ -480,10 +483,11 @@ def test_a_receipt_reads_the_same_after_its_task_was_sealed(tmp_path: Path) -> N
             judging.book_open_costs(Shelf(book, Lake(own.settings.lake)), time.time_ns() // 1000)
         before = receipt(own, result)
         assert (before["outcome"], len(before["verdicts"])) == ("verified", 2)  # type: ignore[arg-type]
-        shelf = seal_everything(own)
-        assert receipt(own, result) == before
-        (listed,) = receipts.documents_of(shelf.book, shelf.lake, runs.listed(shelf.book), for_operator=True)
-        assert listed["receipt"] == before
+        with everything_sealed(own) as shelf:
+            assert receipt(own, result) == before
+            found = runs.listed(shelf.book)
+            (listed,) = receipts.documents_of(shelf.book, shelf.lake, found, for_operator=True)
+            assert listed["receipt"] == before
 
     scene(tmp_path, play)
 
@@ -499,7 +503,8 @@ def test_a_run_whose_task_was_decided_and_sealed_before_anybody_looked_is_ended(
         with own.book() as book:
             lake, now_us = Lake(own.settings.lake), time.time_ns() // 1000
             record(book, lake, [{**said, "evidence": "read"}], Teller("lawyer"), now_us=now_us)
-        (moved,) = recovering.follow_awaited(seal_everything(own), LATER_US)
+        with everything_sealed(own) as shelf:
+            (moved,) = recovering.follow_awaited(shelf, LATER_US)
         assert (moved.state, moved.ending) == ("done", "verified")
 
     scene(tmp_path, play, None, text)
