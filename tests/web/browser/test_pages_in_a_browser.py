@@ -19,7 +19,7 @@ from flatfare.web.pages.navigation import PAGES
 from tests.builders import call, task, write_calls, write_tasks
 from tests.web.browser.conftest import Seen, opened, picture, served
 from tests.web.conftest import PASSWORD, let_in
-from tests.web.lively import HOSTILE, empty
+from tests.web.lively import HOSTILE, empty, lively
 
 AXE = "axe-core@4.11.0"
 PLAIN = [page.path for page in PAGES if "{" not in page.path]
@@ -215,6 +215,54 @@ def test_the_first_call_shows_itself(browser: Any, tmp_path: Path) -> None:
         page.wait_for_selector("dl.figures", timeout=15_000)
         assert "$0.0123" in page.inner_text("dl.figures")
         seen.check()
+        page.context.close()
+
+
+@pytest.mark.parametrize("width", [701, 905, 1024, 1185, 1280])
+def test_no_width_between_phone_and_desk_has_a_scroll_bar_below(
+    browser: Any, addresses: dict[str, str], width: int
+) -> None:
+    page = opened(browser, addresses["lively"], width=width)
+    wide = {}
+    for path in (*PLAIN, *INSIDE, "/spend?period=all", "/outcomes?by=model"):
+        page.goto(_address(page, addresses["lively"], path))
+        taken = page.evaluate("document.documentElement.scrollWidth")
+        if taken > width:
+            wide[path] = taken
+    assert wide == {}
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [1440, 1000, 390])
+def test_a_large_figure_stays_on_one_line(browser: Any, addresses: dict[str, str], width: int) -> None:
+    page = opened(browser, addresses["demo"], width=width)
+    page.goto(addresses["demo"] + "/?period=all")
+    measure = "one => one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight)"
+    figures = page.locator("dl.figures strong").all()
+    assert any("≥" in one.inner_text() for one in figures)
+    for one in figures:
+        assert one.evaluate(measure) < 1.5, one.inner_text()
+    page.context.close()
+
+
+def test_figures_that_come_by_themselves_leave_the_keyboard_where_it_was(
+    browser: Any, tmp_path: Path
+) -> None:
+    settings = lively(tmp_path, time.time_ns() // 1000)
+    with served(settings) as address:
+        page = opened(browser, address)
+        page.goto(address)
+        for key in ("j", "j"):
+            page.keyboard.press(key)
+        row = page.evaluate("document.activeElement.textContent")
+        spend = page.inner_text("dl.figures > div:nth-child(4) strong")
+        time.sleep(1.5)
+        with open_book(settings.database) as book:
+            rows = [call("new", None, 5_000_000_000, source="gateway", at_us=time.time_ns() // 1000)]
+            write_calls(book, rows)
+        changed = "was => document.querySelector('dl.figures > div:nth-child(4) strong').innerText !== was"
+        page.wait_for_function(changed, arg=spend, timeout=15_000)
+        assert page.evaluate("document.activeElement.textContent") == row
         page.context.close()
 
 

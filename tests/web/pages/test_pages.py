@@ -219,6 +219,9 @@ def test_charts_come_as_picture_and_specification(operator: TestClient) -> None:
         dark = operator.get(f"{address}.svg?theme=dark&frame=narrow").text
         assert dark.startswith("<svg")
         assert dark != light.text
+        middle = operator.get(f"{address}.json?frame=middle").json()
+        panels = middle.get("vconcat", [middle])
+        assert [panel["width"] for panel in panels] == [640] * len(panels)
         assert operator.get(f"{address}.png").content.startswith(b"\x89PNG")
         assert operator.get(f"{address}.json").json()["config"]["font"]
     assert operator.get("/overview/charts/nothing.svg").status_code == 404

@@ -256,6 +256,7 @@ def _time(times: Sequence[Json], is_monthly: bool, frame: Frame) -> dict[str, Js
         "grid": False,
         "labelFlush": True,
         "labelOverlap": True,
+        "labelSeparation": 8,
         "labelExpr": months if is_monthly else "utcFormat(datum.value, '%-d %b')",
         **({"values": [_utc(one) for one in times[::step]]} if len(times) > 1 else {"tickCount": count}),
     }

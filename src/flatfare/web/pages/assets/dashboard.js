@@ -58,9 +58,9 @@ async function enliven(figure) {
   if (figure.dataset.alive) return;
   figure.dataset.alive = "soon";
   const picture = one(".picture", figure);
-  const narrow = matchMedia("(max-width: 700px)").matches;
+  const isAtMost = (width) => matchMedia(`(max-width: ${width}px)`).matches;
   const address = new URL(figure.dataset.chart, location.href);
-  address.searchParams.set("frame", narrow ? "narrow" : "wide");
+  address.searchParams.set("frame", isAtMost(700) ? "narrow" : isAtMost(1180) ? "middle" : "wide");
   if (matchMedia("(prefers-color-scheme: dark)").matches) address.searchParams.set("theme", "dark");
   try {
     const [answer] = await Promise.all([fetch(address), load()]);
@@ -147,7 +147,9 @@ async function renew() {
     const came = new DOMParser().parseFromString(await answer.text(), "text/html");
     const content = one("#content", came);
     if (!content) return;
+    const place = one("#content").contains(held) ? held.getAttribute("href") : null;
     one("#content").replaceWith(document.adoptNode(content));
+    if (place) one(`#content a[href="${CSS.escape(place)}"]`)?.focus({ preventScroll: true });
     prepare();
     told("Figures are up to date.");
   } finally {
