@@ -588,7 +588,9 @@ def test_every_recorded_answer_arrives_as_it_was_and_is_booked_at_its_cost(
 
 
 def is_in_the_background(one: Recorded) -> bool:
-    """Whether an answer is one that is fetched until it is done."""
+    """Whether an answer is one that is fetched until it is done: a run of a thread always is."""
+    if re.match(r"/v1/threads/(\w+/)?runs", one.target):
+        return True
     return one.target.startswith("/v1/responses") and re.search(rb'"background": ?true', one.body) is not None
 
 
