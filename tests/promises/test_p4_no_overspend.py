@@ -28,10 +28,10 @@ from tests.gateway.rig_pair import CHAT, Pair, pair, until
 from tests.gateway.rig_recorded import own
 
 BODY = own("openai-chat").body
-ASKED = (
-    b'{"model": "gpt-4o", "max_tokens": 1000, "messages": [{"role": "user", "content": "How many legs?"}]}'
-)
-UNLIMITED = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "How many legs?"}]}'
+MESSAGES = b'"messages": [{"role": "user", "content": "How many legs?"}]'
+SAID = b'"model": "gpt-4o", "service_tier": "default", %b' % MESSAGES
+ASKED = b'{"max_tokens": 1000, %b}' % SAID
+UNLIMITED = b"{%b}" % SAID
 LIFETIME = Window.of("lifetime")
 NOW_US = 1_795_000_000_000_000
 AT_ONCE = """
@@ -42,7 +42,7 @@ supervisor.LIVED_S_MIN = 0.0
 
 def bound_nano(body: bytes = ASKED, limit: int = 1000) -> int:
     """What the gateway holds for a call."""
-    asked = Asked("gpt-4o", output_limit=limit)
+    asked = Asked("gpt-4o", output_limit=limit, service_tier="default")
     found = Bounds(standard_book()).of("openai", "chat.completions", asked, body, NOW_US).most_nano
     assert found is not None
     return found
@@ -289,7 +289,8 @@ def test_parallel_turns_of_one_session_do_not_pass_its_cap(tmp_path: Path) -> No
 def test_a_stream_that_ends_early_gives_back_what_it_did_not_use(tmp_path: Path) -> None:
     """(h) One bound fits: the second stream can go as soon as the first has ended, far below its bound."""
     fields = {"stream": True, "stream_options": {"include_usage": True}, "messages": []}
-    asked = json.dumps({"model": "gpt-4o", "max_tokens": 1000, **fields}).encode()
+    terms = {"model": "gpt-4o", "service_tier": "default", "max_tokens": 1000}
+    asked = json.dumps({**terms, **fields}).encode()
     with (
         under(tmp_path, bound_nano(asked) + bound_nano(asked) // 2, queue_ms=0) as both,
         both.provider.answers(lambda _: chunked(list(EVENTS))),

@@ -39,6 +39,7 @@ from flatfare.gateway.records import Ended, Intent, Priced, Result
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.reserving.claims import BudgetList, Claim, whose_is
 from flatfare.gateway.reserving.reserver import Reserver
+from flatfare.gateway.reserving.tiers import DefaultTiers
 from flatfare.gateway.reserving.treasurer import socket_path
 from flatfare.gateway.reserving.worth import Worth, worth_of
 from flatfare.gateway.routes import Routes
@@ -101,6 +102,7 @@ class Worker:
         self._prices_said = PricesSaid(self._write_prices)
         self.prices = self._prices_said.open_book(settings)
         self.bounds = Bounds(self.prices)
+        self.tiers = DefaultTiers()
         self.routes = Routes(settings)
         self.reaches = _reaches(self.routes, settings)
         self.keyring_failure: StoreFailure | None = None
@@ -255,7 +257,7 @@ class Worker:
 
     def worth_of(self, admitted: Admitted, request: Request, at_us: int) -> Worth:
         """The budgets that a call falls under, and what it costs at most."""
-        return worth_of(self.budgets, self.bounds, admitted, request, at_us)
+        return worth_of(self.budgets, self.bounds, self.tiers, admitted, request, at_us)
 
     def tried_again(self, call: UnderWay, again: UnderWay) -> None:
         """A request goes on as another call."""

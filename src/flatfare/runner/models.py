@@ -14,10 +14,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from flatfare.config import Provider
 from flatfare.core.action import Answer, Ending, Rung
 from flatfare.core.checks.submission import Json, NotJson, canonical, read_json
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.money import nano_of
+from flatfare.gateway.routes import upstream_of
 from flatfare.runner.batching.asking import ENDING, REASON
 from flatfare.runner.gate import Gate
 from flatfare.runner.inputs import File, media_type_of
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from flatfare.runner.batching.desk import Desk
 
 TOOL = "answer"
+STANDARD = "default"
+"""OpenAI's word for its standard rates (its API reference, service_tier, 2026-11)."""
+
 TOGETHER = 4
 """Questions of one run that are asked at the same time."""
 
@@ -154,6 +159,8 @@ class Models:
             "timeout": seconds,
             "extra_headers": whose.headers(),
         }
+        if self.desk is None and tier_named(self._gate.settings.providers[str(rung.model.provider)]):
+            settings["openai_service_tier"] = STANDARD
         if rung.temperature is not None:
             settings["temperature"] = float(rung.temperature)
         if rung.model.effort is not None:
@@ -215,6 +222,14 @@ async def _hear(response: "httpx2.Response") -> None:
     heard = _heard.get(None)
     if heard is not None:
         heard.answers.append(response)
+
+
+def tier_named(provider: Provider) -> str | None:
+    """The tier that a run's requests name, so that what they cost does not hang on how a project is set.
+
+    Only to OpenAI itself: others may refuse a request that says it.
+    """
+    return STANDARD if provider.default_tier is None and upstream_of(provider).priced_as == "openai" else None
 
 
 def check_provider(gate_settings_providers: Mapping[str, Any], provider: str) -> None:

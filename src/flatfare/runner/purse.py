@@ -13,7 +13,7 @@ from flatfare.core.checks.submission import canonical
 from flatfare.core.money import dollar_text
 from flatfare.dialects.reading import Asked
 from flatfare.gateway.routes import upstream_of
-from flatfare.runner.models import Made, Prompt, Unanswered
+from flatfare.runner.models import Made, Prompt, Unanswered, tier_named
 from flatfare.service.budgets.bounding import Bounds, by_default
 
 _FRAME_BYTES = 4096  # what a request's JSON adds to its texts: names of fields, instructions for tools
@@ -79,7 +79,8 @@ class Purse:
         provider = self._providers[str(rung.model.provider)]
         upstream = upstream_of(provider)
         body, endpoint = _as_sent(prompt), "chat.completions"
-        asked = Asked(model=rung.model.model, output_limit=prompt.output_tokens, service_tier=self._tier)
+        tier = self._tier or tier_named(provider)
+        asked = Asked(model=rung.model.model, output_limit=prompt.output_tokens, service_tier=tier)
         asked = by_default(asked, provider.default_tier)
         bound = self._bounds.of(upstream.priced_as, endpoint, asked, body, at_us)
         if bound.most_nano is None and self._tier is not None:  # no rate of that tier: none is dearer

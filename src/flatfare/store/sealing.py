@@ -48,7 +48,7 @@ def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
     try:
         with lake.staging(name) as folder:
             rows = book.stream(
-                f"SELECT {names(CALLS)} FROM calls WHERE at_us < ? ORDER BY at_us LIMIT {BATCH_ROWS}",
+                f"SELECT {names(CALLS)} FROM calls WHERE at_us < ? ORDER BY at_us, revision LIMIT {BATCH_ROWS}",
                 (before_us,),
             )
             count = load(engine, "batch", CALLS, rows)

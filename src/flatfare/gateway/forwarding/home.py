@@ -13,6 +13,7 @@ from flatfare.gateway.metrics import Metrics
 from flatfare.gateway.records import Result
 from flatfare.gateway.reserving.claims import Claim
 from flatfare.gateway.reserving.reserver import Reserver
+from flatfare.gateway.reserving.tiers import DefaultTiers
 from flatfare.gateway.reserving.worth import Worth
 from flatfare.gateway.texts import TextKeeper
 from flatfare.gateway.wire import Request
@@ -39,6 +40,7 @@ class Home(Protocol):
     metrics: Metrics
     is_ending: bool
     reserver: Reserver
+    tiers: DefaultTiers
     guards: GuardList
     shares: Shares
     look_ups: LookUps

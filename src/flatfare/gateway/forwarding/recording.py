@@ -122,6 +122,8 @@ class RecordedCall:
     def _keep(self, result: Result, on_kept: OnKept | None) -> None:
         journal = self._worker.journal
         self._worker.count(self._admitted, result)
+        if self._worth.unsaid is not None:
+            self._worker.tiers.hear(self._worth.unsaid, result)
         if self._first_byte and self._tries == 1:  # later tries began when the request had waited for others
             self._count_time()
         # Where the intent was not kept, and the call forwarded all the same, both are told together.

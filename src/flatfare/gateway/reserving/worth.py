@@ -14,6 +14,7 @@ from flatfare.gateway import failing
 from flatfare.gateway.admission import Admitted
 from flatfare.gateway.reserving.claims import BudgetList, Claim
 from flatfare.gateway.reserving.messages import Granted, Refused, Reserve
+from flatfare.gateway.reserving.tiers import DefaultTiers, Unsaid
 from flatfare.gateway.wire import Request
 from flatfare.service.budgets.bounding import Bound, Bounds, by_default, unbounded
 
@@ -49,6 +50,7 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
 
     bound: Bound
     claim: Claim | None = None
+    unsaid: Unsaid | None = None  # of whom it is to be heard at which tier such a call is served
     is_begun: bool = False  # it fetches or cancels what was begun before, and held then
 
     @property
@@ -89,7 +91,14 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
         return Reserve(call_id, claim.names, least, most, kind, claim.queue_ms)
 
 
-def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: Request, at_us: int) -> Worth:
+def worth_of(
+    budgets: BudgetList,
+    bounds: Bounds,
+    tiers: DefaultTiers,
+    admitted: Admitted,
+    request: Request,
+    at_us: int,
+) -> Worth:
     """The budgets a call falls under, and its bound."""
     claim = budgets.claim_of(admitted.key, admitted.attribution, at_us) if len(budgets) else None
     place = admitted.place
@@ -100,20 +109,23 @@ def worth_of(budgets: BudgetList, bounds: Bounds, admitted: Admitted, request: R
     if (request.method == "GET" and not admitted.is_session) or place.endpoint.endswith(".cancel"):
         return Worth(unbounded("it fetches or cancels what was begun before"), claim, is_begun=True)
     priced_as, body = place.upstream.priced_as, admitted.body
+    unsaid = None
     try:
         if claim is None or not claim.hard:
             bound = bounds.rough(priced_as, place.endpoint, admitted.asked, len(body), at_us)
         elif b"content-encoding" in request.fields:
             bound = unbounded("the request is compressed")
         else:
-            asked = by_default(admitted.asked, place.upstream.provider.default_tier)
+            unsaid = tiers.unsaid(admitted, request)
+            tier = place.upstream.provider.default_tier if unsaid is None else tiers.of(unsaid, at_us)
+            asked = by_default(admitted.asked, tier)
             asked = by_headers(asked, place.upstream.dialect.provider, request.fields)
             kind = request.fields.get(b"content-type", b"")
             bound = bounds.of(priced_as, place.endpoint, asked, body, at_us, kind)
     except Exception:  # noqa: BLE001 - an outermost door: without a hard budget the call goes on all the same
         _log.exception("What a call costs at most could not be told.")
         bound = unbounded("it could not be worked out: see the gateway's log")
-    return Worth(bound, claim)
+    return Worth(bound, claim, unsaid)
 
 
 def why_refused(worth: Worth, refused: Refused, at_us: int) -> tuple[str, int | None]:

@@ -22,7 +22,7 @@ from flatfare.service.budgets.drawn import DALLE_QUALITIES, DALLE_SIZES, SKETCHE
 from flatfare.service.budgets.forms import fields_of
 from flatfare.service.budgets.plain_requests import offers_functions
 from flatfare.service.budgets.sound_lengths import seconds_at_most
-from flatfare.service.budgets.terms import MILLION, OWN_DEFAULT, Terms, sizes_of, terms_of, tiers_of
+from flatfare.service.budgets.terms import MILLION, OWN_DEFAULT, UNSAID, Terms, sizes_of, terms_of, tiers_of
 
 LEAST_OUTPUT = 256
 """Tokens that an answer is given at least where the gateway sets the limit."""
@@ -84,9 +84,6 @@ _LIMIT_FIELDS: Mapping[str, str] = {
 _NEW_NAME = frozenset(("openai", "azure"))
 
 
-_UNSAID = (None, "auto")
-
-
 class Bound(msgspec.Struct, frozen=True, gc=False):
     """What a call costs at most.
 
@@ -123,7 +120,7 @@ def by_default(asked: Asked, tier: str | None) -> Asked:
 
     Priority where there is such a rate: ``auto`` says so.
     """
-    if tier is None or asked.service_tier not in _UNSAID:
+    if tier is None or asked.service_tier not in UNSAID:
         return asked
     return msgspec.structs.replace(asked, service_tier="auto" if tier == "priority" else tier)
 

@@ -29,6 +29,9 @@ _OUTPUT_UNITS = ("output", "reasoning", "output_audio", "output_image", "output_
 _CACHES_WHEN_ASKED = re.compile("claude|qwen")
 """Whose models keep only what a request marks; what others read may be billed as written to their cache."""
 
+UNSAID = (None, "auto")
+"""What a request says of its tier that leaves it to its provider."""
+
 OWN_DEFAULT = frozenset(("openai", "azure"))
 """Whose projects or deployments have a tier of their own for requests that name none, or ``auto``: it may be
 priority (OpenAI's API reference, service_tier; learn.microsoft.com, priority processing; both 2026-11)."""
