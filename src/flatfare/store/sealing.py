@@ -48,7 +48,8 @@ def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
     try:
         with lake.staging(name) as folder:
             rows = book.stream(
-                f"SELECT {names(CALLS)} FROM calls WHERE at_us < ? ORDER BY at_us, revision LIMIT {BATCH_ROWS}",
+                f"SELECT {names(CALLS)} FROM calls WHERE at_us < ? "
+                f"ORDER BY at_us, revision LIMIT {BATCH_ROWS}",  # a call never leaves before its former self
                 (before_us,),
             )
             count = load(engine, "batch", CALLS, rows)
