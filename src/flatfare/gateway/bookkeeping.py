@@ -203,9 +203,7 @@ def _duties(settings: Settings, pace: Pace, page: Page | None) -> Iterator[Duty]
     unsigned = "Heads of chains are not signed for now"
     yield Duty("signing", pace.sign_every_s, _sign, unsigned, has_last_turn=True)
     yield Duty("sampling", pace.sample_every_s, _sample, "What was drawn for people waits")
-    for (
-        channel
-    ) in settings.alerts:  # one that does not answer holds up no other, and keeps nobody from ending
+    for channel in settings.alerts:  # one that does not answer holds up no other, and no end
         turn = _Telling(channel, page).turn
         yield Duty(f"telling {channel}", pace.tell_every_s, turn, "Alerts wait", wait_s_max=TELLING_S_MAX)
 

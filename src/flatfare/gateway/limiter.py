@@ -59,9 +59,7 @@ class SharedCounts:
             if held == bytes(16):
                 self.memory[at : at + 16] = name
                 return at + _CLAIM.size
-        return (
-            first * size + _CLAIM.size
-        )  # more limited keys than slots: two share one, and wait for each other
+        return first * size + _CLAIM.size  # more limited keys than slots: two share one
 
     def forget_worker(self, worker: int) -> None:
         """A worker died: what it had under way is no longer."""

@@ -30,9 +30,7 @@ class Duty:
     turn: Turn
     if_it_fails: str  # what that means, before the reason
     has_last_turn: bool = False  # it is done once more at the end
-    wait_s_max: float | None = (
-        None  # so long the end waits for a turn under way; for any other until it is done
-    )
+    wait_s_max: float | None = None  # so long the end waits for a turn under way; None: until it is done
 
 
 @contextmanager

@@ -29,9 +29,7 @@ class Turn:
     places: dict[str, Place] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)  # folders of dead workers, read to their end
-    corrections: dict[str, Correction] = field(
-        default_factory=dict
-    )  # of calls that were booked before, by id
+    corrections: dict[str, Correction] = field(default_factory=dict)  # of calls booked before, by id
     problems: list[str] = field(default_factory=list)
     unproven: int = 0
     repeated: int = 0
