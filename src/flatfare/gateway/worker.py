@@ -259,6 +259,10 @@ class Worker:
         """The budgets that a call falls under, and what it costs at most."""
         return worth_of(self.budgets, self.bounds, self.tiers, admitted, request, at_us)
 
+    def counted(self, worth: Worth, admitted: Admitted, at_us: int) -> Worth:
+        """The same, with what it reads counted token by token, where it did not fit by its bytes."""
+        return worth.counted(self.bounds, admitted, at_us)
+
     def tried_again(self, call: UnderWay, again: UnderWay) -> None:
         """A request goes on as another call."""
         self.calls.discard(call)

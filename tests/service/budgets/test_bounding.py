@@ -22,6 +22,7 @@ from flatfare.service.budgets.bounding import (
     limit_field,
     with_output_limit,
 )
+from flatfare.service.costing import counting
 from flatfare.service.costing.metering import Response, exchange_of, meter_response, recognise, standard_book
 from flatfare.service.costing.pricing import cost_reading
 from flatfare.service.costing.recordings import responses_in
@@ -285,6 +286,57 @@ def test_no_recorded_call_cost_more_than_its_bound(shared: Callable[..., Path]) 
     assert exceeded == []
     assert bounded > 1500
     assert below < 0.09 * bounded  # half of them: hosted tools that go round as often as they like
+
+
+needs_vocabulary = pytest.mark.skipif(not counting.is_installed(), reason="needs flatfare[tokens]")
+
+
+@needs_vocabulary
+def test_no_recorded_call_read_more_tokens_than_are_counted(shared: Callable[..., Path]) -> None:
+    """Of those that can be counted at all: plain requests to models whose vocabulary is public."""
+    counted = 0
+    exceeded = []
+    for name, response in responses_in(shared("recorded"), Response(b"")):
+        recognised, _ = recognise(response)
+        if recognised is None or not response.request_body or name[-len("bedrock/0365.json") :] in SCRUBBED:
+            continue
+        exchange = exchange_of(recognised, response)
+        body, at_us = bytes(response.request_body), exchange.at_us or NOW_US
+        found = BOUNDS.counted(exchange.provider, exchange.endpoint, exchange.asked, body, at_us)
+        cost_nano = meter_response(response, standard_book()).cost.amount_nano
+        if found is None or found.most_nano is None or not cost_nano:
+            continue
+        by_bytes = BOUNDS.of(exchange.provider, exchange.endpoint, exchange.asked, body, at_us)
+        assert found.most_nano <= (by_bytes.most_nano or 0)
+        counted += 1
+        if found.most_nano < cost_nano:
+            exceeded.append((name, found, cost_nano))
+    assert exceeded == []
+    assert counted > 100
+
+
+@needs_vocabulary
+@given(st.lists(st.text(max_size=40), max_size=6), st.booleans())
+def test_a_request_has_as_many_tokens_as_its_texts_at_least(texts: list[str], is_ascii: bool) -> None:
+    messages = [{"role": "user", "content": text} for text in texts]
+    body = json.dumps({"model": "gpt-4o", "messages": messages}, ensure_ascii=is_ascii)
+    raw = body.encode()
+    inside = sum(counting.count(text, "o200k")[0] for text in texts)
+    assert (counting.at_most(raw, "gpt-4o") or 0) >= inside + 3 * len(texts)
+
+
+@needs_vocabulary
+def test_what_is_counted_is_text_to_a_model_that_is_known_to_count_so() -> None:
+    def counted(provider: str, model: str, **more: object) -> Bound | None:
+        body = json.dumps({"model": model, "messages": [{"role": "user", "content": "word " * 500}], **more})
+        asked = Asked(model, output_limit=10, service_tier="default")
+        return BOUNDS.counted(provider, "chat.completions", asked, body.encode(), NOW_US)
+
+    assert counted("openai", "gpt-4o") is not None
+    assert counted("azure", "gpt-5") is not None
+    assert counted("openai", "gpt-6") is None
+    assert counted("openai", "gpt-4o", prediction={"type": "content", "content": "x"}) is None
+    assert counted("anthropic", "claude-sonnet-4-5") is None
 
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}

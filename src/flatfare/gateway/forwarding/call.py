@@ -201,6 +201,9 @@ class Call(AnsweredCall):
                 self.call_id, "A call was sent although its budgets could not be asked."
             )
             self._keep_intent()
+        elif self._worth.asked is not None and not answer.is_away:
+            self._worth = self._worker.counted(self._worth, self._admitted, self._at_us)
+            self._reserve()
         else:
             reason, wait_s = why_refused(self._worth, answer, self._at_us)
             self._worker.metrics.budget_refusals += 1

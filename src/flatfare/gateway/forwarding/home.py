@@ -64,5 +64,8 @@ class Home(Protocol):
     def worth_of(self, admitted: Admitted, request: Request, at_us: int) -> Worth:
         """The budgets that a call falls under, and what it costs at most."""
 
+    def counted(self, worth: Worth, admitted: Admitted, at_us: int) -> Worth:
+        """The same, with what it reads counted token by token, where it did not fit by its bytes."""
+
     def claim_of(self, admitted: Admitted, at_us: int) -> Claim | None:
         """The budgets that a call falls under."""

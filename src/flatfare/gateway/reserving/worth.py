@@ -16,7 +16,7 @@ from flatfare.gateway.reserving.claims import BudgetList, Claim
 from flatfare.gateway.reserving.messages import Granted, Refused, Reserve
 from flatfare.gateway.reserving.tiers import DefaultTiers, Unsaid
 from flatfare.gateway.wire import Request
-from flatfare.service.budgets.bounding import Bound, Bounds, by_default, unbounded
+from flatfare.service.budgets.bounding import AT_ONCE, Bound, Bounds, by_default, can_count, unbounded
 
 OUTPUT_LIMIT = "output_limit"
 """Named in ``flatfare-changed`` where the gateway set a limit on an answer."""
@@ -50,6 +50,7 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
 
     bound: Bound
     claim: Claim | None = None
+    asked: Asked | None = None  # where what it reads may be counted, should it not fit by its bytes
     unsaid: Unsaid | None = None  # of whom it is to be heard at which tier such a call is served
     is_begun: bool = False  # it fetches or cancels what was begun before, and held then
 
@@ -78,8 +79,19 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
             return next((budget for budget, _ in self.claim.hard if budget.output_limit == "refuse"), None)
         return None
 
+    def counted(self, bounds: Bounds, admitted: Admitted, at_us: int) -> "Worth":
+        """The same, with what it reads counted token by token where that is known to be less."""
+        place, bound = admitted.place, None
+        if self.asked is not None:
+            priced_as = place.upstream.priced_as
+            bound = bounds.counted(priced_as, place.endpoint, self.asked, admitted.body, at_us)
+        return msgspec.structs.replace(self, bound=bound or self.bound, asked=None)
+
     def question(self, call_id: str, kind: str) -> Reserve | None:
-        """What is asked of the treasurer; of a call without a bound, whether anything is left at all."""
+        """What is asked of the treasurer; of a call without a bound, whether anything is left at all.
+
+        What may be counted is asked once without waiting.
+        """
         bound, claim = self.bound, self.claim
         if claim is None:
             return None
@@ -88,7 +100,8 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
             if bound.most_nano is None or bound.least_nano is None
             else (bound.least_nano, bound.most_nano)
         )
-        return Reserve(call_id, claim.names, least, most, kind, claim.queue_ms)
+        waits_ms = claim.queue_ms if self.asked is None else 0
+        return Reserve(call_id, claim.names, least, most, kind, waits_ms)
 
 
 def worth_of(
@@ -109,7 +122,7 @@ def worth_of(
     if (request.method == "GET" and not admitted.is_session) or place.endpoint.endswith(".cancel"):
         return Worth(unbounded("it fetches or cancels what was begun before"), claim, is_begun=True)
     priced_as, body = place.upstream.priced_as, admitted.body
-    unsaid = None
+    unsaid = asked_anew = None
     try:
         if claim is None or not claim.hard:
             bound = bounds.rough(priced_as, place.endpoint, admitted.asked, len(body), at_us)
@@ -122,10 +135,15 @@ def worth_of(
             asked = by_headers(asked, place.upstream.dialect.provider, request.fields)
             kind = request.fields.get(b"content-type", b"")
             bound = bounds.of(priced_as, place.endpoint, asked, body, at_us, kind)
+            if bound.most_nano is not None and can_count(priced_as, asked, len(body)):
+                asked_anew = asked
+                if len(body) in AT_ONCE:
+                    bound = bounds.counted(priced_as, place.endpoint, asked, body, at_us) or bound
+                    asked_anew = None
     except Exception:  # noqa: BLE001 - an outermost door: without a hard budget the call goes on all the same
         _log.exception("What a call costs at most could not be told.")
         bound = unbounded("it could not be worked out: see the gateway's log")
-    return Worth(bound, claim, unsaid)
+    return Worth(bound, claim, asked_anew, unsaid)
 
 
 def why_refused(worth: Worth, refused: Refused, at_us: int) -> tuple[str, int | None]:

@@ -23,6 +23,13 @@ from flatfare.service.budgets.forms import fields_of
 from flatfare.service.budgets.plain_requests import offers_functions
 from flatfare.service.budgets.sound_lengths import seconds_at_most
 from flatfare.service.budgets.terms import MILLION, OWN_DEFAULT, UNSAID, Terms, sizes_of, terms_of, tiers_of
+from flatfare.service.costing.counting import at_most
+
+COUNTED_MIN, COUNTED_MAX = 200, 262_144
+"""Bytes of a request whose tokens may be counted: a shorter one gains nothing, a longer one is in the way."""
+
+AT_ONCE = range(4096, 32_768)
+"""Bytes of one whose tokens are counted before it is asked whether it fits: 20 µs for each thousand."""
 
 LEAST_OUTPUT = 256
 """Tokens that an answer is given at least where the gateway sets the limit."""
@@ -130,6 +137,11 @@ def unbounded(reason: str) -> Bound:
     return Bound(None, None, reason)
 
 
+def can_count(provider: str, asked: Asked, size: int) -> bool:
+    """A request of so many bytes may have a lower bound where its tokens are counted."""
+    return provider in OWN_DEFAULT and asked.model is not None and COUNTED_MIN < size < COUNTED_MAX
+
+
 _NO_MODEL = unbounded("the request names no model")
 
 
@@ -152,10 +164,32 @@ class Bounds:
         functions = None if searches else offers_functions(endpoint, body)
         if functions is None:
             return self._of_any(provider, endpoint, asked, len(body), contents.as_read(body), at_us, searches)
-        why_not = hosted_tools.calls_other_models(asked.model, b"")
+        return self._of_text(provider, endpoint, asked, len(body), functions, at_us)
+
+    def counted(self, provider: str, endpoint: str, asked: Asked, body: bytes, at_us: int) -> Bound | None:
+        """The bound of a request of text by its tokens, about a quarter of that by its bytes.
+
+        None where it is not known how its model counts, or where it holds anything else.
+        """
+        if not can_count(provider, asked, len(body)) or _SEARCHES_UNASKED.search(asked.model or ""):
+            return None
+        functions = offers_functions(endpoint, body)
+        tokens = None if functions is None else at_most(body, asked.model or "")
+        if functions is None or tokens is None or tokens >= len(body):
+            return None
+        found = self._of_text(provider, endpoint, asked, tokens, functions, at_us)
+        if found.most_nano is None or found.reason is None:
+            return None
+        return msgspec.structs.replace(found, reason=found.reason.replace("its bytes", "its tokens"))
+
+    def _of_text(
+        self, provider: str, endpoint: str, asked: Asked, tokens: int, functions: bool, at_us: int
+    ) -> Bound:
+        """The bound of a request of text alone, of so many tokens at most."""
+        why_not = hosted_tools.calls_other_models(asked.model or "", b"")
         if why_not is not None:
             return unbounded(why_not)
-        reads = len(body) + FRAME_TOKENS + (TOOL_FRAME_TOKENS if functions else 0)
+        reads = tokens + FRAME_TOKENS + (TOOL_FRAME_TOKENS if functions else 0)
         terms = self._terms(provider, asked, at_us, reads)
         if isinstance(terms, str):
             return unbounded(terms)

@@ -13,7 +13,7 @@ from flatfare.dialects import recognition
 from flatfare.dialects.reading import Asked
 from flatfare.dialects.recognition import Recognised
 from flatfare.prices.book import Circumstances, Found, PriceBook
-from flatfare.service.budgets.bounding import Bound, Bounds, by_default
+from flatfare.service.budgets.bounding import AT_ONCE, Bound, Bounds, by_default
 from flatfare.service.costing import counting
 from flatfare.store import whereabouts
 from flatfare.store.book import Book
@@ -89,7 +89,10 @@ def estimate(
     tiered = by_default(asked, default_tier)
     line = body[2 : body.find(b"\r\n")] if body.startswith(b"--") else b""
     kind = b"multipart/form-data; boundary=" + line if line else b""  # a form begins with what parts it
-    bound = Bounds(prices).of(exchange.provider, exchange.endpoint, tiered, body, at_us, kind)
+    bounds = Bounds(prices)
+    bound = bounds.of(exchange.provider, exchange.endpoint, tiered, body, at_us, kind)
+    if len(body) in AT_ONCE:
+        bound = bounds.counted(exchange.provider, exchange.endpoint, tiered, body, at_us) or bound
     written, said = _likely_output(place, asked)
     read = _likely_input(recognised, asked, body)
     likely_nano = None

@@ -39,6 +39,24 @@ def vocabulary_of(model: str | None, usual: str | None) -> str | None:
     return "cl100k" if _OLDER.search((model or "").lower()) else usual
 
 
+_KNOWN = re.compile(r"(?:ft:)?(?:chatgpt-4o|gpt-(?:3\.?5-turbo|4|4o|4\.1|4\.5|5)|o1|o3|o4-mini)(?![a-z0-9])")
+_SAFETY = 20
+"""One token more for so many that are counted."""
+
+
+def at_most(body: bytes, model: str) -> int | None:
+    """Tokens that a model reads of a request of text at most; None where it is not known how it counts.
+
+    What is sent has the texts in it, and names and marks beside; what JSON writes in a longer way is counted
+    on top. So all of it has as many tokens as the texts, at least. Which models count with which vocabulary
+    is OpenAI's list (tiktoken 0.14, model.py, 2026-11).
+    """
+    if _KNOWN.match(model.lower()) is None or not is_installed():
+        return None
+    tokens, _ = count(body.decode("utf-8", "replace"), vocabulary_of(model, "o200k"))
+    return tokens + tokens // _SAFETY + 1 + 4 * body.count(b"\\u")
+
+
 def count(text: str, vocabulary: str | None) -> tuple[int, str]:
     """Tokens of the text, and how they were counted."""
     if vocabulary is not None and is_installed():
