@@ -20,7 +20,7 @@ from flatfare.gateway.wire import Request
 from flatfare.service.access import keys
 from flatfare.service.access.keys import Issued, Terms
 from flatfare.store.book import open_book
-from tests.gateway.upstreams import ANSWER, CHAT, Answer, ask, both, parsed, rows, sent, whole
+from tests.gateway.upstreams import ANSWER, CHAT, Answer, Asked, ask, both, parsed, rows, sent, whole
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -343,6 +343,28 @@ def test_an_unknown_endpoint_is_refused_until_it_is_allowed_and_then_unknown(tmp
             booked = {row["status"]: row for row in await rows(gateway)}  # both may be of one moment
             assert set(booked) == {"refused", "ok"}
             assert (booked["ok"]["cost_state"], booked["ok"]["endpoint"]) == ("unknown", "unknown")
+
+    run(test)
+
+
+@pytest.mark.parametrize("delimited", ["Content-Length: 400", "Transfer-Encoding: chunked", "X-None: 1"])
+def test_head_that_is_allowed_ends_with_its_headers(tmp_path: Path, delimited: str) -> None:
+    async def headers_alone(asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 200 OK\r\n{delimited}\r\nX-Own: yes\r\n\r\n".encode())
+
+    async def test() -> None:
+        async with both(tmp_path) as (gateway, provider):
+            base_url = f"http://127.0.0.1:{provider.port}/v1"
+            allowed = Provider("openai", base_url, "openai", Secret("k"), allow=("HEAD /v1/ping",))
+            gateway.worker.take_settings(replace(gateway.worker.settings, providers={"openai": allowed}))
+            provider.script = headers_alone
+            for _ in range(2):
+                answer = await ask(gateway, b"", path="/v1/ping", method="HEAD")
+                assert (answer.status, answer.headers["x-own"]) == (200, "yes")
+                assert answer.raw.endswith(b"\r\n\r\n")
+                assert answer.raw.count(b"\r\n\r\n") == 1, "and nothing of a body"
+            booked = [(row["status"], row["cost_state"]) for row in await rows(gateway)]
+            assert booked == [("ok", "unknown")] * 2
 
     run(test)
 

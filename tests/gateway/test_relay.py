@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from flatfare.config import Settings
 from flatfare.gateway.relay import Relay
 from flatfare.gateway.server import Running, serving
@@ -109,12 +111,53 @@ def test_pages_that_are_away_are_said_to_be_and_the_connection_stays(tmp_path: P
     assert answer.endswith(b'{"status":"ok"}')
 
 
-def test_an_answer_of_headers_alone_is_not_asked_for(tmp_path: Path) -> None:
+HEAD_THEN_GET = (
+    b"HEAD /tasks HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("delimited", [b"Content-Length: 400", b"Transfer-Encoding: chunked", b"X-None: 1"])
+def test_head_brings_the_headers_alone_and_the_connection_stays(tmp_path: Path, delimited: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HEAD /tasks HTTP/1.1\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Own: yes\r\n" + delimited + b"\r\n\r\n")
+        await reader.read()  # it neither writes nor closes: an answer to HEAD ends with its headers
+
+    async def test() -> bytes:
+        async with both(tmp_path, serve) as gateway:
+            return await ask(gateway, HEAD_THEN_GET)
+
+    head, _, rest = asyncio.run(test()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nX-Own: yes")
+    assert (b"Content-Length: 400" in head) == delimited.startswith(b"Content")
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert rest.endswith(b'{"status":"ok"}')
+
+
+def test_head_of_pages_that_are_away_says_so_without_a_body(tmp_path: Path) -> None:
     async def test() -> bytes:
         async with both(tmp_path, None) as gateway:
-            return await ask(gateway, b"HEAD /tasks HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return await ask(gateway, HEAD_THEN_GET)
 
-    assert asyncio.run(test()).startswith(b"HTTP/1.1 405 ")
+    head, _, rest = asyncio.run(test()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [(b"/healthz", 200), (b"/readyz", 200), (b"/metrics", 200), (b"/v1/models", 404)]
+)
+def test_head_of_what_the_gateway_says_itself_has_no_body(tmp_path: Path, path: bytes, status: int) -> None:
+    async def test() -> tuple[bytes, bytes]:
+        async with both(tmp_path, None) as gateway:
+            whole = b" %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % path
+            return await ask(gateway, b"GET" + whole), await ask(gateway, b"HEAD" + whole)
+
+    whole, head = asyncio.run(test())
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert head.endswith(b"\r\n\r\n")
+    assert whole.startswith(head) or path == b"/metrics"  # whose length changes with what was asked
 
 
 def test_a_page_is_asked_for_again_where_the_connection_that_rested_was_closed(tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ def test_a_role_may_what_it_may(role: str) -> None:
 
 def _asked(client: TestClient, method: str, path: str) -> int:
     filled = re.sub(r"{\w+(:path)?}", "nothing-of-that-name", path)
-    if method == "GET":
-        return client.get(filled).status_code
+    if method in ("GET", "HEAD"):
+        return client.request(method, filled).status_code
     if path.startswith("/api/"):
         return client.request(method, filled, json={}).status_code
     return client.post(filled, data={"mark": _mark(client)}).status_code
@@ -135,7 +135,7 @@ def _table() -> list[tuple[str, str, str]]:
     rows = [("GET", page.path, page.right.name or "") for page in PAGES]
     rows += [("POST", deed.path, deed.right.name or "") for page in PAGES for deed in page.deeds]
     rows += [(one.method, one.path, one.right.name or "") for one in ENDPOINTS if not _decides_itself(one)]
-    return rows
+    return rows + [("HEAD", path, right) for method, path, right in rows if method == "GET"]
 
 
 def _decides_itself(one: Endpoint) -> bool:
@@ -159,12 +159,23 @@ def test_every_route_lets_in_every_role_that_may_and_no_other(
 def test_no_route_lets_in_a_stranger(method: str, path: str, right: str, firm: Settings) -> None:
     stranger = looking(firm, has_token=False)
     status = _asked(stranger, method, path)
-    is_page = method == "GET" and not path.startswith("/api/")
+    is_page = method in ("GET", "HEAD") and not path.startswith("/api/")
     assert status == 303 if is_page else status == 401, status
     if is_page:
         assert (
-            stranger.get(re.sub(r"{\w+(:path)?}", "x", path)).headers["location"].startswith("/sign-in?next=")
+            stranger.request(method, re.sub(r"{\w+(:path)?}", "x", path))
+            .headers["location"]
+            .startswith("/sign-in?next=")
         )
+
+
+@pytest.mark.parametrize("path", ["/", "/overview.json", "/spend.csv", "/api/report", "/openapi.json"])
+def test_head_is_answered_as_get_is_without_the_body(path: str, clients: dict[str, TestClient]) -> None:
+    whole, head = (clients["viewer"].request(method, path) for method in ("GET", "HEAD"))
+    assert (whole.status_code, head.status_code) == (200, 200)
+    assert whole.content
+    assert head.content == b""
+    assert head.headers["content-type"] == whole.headers["content-type"]
 
 
 def test_the_table_holds_every_route_there_is(firm: Settings) -> None:

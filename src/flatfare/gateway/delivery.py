@@ -24,6 +24,7 @@ class Delivery:
         "_client",
         "_dropped",
         "_fields",
+        "_has_body",
         "_headers",
         "_held",
         "_held_bytes",
@@ -69,14 +70,14 @@ class Delivery:
         length = None if hides_usage else fields.get(b"content-length")
         self._left_to_send = None if length is None else int(length)
         self._dropped = _LENGTH if hides_usage else _NONE
-        has_body = status not in _WITHOUT_BODY
-        if length is None and has_body and request.minor_version:
+        self._has_body = status not in _WITHOUT_BODY and request.method != "HEAD"
+        if length is None and self._has_body and request.minor_version:
             self._uses_chunks = True
 
     @property
     def is_delimited(self) -> bool:
         """Whether the client sees where the answer ends without the connection's end."""
-        return self._uses_chunks or self._left_to_send is not None or self._status in _WITHOUT_BODY
+        return self._uses_chunks or self._left_to_send is not None or not self._has_body
 
     @property
     def is_all_passed_on(self) -> bool:
@@ -130,7 +131,7 @@ class Delivery:
             out.append(b"0\r\n")
             out += [name + b": " + value + b"\r\n" for name, value in trailers]
             out.append(b"\r\n")
-        elif self._status not in _WITHOUT_BODY:
+        elif self._has_body:
             out.append(body)
         self._client.write(b"".join(out))
 

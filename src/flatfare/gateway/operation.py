@@ -25,7 +25,7 @@ class Operated(Gate, Protocol):
 
 def answer_of_operation(worker: Operated, path: bytes, request: Request) -> bytes | None:
     """The answer to an operator's question; None where a request is none."""
-    if request.method != "GET":
+    if request.method not in ("GET", "HEAD"):
         return None
     if path == b"/healthz":
         return whole_answer(200, b"application/json", b'{"status":"ok"}', ())

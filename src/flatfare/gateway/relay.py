@@ -12,7 +12,7 @@ from flatfare.gateway.delivery import Delivery
 from flatfare.gateway.listener import ClientConnection
 from flatfare.gateway.refusals import refusal
 from flatfare.gateway.upstream import Carried, Pool, UpstreamConnection
-from flatfare.gateway.wire import Headers, Request, head, passed_on
+from flatfare.gateway.wire import Headers, Request, as_asked, head, passed_on
 
 CONNECT_S = 5.0
 CONNECTIONS_MAX = 256
@@ -26,11 +26,7 @@ class Relay:
         self._path = path
         self._pool: _LocalPool | None = None  # made within the running loop of the worker
 
-    def __call__(self, request: Request, client: ClientConnection) -> "_Relayed | None":
-        if request.method == "HEAD":  # an answer of headers alone could not be told from one that is cut
-            client.write(refusal("openai", 405, "Pages and API are asked with GET, not HEAD."))
-            client.finished(False)
-            return None
+    def __call__(self, request: Request, client: ClientConnection) -> "_Relayed":
         if self._pool is None:
             self._pool = _LocalPool(self._path)
         relayed = _Relayed(self._pool, request, client)
@@ -114,11 +110,13 @@ class _Relayed:
         if self._delivery is not None:
             self._delivery.break_off()
             return
-        if self._request.method == "GET" and self._tries == 1:  # a connection that rested was just closed
+        if (
+            self._request.method in ("GET", "HEAD") and self._tries == 1
+        ):  # a connection that rested was just closed
             self.send()
             return
         said = "Pages and API cannot be reached at present; calls are served all the same. Try again."
-        self._client.write(refusal("openai", 503, said, None, 1))
+        self._client.write(as_asked(refusal("openai", 503, said, None, 1), self._request))
         self._client.finished(self._request.keep_alive)
 
 

@@ -115,6 +115,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_head_done = False
         self._is_ended = False
         self._ends_with_connection = False
+        self._is_without_body = False
         self._is_paused = False
         self.rested_since = 0.0
         self.is_lost = False
@@ -186,6 +187,9 @@ class UpstreamConnection(asyncio.Protocol):
         )
         if self._answered is not None:
             self._answered.on_head(status, self._reason, self._headers, fields)
+        if self._is_without_body and self._answered is not None:
+            self._ends_with_connection = True  # the parser waits for the body that the headers speak of
+            self._end()
 
     def on_body(self, body: bytes) -> None:
         if self._answered is not None:
@@ -203,6 +207,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answered = answered
         self._is_ended = False
         self._is_head_done = False
+        self._is_without_body = request.startswith(b"HEAD ")
         self._transport.write(request)
         answered.on_sent()
 

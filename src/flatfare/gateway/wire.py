@@ -113,6 +113,13 @@ def whole_answer(
     return head(status_line(status), own) + body
 
 
+def as_asked(answer: bytes, request: Request) -> bytes:
+    """A whole answer as this request is answered: HEAD gets the headers alone (RFC 9110, 9.3.2)."""
+    if request.method != "HEAD":
+        return answer
+    return answer[: answer.index(b"\r\n\r\n") + 4]
+
+
 def plain(text: str) -> bytes:
     """Text that can stand in a header: printable ASCII, bounded; anything else becomes a question mark."""
     return "".join(sign if " " <= sign <= "~" else "?" for sign in text[:400]).encode()

@@ -46,7 +46,7 @@ from flatfare.gateway.routes import Routes
 from flatfare.gateway.sessions import Session
 from flatfare.gateway.tap import nothing
 from flatfare.gateway.texts import TextKeeper
-from flatfare.gateway.wire import Request
+from flatfare.gateway.wire import Request, as_asked
 from flatfare.service.budgets.bounding import Bounds
 from flatfare.store.book import open_book
 
@@ -205,7 +205,7 @@ class Worker:
         if answer is None:
             reason = f"{request.method} {path[:200].decode('latin-1')} is not served here."
             answer = refusal("openai", 404, reason)
-        client.write(answer)
+        client.write(as_asked(answer, request))
         client.finished(request.keep_alive)
         return None
 
@@ -213,7 +213,8 @@ class Worker:
         status = str(denied.status)
         self.metrics.denied[status] = self.metrics.denied.get(status, 0) + 1
         call_id = self._record_denied(denied) if denied.is_recorded else None
-        client.write(refusal(denied.dialect, denied.status, denied.reason, call_id, denied.retry_after_s))
+        refused = refusal(denied.dialect, denied.status, denied.reason, call_id, denied.retry_after_s)
+        client.write(as_asked(refused, request))
         client.finished(request.keep_alive)
 
     def _record_denied(self, denied: Denied) -> str | None:

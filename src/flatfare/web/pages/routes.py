@@ -215,7 +215,8 @@ class _Doorway:
         return answer
 
     def _problem(self, request: Request, problem: FlatfareError) -> Response:
-        if isinstance(problem, NotKnown) and request.method == "GET" and "token" not in request.query_params:
+        is_asking = request.method in ("GET", "HEAD") and "token" not in request.query_params
+        if isinstance(problem, NotKnown) and is_asking:
             there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?next={quote(there, safe='')}", 303)
         return problem_page(problem)

@@ -12,6 +12,7 @@ import secrets
 import time
 from urllib.parse import quote
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -72,6 +73,8 @@ class _SigningOn:
         return await self._desk.ask(sent, writes=False)
 
     async def come_back(self, request: Request) -> Response:
+        if request.method == "HEAD":  # it would use up what lets in once
+            raise HTTPException(405, headers={"Allow": "GET"})
         name, begun, there = self._opened(request.cookies.get(COOKIE))
         given = request.query_params
         state = given.get("state", "").encode("utf-8", "surrogatepass")
