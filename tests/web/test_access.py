@@ -19,7 +19,7 @@ from flatfare.web.application import application
 from flatfare.web.endpoint import Endpoint
 from flatfare.web.pages.navigation import PAGES
 from flatfare.web.scope import Scope
-from tests.web.conftest import PASSWORD, TOKEN, let_in, looking, signed_in
+from tests.web.conftest import LOCAL, PASSWORD, TOKEN, let_in, looking, signed_in
 from tests.web.lively import empty, lively
 
 ROLES = tuple(RIGHTS)
@@ -32,6 +32,8 @@ OPEN = (
     "/overview",
 )
 """Addresses that hold nothing of anybody's."""
+
+SAFE = ("GET", "HEAD")
 
 NEEDS = {
     "overview": "READ",
@@ -119,7 +121,7 @@ def test_a_role_may_what_it_may(role: str) -> None:
 
 def _asked(client: TestClient, method: str, path: str) -> int:
     filled = re.sub(r"{\w+(:path)?}", "nothing-of-that-name", path)
-    if method in ("GET", "HEAD"):
+    if method in SAFE:
         return client.request(method, filled).status_code
     if path.startswith("/api/"):
         return client.request(method, filled, json={}).status_code
@@ -159,7 +161,7 @@ def test_every_route_lets_in_every_role_that_may_and_no_other(
 def test_no_route_lets_in_a_stranger(method: str, path: str, right: str, firm: Settings) -> None:
     stranger = looking(firm, has_token=False)
     status = _asked(stranger, method, path)
-    is_page = method in ("GET", "HEAD") and not path.startswith("/api/")
+    is_page = method in SAFE and not path.startswith("/api/")
     assert status == 303 if is_page else status == 401, status
     if is_page:
         assert (
@@ -167,6 +169,25 @@ def test_no_route_lets_in_a_stranger(method: str, path: str, right: str, firm: S
             .headers["location"]
             .startswith("/sign-in?next=")
         )
+
+
+@pytest.mark.parametrize(("method", "path", "right"), _table(), ids=str)
+def test_who_says_nothing_of_who_asks_is_nobody_before_a_book_without_keys_too(
+    method: str, path: str, right: str, roles: dict[str, TestClient]
+) -> None:
+    """A program of this machine may record there without a key; for all else it is asked who it is."""
+    nobody = TestClient(roles["admin"].app, LOCAL, raise_server_exceptions=False, follow_redirects=False)
+    filled, is_page = re.sub(r"{\w+(:path)?}", "nothing", path), not path.startswith("/api/")
+    sent: dict[str, object] = {} if method in SAFE else {"data" if is_page else "json": {"mark": "x"}}
+    answer = nobody.request(method, filled, **sent)  # type: ignore[arg-type]
+    if is_page and method != "POST":
+        assert answer.status_code == 303
+    elif right != "RECORD":
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert method == "HEAD" or "flatfare serve prints" in answer.text
+    elif not is_page:
+        assert answer.status_code not in (401, 403, 500)
 
 
 @pytest.mark.parametrize("path", ["/", "/overview.json", "/spend.csv", "/api/report", "/openapi.json"])

@@ -53,6 +53,7 @@ def test_nobody_else_does(client: TestClient, settings: Settings, given: dict[st
     answer = client.get("/api/report", headers=given)
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"] == "Bearer"
     assert "flatfare serve prints" in answer.json()["detail"]
 
 

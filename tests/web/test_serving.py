@@ -53,7 +53,7 @@ def test_the_first_line_lets_the_user_in_and_nobody_else(tmp_path: Path) -> None
         status, body = get(f"{found[1]}/api/report", found[2])
         assert status == 200
         assert json.loads(body)["rows"] == []
-        assert get(f"{found[1]}/api/report")[0] == 403
+        assert get(f"{found[1]}/api/report")[0] == 401
         assert get(f"{found[1]}/healthz") == (200, b'{"status":"ok"}')
 
 

@@ -55,6 +55,12 @@ RIGHTS = {
 """What each role may do."""
 
 
+_NOBODY = (
+    "Found nobody that is known here. Send 'Authorization: Bearer KEY' with a Flatfare key, or open "
+    "the address with the token that flatfare serve prints."
+)
+
+
 class NotKnown(FlatfareError):
     """Who asks is not known."""
 
@@ -82,8 +88,10 @@ class Visitor:
         return right in self.rights
 
     def require(self, right: Right) -> None:
-        """``NotAuthorised`` where the visitor does not have this right."""
+        """``NotAuthorised`` where the visitor does not have this right; ``NotKnown`` for anybody."""
         if right not in self.rights:
+            if self.is_anybody:
+                raise NotKnown(_NOBODY)
             raise NotAuthorised(
                 f"{self.name} may not do this: it takes the right to {_words(right)}. "
                 "Use the address with the token that flatfare serve prints, or ask an administrator."
@@ -146,10 +154,7 @@ class Door:
                 return Visitor(user.name, RIGHTS[user.role], scope=Scope.of(user.scope), mark=_mark(session))
         if given is None and self.is_loopback and not len(books.keyring):
             return Visitor("this machine", Right.RECORD)
-        raise NotKnown(
-            "Found nobody that is known here. Send 'Authorization: Bearer KEY' with a Flatfare key, or open "
-            "the address with the token that flatfare serve prints."
-        )
+        raise NotKnown(_NOBODY)
 
 
 def _of_key(secret: str, books: Books) -> Visitor:

@@ -12,6 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flatfare.core.errors import FlatfareError
+from flatfare.web.access import NotKnown
+
+ASKING = {"WWW-Authenticate": "Bearer"}
+"""How somebody who is not known can become so (RFC 9110, 11.6.1)."""
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("flatfare.web")
@@ -35,7 +39,7 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 async def of_ours(request: Request, found: Exception) -> Response:
     """An error that a person can act on."""
     assert isinstance(found, FlatfareError)
-    return problem(found.http_status, str(found))
+    return problem(found.http_status, str(found), ASKING if isinstance(found, NotKnown) else None)
 
 
 async def of_http(request: Request, found: Exception) -> Response:

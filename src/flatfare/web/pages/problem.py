@@ -29,7 +29,10 @@ def problem_page(problem: FlatfareError) -> Response:
         "said": str(problem),
         "signs_in": isinstance(problem, NotKnown),
     }
-    return html_answer(rendering.page_of("problem.html", values), problem.http_status)
+    answer = html_answer(rendering.page_of("problem.html", values), problem.http_status)
+    if isinstance(problem, NotKnown):
+        answer.headers.update(problems.ASKING)
+    return answer
 
 
 async def of_http(request: Request, found: Exception) -> Response:
