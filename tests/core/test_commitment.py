@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flatfare.core.commitment import Commitment, CommitmentKind, Every, Serves, periods, shares
+from flatfare.core.commitment import Commitment, CommitmentKind, Every, Serves, periods
 from flatfare.core.errors import BadInput
 
 DOLLAR = 10**9
@@ -66,18 +66,6 @@ def test_periods_follow_each_other_without_gap(every: Every, start: date, days: 
     assert found[0].from_day == start
     assert found[-1].until_day == today + timedelta(days=1)
     assert all(one.until_day == other.from_day for one, other in itertools.pairwise(found))
-
-
-@given(
-    st.integers(0, 10**15), st.lists(st.integers(0, 10**9), max_size=30), st.none() | st.integers(1, 10**10)
-)
-def test_shares_and_idle_are_the_fee(fee: int, weights: list[int], capacity: int | None) -> None:
-    found, idle = shares(fee, weights, capacity)
-    assert sum(found) + idle == fee
-    assert all(share >= 0 for share in found)
-    assert idle >= 0
-    if capacity is None and any(weights):
-        assert idle == 0
 
 
 def test_the_longest_pattern_sets_the_multiplier() -> None:

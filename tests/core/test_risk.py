@@ -3,7 +3,6 @@
 import math
 import random
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from flatfare.core.risk import (
     loss_over,
     loss_per_sale,
     margin_of,
-    per_token_nano,
     price_for_risk,
     spread_of,
 )
@@ -85,12 +83,6 @@ def test_how_costs_lie() -> None:
     found = spread_of([1.0] * 99 + [101.0])
     assert (found.mean, found.median, found.p90, found.most) == (2.0, 1.0, 1.0, 101.0)
     assert found.variation == pytest.approx(5.0)
-
-
-def test_a_thousand_contracts_by_the_token_and_by_the_action() -> None:
-    million = Fraction(10**9, 10**6)
-    assert per_token_nano(1000, 10_000, 500, 3 * million, 15 * million) == 37_500_000_000
-    assert 1000 * 100_000_000 == 100_000_000_000  # at ten cents each
 
 
 def populations(shared: Shared) -> list[list[Sale]]:

@@ -1,6 +1,6 @@
 """Small price books for tests, written as the reviewed data are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from flatfare.core.moments import parse_moment
 from flatfare.core.pricing import rate_text
@@ -8,6 +8,20 @@ from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.catalogue import Catalogue, Trust
 from flatfare.prices.exchange import ExchangeRates
 from flatfare.prices.layers import read_yaml
+from flatfare.prices.statement import Raw
+
+
+class MemoryLog:
+    """A price log in memory."""
+
+    def __init__(self, lines: Iterable[Raw] = ()) -> None:
+        self._lines = list(lines)
+
+    def lines(self) -> Sequence[Raw]:
+        return tuple(self._lines)
+
+    def append(self, lines: Sequence[Raw]) -> None:
+        self._lines += lines
 
 
 class Layer:

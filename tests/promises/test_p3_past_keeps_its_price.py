@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from flatfare.core.usage import Usage
 from flatfare.dialects.reading import Exchange, Part, Reading
 from flatfare.prices.book import PriceBook
-from flatfare.prices.log import FileLog, MemoryLog
+from flatfare.prices.log import FileLog
 from flatfare.service.costing.price_updates import NewRates, add
 from flatfare.service.costing.pricing import cost_reading
-from tests.prices.books import at
+from tests.prices.books import MemoryLog, at
 
 DAY_US = 86_400_000_000
 NOW = at("2026-11-20T15:00:00Z")

@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flatfare.prices.book import PriceBook
-from flatfare.prices.log import MemoryLog
-from tests.prices.books import at
+from tests.prices.books import MemoryLog, at
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

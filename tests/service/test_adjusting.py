@@ -8,7 +8,6 @@ import pytest
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import derived
 from flatfare.prices.book import Found, PriceBook
-from flatfare.prices.log import MemoryLog
 from flatfare.service import adjusting, doctoring
 from flatfare.service.adjusting import Selection
 from flatfare.service.costing import repricing
@@ -16,6 +15,7 @@ from flatfare.service.costing.price_versions import told
 from flatfare.store import adjustments, reading, sealing
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake
+from tests.prices.books import MemoryLog
 from tests.store.rows import MINUTE_US, NOON_US, call, place, write
 
 RECORD = {"reason": "late", "by_whom": "ann", "at_us": 1}

@@ -6,7 +6,7 @@ rolling, or for a lifetime. All of it is pure: moments come in, allowances come 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -284,19 +284,6 @@ class Allowance:
         """From its id."""
         budget_id, begins, subject = text.split(" ", 2)
         return cls(budget_id, subject, int(begins))
-
-
-def allowances(budgets: Iterable[Budget], whose: Whose, at_us: int) -> Iterator[tuple[Budget, Allowance]]:
-    """The budgets that a call falls under, each with the allowance that it draws on.
-
-    >>> search = Budget("bud_1", "search", Scope("team", "search"), 5, Window.of("lifetime"))
-    >>> [found.id for _, found in allowances([search], Whose(labels={"team": "search"}), 1)]
-    ['bud_1 0 search']
-    """
-    for budget in budgets:
-        subject = budget.subject(whose)
-        if subject is not None:
-            yield budget, Allowance(budget.id, subject, budget.window.span(at_us)[0])
 
 
 def crossed(budget: Budget, limit_nano: int, before_nano: int, after_nano: int) -> Iterator[Threshold]:

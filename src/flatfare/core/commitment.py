@@ -4,7 +4,7 @@ A fee is shared among the calls it served in proportion to what they used, and w
 served none is idle. Shares and idle add up to the fee, to the last nano unit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -164,24 +164,3 @@ def _months_later(start: date, months: int) -> date:
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
     return min(date(year, month + 1, 1) + timedelta(days=start.day - 1), following - timedelta(days=1))
-
-
-def shares(fee_nano: int, weights: Sequence[int], capacity: int | None) -> tuple[list[int], int]:
-    """Share a fee out by weight; returns the shares and what is idle, together the fee exactly.
-
-    With a capacity that was not used up, the unused part is idle; with none, or one
-    that was exceeded, all of the fee is shared out, if there is any weight at all.
-
-    >>> shares(100, [1, 1, 1], None), shares(100, [30], 120), shares(100, [], None)
-    (([33, 33, 34], 0), ([25], 75), ([], 100))
-    """
-    whole = max(sum(weights), capacity or 0)
-    if whole == 0:
-        return [0] * len(weights), fee_nano
-    found, running, given = [], 0, 0
-    for weight in weights:
-        running += weight
-        up_to_here = fee_nano * running // whole
-        found.append(up_to_here - given)
-        given = up_to_here
-    return found, fee_nano - given

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 from flatfare.core.errors import BadInput
 
-Labels = Mapping[str, str]
-
 KEY_LENGTH_MAX = 64
 VALUE_LENGTH_MAX = 512
 COUNT_MAX = 64

@@ -9,12 +9,10 @@ one unit of money, whichever; the same sales give the same figures.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from random import Random
 from statistics import NormalDist
 
 from flatfare.core.errors import BadInput
-from flatfare.core.money import half_even
 from flatfare.core.statistics import Interval, wilson
 
 MIN_SALES = 20
@@ -180,17 +178,6 @@ def _is_safe(
     sales: Sequence[Sale], price: float, risk: float, count: int, seed: int, confidence: float
 ) -> bool:
     return _highest(sales, price, count, seed, confidence) <= risk
-
-
-def per_token_nano(sales: int, read: int, written: int, read_rate: Fraction, written_rate: Fraction) -> int:
-    """What so many sales cost where tokens are paid: rates in nano-dollars of a token.
-
-    >>> million = Fraction(10**9, 10**6)  # a dollar a million
-    >>> per_token_nano(1000, 10_000, 500, 3 * million, 15 * million)
-    37500000000
-    """
-    exact = sales * (read * read_rate + written * written_rate)
-    return half_even(exact.numerator, exact.denominator)
 
 
 # --- sums of many sales

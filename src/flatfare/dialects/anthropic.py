@@ -63,20 +63,18 @@ def _result_line(data: bytes, exchange: Exchange) -> ResultLine | None:
 class BatchResults:
     """Adds up the lines of a batch's results: those that succeeded are billed, at batch rates."""
 
-    __slots__ = ("_exchange", "_model", "_parts", "_problems", "_succeeded")
+    __slots__ = ("_exchange", "_model", "_parts", "_problems")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = _at_batch_tier(exchange)
         self._parts: list[Part] = []
         self._model: str | None = None
-        self._succeeded = 0
         self._problems = 0
 
     def event(self, name: str, data: bytes) -> None:
         line = _decode_line(data)
         if line.result is None or line.result.type != "succeeded" or line.result.message is None:
             return
-        self._succeeded += 1
         reading = _read_result(line.result.message, self._exchange)
         self._model = self._model or reading.model
         self._problems += not reading.parts and not reading.is_free

@@ -16,7 +16,6 @@ from flatfare.gateway.wire import Headers, Request, as_asked, head, passed_on
 
 CONNECT_S = 5.0
 CONNECTIONS_MAX = 256
-_NONE: frozenset[bytes] = frozenset()
 
 
 class Relay:

@@ -176,10 +176,6 @@ class PriceBook:
         """Every provider of every layer."""
         return sorted({name for layer in self.layers for name in layer.providers()} - {EVERY_PROVIDER})
 
-    def model_names(self, provider: str) -> list[str]:
-        """Every exact name known at a provider."""
-        return sorted({name for catalogue in self.catalogues(provider) for name in catalogue.names()})
-
     def catalogues(self, provider: str) -> list[Catalogue]:
         """What each layer says about a provider, the most trusted first."""
         found = [layer.catalogue(provider) for layer in self.layers]

@@ -46,19 +46,6 @@ class _NoLines:
 NO_LINES: PriceLog = _NoLines()
 
 
-class MemoryLog:
-    """A log in memory: what a test or a what-if adds to."""
-
-    def __init__(self, lines: Iterable[Raw] = ()) -> None:
-        self._lines = list(lines)
-
-    def lines(self) -> Sequence[Raw]:
-        return tuple(self._lines)
-
-    def append(self, lines: Sequence[Raw]) -> None:
-        self._lines += lines
-
-
 class FileLog:
     """A log in a file of JSON Lines, appended in one write and synced."""
 

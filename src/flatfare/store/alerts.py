@@ -160,17 +160,6 @@ def owed_to(book: Book, alert_id: str) -> dict[str, Delivery]:
     return {one.channel: one for one in map(_read, rows)}
 
 
-def undelivered(book: Book, *, before_us: int) -> list[Delivery]:
-    """Deliveries that were due before a moment and failed, or were given up."""
-    rows = book.rows(
-        f"SELECT {_prefixed(_ALERT, 'a')}, {_prefixed(_DELIVERY, 'd')} FROM deliveries AS d "
-        "JOIN alerts AS a ON a.id = d.alert_id WHERE d.delivered_at_us IS NULL AND d.tries > 0 "
-        "AND a.at_us < ? ORDER BY a.at_us, a.id, d.channel",
-        (before_us,),
-    )
-    return [_read(row) for row in rows]
-
-
 def _prefixed(columns: str, name: str) -> str:
     return ", ".join(f"{name}.{column}" for column in columns.split(", "))
 

@@ -14,7 +14,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -73,20 +73,6 @@ class Kind:
     kind: VerifierKind = VerifierKind.CODE
     engines: tuple[str, ...] = ()
     chosen: Callable[[Any, Means], Parameters] | None = None
-
-
-class Verifier(Protocol):
-    """Who judges: its name and version stand in every verdict."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def kind(self) -> VerifierKind: ...
-    def judge(self, submission: Submission) -> Finding:
-        """What it finds of a submission; the same each time."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

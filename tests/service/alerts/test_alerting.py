@@ -97,7 +97,7 @@ def test_a_channel_that_fails_is_told_again_later_and_later(book: Book) -> None:
         now_us[0] = due_us
     assert waits[:3] == [FIRST_RETRY_S, 2 * FIRST_RETRY_S, 4 * FIRST_RETRY_S]
     assert teller.sent == [("ops", ["a1"])]
-    assert alerts.undelivered(book, before_us=now_us[0] + 1) == []
+    assert alerts.latest(book, 1)[0][1][0].delivered_at_us is not None
 
 
 def test_what_nobody_takes_for_days_is_given_up_and_said(book: Book) -> None:
@@ -106,7 +106,7 @@ def test_what_nobody_takes_for_days_is_given_up_and_said(book: Book) -> None:
     late_us = NOON_US + (GIVEN_UP_S + 1) * 1_000_000
     told = tell(book, asked, Teller(failures=9), now_us=lambda: late_us)
     assert (told.failed, told.given_up) == (1, 1)
-    assert [one.problem for one in alerts.undelivered(book, before_us=late_us)] == ["no"]
+    assert [(one.given_up_at_us, one.problem) for one in alerts.latest(book, 1)[0][1]] == [(late_us, "no")]
 
 
 def test_who_is_killed_while_telling_leaves_it_to_be_told_again(book: Book) -> None:

@@ -500,7 +500,7 @@ def test_no_model_of_any_provider_can_cost_more_than_its_bound(size: int) -> Non
             else {"messages": [{"role": "user", "content": text}]}
         )
         body = json.dumps(said).encode()
-        for model in book.model_names(provider):
+        for model in sorted({name for said in book.catalogues(provider) for name in said.names()}):
             asked = Asked(model, output_limit=1000)
             found = BOUNDS.of(provider, endpoint, asked, body, NOW_US)
             if found.most_nano is None:

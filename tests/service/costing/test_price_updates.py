@@ -8,7 +8,7 @@ import pytest
 from flatfare.core.errors import BadInput, Conflict, StoreFailure
 from flatfare.core.pricing import Rate
 from flatfare.prices.book import Circumstances, Found, PriceBook
-from flatfare.prices.log import FileLog, MemoryLog
+from flatfare.prices.log import FileLog
 from flatfare.service.costing.price_updates import (
     NewRates,
     add,
@@ -18,7 +18,7 @@ from flatfare.service.costing.price_updates import (
     read_source,
     take_over,
 )
-from tests.prices.books import at, book, written
+from tests.prices.books import MemoryLog, at, book, written
 
 NOW = at("2026-11-20T15:00:00Z")
 

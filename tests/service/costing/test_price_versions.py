@@ -11,12 +11,11 @@ import pytest
 from flatfare.core.errors import BadUsage, NotFound
 from flatfare.core.money import NANO
 from flatfare.prices.book import Circumstances, Found, PriceBook
-from flatfare.prices.log import MemoryLog
 from flatfare.service.costing import price_versions
 from flatfare.service.costing.bulk_pricing import priced_sql
 from flatfare.service.costing.price_versions import keep_used, rates_in, told
 from flatfare.store.book import Book, open_book
-from tests.prices.books import at, book
+from tests.prices.books import MemoryLog, at, book
 from tests.service import lakes
 
 PRICED = """

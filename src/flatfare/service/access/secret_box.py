@@ -51,11 +51,6 @@ class SecretBox:
             ) from None
 
 
-def is_sealed(data: bytes) -> bool:
-    """Whether bytes are of a box."""
-    return data.startswith(_MARK)
-
-
 def found_box(environment: Mapping[str, str]) -> SecretBox | None:
     """The box of the environment's key, or of the key file; None where there is neither.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from flatfare.config import Settings
 from flatfare.core.cost import Cost
 from flatfare.core.money import half_even
-from flatfare.core.pricing import Line, Rate
+from flatfare.core.pricing import Rate
 from flatfare.core.usage import Count
 from flatfare.dialects.reading import Exchange, Part, Reading
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
@@ -55,10 +55,6 @@ class PricedLine:
     def amount(self) -> Fraction:
         """Exact, in nano units."""
         return self.rate.times(self.count)
-
-    def as_line(self) -> Line:
-        """The same without who says so."""
-        return Line(self.unit, self.count, self.rated_as, self.rate)
 
 
 @dataclass(frozen=True, slots=True)
