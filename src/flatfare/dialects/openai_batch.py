@@ -123,7 +123,7 @@ class BatchReader:
         return Reading(parts=parts, model=parts[0].model, reason=remark)
 
 
-def batch_routes(readers: dict[str, Whole], prefix: str = "v1/") -> tuple[Route, ...]:
+def batch_routes(readers: dict[str, Whole]) -> tuple[Route, ...]:
     """A batch made and looked at, which costs nothing, and its results, which say what it cost."""
 
     def stream(exchange: Exchange) -> StreamReader:
@@ -139,16 +139,16 @@ def batch_routes(readers: dict[str, Whole], prefix: str = "v1/") -> tuple[Route,
         return _result_line(data, readers, exchange)
 
     return (
-        Route(endpoint="batches", path=f"{prefix}batches", free=_FREE, starts="a batch"),
+        Route(endpoint="batches", path="v1/batches", free=_FREE, starts="a batch"),
         Route(
             endpoint="batches",
-            path=f"{prefix}batches(?:/[^/]+(?:/cancel)?)?",
+            path="v1/batches(?:/[^/]+(?:/cancel)?)?",
             methods=("GET", "POST"),
             free=_FREE,
         ),
         Route(
             endpoint="batch.results",
-            path=f"{prefix}files/[^/]+/content",
+            path="v1/files/[^/]+/content",
             whole=whole,
             stream=stream,
             lines=lines,

@@ -102,23 +102,23 @@ def _stream_looked_at(exchange: Exchange) -> StreamReader:
     return RunStream(exchange, is_looked_at=True)
 
 
-def run_routes(prefix: str = "v1/") -> tuple[Route, ...]:
+def run_routes() -> tuple[Route, ...]:
     """Runs started, listed, fetched and continued."""
     marks = {"object": "thread.run", "status": None}
-    one = f"{prefix}threads/[^/]+/runs/[^/]+"
+    one = "v1/threads/[^/]+/runs/[^/]+"
     return (
         Route(
             endpoint="assistants.runs",
-            path=f"{prefix}threads/runs",
+            path="v1/threads/runs",
             whole=_whole,
             stream=_stream,
             marks=marks,
             stream_marks=marks,
         ),
-        Route(endpoint="assistants.runs", path=f"{prefix}threads/[^/]+/runs", whole=_whole, stream=_stream),
+        Route(endpoint="assistants.runs", path="v1/threads/[^/]+/runs", whole=_whole, stream=_stream),
         Route(
             endpoint="assistants.runs.list",
-            path=f"{prefix}threads/[^/]+/runs",
+            path="v1/threads/[^/]+/runs",
             methods=("GET",),
             free="listing runs is free",
         ),

@@ -8,7 +8,6 @@ from flatfare.core.action import Action, Ending, climbed
 from flatfare.core.errors import Conflict, FlatfareError, NotFound
 from flatfare.runner import moving, telling
 from flatfare.runner.books import Shelf
-from flatfare.runner.inputs import Prepared
 from flatfare.runner.judging import cut_short, finish, give_back
 from flatfare.runner.ownership import LEASE_US, is_gone
 from flatfare.service import selling
@@ -81,7 +80,7 @@ def course_of(shelf: Shelf, run: Run, action: Action) -> Course:
     return Course(rung, tried, made, spent_nano)
 
 
-def enter(shelf: Shelf, run: Run, version: Published, given: Prepared, now_us: int) -> Entered:
+def enter(shelf: Shelf, run: Run, version: Published, now_us: int) -> Entered:
     """Enter a run, or find what became of it before.
 
     ``Conflict`` where its id was used with another input or customer, or where outcomes of this

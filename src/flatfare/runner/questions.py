@@ -8,7 +8,6 @@ from flatfare.core.action import Answer, Rung
 from flatfare.core.checks.question import NoReply, Question, Reply
 from flatfare.core.money import decimal_text
 from flatfare.core.path import Rung as Model
-from flatfare.runner.gate import Gate
 from flatfare.runner.models import Made, Models, Prompt, Unanswered
 from flatfare.runner.working import Work
 from flatfare.verifiers.kinds import Means
@@ -16,7 +15,7 @@ from flatfare.verifiers.kinds import Means
 VERIFICATION = "verification"
 
 
-def asker(gate: Gate, work: Work, made: list[Made], loop: asyncio.AbstractEventLoop, models: Models) -> Means:
+def asker(work: Work, made: list[Made], loop: asyncio.AbstractEventLoop, models: Models) -> Means:
     """The means of verifiers of one attempt; they work in threads, and their calls are added to ``made``."""
     purpose = VERIFICATION if work.whose.purpose == "work" else work.whose.purpose
     whose = replace(work.whose, purpose=purpose)

@@ -194,7 +194,7 @@ class Runner:
         if await self.books.do(_ensure_key, self.gate):
             await asyncio.sleep(_KEY_TAKES_S)
         run = self._new_run(order, version, given, own_labels)
-        entered = await self.books.do(entering.enter, run, version, given, self.now())
+        entered = await self.books.do(entering.enter, run, version, self.now())
         if not entered.is_to_start:
             return entered.run
         self.progress.tell(entered.run.id, "held" if order.customer else "accepted", self.now())
@@ -314,7 +314,7 @@ class Runner:
 
     async def _judged(self, ready: Ready, output: str, number: int, work: Work) -> Proof:
         asked: list[Made] = []
-        means = asker(self.gate, work, asked, asyncio.get_running_loop(), self.models)
+        means = asker(work, asked, asyncio.get_running_loop(), self.models)
         try:
             return await ready.prover.judge(output, ready.given, number, means)
         finally:

@@ -62,7 +62,7 @@ async def _tried(
     shop = Workshop(replace(action, ladder=(rung,)), given, runner.models, purse, runner.gate)
     try:
         output = await carried_out(shop, work)
-        means = asker(runner.gate, work, work.made, asyncio.get_running_loop(), runner.models)
+        means = asker(work, work.made, asyncio.get_running_loop(), runner.models)
         ending = (await prover.judge(output, given, 1, means)).ending
     except Unanswered as problem:
         ending = problem.ending

@@ -13,13 +13,13 @@ SAID = " || ".join(
 """What a verdict's hash covers: each field behind its length."""
 
 
-def breaks(verdicts: str = "verdicts") -> str:
+def breaks() -> str:
     """The query for the verdicts that do not follow from the one before: task, position and verifier."""
     return f"""SELECT CAST(task_id AS VARCHAR) AS task_id, position, verifier FROM (
         SELECT task_id, position, verifier, previous_hash, hash, sha256(previous_hash || {SAID}) AS true_hash,
                lag(hash, 1, '{GENESIS}') OVER chain AS true_previous,
                row_number() OVER chain - 1 AS true_position
-        FROM {verdicts} WINDOW chain AS (PARTITION BY task_id ORDER BY position))
+        FROM verdicts WINDOW chain AS (PARTITION BY task_id ORDER BY position))
     WHERE hash <> true_hash OR previous_hash <> true_previous OR position <> true_position"""
 
 

@@ -201,7 +201,7 @@ def _put_model(admitted: Admitted, model: str, other: str) -> bool:
         body = with_value(admitted.body, ["model"], msgspec.json.encode(other))
         _changed(admitted, body, DOWNGRADED)
         return True
-    place = _elsewhere(admitted.place, model, other)
+    place = _elsewhere(admitted.place, other)
     if place is None:
         return False
     admitted.place = place
@@ -209,7 +209,7 @@ def _put_model(admitted: Admitted, model: str, other: str) -> bool:
     return True
 
 
-def _elsewhere(place: Place, model: str, other: str) -> Place | None:
+def _elsewhere(place: Place, other: str) -> Place | None:
     """The place with another model in its address; None where the address does not name it."""
     named = place.named.get("model")
     if named is None:

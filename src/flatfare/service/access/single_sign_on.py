@@ -118,7 +118,7 @@ def user_of(book: Book, issuer: Issuer, claims: Mapping[str, object], *, at_us: 
     by_whom = f"sign_in {issuer.name}"
     user = users.of_subject(book, subject)
     if user is None:
-        return _made(book, issuer, claims, subject, role, at_us, by_whom)
+        return _made(book, claims, subject, role, at_us, by_whom)
     if user.disabled_at_us is not None:
         raise SignInRefused("You may not sign in here: ask an administrator.")
     if user.role != role:
@@ -137,13 +137,7 @@ def role_of(issuer: Issuer, claims: Mapping[str, object]) -> str | None:
 
 
 def _made(
-    book: Book,
-    issuer: Issuer,
-    claims: Mapping[str, object],
-    subject: str,
-    role: str,
-    at_us: int,
-    by_whom: str,
+    book: Book, claims: Mapping[str, object], subject: str, role: str, at_us: int, by_whom: str
 ) -> User:
     mail = claims.get("email") if claims.get("email_verified") is True else None
     name = str(mail or claims.get("preferred_username") or claims["sub"])[:100]

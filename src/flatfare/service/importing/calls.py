@@ -46,7 +46,7 @@ def read_calls(file: Readable, import_id: str) -> str:
     overlaps = overlaps_of(file.mapping)
     leaf_columns = ", ".join(f"{sql} AS {name}" for name, sql in leaves(overlaps).items())
     engine.execute(f"CREATE TEMP VIEW measured AS SELECT *, {leaf_columns} FROM parsed")
-    engine.execute(f"CREATE TEMP VIEW read AS {_read(file, import_id, contradictions(overlaps))}")
+    engine.execute(f"CREATE TEMP VIEW read AS {_read(file, import_id, contradictions())}")
     return "read"
 
 

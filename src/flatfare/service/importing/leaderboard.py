@@ -80,7 +80,7 @@ def land_leaderboard(file: Readable, landing: Landing, book: Book, now_us: int) 
     for cells in rows:
         line = int(str(cells["line"]))
         try:
-            row = _row(file, cells, scale, landing.import_id, now_us)
+            row = _row(file, cells, scale, landing.import_id)
             fate = _fate(row, known, seen, update=file.order.update)
         except BadInput as problem:
             fates.append((line, "rejected", str(problem)))
@@ -149,7 +149,7 @@ def _scale(file: Readable, rows: Iterable[_Cells]) -> _Scale:
     return _Scale(100 if any(rate > 1 for rate in rates) else 1)
 
 
-def _row(file: Readable, cells: _Cells, scale: _Scale, import_id: str, now_us: int) -> tuple[Value, ...]:
+def _row(file: Readable, cells: _Cells, scale: _Scale, import_id: str) -> tuple[Value, ...]:
     if cells["problem"]:
         raise BadInput(str(cells["problem"]))
     path = _needed(cells, "path", "path")

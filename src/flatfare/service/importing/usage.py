@@ -140,21 +140,18 @@ def _less(whole: str, *parts: str) -> str:
     return " - ".join([whole, *(f"coalesce({part}, 0)" for part in parts)])
 
 
-def contradictions(overlaps: Overlaps) -> list[str]:
+def contradictions() -> list[str]:
     """What in a row's counts cannot be, in SQL, null where all is well."""
     return [
         (
             "CASE WHEN input < 0 THEN 'Found ' || (coalesce(cached_tokens, 0) + cache_write_of_prompt) || "
-            "' cached tokens in a prompt of ' || prompt_tokens || ': they cannot be part of it. If the "
-            "source "
-            "counts them beside it, say --set cached=outside.' END"
+            "' cached tokens in a prompt of ' || prompt_tokens || ': they cannot be part of it. "
+            "If the source counts them beside it, say --set cached=outside.' END"
         ),
         (
-            "CASE WHEN output < 0 THEN 'Found ' || coalesce(reasoning_tokens, 0) || ' reasoning tokens in "
-            "an answer "
-            "of ' || completion_tokens || ': they cannot be part of it. If the source counts them "
-            "beside it, say "
-            "--set reasoning=outside.' END"
+            "CASE WHEN output < 0 THEN 'Found ' || coalesce(reasoning_tokens, 0) || "
+            "' reasoning tokens in an answer of ' || completion_tokens || ': they cannot be part of it. "
+            "If the source counts them beside it, say --set reasoning=outside.' END"
         ),
     ]
 

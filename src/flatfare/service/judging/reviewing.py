@@ -203,7 +203,6 @@ def next_for(
     *,
     now_us: int,
     name: str | None = None,
-    lease_us: int = LEASE_US,
     box: SecretBox | None = None,
     sees: Sees = sees_all,
 ) -> Sheet | None:
@@ -220,7 +219,7 @@ def next_for(
         )
         if review is None:
             return None
-        until_us = now_us + lease_us
+        until_us = now_us + LEASE_US
         reviews.lease(book, review.id, reviewer, now_us, until_us)
     return Sheet(
         review, None if review.content is None else _opened(review.content, review.id, box), until_us

@@ -38,11 +38,11 @@ def boards_of(
     return boards
 
 
-def over_all_domains(showings: Sequence[Showing], benchmark: str, handoff_nano: int = 0) -> Board:
+def over_all_domains(showings: Sequence[Showing], benchmark: str) -> Board:
     """One benchmark's domains taken together."""
     chosen = _chosen(showings, "benchmark", benchmark)
     domains = tuple(key for key, _ in _grouped(chosen, "domain"))
-    return _over_all(benchmark, chosen, domains, handoff_nano)
+    return _over_all(benchmark, chosen, domains, handoff_nano=0)
 
 
 def _over_all(

@@ -87,9 +87,9 @@ class _MountAttributes(ctypes.Structure):
     )
 
 
-def make_read_only(target: str, *, and_below: bool, devices: bool = False) -> None:
-    """Let nothing be written to a mount, nor run as its owner, nor opened as a device unless asked for."""
-    wanted = _ATTRIBUTE_READ_ONLY | _ATTRIBUTE_NO_SUID | (0 if devices else _ATTRIBUTE_NO_DEVICES)
+def make_read_only(target: str, *, and_below: bool) -> None:
+    """Let nothing be written to a mount, nor run as its owner, nor opened as a device."""
+    wanted = _ATTRIBUTE_READ_ONLY | _ATTRIBUTE_NO_SUID | _ATTRIBUTE_NO_DEVICES
     attributes = _MountAttributes(wanted, 0, 0, 0)
     flags = _AT_RECURSIVE if and_below else 0
     result = _libc().syscall(

@@ -89,7 +89,7 @@ def view(visit: Visit) -> View:
     blocks: list[Block] = [Figures(_figures(lines, now_us))] if lines else []
     blocks.append(_table(lines, names, visit))
     if visit.visitor.may(Right.BUDGETS) and visit.visitor.scope.is_whole:
-        blocks += [_new_form(visit), *([_top_up_form(lines)] if lines else [])]
+        blocks += [_new_form(), *([_top_up_form(lines)] if lines else [])]
     told = _alerts(visit)
     if told is not None:
         blocks.append(told)
@@ -328,7 +328,7 @@ def _alerts(visit: Visit) -> Table | None:
     )
 
 
-def _new_form(visit: Visit) -> Form:
+def _new_form() -> Form:
     windows = tuple(Option(window, window) for window in _WINDOWS)
     hard = (Option("hard", "hard: refuses calls"), Option("soft", "soft: tells somebody"))
     usual = ", ".join(str(percent) for percent, _ in DEFAULT_THRESHOLDS)

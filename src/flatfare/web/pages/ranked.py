@@ -186,10 +186,10 @@ def ranked(
     )
 
 
-def key_tabs(visit: Visit, here: str, keys: Iterable[str], path: str | None = None) -> tuple[Tab, ...]:
+def key_tabs(visit: Visit, here: str, keys: Iterable[str]) -> tuple[Tab, ...]:
     """A tab for each key to group by."""
     return tuple(
-        Tab(key.removeprefix("label."), visit.asking.url(path, by=key, sort=None, limit=None), key == here)
+        Tab(key.removeprefix("label."), visit.asking.url(by=key, sort=None, limit=None), key == here)
         for key in dict.fromkeys(keys)
     )
 

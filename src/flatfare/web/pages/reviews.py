@@ -10,7 +10,7 @@ from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import review_reports, reviewing
 from flatfare.service.judging.reviewing import Sheet
 from flatfare.service.reporting.wording import percent
-from flatfare.web.access import Right, Visitor
+from flatfare.web.access import Right
 from flatfare.web.pages.blocks import (
     Block,
     Cell,
@@ -172,10 +172,10 @@ def _next(sent: Sent) -> str | View:
     if sheet is None:
         return "/reviews"
     waiting = reviewing.count_waiting(books.book, who, sees=sees)
-    return _shown(sheet, sent.visitor, waiting, books.settings.time_zone)
+    return _shown(sheet, waiting, books.settings.time_zone)
 
 
-def _shown(sheet: Sheet, visitor: Visitor, waiting: int, zone: str) -> View:
+def _shown(sheet: Sheet, waiting: int, zone: str) -> View:
     document = sheet.document()
     shown = document["shown"]
     parts = dict(shown) if isinstance(shown, dict) else {}

@@ -47,7 +47,7 @@ def view(visit: Visit) -> View:
     if visitor.may(Right.MANAGE) and visitor.scope.is_whole:
         everybody = users.all_of(visit.books.book)
         blocks += [
-            _people_table([people.document_of(user) for user in everybody], visit),
+            _people_table([people.document_of(user) for user in everybody]),
             _people_form(),
             _provider_table(visit.books.settings),
             _channel_table(visit.books.settings),
@@ -194,7 +194,7 @@ def _revoke_key(sent: Sent) -> str:
     return "/settings"
 
 
-def _people_table(found: list[dict[str, object]], visit: Visit) -> Table:
+def _people_table(found: list[dict[str, object]]) -> Table:
     rows = tuple(_person(one) for one in found)
     names = ("id", "name", "role", "scope", "signs_in", "state", "created")
     csv = Csv(names, found)

@@ -193,7 +193,7 @@ def _chart(visit: Visit, found: Report, by_key: Report, key: str, grain: str) ->
     if key != grain:
         alt = f"{alt[:-1]} by {key}: {', '.join(order[:3])} and others."
         title += f" by {key.removeprefix('label.')}"
-    return Chart("spend", title, draw, alt, wide, narrow, _over_time(found, visit, grain, key, times), keys)
+    return Chart("spend", title, draw, alt, wide, narrow, _over_time(found, visit, grain), keys)
 
 
 def inks_of(order: Sequence[str]) -> list[int]:
@@ -202,7 +202,7 @@ def inks_of(order: Sequence[str]) -> list[int]:
     return [SERIES_MAX if name in (REST, NOT_GIVEN) else next(named) for name in order]
 
 
-def _over_time(found: Report, visit: Visit, grain: str, key: str, times: set[str | None]) -> Table:
+def _over_time(found: Report, visit: Visit, grain: str) -> Table:
     sums: dict[str, int] = defaultdict(int)
     for row in found.rows:
         if row.keys[0] is not None and not row.is_published:

@@ -51,8 +51,8 @@ def view(visit: Visit) -> View:
         str(task.columns["external_id"] or task.id),
         (
             Figures(_figures(task, others)),
-            _facts(task, told, visit),
-            *([] if others is None else [_compared(others, task, visit)]),
+            _facts(task, visit),
+            *([] if others is None else [_compared(others, task)]),
             *_story(told, visit),
             *([] if sold is None else [settled.table(sold, visit)]),
             *([Notes((_CHAIN_HOLDS if told["chain_holds"] else _CHAIN_BROKEN,))] if told["verdicts"] else []),
@@ -107,7 +107,7 @@ def _neighbours(task: Listed, calls: Records, visit: Visit) -> Neighbours | None
     return among.neighbours(books.book, books.lake, task, calls, now_us=books.now_us, filters=scope)
 
 
-def _compared(others: Neighbours, task: Listed, visit: Visit) -> Table:
+def _compared(others: Neighbours, task: Listed) -> Table:
     """The task beside the mean of its neighbours, a row a figure."""
     rows = []
     for one in others.measures:
@@ -154,7 +154,7 @@ def _measured(value: float | None, *, is_money: bool) -> str | None:
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:,.1f}"
 
 
-def _facts(task: Listed, told: Mapping[str, object], visit: Visit) -> Facts:
+def _facts(task: Listed, visit: Visit) -> Facts:
     row, zone = task.columns, visit.asking.zone
     path = str(row["path"] or "")
 
