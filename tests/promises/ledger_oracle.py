@@ -222,7 +222,7 @@ class Driver:
         self.book.close()
 
     def pay_in(self, who: str, nano: int) -> None:
-        one = self._id()
+        one, nano = self._id(), in_cents(nano)
         self._both(
             who,
             lambda: selling.top_up_wallet(
@@ -241,6 +241,7 @@ class Driver:
         self, who: str, nano: int, paid: str, priority: int, days: int | None, only: str | None
     ) -> None:
         one, at = self._id(), self.now_us
+        nano = nano if paid == "promotion" else in_cents(nano)
         until = None if days is None else at + days * DAY_US
         lot = {"left": nano, "unit": None, "only": only, "priority": priority, "since": at, "until": until}
         self._both(
@@ -261,7 +262,7 @@ class Driver:
         )
 
     def buy(self, who: str, price: int, units: int, only: str, paid: str, days: int | None) -> None:
-        one, at = self._id(), self.now_us
+        one, at, price = self._id(), self.now_us, in_cents(price)
         name = f"pack-{price}-{units}-{only}-{days}"
         if name not in [pack.name for pack in selling.packs.listed(self.book)]:
             selling.packs.create(
@@ -444,6 +445,11 @@ def dump(book: Book) -> list:
         "sales": "task_id",
     }
     return [book.rows(f"SELECT * FROM {table} ORDER BY {order}") for table, order in tables.items()]
+
+
+def in_cents(nano: int) -> int:
+    """What can be paid, and is no less."""
+    return -(-nano // 10**7) * 10**7
 
 
 def _text(nano: int) -> str:

@@ -84,6 +84,24 @@ def payable_text(amount_nano: int, code: str) -> str:
     return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
 
 
+def check_payable(amount_nano: int, code: str) -> int:
+    """The amount itself; ``BadInput`` where nobody can pay it, for it is finer than its currency.
+
+    >>> check_payable(5_250_000_000, "USD")
+    5250000000
+    """
+    decimals = decimals_of(code)
+    step: int = NANO // 10**decimals
+    if amount_nano % step:
+        fineness = f"{decimals} decimals" if decimals else "no decimals"
+        next_nano = amount_nano - amount_nano % step + step
+        raise BadInput(
+            f"Found {payable_text(amount_nano, code)} {code} to be paid: {code} has {fineness} (ISO 4217). "
+            f"Write an amount such as {payable_text(next_nano, code)}."
+        )
+    return amount_nano
+
+
 @dataclass(frozen=True, slots=True)
 class Bill:
     """Lines as they can be paid: the lines and the tax sum to the total, what rounding left is beside."""

@@ -13,7 +13,8 @@ from flatfare.core.invoice import DocumentKind, Status, hash_of
 from flatfare.core.moments import parse_moment
 from flatfare.core.plan import plan_of
 from flatfare.service import selling
-from flatfare.service.invoicing import plans
+from flatfare.service.invoicing import issuing, plans
+from flatfare.service.invoicing.favour import pay_out
 from flatfare.service.invoicing.issuing import (
     Books,
     credit,
@@ -174,6 +175,35 @@ def test_paying_is_known_by_its_id(books: Books) -> None:
     with pytest.raises(Conflict, match="cannot be paid"):
         pay(books.book, number, payment_id=uuid.uuid4(), amount_nano=1, at_us=ENDS, **ME)
     assert "receivable" not in shop.standing(books.book, "acme")
+
+
+def test_a_part_that_nobody_can_pay_is_not_booked(books: Books) -> None:
+    shop.customer(books.book, "yamada", currency="JPY", terms="invoice")
+    shop.settled(books.book, "yamada", "one", {"per_verified": "500", "currency": "JPY"})
+    kept = issue(books, "yamada", the_month(), at_us=after(the_month()), **ME)
+    assert kept is not None
+    half = {"amount_nano": USD // 2, "at_us": ENDS, **ME}
+    says = r"Found 0\.5 JPY to be paid: JPY has no decimals"
+    with pytest.raises(BadInput, match=says):
+        pay(books.book, kept.number, payment_id=uuid.uuid4(), **half)
+    with pytest.raises(BadInput, match=says):
+        credit(books.book, kept.number, credit_id=uuid.uuid4(), reason="late", **half)
+    pay(books.book, kept.number, payment_id=uuid.uuid4(), at_us=ENDS, **ME)
+    note = credit(
+        books.book, kept.number, credit_id=uuid.uuid4(), amount_nano=USD, reason="x", at_us=ENDS, **ME
+    )
+    with pytest.raises(BadInput, match=says):
+        pay_out(books.book, note.number, payment_id=uuid.uuid4(), **half)
+    assert shop.standing(books.book, "yamada")["cash JPY"] == -500 * USD
+
+
+def test_what_half_a_payment_left_open_can_be_paid(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    sell(books, 2)
+    number = issued(books).number
+    with monkeypatch.context() as before:
+        before.setattr(issuing, "check_payable", lambda nano, code: nano)
+        pay(books.book, number, payment_id=uuid.uuid4(), amount_nano=1, at_us=ENDS, **ME)
+    assert pay(books.book, number, payment_id=uuid.uuid4(), at_us=ENDS, **ME).status is Status.PAID
 
 
 def test_a_void_document_frees_what_it_billed_and_keeps_its_number(books: Books) -> None:

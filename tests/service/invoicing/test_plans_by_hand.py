@@ -256,6 +256,14 @@ def test_a_plan_that_cannot_be_billed_is_refused(given: dict[str, object], says:
         plan_of({"plan": "t", **given})
 
 
+@pytest.mark.parametrize("fee", ["base_fee", "minimum"])
+def test_a_fee_that_nobody_can_pay_is_not_offered(books: Books, fee: str) -> None:
+    plan = plan_of({"plan": "t", "currency": "JPY", fee: "0.5"})
+    with pytest.raises(BadInput, match=r"Found 0\.5 JPY to be paid: JPY has no decimals"):
+        plans.offer(books.book, plan, at_us=at("2026-10-01"), **ME)
+    assert plans.listed(books.book) == []
+
+
 def test_who_pays_in_advance_has_no_minimum_and_nothing_included(books: Books) -> None:
     shop.customer(books.book, "cash")
     plans.offer(books.book, plan_of({"plan": "m", "minimum": "9.00"}), at_us=at("2026-10-01"), **ME)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from flatfare.core.currency import decimals_of
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.service import selling
+from flatfare.service.selling import granting
 from flatfare.store import sales
 from flatfare.store.book import Book
 from tests.builders import OPENED_US, id_of
@@ -249,3 +251,43 @@ def test_available_counts_what_pays_for_any_action(tmp_path: Path) -> None:
     buy(book)
     assert selling.balance(book, "acme", at_us=NOW_US).available_nano == 4 * USD
     assert len(sales.grants_of(book, "acme")) == 3
+
+
+@pytest.mark.parametrize(
+    ("currency", "nano", "says"),
+    [
+        ("JPY", USD // 2, r"Found 0\.5 JPY to be paid: JPY has no decimals \(ISO 4217\)\. Write .* 1\."),
+        ("USD", 1_005_000_000, r"Found 1\.005 USD to be paid: USD has 2 decimals .* such as 1\.01\."),
+        ("KWD", 1_000_500_000, r"Found 1\.0005 KWD to be paid: KWD has 3 decimals .* such as 1\.001\."),
+    ],
+)
+def test_money_finer_than_its_currency_is_not_taken(
+    tmp_path: Path, currency: str, nano: int, says: str
+) -> None:
+    book = shop_in(tmp_path, "acme", currency=currency)
+    with pytest.raises(BadInput, match=says):
+        top_up(book, "acme", nano, currency=currency)
+    for paid in ("cash", "invoice"):
+        with pytest.raises(BadInput, match=says):
+            give(book, paid, nano, paid=paid)
+    with pytest.raises(BadInput, match=says):
+        offer(book, currency=currency, price_nano=nano, units=1)
+    assert standing(book, "acme") == {}
+    step = USD // 10 ** decimals_of(currency)
+    top_up(book, "acme", step, currency=currency)
+    give(book, "a gift of any size", nano)
+    assert standing(book, "acme")[f"wallet {currency}".removesuffix(" USD")] == step
+
+
+def test_what_was_taken_once_is_known_when_it_is_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A book in which half a yen was paid in stays one to which nothing happens twice."""
+    book = shop_in(tmp_path, "acme", currency="JPY")
+    with monkeypatch.context() as before:
+        before.setattr(granting, "check_payable", lambda nano, code: nano)
+        top_up(book, "acme", USD // 2, currency="JPY")
+        lot = give(book, "paid", USD // 2, paid="cash")
+    top_up(book, "acme", USD // 2, currency="JPY")
+    assert give(book, "paid", USD // 2, paid="cash") == lot
+    assert standing(book, "acme")["cash JPY"] == -USD

@@ -6,7 +6,7 @@ a payment in one transaction, so that both documents say what became of them.
 
 from uuid import UUID
 
-from flatfare.core.currency import payable_text, rounded
+from flatfare.core.currency import check_payable, payable_text
 from flatfare.core.errors import Conflict
 from flatfare.core.identity import derived
 from flatfare.core.invoice import DocumentKind, Status
@@ -81,11 +81,12 @@ def _paid_out(
 ) -> None:
     left_nano = left_of(book, note)
     nano = left_nano if amount_nano is None else amount_nano
-    if not 0 < nano <= left_nano or rounded(nano, note.currency)[1]:
+    if not 0 < nano <= left_nano:
         raise Conflict(
             f"{payable_text(left_nano, note.currency)} {note.currency} of {note.number} are left to pay out: "
             f"found {payable_text(nano, note.currency)}."
         )
+    check_payable(nano, note.currency)
     post(
         book,
         entry_id=derived("payout", str(payment_id)),

@@ -11,7 +11,7 @@ from datetime import datetime
 from fractions import Fraction
 from uuid import UUID
 
-from flatfare.core.currency import payable_text, rounded
+from flatfare.core.currency import check_payable, payable_text, rounded
 from flatfare.core.customer import Customer
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.identity import derived
@@ -143,6 +143,8 @@ def pay_open(
             f"{number} is {kept.status}, {_text(kept, open_nano)} of it are open: "
             f"{_text(kept, paid_nano)} cannot be paid of it."
         )
+    if paid_nano != open_nano:  # what is left is paid whatever it is
+        check_payable(paid_nano, kept.currency)
     post(
         book,
         entry_id=entry_id,
@@ -229,12 +231,12 @@ def credit(
         kept = one_of(book, number)
         left_nano = kept.total_nano + sum(one.total_nano for one in invoices.crediting(book, number))
         given_nano = left_nano if amount_nano is None else amount_nano
-        is_payable = rounded(given_nano, kept.currency)[1] == 0
-        if kept.status is Status.VOID or not 0 < given_nano <= left_nano or not is_payable:
+        if kept.status is Status.VOID or not 0 < given_nano <= left_nano:
             raise Conflict(
                 f"{number} is {kept.status}, and {_text(kept, left_nano)} of it can be credited: found "
                 f"{_text(kept, given_nano)}."
             )
+        check_payable(given_nano, kept.currency)
         customer = customers.one_of(book, kept.customer)
         made = _credit_of(customer, kept, given_nano, reason)
         note = _issued(

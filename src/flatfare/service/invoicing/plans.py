@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from flatfare.core.action_price import ActionPrice
+from flatfare.core.currency import check_payable
 from flatfare.core.customer import Customer, Terms
 from flatfare.core.errors import BadInput, NotFound
 from flatfare.core.invoice import Period
@@ -63,6 +64,8 @@ def offer(
         versions = listed(book, plan.name)
         if versions and replace(versions[-1].plan, version=0) == replace(plan, version=0):
             return versions[-1].plan
+        for amount_nano in (plan.base_nano, plan.minimum_nano):
+            check_payable(amount_nano, plan.currency)
         begins_us = _begins(at_us, from_us)
         if versions and begins_us < versions[-1].from_us:
             raise BadInput(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from uuid import UUID
 
-from flatfare.core.currency import check_currency
+from flatfare.core.currency import check_currency, check_payable
 from flatfare.core.customer import Customer
 from flatfare.core.errors import BadInput, Conflict
 from flatfare.core.grant import PRIORITY, PROMOTION_DAYS, Category, Draw, Grant
@@ -52,7 +52,11 @@ def top_up_wallet(
             reason=reason,
             by_whom=by_whom,
         )
-        return known(book, entry) or append_once(book, entry)
+        found_entry = known(book, entry)
+        if found_entry is not None:
+            return found_entry
+        check_payable(amount_nano, currency)
+        return append_once(book, entry)
 
 
 def grant_credit(
@@ -162,6 +166,8 @@ def _granted(
         found = sales.grant_of(book, grant.id)
         assert found is not None
         return found
+    if paid is not Paid.PROMOTION:
+        check_payable(price_nano, grant.currency)
     if grant.pack is not None:
         packs.check_offered(packs.one_of(book, grant.pack))
     append_once(book, entry)

@@ -3,7 +3,7 @@
 A pack never changes; a new price is a new pack.
 """
 
-from flatfare.core.currency import check_currency
+from flatfare.core.currency import check_currency, check_payable
 from flatfare.core.customer import check_name
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.grant import PRIORITY
@@ -36,6 +36,7 @@ def create(
     check_currency(currency)
     if price_nano < 0:
         raise BadInput("Found a price below zero: a pack costs something, or nothing.")
+    check_payable(price_nano, currency)
     if units is not None and (credit_nano is not None or not actions or not 0 < units <= UNITS_MAX):
         raise BadInput(
             f"A pack of units has from 1 to {UNITS_MAX:,} units of named actions, and no credit beside: "
