@@ -163,7 +163,7 @@ def test_a_model_that_never_answers_times_out_and_the_next_is_asked(tmp_path: Pa
         with own.book() as book:
             assert [one.ending for one in runs.attempts_of(book, result.run.id)] == ["timeout", "verified"]
 
-    scene(tmp_path, play, Model(always="timeout", only_models=("gpt-5-nano",)), text)
+    scene(tmp_path, play, Model(always="timeout", only_models=("gpt-5-nano",), patience_s=2.0), text)
 
 
 def test_what_is_never_verified_is_given_back_and_its_cost_is_in_the_books(tmp_path: Path) -> None:
