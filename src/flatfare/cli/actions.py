@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from flatfare.runner.books import Shelf
 from flatfare.runner.checking import check as checked
 from flatfare.runner.inputs import File
 from flatfare.runner.running import Order, running
+from flatfare.service import clock
 from flatfare.service.actions import advising, documents, publishing, receipts
 from flatfare.service.actions.reading import read_file
 from flatfare.service.invoicing.periods import moment_in
@@ -83,7 +83,7 @@ def publish(settings: Settings, file: Path, from_: str | None, reason: str | Non
         made = publishing.publish(
             book,
             action,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
             from_us=None if from_ is None else moment_in(from_, settings.time_zone),
@@ -93,7 +93,7 @@ def publish(settings: Settings, file: Path, from_: str | None, reason: str | Non
     else:
         output.say(
             f"{action.name} version {action.version} is published: {documents.price_words(action.price)}"
-            + (f", from {iso(made.begins_us)} on." if made.is_to_come(_now_us()) else ".")
+            + (f", from {iso(made.begins_us)} on." if made.is_to_come(clock.now_us()) else ".")
         )
 
 
@@ -103,7 +103,7 @@ def publish(settings: Settings, file: Path, from_: str | None, reason: str | Non
 def list_(settings: Settings, shape: str) -> None:
     """List the actions that are published."""
     with book_of(settings, create=True) as book:
-        rows = documents.catalogue(publishing.listed(book), _now_us())
+        rows = documents.catalogue(publishing.listed(book), clock.now_us())
     keys = ("name", "version", "price", "path", "description")
     fields = [output.Field(key, key, "left", is_strong=key == "name") for key in keys]
     output.print_list(
@@ -125,7 +125,7 @@ def list_(settings: Settings, shape: str) -> None:
 @pass_settings
 def show(settings: Settings, name: str, version: int | None, shape: str) -> None:
     """Show a published action: its file, as it was published."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     with book_of(settings) as book:
         found = publishing.shown(book, name, version, at_us=now_us)
     if shape != "table":
@@ -211,7 +211,7 @@ def run(
     With --batch they cost half as much and may take a day; stopped, the same command goes on.
     """
     with book_of(settings, create=True) as book:
-        action = publishing.valid(book, name, version, at_us=_now_us()).action
+        action = publishing.valid(book, name, version, at_us=clock.now_us()).action
     if bulk is not None:
         job = bulk_runs.job_of(action, out, rejects, customer, key, parallel, is_batch=batch)
         bulk_runs.carry_out(settings, job, bulk, is_batch=batch, is_json=is_json)
@@ -239,7 +239,7 @@ async def _run_one(settings: Settings, order: Order) -> dict[str, object]:
 
 
 def _book_costs(shelf: Shelf) -> None:
-    judging.book_open_costs(shelf, _now_us())
+    judging.book_open_costs(shelf, clock.now_us())
 
 
 def _document(shelf: Shelf, run_id: str, text: str | None, reasons: tuple[str, ...]) -> dict[str, object]:
@@ -379,7 +379,9 @@ def receipt(settings: Settings, run_id: str, shape: str) -> None:
 def erase(settings: Settings, run_id: str | None, customer: str | None) -> None:
     """Erase the input and output that are kept of RUN, or of a customer; receipts stay."""
     with book_of(settings) as book:
-        count = receipts.erase(book, run_id=run_id, customer=customer, at_us=_now_us(), by_whom=user_name())
+        count = receipts.erase(
+            book, run_id=run_id, customer=customer, at_us=clock.now_us(), by_whom=user_name()
+        )
     output.say(f"{count} {'run' if count == 1 else 'runs'} had something that is erased now")
 
 
@@ -391,10 +393,10 @@ def recover(settings: Settings, give_up: bool) -> None:
 
     async def work() -> recovering.Left:
         async with running(settings) as runner:
-            left = await runner.books.do(recovering.recover, runner.owner, _now_us(), give_up=give_up)
+            left = await runner.books.do(recovering.recover, runner.owner, clock.now_us(), give_up=give_up)
             for one in left.to_resume:
                 await runner.result(await runner.resume(one))
-            await runner.books.do(recovering.follow_awaited, _now_us())
+            await runner.books.do(recovering.follow_awaited, clock.now_us())
             return left
 
     left = asyncio.run(work())
@@ -435,7 +437,7 @@ def price(
     with real calls.
     """
     with book_of(settings) as book:
-        action = publishing.shown(book, name, version, at_us=_now_us()).action
+        action = publishing.shown(book, name, version, at_us=clock.now_us()).action
         seen = advising.history(book, name, version)
     tried: tuple[advising.Tried, ...] = ()
     if sample is not None:
@@ -513,7 +515,3 @@ def _price_row(one: Mapping[str, object]) -> dict[str, object]:
         "sale": chance("loss_per_sale"),
         "month": chance("loss_over_sales"),
     }
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -1,6 +1,5 @@
 """``flatfare adjust``: late labels and links for calls that stand already, sealed or not."""
 
-import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -11,7 +10,7 @@ from flatfare.cli.options import book_of, lake_of, pass_settings, period_options
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadUsage
-from flatfare.service import adjusting
+from flatfare.service import adjusting, clock
 from flatfare.service.adjusting import Selection
 from flatfare.service.costing import repricing
 from flatfare.service.costing.pricing import open_price_book
@@ -74,7 +73,7 @@ def label(
             labels.parse(",".join(new)),
             reason=reason,
             by_whom=user_name(),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
         )
     output.say(f"Relabelled {count:,} calls.")
 
@@ -103,7 +102,7 @@ def link(
             source=source,
             reason=reason,
             by_whom=user_name(),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
         )
     output.say(f"Linked {count:,} calls.")
 
@@ -124,10 +123,6 @@ def reprice(
             counts_reported=settings.cost_that_counts == "reported",
             reason=reason,
             by_whom=user_name(),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
         )
     output.say(f"Priced anew: {count:,} calls changed.")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

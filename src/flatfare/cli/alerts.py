@@ -1,7 +1,6 @@
 """``flatfare alerts``: what was told to whom, and whether a channel works."""
 
 import json
-import time
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ from flatfare.cli import output
 from flatfare.cli.options import Noun, book_of, format_options, pass_settings, period_options
 from flatfare.config import Settings, require_whole
 from flatfare.core.moments import iso
+from flatfare.service import clock
 from flatfare.service.alerts import alerting
 from flatfare.service.alerts.sending import send
 from flatfare.store import alerts as kept
@@ -92,7 +92,7 @@ def channels(settings: Settings, shape: str) -> None:
 def test(settings: Settings, channel: str) -> None:
     """Send a test to CHANNEL, at once and whatever its quiet hours are."""
     found = alerting.channel_named(require_whole(settings), channel)
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     alert = Alert(
         f"test-{now_us}", "test", channel, f"This is a test of the channel {channel!r}.", {}, now_us
     )

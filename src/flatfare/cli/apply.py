@@ -1,7 +1,6 @@
 """``flatfare apply``: bring budgets and guards to what a file says, after showing what that changes."""
 
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from flatfare.cli import output
 from flatfare.cli.options import book_of, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput
+from flatfare.service import clock
 from flatfare.service.budgets import applying
 
 
@@ -49,6 +49,6 @@ def apply(settings: Settings, file: str, yes: bool, only_plan: bool, prune: bool
             output.note("Nothing was changed. To do it: --yes")
             sys.exit(1)
         applying.carry_out(
-            book, steps, at_us=time.time_ns() // 1000, by_whom=user_name(), reason=reason or f"apply {file}"
+            book, steps, at_us=clock.now_us(), by_whom=user_name(), reason=reason or f"apply {file}"
         )
     output.say(f"Done: {len(steps)} changes.")

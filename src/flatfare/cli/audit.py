@@ -1,7 +1,6 @@
 """``flatfare audit``: can what is kept be believed?"""
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
@@ -12,7 +11,7 @@ from flatfare.cli.options import Noun, book_of, format_options, lake_of, pass_se
 from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.core.moments import datetime_of
-from flatfare.service import auditing, changes, naming, vouching
+from flatfare.service import auditing, changes, clock, naming, vouching
 from flatfare.service.auditing import Suspicion
 from flatfare.service.changes import COLUMNS, KINDS, Change
 from flatfare.service.costing.pricing import open_price_book
@@ -52,7 +51,7 @@ def verify(settings: Settings, digest: str | None, signs: bool, shape: str) -> N
             book,
             lake_of(settings),
             vouching.heads_of(settings),
-            now_us=time.time_ns() // 1000,
+            now_us=clock.now_us(),
             signs=signs,
             digest=digest,
         )
@@ -174,9 +173,7 @@ def data(settings: Settings, limit: int | None, strict: bool, shape: str) -> Non
     times that cannot be.
     """
     with book_of(settings) as book:
-        found = auditing.audit(
-            book, lake_of(settings), open_price_book(settings), now_us=time.time_ns() // 1000
-        )
+        found = auditing.audit(book, lake_of(settings), open_price_book(settings), now_us=clock.now_us())
     rows = [_row(suspicion) for suspicion in found]
     if shape == "json":
         output.print_json({"suspicions": rows, "records": sum(one.count for one in found)})

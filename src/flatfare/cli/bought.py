@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from flatfare.config import Settings
 from flatfare.core.definition import Definition
 from flatfare.core.errors import BadInput, BadUsage, NotFound, StoreFailure
 from flatfare.core.money import decimal_text, dollar_text, nano_of
+from flatfare.service import clock
 from flatfare.service.buying import accounting, disputing, vendors
 from flatfare.service.buying.accounting import Account
 from flatfare.service.buying.judging import DISPUTABLE, State
@@ -123,7 +123,7 @@ def dispute(
     if len(found) > 1:
         names = ", ".join(account.vendor for account in found)
         raise BadUsage(f"There are statements of several vendors ({names}): say which with --vendor NAME.")
-    document = disputing.dispute_of(found[0], time.time_ns() // 1000, with_assumed=with_assumed)
+    document = disputing.dispute_of(found[0], clock.now_us(), with_assumed=with_assumed)
     _write(Path(out), document)
     output.say(
         f"{out}: {document['lines_disputed']:,} of {document['lines_billed']:,} lines disputed, "
@@ -166,7 +166,7 @@ def _accounts(
         found = accounting.accounts(
             book,
             lake_of(settings),
-            now_us=time.time_ns() // 1000,
+            now_us=clock.now_us(),
             vendor=vendor,
             since_us=since,
             until_us=until,

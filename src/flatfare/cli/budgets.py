@@ -1,6 +1,5 @@
 """``flatfare budgets``: limits on spend that hold, what is left of them, and more for a while."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import ParamSpec, TypeVar
@@ -24,6 +23,7 @@ from flatfare.core.budget import ACTIONS, EACH, Budget, Scope, Threshold, TopUp,
 from flatfare.core.errors import BadUsage
 from flatfare.core.moments import iso
 from flatfare.core.money import dollar_text, nano_of
+from flatfare.service import clock
 from flatfare.service.budgets import budgeting
 from flatfare.service.budgets.units_left import unit_costs
 from flatfare.store import budgets as standing
@@ -33,10 +33,6 @@ from flatfare.store.book import Book
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -127,8 +123,8 @@ def create(
             **_terms(terms),  # type: ignore[arg-type]
         )
     with book_of(settings, create=True) as book:
-        made = budgeting.create(book, wanted, at_us=_now_us(), by_whom=user_name(), reason=reason)
-        document = budgeting.document_of(book, made, at_us=_now_us())
+        made = budgeting.create(book, wanted, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
+        document = budgeting.document_of(book, made, at_us=clock.now_us())
     if shape == "json":
         output.print_json(document)
     else:
@@ -152,7 +148,9 @@ def change(
     if not changes:
         raise BadUsage("Nothing to change: give --amount or another term.")
     with book_of(settings) as book:
-        changed = budgeting.change(book, budget, changes, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        changed = budgeting.change(
+            book, budget, changes, at_us=clock.now_us(), by_whom=user_name(), reason=reason
+        )
     output.say(f"{changed.name} ({changed.id}) is changed. See: flatfare budgets show {changed.name}")
 
 
@@ -204,7 +202,7 @@ def _top_up(
     *,
     replaces: bool,
 ) -> None:
-    now_us = _now_us()
+    now_us = clock.now_us()
     more = TopUp(amount, now_us, until_us, user_name(), reason, replaces, subject)
     with book_of(settings) as book:
         changed = budgeting.top_up(book, budget, more, at_us=now_us, reason=reason)
@@ -226,7 +224,7 @@ def _subject_of(budget: Budget) -> str:
 def remove(settings: Settings, budget: str, reason: str | None) -> None:
     """End BUDGET: it limits nothing any more; what was spent under it stays on record."""
     with book_of(settings) as book:
-        removed = budgeting.remove(book, budget, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        removed = budgeting.remove(book, budget, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{removed.name} ({removed.id}) is removed.")
 
 
@@ -252,8 +250,8 @@ _UNITS = output.Field("units_left", "units left")
 def list_(settings: Settings, shape: str) -> None:
     """List the budgets, with what is spent, reserved and left of each now."""
     with book_of(settings, create=True) as book:
-        costs = unit_costs(book, lake_of(settings), standing.all_of(book), _now_us())
-        documents = budgeting.listed(book, at_us=_now_us(), costs=costs)
+        costs = unit_costs(book, lake_of(settings), standing.all_of(book), clock.now_us())
+        documents = budgeting.listed(book, at_us=clock.now_us(), costs=costs)
     _show(documents, shape)
 
 
@@ -265,8 +263,8 @@ def show(settings: Settings, budget: str, shape: str) -> None:
     """Show BUDGET (its id or name): terms, top-ups, and where every subject stands."""
     with book_of(settings) as book:
         found = budgeting.one_of(book, budget)
-        costs = unit_costs(book, lake_of(settings), [found], _now_us())
-        document = budgeting.document_of(book, found, at_us=_now_us(), subjects_max=1000, costs=costs)
+        costs = unit_costs(book, lake_of(settings), [found], clock.now_us())
+        document = budgeting.document_of(book, found, at_us=clock.now_us(), subjects_max=1000, costs=costs)
         said = list(_spenders(book, found)) if shape == "table" else []
     if shape != "table":
         _show([document], shape)
@@ -291,7 +289,7 @@ def show(settings: Settings, budget: str, shape: str) -> None:
 
 def _spenders(book: Book, budget: Budget) -> Iterator[str]:
     """Who spent most of a budget of late, a line each."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     since_us = spenders.counted_since(book, budget.window.counted_since(budget.window.span(now_us)[0]))
     since = f" since {iso(since_us)}" if since_us else ""
     names = {key.id: key.name for key in kept_keys.all_of(book)}

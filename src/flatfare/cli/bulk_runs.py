@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 
 from flatfare.cli import output
@@ -15,6 +14,7 @@ from flatfare.runner.batching.log import BatchLog
 from flatfare.runner.books import Books
 from flatfare.runner.gate import Gate
 from flatfare.runner.running import running
+from flatfare.service import clock
 
 TOGETHER, TOGETHER_MAX, TOGETHER_IN_BATCHES = 8, 200, 5_000
 """Rows at a time: as usual, at most, and where they wait for batches."""
@@ -65,7 +65,7 @@ async def _carried_out(
 ) -> None:
     def desk_of(gate: Gate, books: Books) -> Desk:
         bulk.check_batches(job.action, gate.settings.providers)
-        log = BatchLog(job.results.with_name(f"{job.results.name}.batches"), time.time_ns() // 1000)
+        log = BatchLog(job.results.with_name(f"{job.results.name}.batches"), clock.now_us())
         return Desk(gate, books, log, output.note)
 
     async with running(settings, desk_of=desk_of if is_batch else None) as runner:

@@ -1,6 +1,5 @@
 """``flatfare commitments``: fixed fees, and whom they served."""
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -14,7 +13,7 @@ from flatfare.core import labels
 from flatfare.core.commitment import AllocatedBy, Commitment, CommitmentKind, Every, Serves
 from flatfare.core.errors import BadUsage
 from flatfare.core.money import decimal_text, dollar_text, nano_of, parse_amount
-from flatfare.service import allocating, committing
+from flatfare.service import allocating, clock, committing
 from flatfare.service.allocating import Fee
 from flatfare.store import commitments as kept
 from flatfare.store import reading
@@ -114,7 +113,7 @@ def add(
         overage_nano=overage_nano,
         multipliers=_multipliers(multiplier),
     )
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     with book_of(settings, create=True) as book:
         new = committing.add(book, agreed, recorded_at_us=now_us, by_whom=user_name(), replaces=replaces)
     output.say(f"{new.name}: {dollar_text(new.amount_nano)} every {new.every} from {new.from_day}.")

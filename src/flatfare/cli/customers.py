@@ -1,7 +1,6 @@
 """``flatfare customers``: who buys, what they have paid in, and where they stand."""
 
 import secrets
-import time
 from collections.abc import Mapping
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -27,19 +26,15 @@ from flatfare.core.errors import BadUsage
 from flatfare.core.grant import PRIORITY
 from flatfare.core.identity import time_ordered
 from flatfare.core.moments import datetime_of, iso
-from flatfare.service import selling
+from flatfare.service import clock, selling
 from flatfare.service.invoicing import rendering
 from flatfare.service.selling import showing, stating
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def new_id(given: str | None) -> UUID:
     """The id that was given, or a new one; ``BadUsage`` where it is none."""
     if given is None:
-        return time_ordered(_now_us(), secrets.token_bytes(10))
+        return time_ordered(clock.now_us(), secrets.token_bytes(10))
     try:
         return UUID(given)
     except ValueError:
@@ -86,7 +81,7 @@ def create(
             terms=terms,
             credit_limit_nano=None if credit_limit is None else parse_in(credit_limit, currency),
             details=_details(details),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
         )
@@ -125,7 +120,7 @@ def change(
             credit_limit_nano=None if credit_limit is None else parse_in(credit_limit, currency),
             is_unlimited=no_credit_limit,
             details=_details(details) or None,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
         )
@@ -139,7 +134,7 @@ def change(
 def close(settings: Settings, name: str, reason: str | None) -> None:
     """Sell nothing more to NAME; what is under way ends as usual."""
     with book_of(settings) as book:
-        selling.customers.close(book, name, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        selling.customers.close(book, name, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{name} is closed.")
 
 
@@ -159,11 +154,11 @@ def top_up(settings: Settings, name: str, amount: str, given_id: str | None, rea
             customer=name,
             amount_nano=parse_in(amount, currency),
             currency=currency,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
         )
-        balance = selling.balance(book, name, at_us=_now_us())
+        balance = selling.balance(book, name, at_us=clock.now_us())
     output.say(f"{name} has {payable_text(balance.wallet_nano, currency)} {currency} in the wallet.")
 
 
@@ -202,7 +197,7 @@ def grant(
             grant_id=new_id(given_id),
             customer=name,
             amount_nano=parse_in(amount, currency),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             paid=paid,
             expires_at_us=expires_at_us,
             priority=priority,
@@ -231,7 +226,7 @@ _FIELDS = (
 @pass_settings
 def list_(settings: Settings, shape: str) -> None:
     """List the customers with where each stands."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     with book_of(settings, create=True) as book:
         documents = [
             showing.balance_document(selling.balance(book, one.name, at_us=now_us), at_us=now_us)
@@ -264,7 +259,7 @@ _LOTS = (
 @pass_settings
 def show(settings: Settings, name: str, shape: str) -> None:
     """Show where NAME stands: wallet, lots in the order of drawing, what is held, owed and invoiced."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     with book_of(settings) as book:
         document = showing.balance_document(selling.balance(book, name, at_us=now_us), at_us=now_us)
     lots = document["grants"]
@@ -305,7 +300,9 @@ def statement(
     A balance below zero is owed. The postings behind it: flatfare ledger entries --customer NAME
     """
     with book_of(settings) as book:
-        found = stating.told(book, lake_of(settings), name, at_us=_now_us(), since_us=since, until_us=until)
+        found = stating.told(
+            book, lake_of(settings), name, at_us=clock.now_us(), since_us=since, until_us=until
+        )
     if pdf is not None:
         write_file(pdf, rendering.statement_page(found, dict(settings.seller), settings.time_zone))
     elif shape == "json":

@@ -12,7 +12,6 @@ import sys
 import sysconfig
 import tempfile
 import textwrap
-import time
 import webbrowser
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +25,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.money import NANO, half_even
 from flatfare.prices.book import PriceBook
-from flatfare.service import example_firm
+from flatfare.service import clock, example_firm
 from flatfare.service.demo import Story, System, dollars_per_million, load, told
 from flatfare.service.importing.run import Stores
 from flatfare.service.leaderboard.ranking import Standing
@@ -63,7 +62,7 @@ def demo(settings: Settings, opens: bool, keep: Path | None) -> None:
     """
     with _place(keep) as folder:
         own = replace(settings, database=str(folder / "flatfare.db"), lake=str(folder / "lake"))
-        now_us = time.time_ns() // 1000
+        now_us = clock.now_us()
         with book_of(own, create=True) as book, progress("Loading public data") as advance:
             load(Stores(book, lake_of(own), own), now_us, advance)
         with book_of(own) as book:

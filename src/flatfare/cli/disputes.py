@@ -1,7 +1,6 @@
 """``flatfare disputes``: an outcome that is said not to be right, and who decides on which evidence."""
 
 import secrets
-import time
 
 import click
 
@@ -21,6 +20,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import time_ordered
 from flatfare.core.outcome import Judgement
+from flatfare.service import clock
 from flatfare.service.invoicing import disputing
 from flatfare.service.invoicing.disputing import Reverified
 from flatfare.service.tasks.events import evidence_hash
@@ -47,7 +47,7 @@ def disputes() -> None:
 @pass_settings
 def open_dispute(settings: Settings, task: str, reason: str) -> None:
     """Open a dispute about TASK."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     with book_of(settings) as book:
         made = disputing.open_dispute(
             book,
@@ -90,7 +90,7 @@ def show(settings: Settings, dispute: str, shape: str) -> None:
     """Show a dispute with its evidence: the task's whole story, as JSON."""
     with book_of(settings) as book:
         found = disputing.one_of(book, dispute)
-        document = disputing.document_of(book, lake_of(settings), found, now_us=_now_us())
+        document = disputing.document_of(book, lake_of(settings), found, now_us=clock.now_us())
     output.print_document(document, shape)
 
 
@@ -135,12 +135,8 @@ def decide(
             dispute,
             is_upheld=is_upheld,
             reason=reason,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reverified=looked,
         )
     output.say(f"{found.id} is {found.state}.")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -1,7 +1,6 @@
 """``flatfare estimate``: what a request would cost, at most and likely, before it is sent."""
 
 import sys
-import time
 
 import click
 
@@ -9,6 +8,7 @@ from flatfare.cli import output
 from flatfare.cli.options import book_of, bytes_of, format_options, pass_settings
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, StoreFailure
+from flatfare.service import clock
 from flatfare.service.budgets.estimating import Estimate
 from flatfare.service.budgets.estimating import estimate as estimated
 from flatfare.service.costing.pricing import open_price_book
@@ -42,7 +42,7 @@ def estimate(
     own = settings.providers.get(provider)
     tier = None if own is None else own.default_tier
     wanted = {"provider": provider, "endpoint": endpoint, "model": model, "default_tier": tier}
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     try:
         with book_of(settings) as book:
             found = estimated(prices, (book, Lake(settings.lake)), body, at_us=now_us, **wanted)  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
 """``flatfare guards``: how far a task, session or key may go, and who went past it."""
 
-import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -11,14 +10,11 @@ from flatfare.cli.options import Noun, book_of, format_options, pass_settings, u
 from flatfare.config import Settings
 from flatfare.core.errors import BadUsage
 from flatfare.core.guard import KINDS
+from flatfare.service import clock
 from flatfare.service.budgets import guarding
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -79,7 +75,7 @@ def create(settings: Settings, /, name: str, shape: str, reason: str | None, **t
     """Create a guard."""
     wanted = guarding.guard_of(name, _terms(terms))
     with book_of(settings, create=True) as book:
-        made = guarding.create(book, wanted, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        made = guarding.create(book, wanted, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
         document = guarding.document_of(book, made)
     if shape == "json":
         output.print_json(document)
@@ -102,7 +98,9 @@ def change(settings: Settings, /, guard: str, reason: str | None, **terms: objec
     if not changes:
         raise BadUsage("Nothing to change: give --at-most or another term.")
     with book_of(settings) as book:
-        changed = guarding.change(book, guard, changes, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        changed = guarding.change(
+            book, guard, changes, at_us=clock.now_us(), by_whom=user_name(), reason=reason
+        )
     output.say(f"{changed.name} ({changed.id}): {guarding.said_of(changed)}.")
 
 
@@ -113,7 +111,7 @@ def change(settings: Settings, /, guard: str, reason: str | None, **terms: objec
 def remove(settings: Settings, guard: str, reason: str | None) -> None:
     """End GUARD: it concerns nobody any more."""
     with book_of(settings) as book:
-        removed = guarding.remove(book, guard, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        removed = guarding.remove(book, guard, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{removed.name} ({removed.id}) is removed.")
 
 

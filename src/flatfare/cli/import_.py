@@ -1,7 +1,6 @@
 """``flatfare import``: calls, tasks, verdicts and leaderboards from CSV, JSON Lines and Parquet."""
 
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
@@ -16,6 +15,7 @@ from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage, FlatfareError
 from flatfare.core.moments import iso, parse_moment
+from flatfare.service import clock
 from flatfare.service.buying.statements import check_vendor, import_bought
 from flatfare.service.buying.vendors import vendor_of
 from flatfare.service.importing.events import drain, import_events, key_told
@@ -205,7 +205,7 @@ def bought(settings: Settings, /, files: tuple[str, ...], **given: object) -> No
     with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
         for name in named_files(files):
-            now_us, rejects = time.time_ns() // 1000, _text(given["rejects"])
+            now_us, rejects = clock.now_us(), _text(given["rejects"])
             results.append(
                 import_bought(
                     stores,
@@ -238,7 +238,7 @@ def events(
     recorded is taken away. So is a folder that is named; a file is read and stays. Each event is
     recorded once, by its id.
     """
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
         teller = _teller(book, key)
@@ -333,7 +333,7 @@ def _import_group(stores: Stores, names: list[str], order: Order, given: _Given)
             stores,
             names,
             order,
-            time.time_ns() // 1000,
+            clock.now_us(),
             rejects=str(rejects) if rejects else None,
             on_progress=on_progress,
             on_wait=lambda holder: output.note(f"Waiting for {holder}, which is writing to the lake …"),
@@ -378,7 +378,7 @@ def _import_one(stores: Stores, name: str, order: Order, given: _Given) -> Impor
             stores,
             name,
             order,
-            time.time_ns() // 1000,
+            clock.now_us(),
             rejects=str(rejects) if rejects else None,
             on_progress=on_progress,
             on_wait=lambda holder: output.note(f"Waiting for {holder}, which is writing to the lake …"),

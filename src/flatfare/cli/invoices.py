@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import time
 from decimal import Decimal
 from uuid import UUID
 
@@ -28,6 +27,7 @@ from flatfare.core.currency import parse_in, payable_text
 from flatfare.core.errors import BadInput, BadUsage, Conflict
 from flatfare.core.identity import time_ordered
 from flatfare.core.money import decimal_text, dollar_text, nano_of
+from flatfare.service import clock
 from flatfare.service.invoicing import exporting, favour, issuing, rendering, sending
 from flatfare.service.invoicing.chargeback import statements
 from flatfare.service.invoicing.exporting import Format
@@ -53,10 +53,6 @@ _FIELDS = (
 )
 
 
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
 def _books(settings: Settings, book: Book) -> Books:
     return Books(book, lake_of(settings), settings.time_zone)
 
@@ -68,7 +64,7 @@ def _amount(book: Book, number: str, text: str | None) -> int | None:
 
 def _new_id(given: str | None) -> UUID:
     if given is None:
-        return time_ordered(_now_us(), secrets.token_bytes(10))
+        return time_ordered(clock.now_us(), secrets.token_bytes(10))
     try:
         return UUID(given)
     except ValueError:
@@ -92,8 +88,8 @@ def invoices() -> None:
 @pass_settings
 def draft(settings: Settings, shape: str, customer: str, month: str | None, pdf: str | None) -> None:
     """Show what CUSTOMER's document would be if it were issued now."""
-    this = month_of(_now_us(), settings.time_zone)
-    if month is not None and period_of(month, settings.time_zone).from_us > _now_us():
+    this = month_of(clock.now_us(), settings.time_zone)
+    if month is not None and period_of(month, settings.time_zone).from_us > clock.now_us():
         raise BadInput(f"{month} has not begun: there is nothing to draft. This month is {this}.")
     with book_of(settings) as book:
         document = issuing.draft(_books(settings, book), customer, month or this)
@@ -115,7 +111,7 @@ def issue(settings: Settings, customer: str | None, month: str | None, so_far: b
     """Issue the documents of a month that has ended, for CUSTOMER or for all. Twice is once."""
     if so_far and (customer is None or month is not None):
         raise click.UsageError("--so-far is for one customer, and up to now: name the customer alone.")
-    now_us = _now_us()
+    now_us = clock.now_us()
     with book_of(settings) as book:
         books = _books(settings, book)
         name = month or month_before(month_of(now_us, settings.time_zone), settings.time_zone)
@@ -203,7 +199,7 @@ def pay(
     """Book what was paid of a document."""
     if note is not None and amount is not None:
         raise click.UsageError("A credit note pays as far as it goes: leave --amount out.")
-    one, at_us, who = _new_id(payment_id), _now_us(), user_name()
+    one, at_us, who = _new_id(payment_id), clock.now_us(), user_name()
     with book_of(settings) as book:
         if note is not None:
             kept = favour.pay_by_note(book, number, note, payment_id=one, at_us=at_us, by_whom=who)
@@ -231,7 +227,7 @@ def pay_out(settings: Settings, number: str, amount: str | None, payment_id: str
             number,
             payment_id=_new_id(payment_id),
             amount_nano=_amount(book, number, amount),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
         )
         left_nano = favour.left_of(book, kept)
@@ -245,7 +241,7 @@ def pay_out(settings: Settings, number: str, amount: str | None, payment_id: str
 def void(settings: Settings, number: str, reason: str) -> None:
     """Take an unpaid document back: what it billed may be invoiced anew."""
     with book_of(settings) as book:
-        issuing.void(book, number, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        issuing.void(book, number, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{number} is void.")
 
 
@@ -263,7 +259,7 @@ def credit(settings: Settings, number: str, amount: str | None, reason: str, cre
             number,
             credit_id=_new_id(credit_id),
             amount_nano=_amount(book, number, amount),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
         )
@@ -280,7 +276,7 @@ def credit(settings: Settings, number: str, amount: str | None, reason: str, cre
 @pass_settings
 def chargeback(settings: Settings, shape: str, month: str | None, label: str) -> None:
     """Show what each team used in a month, and what nobody's label claims."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     with book_of(settings) as book:
         name = month or month_of(now_us, settings.time_zone)
         found = statements(_books(settings, book), name, now_us=now_us, label=label)
@@ -341,10 +337,10 @@ def export(
     """
     chosen = Format(form)
     with book_of(settings) as book:
-        found = list(exporting.events(book, chosen, since_us=since, until_us=until or _now_us()))
+        found = list(exporting.events(book, chosen, since_us=since, until_us=until or clock.now_us()))
         if url is not None:
             to = Receiver(chosen, url, _secret_of(url), receiver)
-            delivery = sending.send(book, found, to, now_us=_now_us, unanswered=unanswered)
+            delivery = sending.send(book, found, to, now_us=clock.now_us, unanswered=unanswered)
     if url is not None:
         _tell(delivery)
     elif out is not None:

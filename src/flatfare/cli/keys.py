@@ -1,6 +1,5 @@
 """``flatfare keys``: credentials for clients of the gateway, and what each may do."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
@@ -24,6 +23,7 @@ from flatfare.core import labels
 from flatfare.core.budget import Budget, Scope, Window
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.guard import EFFORTS, Guard
+from flatfare.service import clock
 from flatfare.service.access import keys as issuing
 from flatfare.service.access.keys import Issued, Terms
 from flatfare.service.budgets import budgeting, guarding
@@ -32,10 +32,6 @@ from flatfare.store.text_terms import TextTerms
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -130,7 +126,7 @@ def create(
         issued = issuing.create(
             book,
             terms,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
             together_with=lambda key: _limit(
@@ -144,9 +140,9 @@ def _limit(book: Book, key_id: str, limit: Budget | None, caps: list[Guard]) -> 
     """Give a key that is being made its budget and its guards."""
     if limit is not None:
         wanted = replace(limit, scope=Scope("key", key_id))
-        budgeting.agreed(book, wanted, at_us=_now_us(), by_whom=user_name())
+        budgeting.agreed(book, wanted, at_us=clock.now_us(), by_whom=user_name())
     for guard in caps:
-        guarding.agreed(book, guard, at_us=_now_us(), by_whom=user_name())
+        guarding.agreed(book, guard, at_us=clock.now_us(), by_whom=user_name())
 
 
 def _caps(name: str, key_id: str, output: int | None, effort: str | None) -> list[Guard]:
@@ -176,7 +172,7 @@ def rotate(settings: Settings, key: str, reason: str | None, overlap_us: int, sh
     """Give KEY (its id or name) a new secret and print it, once."""
     with book_of(settings) as book:
         issued = issuing.rotate(
-            book, key, overlap_us=overlap_us, at_us=_now_us(), by_whom=user_name(), reason=reason
+            book, key, overlap_us=overlap_us, at_us=clock.now_us(), by_whom=user_name(), reason=reason
         )
     _show_issued(issued, shape)
 
@@ -187,7 +183,7 @@ def rotate(settings: Settings, key: str, reason: str | None, overlap_us: int, sh
 def revoke(settings: Settings, key: str, reason: str | None) -> None:
     """Shut KEY (its id or name) off for good."""
     with book_of(settings) as book:
-        changed = issuing.revoke(book, key, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        changed = issuing.revoke(book, key, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{changed.name} ({changed.id}) is revoked.")
 
 
@@ -197,7 +193,7 @@ def revoke(settings: Settings, key: str, reason: str | None) -> None:
 def disable(settings: Settings, key: str, reason: str | None) -> None:
     """Shut KEY (its id or name) off until it is enabled again."""
     with book_of(settings) as book:
-        changed = issuing.disable(book, key, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        changed = issuing.disable(book, key, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{changed.name} ({changed.id}) is disabled. To undo: flatfare keys enable {changed.id}")
 
 
@@ -207,7 +203,7 @@ def disable(settings: Settings, key: str, reason: str | None) -> None:
 def enable(settings: Settings, key: str, reason: str | None) -> None:
     """Let KEY (its id or name) in again."""
     with book_of(settings) as book:
-        changed = issuing.enable(book, key, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        changed = issuing.enable(book, key, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{changed.name} ({changed.id}) is enabled.")
 
 
@@ -233,7 +229,7 @@ _FIELDS = (
 def list_(settings: Settings, with_ended: bool, shape: str) -> None:
     """List the keys; a secret is never shown again."""
     with book_of(settings) as book:
-        rows = issuing.listed(book, at_us=_now_us(), with_ended=with_ended)
+        rows = issuing.listed(book, at_us=clock.now_us(), with_ended=with_ended)
     output.print_list(
         [_flat(row) for row in rows],
         _FIELDS,

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from flatfare.cli.output import Field, note, print_table, say
 from flatfare.config import Settings
 from flatfare.core.errors import NotFound
 from flatfare.core.moments import datetime_of
+from flatfare.service import clock
 from flatfare.service.leaderboard.document import csv_text, document_of, rows_of
 from flatfare.service.leaderboard.gathering import boards_of
 from flatfare.service.leaderboard.ranking import Board, Place, Standing
@@ -100,7 +100,7 @@ def leaderboard(
     columns of an imported board. A rank is a range where the tasks seen cannot tell
     paths apart: 1–3 reads that nothing is surely cheaper, and two others may be.
     """
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     with book_of(settings) as book:
         showings = showings_in(book, lake_of(settings), now_us, by, since, until)
         if not showings:

@@ -3,7 +3,6 @@
 import functools
 import getpass
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from flatfare.config import Settings, load_settings
 from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput, BadUsage, StoreFailure
 from flatfare.core.moments import is_span, parse_moment, parse_span
+from flatfare.service import clock
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 
@@ -138,7 +138,7 @@ class Expiry(Span):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int) or is_span(str(value)):
-            return time.time_ns() // 1000 + super().convert(value, param, ctx)
+            return clock.now_us() + super().convert(value, param, ctx)
         try:
             return parse_moment(str(value))[0]
         except BadInput as problem:
@@ -196,7 +196,7 @@ def changing(settings: Settings, *, create: bool = False) -> Iterator[Book]:
     with book_of(settings, create=create) as book:
         yield book
         try:
-            vouching.sign(book, lake_of(settings), vouching.heads_of(settings), now_us=time.time_ns() // 1000)
+            vouching.sign(book, lake_of(settings), vouching.heads_of(settings), now_us=clock.now_us())
         except StoreFailure as problem:
             output.note(f"What was done stands, and its heads are not signed: {problem}")
 

@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +30,7 @@ from flatfare.core import labels as label_rules
 from flatfare.core.attribution import Rule
 from flatfare.core.errors import BadInput, FlatfareError, NotFound, StoreFailure
 from flatfare.core.outcome import Outcome
+from flatfare.service import clock
 from flatfare.service.importing.run import Stores
 from flatfare.service.importing.sources import named_files, opened_whole
 from flatfare.service.outcomes import importing
@@ -80,7 +80,7 @@ def define(settings: Settings, file: str, reason: str | None, as_json: bool) -> 
         again.check(one)
     with changing(settings, create=True) as book:
         made = [
-            defining.define(book, one, by_whom=user_name(), at_us=time.time_ns() // 1000, reason=reason)
+            defining.define(book, one, by_whom=user_name(), at_us=clock.now_us(), reason=reason)
             for one in given
         ]
     if as_json:
@@ -105,7 +105,7 @@ def funnel(
     filters: tuple[str, ...],
 ) -> None:
     """Show how many tasks were attempted, verified, settled and reversed, and where the rest stands."""
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     with book_of(settings) as book:
         lake = lake_of(settings)
         mature(book, lake, now_us=now_us)
@@ -162,7 +162,7 @@ def attribution(
 
     What each part spent is what its own calls cost; people's rework is the part 'human'.
     """
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     with book_of(settings) as book:
         found = attributed(
             book,
@@ -238,7 +238,7 @@ def export(
     """Print tasks as outcome records, one a line (JSON Lines); no texts."""
     wanted = Wanted(since, until, names, states, label_rules.parse(",".join(labelled)), source)
     with book_of(settings) as book:
-        mature(book, lake_of(settings), now_us=time.time_ns() // 1000)
+        mature(book, lake_of(settings), now_us=clock.now_us())
         records = exported(book, lake_of(settings), wanted, with_calls=not without_calls)
         if out is None:
             output.print_json_lines(records)
@@ -260,9 +260,7 @@ def import_records(settings: Settings, files: tuple[str, ...], rejects: str | No
         stores = Stores(book, lake_of(settings), settings)
         for name in named_files(files):
             try:
-                results.append(
-                    importing.import_records(stores, name, time.time_ns() // 1000, rejects=rejects)
-                )
+                results.append(importing.import_records(stores, name, clock.now_us(), rejects=rejects))
             except FlatfareError as problem:
                 output.complain(str(problem))
                 failures += 1

@@ -1,6 +1,5 @@
 """``flatfare packs``: what is sold in advance, such as ten blog posts for $20."""
 
-import time
 from collections.abc import Mapping
 
 import click
@@ -11,12 +10,8 @@ from flatfare.cli.options import Noun, book_of, format_options, pass_settings, u
 from flatfare.config import Settings
 from flatfare.core.currency import parse_in, payable_text
 from flatfare.core.grant import PRIORITY
-from flatfare.service import selling
+from flatfare.service import clock, selling
 from flatfare.service.selling import showing
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -64,7 +59,7 @@ def create(
             credit_nano=None if credit is None else parse_in(credit, currency),
             expires_days=expires_days,
             priority=priority,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
         )
@@ -102,7 +97,7 @@ def sell(
     shape: str,
 ) -> None:
     """Sell the pack NAME to CUSTOMER: a lot that sales draw from, in the order that the guide states."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     with book_of(settings) as book:
         lot = selling.grant_pack(
             book,
@@ -129,7 +124,7 @@ def sell(
 def withdraw(settings: Settings, name: str, reason: str | None) -> None:
     """Offer NAME no more; what was sold of it stays good."""
     with book_of(settings) as book:
-        selling.packs.withdraw(book, name, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        selling.packs.withdraw(book, name, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{name} is offered no more.")
 
 

@@ -1,7 +1,5 @@
 """``flatfare plans``: what customers pay each month beside single sales."""
 
-import time
-
 import click
 import yaml
 
@@ -12,6 +10,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso
 from flatfare.core.plan import document_of, plan_of
+from flatfare.service import clock
 from flatfare.service.invoicing import plans as agreeing
 from flatfare.service.invoicing.periods import moment_in
 
@@ -36,7 +35,7 @@ def offer(settings: Settings, file: str, from_: str | None, reason: str | None) 
         made = agreeing.offer(
             book,
             plan_of(document),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
             from_us=_begin(settings, from_),
@@ -87,7 +86,7 @@ def assign(
             book,
             customer,
             plan,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
             from_us=_begin(settings, from_),
@@ -102,7 +101,3 @@ def _begin(settings: Settings, text: str | None) -> int | None:
 
 def _since(text: str | None) -> str:
     return "" if text is None else f" from {text} on"
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

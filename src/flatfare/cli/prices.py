@@ -1,7 +1,6 @@
 """``flatfare prices``: what the price book says, who says so and since when; and adding to it."""
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
@@ -17,6 +16,7 @@ from flatfare.core.pricing import rate_text
 from flatfare.core.units import UNITS
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
 from flatfare.prices.log import EXCHANGE
+from flatfare.service import clock
 from flatfare.service.costing import price_updates, price_versions
 from flatfare.service.costing.price_telling import listed, rate_row, statement_row, statements
 from flatfare.service.costing.price_updates import Change, NewRates
@@ -113,7 +113,7 @@ def condition_options(command: Callable[P, R]) -> Callable[P, R]:
 def list_(settings: Settings, provider: str | None, at: int | None, like: str | None, shape: str) -> None:
     """Every model with a price: its standard rates, per million tokens."""
     book = open_price_book(settings)
-    rows = list(listed(book, [provider] if provider else book.providers(), like, at or _now_us()))
+    rows = list(listed(book, [provider] if provider else book.providers(), like, at or clock.now_us()))
     if not rows:
         raise NotFound(_nothing_listed(provider, like, book.providers()))
     _print(rows, _LIST, shape)
@@ -152,7 +152,7 @@ def show(
 ) -> None:
     """The rates that apply to a model, who says so and since when, and where sources disagree."""
     provider, name = _named(model)
-    book, moment = open_price_book(settings), at or _now_us()
+    book, moment = open_price_book(settings), at or clock.now_us()
     circumstances = Circumstances(tier, region, _pairs(details), organisation)
     counts = {"input": prompt}
     found = book.find(provider, name, moment, circumstances, counts)
@@ -315,7 +315,7 @@ def add(
     --rate 1.08, dollars per unit.
     """
     provider, model_name = _named(model)
-    log, now_us = price_log_of(settings), _now_us()
+    log, now_us = price_log_of(settings), clock.now_us()
     if provider == EXCHANGE:
         if len(rates) != 1:
             raise BadUsage(
@@ -377,7 +377,7 @@ def source_options(command: Callable[P, R]) -> Callable[P, R]:
 def diff(settings: Settings, source: str, providers: tuple[str, ...], shape: str) -> None:
     """What a source says differently from the book; nothing is changed."""
     book = open_price_book(settings)
-    changes = price_updates.differences(book, price_updates.read_source(source), _now_us(), providers)
+    changes = price_updates.differences(book, price_updates.read_source(source), clock.now_us(), providers)
     _print([_change_row(change) for change in changes], _DIFF, shape)
     if not changes:
         output.note(f"{source} says nothing that the book does not.")
@@ -400,7 +400,7 @@ def update(
     shape: str,
 ) -> None:
     """Take over what a source says, from now on; what held before stays."""
-    log, now_us = price_log_of(settings), _now_us()
+    log, now_us = price_log_of(settings), clock.now_us()
     book = open_price_book(settings)
     changes = price_updates.differences(book, price_updates.read_source(source), now_us, providers)
     _print([_change_row(change) for change in changes], _DIFF, shape)
@@ -493,10 +493,6 @@ def _pairs(texts: Iterable[str]) -> dict[str, str]:
 
 def _since(line: Mapping[str, object]) -> str:
     return f"from {line['from']}" if "from" in line else "for all time"
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 if __name__ == "__main__":

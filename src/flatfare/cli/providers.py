@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 
 import click
 
@@ -10,6 +9,7 @@ from flatfare.cli import output
 from flatfare.cli.options import Noun, book_of, format_options, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.gateway.first_run import with_usual_providers
+from flatfare.service import clock
 from flatfare.service.access import credentials
 from flatfare.service.access.secret_box import made_box
 
@@ -54,7 +54,7 @@ def set_(settings: Settings, provider: str, field: str) -> None:
     box, made = made_box(os.environ)
     with book_of(settings, create=True) as book:
         credentials.set_credential(
-            book, box, provider, field, secret.strip(), at_us=_now_us(), by_whom=user_name()
+            book, box, provider, field, secret.strip(), at_us=clock.now_us(), by_whom=user_name()
         )
     if made is not None:
         output.note(f"A new key is in {made}: keep a copy of it elsewhere; without it nothing here opens.")
@@ -69,7 +69,7 @@ def set_(settings: Settings, provider: str, field: str) -> None:
 def remove(settings: Settings, provider: str) -> None:
     """Forget what is kept of PROVIDER here."""
     with book_of(settings) as book:
-        count = credentials.remove_credential(book, provider, at_us=_now_us(), by_whom=user_name())
+        count = credentials.remove_credential(book, provider, at_us=clock.now_us(), by_whom=user_name())
     output.say(f"{count} secret{'s' if count > 1 else ''} of {provider} removed.")
 
 
@@ -85,7 +85,3 @@ def list_(settings: Settings, shape: str) -> None:
     output.print_list(
         flat, _FIELDS, shape, nothing="No providers are configured.", documents=rows, columns=columns
     )
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

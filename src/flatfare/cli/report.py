@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.money import dollar_text
 from flatfare.core.statistics import MIN_SUCCESSES
+from flatfare.service import clock
 from flatfare.service.reporting import Report, Row
 from flatfare.service.reporting import report as reported
 from flatfare.service.reporting.comparing import compared
@@ -140,7 +140,7 @@ def report(
     shown = _rows_to_show(limit, shape)
     chosen = [filter_of(text) for text in filters]
     zone = time_zone or settings.time_zone
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     ending = None if chart is None else _ending_of(chart, keys)
     with book_of(settings) as book:
         lake = lake_of(settings)

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Mapping
 
 import click
@@ -27,14 +26,11 @@ from flatfare.core.identity import task_id
 from flatfare.core.labels import parse
 from flatfare.core.moments import iso
 from flatfare.core.outcome import Judgement
+from flatfare.service import clock
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import review_reports, reviewing
 from flatfare.service.judging.reviewing import Sheet, Wanted, with_own_labels
 from flatfare.store.lake import Lake
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -174,7 +170,7 @@ def add(
     with book_of(settings, create=True) as book:
         wanted = with_own_labels(book, Lake(settings.lake), wanted)
         review, is_new = reviewing.enqueue(
-            book, wanted, at_us=_now_us(), asked_by=user_name(), box=found_box(os.environ)
+            book, wanted, at_us=clock.now_us(), asked_by=user_name(), box=found_box(os.environ)
         )
     if is_json:
         output.print_json(review_reports.document_of(review))
@@ -194,9 +190,11 @@ def next(settings: Settings, reviewer: str | None, name: str | None, is_json: bo
     """Take what waits longest for another reviewer; it is yours for half an hour. Ends with 1 for none."""
     reviewer = reviewer or user_name()
     with book_of(settings) as book:
-        tell = reviewing.teller(book, lake_of(settings), reviewer, now_us=_now_us())
-        reviewing.record_decided(book, tell, now_us=_now_us())
-        sheet = reviewing.next_for(book, reviewer, now_us=_now_us(), name=name, box=found_box(os.environ))
+        tell = reviewing.teller(book, lake_of(settings), reviewer, now_us=clock.now_us())
+        reviewing.record_decided(book, tell, now_us=clock.now_us())
+        sheet = reviewing.next_for(
+            book, reviewer, now_us=clock.now_us(), name=name, box=found_box(os.environ)
+        )
         waiting = reviewing.count_waiting(book, reviewer, name)
     if is_json:
         output.print_json({"review": None if sheet is None else sheet.document(), "waiting": waiting})
@@ -241,11 +239,11 @@ def submit(
     with book_of(settings) as book:
         taken = reviewing.submit(
             book,
-            reviewing.teller(book, lake_of(settings), reviewer, now_us=_now_us()),
+            reviewing.teller(book, lake_of(settings), reviewer, now_us=clock.now_us()),
             review,
             reviewer,
             Judgement(judgement),
-            now_us=_now_us(),
+            now_us=clock.now_us(),
             reason=reason,
             minutes=minutes,
         )
@@ -273,7 +271,7 @@ def release(settings: Settings, review: str, reviewer: str | None) -> None:
 def withdraw(settings: Settings, review: str, reason: str | None) -> None:
     """Ask nobody any more about REVIEW, and erase what was to be judged."""
     with book_of(settings) as book:
-        reviewing.withdraw(book, review, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        reviewing.withdraw(book, review, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{review} is withdrawn.")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -26,17 +25,13 @@ from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.identity import task_id
 from flatfare.core.money import decimal_text
 from flatfare.core.outcome import Judgement
+from flatfare.service import clock
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.judging.asking import KEY_VARIABLE, Asker, Whose, gateway_of
 from flatfare.service.tasks.sampled import share_of
 from flatfare.store.sampling import HUMAN, Plan
 from flatfare.verifiers import again, kinds
-
-
-def now_us() -> int:
-    """The clock, in microseconds since 1970."""
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -96,7 +91,7 @@ def add(
     elif params is not None:
         raise BadUsage("--params are of a kind of verifier: state which with --to.")
     stated = {key: value for key, value in terms.items() if value is not None}
-    plan = Plan(name, share_of(share), sends_to, now_us(), action, judge, stated)
+    plan = Plan(name, share_of(share), sends_to, clock.now_us(), action, judge, stated)
     with book_of(settings, create=True) as book:
         sampling.create(book, plan, by_whom=user_name())
     if is_json:
@@ -176,7 +171,7 @@ def run(settings: Settings, name: str, file: str | None, limit: int, direct: boo
                     plan,
                     one,
                     submission,
-                    at_us=now_us(),
+                    at_us=clock.now_us(),
                     asked_by=user_name(),
                     box=found_box(os.environ),
                 )
@@ -203,7 +198,7 @@ def _tell(plan: Plan, done: Mapping[str, int], is_json: bool) -> None:
 def end(settings: Settings, name: str) -> None:
     """Draw no more by NAME. What was drawn, and what was found, stays."""
     with book_of(settings) as book:
-        sampling.end(book, name, at_us=now_us(), by_whom=user_name())
+        sampling.end(book, name, at_us=clock.now_us(), by_whom=user_name())
     output.say(f"{name} draws no more.")
 
 

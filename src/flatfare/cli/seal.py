@@ -1,13 +1,12 @@
 """``flatfare seal``: move older calls and tasks from the book into the lake."""
 
-import time
-
 import click
 
 from flatfare.cli import output
 from flatfare.cli.options import Moment, book_of, lake_of, pass_settings
 from flatfare.config import Settings
 from flatfare.core.moments import MICROSECONDS
+from flatfare.service import clock
 from flatfare.store import sealing, sealing_tasks
 
 _HOUR_US = 3600 * MICROSECONDS
@@ -23,7 +22,7 @@ def seal(settings: Settings, before: int | None) -> None:
 
     Reports read both, so nothing they print changes.
     """
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     with book_of(settings) as book:
         lake = lake_of(settings)
         before_us = now_us - _HOUR_US if before is None else before

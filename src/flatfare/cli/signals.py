@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 
 import click
 
@@ -12,12 +11,9 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso
 from flatfare.core.signal_mapping import mapping_of
+from flatfare.service import clock
 from flatfare.service.access.secret_box import made_box
 from flatfare.service.judging import signalling
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -51,7 +47,7 @@ def create_source(
             box,
             name,
             _document(mapping),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             project=project,
             secret=_secret() if secret_stdin else None,
@@ -86,7 +82,7 @@ def rotate(settings: Settings, name: str, overlap_us: int, secret_stdin: bool, i
             box,
             name,
             overlap_us=overlap_us,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             secret=_secret() if secret_stdin else None,
         )
@@ -156,7 +152,7 @@ def messages(settings: Settings, name: str, limit: int, shape: str) -> None:
 def map_(settings: Settings, name: str, file: str) -> None:
     """Read the messages of NAME by the mapping in FILE from now on."""
     with book_of(settings) as book:
-        signalling.remap(book, name, _document(file), at_us=_now_us(), by_whom=user_name())
+        signalling.remap(book, name, _document(file), at_us=clock.now_us(), by_whom=user_name())
     output.say(f"{name} is read by {file}.")
 
 
@@ -192,7 +188,7 @@ def try_(mapping: str, message: str, is_json: bool) -> None:
 def remove(settings: Settings, name: str, reason: str | None) -> None:
     """Believe NAME no more."""
     with book_of(settings) as book:
-        signalling.remove(book, name, at_us=_now_us(), by_whom=user_name(), reason=reason)
+        signalling.remove(book, name, at_us=clock.now_us(), by_whom=user_name(), reason=reason)
     output.say(f"{name} is believed no more.")
 
 

@@ -1,6 +1,5 @@
 """``flatfare`` without a command: the books at a glance."""
 
-import time
 from collections.abc import Sequence
 
 import click
@@ -11,6 +10,7 @@ from flatfare.cli.report import shortened, terminal_width
 from flatfare.config import Settings
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text, dollar_text
+from flatfare.service import clock
 from flatfare.service.reporting import Row
 from flatfare.service.reporting.document import figures_of
 from flatfare.service.reporting.figures import FEW_SUCCESSES
@@ -45,7 +45,7 @@ _FIELDS = (
 @pass_settings
 def summary(settings: Settings, shape: str) -> None:
     """Show spend today and this month, cost per verified outcome, and what needs attention."""
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     if is_file(settings.database) and not sqlite_path(settings.database).exists():
         _say_first_steps(shape)
         return

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 
 import click
 
@@ -24,6 +23,7 @@ from flatfare.config import Settings
 from flatfare.core.errors import BadInput
 from flatfare.core.identity import task_id, time_ordered
 from flatfare.core.money import decimal_text, dollar_text, nano_of, parse_amount
+from flatfare.service import clock
 from flatfare.service.arriving import prices_of
 from flatfare.service.reporting import listing, neighbours
 from flatfare.service.tasks import telling
@@ -44,10 +44,6 @@ _CSV = (
     *("task", "external_id", "name", "path", "opened_at", "closed_at", "matures_at", "state", "outcome"),
     *("disputed", "settlement", "value", "cost", "cost_state", "at_least", "calls", "attempts", "source"),
 )
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -96,11 +92,11 @@ def list_tasks(
 ) -> None:
     """List tasks, the newest or the dearest first."""
     with book_of(settings) as book:
-        mature(book, lake_of(settings), now_us=_now_us())
+        mature(book, lake_of(settings), now_us=clock.now_us())
         found = listing.listed(
             book,
             lake_of(settings),
-            now_us=_now_us(),
+            now_us=clock.now_us(),
             filters=[filter_of(text) for text in filters],
             since_us=since,
             until_us=until,
@@ -123,7 +119,7 @@ def list_tasks(
 @pass_settings
 def show(settings: Settings, task: str, shape: str) -> None:
     """Tell TASK's whole story; TASK is its id, or its name as its source gave it."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     with book_of(settings) as book:
         lake = lake_of(settings)
         mature(book, lake, now_us=now_us)
@@ -218,7 +214,7 @@ def dispute(settings: Settings, task: str, reason: str | None, resolved: bool) -
 
 def _tell(settings: Settings, kind: str, task: str, said: dict[str, str]) -> None:
     """Record one event of a task that there is."""
-    now_us = _now_us()
+    now_us = clock.now_us()
     with changing(settings) as book:
         lake = lake_of(settings)
         found = telling.find(book, lake, task, now_us=now_us)

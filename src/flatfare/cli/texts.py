@@ -1,13 +1,13 @@
 """``flatfare texts``: what was said in calls, where a key asks for it to be stored."""
 
 import os
-import time
 
 import click
 
 from flatfare.cli import output
 from flatfare.cli.options import book_of, pass_settings, user_name
 from flatfare.config import Settings
+from flatfare.service import clock
 from flatfare.service.access import texts as keeping
 
 
@@ -26,7 +26,7 @@ def show(settings: Settings, call: str) -> None:
     """Print what was said in CALL (an id, as in flatfare-call), as JSON. That you did is on record."""
     store = keeping.text_store(settings, os.environ)
     with book_of(settings) as book:
-        output.print_json(keeping.show(book, store, call, at_us=_now_us(), by_whom=user_name()))
+        output.print_json(keeping.show(book, store, call, at_us=clock.now_us(), by_whom=user_name()))
 
 
 @texts.command()
@@ -46,7 +46,7 @@ def erase(settings: Settings, subject: str | None, call: str | None, reason: str
             store,
             subject=subject,
             call_id=call,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
             reason=reason,
         )
@@ -59,7 +59,3 @@ def expire(settings: Settings) -> None:
     """Erase what has expired, as a gateway that runs does every minute."""
     count = keeping.expire(keeping.text_store(settings, os.environ))
     output.say(f"{count} text{'' if count == 1 else 's'} erased.")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

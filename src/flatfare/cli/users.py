@@ -2,7 +2,6 @@
 
 import secrets
 import sys
-import time
 
 import click
 
@@ -11,6 +10,7 @@ from flatfare.cli.options import Noun, book_of, format_options, pass_settings, u
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadInput, BadUsage
+from flatfare.service import clock
 from flatfare.service.access import users as people
 from flatfare.store import users as kept
 
@@ -23,10 +23,6 @@ _FIELDS = (
     output.Field("created", "since", "left"),
 )
 _CSV = ("id", "name", "role", "scope", "signs_in", "state", "created")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @click.group(cls=Noun)
@@ -69,7 +65,7 @@ def create(
             role=role,
             password=given or made_up,
             scope=_scope(scope),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
         )
     if as_json:
@@ -126,7 +122,7 @@ def change(
             role=role,
             password=given or made_up,
             scope=_scope(scope) if scope else ({} if sees_everything else None),
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             by_whom=user_name(),
         )
     output.say(f"{user.name} is {user.role}{_seeing(user.scope)}, and has to sign in anew.")
@@ -140,7 +136,7 @@ def change(
 def disable(settings: Settings, name: str) -> None:
     """Shut NAME out, at once."""
     with book_of(settings) as book:
-        people.disable(book, name, at_us=_now_us(), by_whom=user_name())
+        people.disable(book, name, at_us=clock.now_us(), by_whom=user_name())
     output.say(f"{name} is shut out.")
 
 
@@ -150,7 +146,7 @@ def disable(settings: Settings, name: str) -> None:
 def enable(settings: Settings, name: str) -> None:
     """Let NAME in again."""
     with book_of(settings) as book:
-        people.enable(book, name, at_us=_now_us(), by_whom=user_name())
+        people.enable(book, name, at_us=clock.now_us(), by_whom=user_name())
     output.say(f"{name} may sign in again.")
 
 

@@ -18,11 +18,12 @@ from flatfare.cli.options import (
     text_of,
     user_name,
 )
-from flatfare.cli.sampling import asker_of, now_us, parameters_of, sample
+from flatfare.cli.sampling import asker_of, parameters_of, sample
 from flatfare.config import Settings
 from flatfare.core.checks.submission import Json, NotJson, Submission, read_json
 from flatfare.core.errors import BadUsage, Conflict
 from flatfare.core.outcome import Judgement
+from flatfare.service import clock
 from flatfare.service.judging import calibrating, sampling
 from flatfare.service.judging.asking import Whose
 from flatfare.service.tasks.recording import Teller, record
@@ -105,7 +106,7 @@ def check(
     means = Means(asker_of(settings, Whose(task), direct=direct), producers)
     found = kinds.verifier(kind, parameters_of(params), means=means).judge(submission)
     if is_recorded and task is not None:
-        _record(settings, verdicts.event_of(found, submission, task, now_us()))
+        _record(settings, verdicts.event_of(found, submission, task, clock.now_us()))
     if shape != "table":
         output.print_document(
             {
@@ -129,7 +130,9 @@ def check(
 def _record(settings: Settings, event: Mapping[str, object]) -> None:
     """Tell the book of a verdict."""
     with book_of(settings, create=True) as book:
-        done = record(book, lake_of(settings), [event], Teller(user_name(), source="cli"), now_us=now_us())
+        done = record(
+            book, lake_of(settings), [event], Teller(user_name(), source="cli"), now_us=clock.now_us()
+        )
     if done.refused:
         raise Conflict(f"The verdict was refused: {done.refused[0].reason}")
 

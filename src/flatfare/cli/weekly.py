@@ -1,6 +1,5 @@
 """``flatfare weekly``: the last week against the one before, to read, to print, or to send."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
 from flatfare.config import Settings, require_whole
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import iso
+from flatfare.service import clock
 from flatfare.service.alerts import alerting, sending
 from flatfare.service.alerts import weekly as reporting
 from flatfare.store import alerts
@@ -47,7 +47,7 @@ def weekly(settings: Settings, week: str | None, is_sent: bool, pdf: Path | None
             "Nobody is named to send the weekly report to. In flatfare.yaml: "
             "weekly_report: {channels: [ops], day: monday, hour: 8}"
         )
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     with book_of(settings) as book:
         asked = reporting.week_of(settings, week, now_us)
         if asked.until_us > now_us:
@@ -103,7 +103,7 @@ def _send(book: Book, settings: Settings, document: Mapping[str, object], now_us
         book,
         settings,
         lambda channel, batch: sending.send(channel, batch, page=page),
-        now_us=lambda: time.time_ns() // 1000,
+        now_us=clock.now_us,
     )
     after = alerts.owed_to(book, alert.id)
     for name in channels:

@@ -5,7 +5,6 @@ Said: a price below what any run costs, a run that may cost more than it earns, 
 without a price, currencies that cannot be compared.
 """
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +19,7 @@ from flatfare.core.usage import Usage
 from flatfare.gateway.routes import upstream_of
 from flatfare.prices.book import Circumstances, Found, PriceBook
 from flatfare.runner.proving import Prover
+from flatfare.service import clock
 from flatfare.service.actions import templates
 from flatfare.service.costing.pricing import open_price_book
 
@@ -155,7 +155,7 @@ def _has_text(action: Action) -> bool:
 
 
 def _prices(action: Action, settings: Settings) -> Iterator[str]:
-    prices, at_us = open_price_book(settings), time.time_ns() // 1000
+    prices, at_us = open_price_book(settings), clock.now_us()
     if not action.ladder:
         return
     unpriced = [rung.name for rung in action.ladder if _rates(prices, settings, rung, at_us) is None]

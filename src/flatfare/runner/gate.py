@@ -7,7 +7,6 @@ import asyncio
 import http.client
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from flatfare.gateway.first_run import with_usual_providers
 from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.reserving.treasurer import claimed
 from flatfare.gateway.server import serving
+from flatfare.service import clock
 from flatfare.service.access import keys
 from flatfare.service.access.credentials import with_sealed_credentials
 from flatfare.service.access.keys import Terms
@@ -41,7 +41,7 @@ class Gate:
 
     def ensure_key(self, book: Book, environment: Mapping[str, str] = os.environ) -> bool:
         """Have a key where the gateway asks for one; whether one was made just now."""
-        now_us = _now_us()
+        now_us = clock.now_us()
         if self.key is None:
             self.key = environment.get(KEY_VARIABLE)
         is_old = self.own_key is not None and now_us > self.key_ends_us - KEY_LIVES_US // 2
@@ -56,7 +56,9 @@ class Gate:
         """Revoke the key that was made for this runner."""
         if self.own_key is not None:
             with open_book(self.settings.database) as book:
-                keys.revoke(book, self.own_key, at_us=_now_us(), by_whom=KEY_NAME, reason="the runner ended")
+                keys.revoke(
+                    book, self.own_key, at_us=clock.now_us(), by_whom=KEY_NAME, reason="the runner ended"
+                )
             self.key = self.own_key = None
 
 
@@ -105,7 +107,3 @@ def _serves(settings: Settings, address: str) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

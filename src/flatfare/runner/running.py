@@ -8,7 +8,6 @@ the price says so; its cost is in the books all the same.
 import asyncio
 import json
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +32,7 @@ from flatfare.runner.proving import Proof, Prover
 from flatfare.runner.purse import Purse
 from flatfare.runner.questions import asker
 from flatfare.runner.working import PART_TRIES, Work, Workshop, carried_out
+from flatfare.service import clock
 from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import Published
 from flatfare.service.budgets.bounding import Bounds
@@ -393,7 +393,7 @@ async def running(
         async with gate(settings) if at is None else _given(at) as own_gate:
             desk = None if desk_of is None else desk_of(own_gate, books)
             async with models(own_gate, desk) as asked:
-                runner = Runner(settings, own_gate, asked, books, now or _now_us)
+                runner = Runner(settings, own_gate, asked, books, now or clock.now_us)
                 async with _beating(runner):
                     yield runner
     finally:
@@ -413,7 +413,7 @@ async def _beating(runner: Runner) -> AsyncIterator[None]:
             await beats
         if runner.gate.book is not None:
             await runner.gate.book()
-        await runner.books.do(judging.book_open_costs, _now_us())
+        await runner.books.do(judging.book_open_costs, clock.now_us())
 
 
 @asynccontextmanager
@@ -426,12 +426,8 @@ async def _beat(runner: Runner) -> None:
     while True:
         await asyncio.sleep(LEASE_US / 3e6)
         if runner.under_way:
-            await runner.books.do(_keep_alive, runner.owner, _now_us() + LEASE_US)
+            await runner.books.do(_keep_alive, runner.owner, clock.now_us() + LEASE_US)
 
 
 def _keep_alive(shelf: Shelf, owner: str, until_us: int) -> int:
     return runs.keep_alive(shelf.book, owner, until_us)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

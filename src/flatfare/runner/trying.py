@@ -5,7 +5,6 @@ The calls go through the gateway as tests, so that they count in no headline fig
 
 import asyncio
 import secrets
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -20,6 +19,7 @@ from flatfare.runner.purse import Purse
 from flatfare.runner.questions import asker
 from flatfare.runner.running import Runner
 from flatfare.runner.working import Work, Workshop, carried_out
+from flatfare.service import clock
 from flatfare.service.actions.advising import Seen, Tried
 
 PURPOSE = "test"
@@ -53,7 +53,7 @@ async def try_out(runner: Runner, action: Action, rows: Iterable[Row], together:
 async def _tried(
     runner: Runner, action: Action, prover: Prover, name: str, given: Prepared, rung: Rung
 ) -> tuple[Tried, Ending]:
-    at_us = time.time_ns() // 1000
+    at_us = clock.now_us()
     task, attempt = (str(time_ordered(at_us, secrets.token_bytes(10))) for _ in range(2))
     whose = Whose(task, attempt, {"action": action.name, "trial": rung.name}, PURPOSE)
     ends_at = asyncio.get_running_loop().time() + action.limits.deadline_us / 1e6

@@ -4,13 +4,13 @@ What a task says must be known: actions keep it where they say so, nothing else 
 judged once by a plan, whoever runs it.
 """
 
-import time
 from collections.abc import Callable, Mapping
 
 from flatfare.core.checks.submission import Submission
 from flatfare.core.definition import Definition
 from flatfare.core.errors import BadInput
 from flatfare.core.outcome import Judgement
+from flatfare.service import clock
 from flatfare.service.judging import sampling
 from flatfare.service.judging.asking import Asker, Whose
 from flatfare.service.judging.sampling import Drawn
@@ -62,7 +62,7 @@ def judged(
     means = Means(asker_of(Whose(one.task_id)), one.models)
     check = kinds.verifier(plan.sends_to, _parameters(plan.terms), name=plan.verifier, means=means)
     finding = check.judge(submission)
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     event = verdicts.event_of(finding, submission, one.task_id, now_us)
     done = record(book, lake, [event], Teller(f"the plan {plan.name!r}", source="sampling"), now_us=now_us)
     if done.refused:

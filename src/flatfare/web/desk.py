@@ -6,7 +6,6 @@ reads must not stand behind it.
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TypeVar
 
 from flatfare.config import Settings
 from flatfare.gateway.keyring import KeyRing
+from flatfare.service import clock
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
 from flatfare.store.reading import OpenLake
@@ -66,5 +66,5 @@ class Desk:
             self._books.append(self._held.book)
             keyring = self._held.keyring = KeyRing(self._held.book)
         keyring.refresh()
-        now_us = time.time_ns() // 1000
+        now_us = clock.now_us()
         return question(Books(self._held.book, self._lake, keyring, self._settings, now_us))

@@ -20,6 +20,7 @@ from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
 from flatfare.runner.gate import Gate
 from flatfare.runner.running import Order, Result, Runner, running
+from flatfare.service import clock
 from flatfare.service.actions.receipts import document_of
 from flatfare.service.alerts import sending
 from flatfare.service.judging.asking import Asker, Whose
@@ -127,12 +128,12 @@ class Workshop:
 
     async def _look_after(self, runner: Runner) -> None:
         """Runs that a former process left, runs that waited for somebody's word, costs that came late."""
-        left = await runner.books.do(recovering.recover, runner.owner, _now_us())
+        left = await runner.books.do(recovering.recover, runner.owner, clock.now_us())
         for run in left.to_resume:
             self._keep(self._ended(runner, await runner.resume(run), None))
-        await runner.books.do(recovering.follow_awaited, _now_us())
-        await runner.books.do(judging.book_open_costs, _now_us())
-        await runner.books.do(_forget, _now_us())
+        await runner.books.do(recovering.follow_awaited, clock.now_us())
+        await runner.books.do(judging.book_open_costs, clock.now_us())
+        await runner.books.do(_forget, clock.now_us())
 
     async def _look_after_again(self, runner: Runner) -> None:
         while True:
@@ -146,7 +147,7 @@ class Workshop:
 async def _told(runner: Runner, result: Result, hook: Hook) -> None:
     """Tell the end of a run, a few times if need be."""
     data = await runner.books.do(_document, result)
-    body = msgspec.json.encode({"type": "run.done", "timestamp": iso(_now_us()), "data": data})
+    body = msgspec.json.encode({"type": "run.done", "timestamp": iso(clock.now_us()), "data": data})
     for delay_s in WEBHOOK_DELAYS_S:
         await asyncio.sleep(delay_s)
         headers = {"Content-Type": "application/json", "User-Agent": f"flatfare/{__version__}"}
@@ -198,7 +199,3 @@ def _judge_again(settings: Settings, gate: Gate) -> int:
 
 def _forget(shelf: Shelf, now_us: int) -> int:
     return runs.forget(shelf.book, now_us)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

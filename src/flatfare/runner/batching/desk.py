@@ -21,10 +21,11 @@ from flatfare.runner.batching.finding import Finder
 from flatfare.runner.batching.log import BatchLog, Line, Sent
 from flatfare.runner.batching.sending import send
 from flatfare.runner.batching.talking import Talk
-from flatfare.runner.batching.under_way import Means, Pace, Under, now_us
+from flatfare.runner.batching.under_way import Means, Pace, Under
 from flatfare.runner.batching.wires import wire_of
 from flatfare.runner.books import Books
 from flatfare.runner.gate import Gate
+from flatfare.service import clock
 
 if TYPE_CHECKING:
     import httpx2
@@ -68,7 +69,7 @@ class Desk:
     async def open(self, client: "httpx2.AsyncClient") -> None:
         """Have a key, and see what was sent before."""
         self._talk.begin(client)
-        key_id = await self._books.do(shelving.take_key, self._gate, self._log.key_id, now_us())
+        key_id = await self._books.do(shelving.take_key, self._gate, self._log.key_id, clock.now_us())
         if key_id is not None:
             if key_id != self._log.key_id:
                 self._log.keep_key(key_id)
@@ -95,7 +96,7 @@ class Desk:
         if self.is_done:
             await self._fetch_the_rest()
         if self._log.key_id is not None and self.is_done:
-            await self._books.do(shelving.give_up_key, self._log.key_id, now_us())
+            await self._books.do(shelving.give_up_key, self._log.key_id, clock.now_us())
             self._log.keep_key(None)
         self._log.close()
 
@@ -171,8 +172,8 @@ class Desk:
             self._close_group(question.group)
             group = None
         if group is None:
-            own_id = str(time_ordered(now_us(), secrets.token_bytes(10)))
-            under = self._begun(Sent(own_id, question.base, question.kind, now_us()))
+            own_id = str(time_ordered(clock.now_us(), secrets.token_bytes(10)))
+            under = self._begun(Sent(own_id, question.base, question.kind, clock.now_us()))
             group = self._open[question.group] = _Open(under)
         group.questions[name] = question
         group.size_bytes += size

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from flatfare.runner.batching import shelving
 from flatfare.runner.batching.log import Sent
-from flatfare.runner.batching.under_way import Means, now_us
+from flatfare.runner.batching.under_way import Means
 from flatfare.runner.batching.wires import wire_of
+from flatfare.service import clock
 
 UNHEARD = "Whether its batch was sent nobody heard"
 _PAGES_MAX = 10
@@ -45,7 +46,7 @@ class Finder:
                 means.log.step(sent.id, batch_id=batch_id, call_id=call_id)
                 return True
         if is_certain:
-            await means.books.do(shelving.not_made, sent, now_us())
+            await means.books.do(shelving.not_made, sent, clock.now_us())
         return is_certain
 
     async def restore(self, sent: Sent) -> None:

@@ -10,14 +10,15 @@ from flatfare.runner.batching.asking import Question, Reply, unanswered
 from flatfare.runner.batching.finding import UNHEARD, Finder
 from flatfare.runner.batching.log import Line
 from flatfare.runner.batching.talking import TRIES, headers_of_batch
-from flatfare.runner.batching.under_way import Means, Under, now_us
+from flatfare.runner.batching.under_way import Means, Under
+from flatfare.service import clock
 
 
 async def send(means: Means, finder: Finder, under: Under, questions: Mapping[str, Question]) -> Reply | None:
     """Send a batch of questions; the reply to all of them where that cannot be."""
     wire, base = under.wire, under.sent.base
     lines = [Line(name, one.digest, one.task_id, one.attempt_id) for name, one in questions.items()]
-    sent = means.log.plan(under.sent.id, base, wire.kind, lines, now_us())
+    sent = means.log.plan(under.sent.id, base, wire.kind, lines, clock.now_us())
     under.sent = sent
     requests = [(name, one.body) for name, one in questions.items()]
     first = next(iter(questions.values()))

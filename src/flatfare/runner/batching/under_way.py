@@ -70,8 +70,3 @@ class Under:
         """Give everybody who still waits the same reply."""
         for name in list(self.waiting):
             self.reply(name, reply)
-
-
-def now_us() -> int:
-    """The present moment, in microseconds."""
-    return time.time_ns() // 1000

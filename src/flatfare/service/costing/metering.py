@@ -4,7 +4,6 @@ A body is recognised, opened, read and priced; nothing that stands in it makes t
 fail: what cannot be read is unknown, with a reason.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -27,6 +26,7 @@ from flatfare.dialects.meter import Stream, read_whole
 from flatfare.dialects.reading import NOTHING, Exchange, Part, Reading, Reported, unread
 from flatfare.dialects.recognition import Recognised
 from flatfare.prices.book import Found, PriceBook
+from flatfare.service import clock
 from flatfare.service.costing import counting
 from flatfare.service.costing.explaining import Cause, causes_of
 from flatfare.service.costing.pricing import PricedLine, PricedReading, price_reading, rates_of
@@ -188,7 +188,7 @@ def meter_response(response: Response, book: PriceBook, *, counts_reported: bool
     reading = _read(recognised.route, response.body, exchange, is_stream)
     if reading.text_seen is not None:
         reading = counted_offline(reading, recognised, exchange, response.request_body)
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     if response.provider is None and not response.host:
         exchange = _whose(book, reading, exchange, now_us)
     elif response.provider is None and _provider_at(response.host) is None:
@@ -215,7 +215,7 @@ def _why_unrecognised(response: Response) -> str:
 
 
 def _unrecognised(response: Response, reason: str) -> Metered:
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     exchange = Exchange(
         response.provider or "", response.endpoint or "", response.status, at_us=response.at_us
     )
