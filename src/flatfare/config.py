@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from flatfare.core.errors import BadInput
+from flatfare.core.quiet import DIGESTS
 from flatfare.core.week import DAYS
 
 FILE_NAME = "flatfare.yaml"
@@ -440,7 +441,7 @@ def _channels(values: object, file: Path | None) -> dict[str, Channel]:
             raise BadInput(f"The configuration {file} gives the alert channel {name!r} no url.")
         _check_known(given, _CHANNEL_KEYS, f"alerts.{name}", file)
         digest = given.get("digest")
-        if digest not in (None, "hourly", "daily"):
+        if digest not in (None, *DIGESTS):
             raise BadInput(f"Found alerts.{name}.digest: {digest!r}: it is either 'hourly' or 'daily'.")
         channels[name] = Channel(
             name=name,

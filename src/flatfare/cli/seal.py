@@ -5,11 +5,9 @@ import click
 from flatfare.cli import output
 from flatfare.cli.options import Moment, book_of, lake_of, pass_settings
 from flatfare.config import Settings
-from flatfare.core.moments import MICROSECONDS
+from flatfare.core.moments import HOUR_US
 from flatfare.service import clock
 from flatfare.store import sealing, sealing_tasks
-
-_HOUR_US = 3600 * MICROSECONDS
 
 
 @click.command()
@@ -25,7 +23,7 @@ def seal(settings: Settings, before: int | None) -> None:
     now_us = clock.now_us()
     with book_of(settings) as book:
         lake = lake_of(settings)
-        before_us = now_us - _HOUR_US if before is None else before
+        before_us = now_us - HOUR_US if before is None else before
         count = sealing.seal_calls(book, lake, before_us=before_us, now_us=now_us, on_wait=_waiting)
         tasks = sealing_tasks.seal_tasks(book, lake, before_us=before_us, now_us=now_us, on_wait=_waiting)
     output.say(f"Sealed {count:,} rows of calls and {tasks:,} tasks.")

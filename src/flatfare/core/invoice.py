@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from flatfare.core.currency import billed
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import iso
+from flatfare.core.moments import DAY_US, iso
 from flatfare.core.money import decimal_text
 
 NET_DAYS = 30
@@ -201,7 +201,7 @@ def document_of(
         "from": iso(made.period.from_us),
         "until": iso(made.period.until_us),
         "issued_at": None if issued_at_us is None else iso(issued_at_us),
-        "due_at": None if issued_at_us is None else iso(issued_at_us + NET_DAYS * 86_400_000_000),
+        "due_at": None if issued_at_us is None else iso(issued_at_us + NET_DAYS * DAY_US),
         "refers": refers,
         "reason": reason,
         "lines": [

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from flatfare.core.errors import BadInput
 
 MICROSECONDS = 1_000_000
+HOUR_US = 3600 * MICROSECONDS
+DAY_US = 24 * HOUR_US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = re.compile(r"\d{9,19}(\.\d+)?")
 _SPAN = re.compile(r"(\d{1,6})\s*(s|m|h|d|w|y)")

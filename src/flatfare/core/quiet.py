@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import datetime_of, micros_of
+from flatfare.core.moments import HOUR_US, datetime_of, micros_of
 
 _HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
 DIGESTS = ("hourly", "daily")
@@ -64,8 +64,7 @@ def digest_at(at_us: int, every: str, zone: ZoneInfo) -> int:
     ['2026-11-21T10:00:00+00:00', '2026-11-22T08:00:00+00:00']
     """
     if every == "hourly":
-        hour_us = 3_600_000_000
-        return at_us - at_us % hour_us + hour_us
+        return at_us - at_us % HOUR_US + HOUR_US
     local = datetime_of(at_us).astimezone(zone)
     morning = datetime.combine(local.date(), time(8), zone)
     if micros_of(morning) <= at_us:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from flatfare.core.moments import DAY_US
 from flatfare.core.money import half_even
 from flatfare.core.pricing import Rate
 from flatfare.prices.statement import day_us
 
-STALE_AFTER_US = 45 * 86_400 * 1_000_000
+STALE_AFTER_US = 45 * DAY_US
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
 
+from flatfare.core.moments import DAY_US
 from flatfare.core.money import half_even
 from flatfare.core.pricing import Rate, Rates
 from flatfare.core.units import UNITS, lineage
@@ -28,7 +29,6 @@ from flatfare.prices.windows import Window
 WEIGHT: Mapping[str, int] = {"tier": 8, "region": 4, "context": 2, "during": 1}
 
 
-DAY_US = 86_400_000_000
 DAYS_MAX = 1000  # reasons kept per schedule
 
 Point = tuple[int, tuple[bool, ...], tuple[int, ...]]

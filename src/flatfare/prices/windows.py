@@ -11,11 +11,10 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import datetime_of, micros_of
+from flatfare.core.moments import DAY_US, datetime_of, micros_of
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_OF_DAY = 24 * 60
-DAY_US = 86_400_000_000
 QUARTER_US = 900_000_000
 
 _SPAN = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from flatfare.config import Settings
+from flatfare.core.moments import DAY_US
 from flatfare.gateway.first_run import with_usual_providers
 from flatfare.gateway.folders import journal_folder
 from flatfare.gateway.reserving.treasurer import claimed
@@ -24,7 +25,7 @@ from flatfare.store.book import Book, open_book
 
 KEY_VARIABLE = "FLATFARE_KEY"
 KEY_NAME = "action-runner"
-KEY_LIVES_US = 7 * 24 * 3_600_000_000
+KEY_LIVES_US = 7 * DAY_US
 _PROBE_S = 0.5
 
 

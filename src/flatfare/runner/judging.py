@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from flatfare.core.action import Ending
 from flatfare.core.checks.submission import Json
+from flatfare.core.moments import HOUR_US
 from flatfare.runner import moving, people, telling
 from flatfare.runner.books import Shelf
 from flatfare.runner.models import Made
@@ -16,7 +17,7 @@ from flatfare.store import runs
 from flatfare.store.runs import Attempt, Booked, Run, State
 
 NOT_TOLD = "what a call has cost is known once it is booked"
-WAITED_US = 12 * 3_600_000_000
+WAITED_US = 12 * HOUR_US
 """How long calls that are not booked yet are waited for; then the cost of a run stays as it was told."""
 
 SETTLES_US = 600_000_000

@@ -7,6 +7,7 @@ from uuid import UUID
 from flatfare.core.action import Action, Size
 from flatfare.core.errors import NotFound
 from flatfare.core.identity import derived
+from flatfare.core.moments import HOUR_US
 from flatfare.core.outcome import Settlement
 from flatfare.runner.books import Shelf
 from flatfare.service import selling
@@ -38,7 +39,7 @@ def promise(shelf: Shelf, run: Run, action: Action, now_us: int) -> UUID | None:
         size=Size(*json.loads(run.size)).by(price.size),
         attempts_max=action.limits.attempts,
         at_us=now_us,
-        valid_us=max(action.limits.deadline_us + run.patience_us, 3_600_000_000),
+        valid_us=max(action.limits.deadline_us + run.patience_us, HOUR_US),
     )
     return UUID(quote.id)
 

@@ -20,6 +20,7 @@ from flatfare.core.action import Action, Ending, climbed
 from flatfare.core.checks.submission import Json
 from flatfare.core.errors import BadInput, FlatfareError, LimitExceeded
 from flatfare.core.identity import derived, time_ordered
+from flatfare.core.moments import HOUR_US
 from flatfare.runner import entering, judging, telling
 from flatfare.runner.batching.desk import Desk
 from flatfare.runner.books import Books, Shelf
@@ -55,7 +56,7 @@ GRACE_IN_BATCHES_S = 1.0
 FINISHED_MAX = 1000
 """Results that are held until they are handed over."""
 
-BATCH_US = 25 * 3_600_000_000
+BATCH_US = 25 * HOUR_US
 """How long one question may wait for its batch: providers answer within 24 hours, or not at all."""
 
 _POLL_S = 0.1

@@ -16,7 +16,7 @@ from flatfare.core.action_price import parse_price
 from flatfare.core.budget import Allowance, Budget, Scope, Window
 from flatfare.core.checks.submission import Submission
 from flatfare.core.identity import task_id
-from flatfare.core.moments import MICROSECONDS, iso
+from flatfare.core.moments import DAY_US, MICROSECONDS, iso
 from flatfare.core.sale import Costs
 from flatfare.service import selling
 from flatfare.service.access import keys as issuing
@@ -35,7 +35,6 @@ from flatfare.store import budgets
 SOURCE = "example firm (invented)"
 BY_WHOM = "example firm"
 DAYS, TASKS_A_DAY = 62, 18
-DAY_US = 86_400 * MICROSECONDS
 NANO = 1_000_000_000
 
 _PATHS = (

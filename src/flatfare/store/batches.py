@@ -7,6 +7,7 @@ file: each is kept under the provider's name.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flatfare.core.moments import DAY_US
 from flatfare.store import whereabouts
 from flatfare.store.book import Book, Row, Value
 from flatfare.store.lake import Lake
@@ -39,7 +40,7 @@ class Requests:
     names_tasks: bool = False
 
 
-_MAKING_TAKES_US = 24 * 3_600_000_000
+_MAKING_TAKES_US = DAY_US
 """How long after a batch is planned it may still be on its way to its provider."""
 
 _BATCH = (

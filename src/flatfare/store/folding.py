@@ -4,6 +4,7 @@ The same statement folds a sealed file, the hot calls and a test's own rows, so
 that reports over folded rows equal reports over calls to the last nano-dollar.
 """
 
+from flatfare.core.moments import DAY_US
 from flatfare.store.layout import FOLD_KEYS
 
 _INPUT = (
@@ -20,8 +21,6 @@ _INPUT = (
 )
 _CACHED = ("cache_read", "cache_read_audio", "cache_read_image")
 _OUTPUT = ("output", "reasoning", "output_audio", "output_image")
-
-DAY_US = 86_400_000_000
 
 
 def _added(columns: tuple[str, ...]) -> str:

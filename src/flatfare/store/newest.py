@@ -5,6 +5,7 @@ Of the lake only the files of those times are read in which a call may lie.
 
 from collections.abc import Collection, Mapping
 
+from flatfare.core.moments import DAY_US
 from flatfare.store import segments
 from flatfare.store.adjustments import present_calls
 from flatfare.store.book import Book, Value
@@ -20,7 +21,7 @@ Call = Mapping[str, Value]
 Answer = tuple[str, str]
 """A provider, and its own id of an answer."""
 
-_SPREAD_US = 7 * 86_400_000_000  # a call's id and its row are of nearly one moment
+_SPREAD_US = 7 * DAY_US  # a call's id and its row are of nearly one moment
 _EVER_US = 2**63 - 1
 _IDS_MAX = 500
 

@@ -6,6 +6,7 @@ Only files of the times that are asked for are read, and none where nothing of t
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from flatfare.core.moments import HOUR_US
 from flatfare.store import segments
 from flatfare.store.book import Book, Row, Value
 from flatfare.store.engine import open_engine, translated
@@ -16,7 +17,7 @@ from flatfare.store.segments import Segment, sealed_rows
 Span = tuple[int, int]
 """From a moment to a moment, in microseconds, both within."""
 
-CLOCKS_US = 3_600_000_000
+CLOCKS_US = HOUR_US
 """How far the clock of who made a call may be from the clock of who looks for it."""
 
 _FILES = 8

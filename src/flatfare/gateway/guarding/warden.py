@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.core.guard import COUNTED, Guard, amount_text, sentence
+from flatfare.core.moments import DAY_US
 from flatfare.gateway.guarding.tallies import SECOND_US, TALLIES_MAX, Crossing, Tallies
 from flatfare.gateway.reserving.messages import Over, Watch, framed
 from flatfare.service.alerts.alerting import raise_alert
@@ -28,7 +29,7 @@ WRITE_ROUNDS = 2
 
 FORGET_ROUNDS = 120
 LOOK_BACK_US = 10 * SECOND_US
-QUIET_US, HIT_KEPT_US = 7 * 86_400 * SECOND_US, 90 * 86_400 * SECOND_US
+QUIET_US, HIT_KEPT_US = 7 * DAY_US, 90 * DAY_US
 """Who was silent for a week begins anew; who went past a guard is shown for ninety days."""
 
 _log = logging.getLogger("flatfare.gateway")

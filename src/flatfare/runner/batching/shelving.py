@@ -9,6 +9,7 @@ from flatfare.core import identity
 from flatfare.core.cost import CostState
 from flatfare.core.errors import FlatfareError
 from flatfare.core.identity import time_ordered
+from flatfare.core.moments import DAY_US
 from flatfare.gateway.rows import told_change
 from flatfare.gateway.tap import nothing
 from flatfare.runner import telling
@@ -22,7 +23,7 @@ from flatfare.store.adjustments import Correction
 from flatfare.store.batches import Batch
 
 KEY_NAME = "action-batches"
-KEY_LIVES_US = 30 * 24 * 3_600_000_000
+KEY_LIVES_US = 30 * DAY_US
 """Providers keep the answers of a batch for about so long."""
 
 

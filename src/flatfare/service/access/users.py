@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flatfare.core import labels
 from flatfare.core.errors import BadInput, BadUsage, Conflict, FlatfareError, NotFound
-from flatfare.core.moments import MICROSECONDS, iso
+from flatfare.core.moments import DAY_US, MICROSECONDS, iso
 from flatfare.store import chains, users
 from flatfare.store.book import Book
 from flatfare.store.users import User
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 ROLES = ("admin", "finance", "developer", "reviewer", "viewer")
-SESSION_US = 7 * 86_400 * MICROSECONDS
+SESSION_US = 7 * DAY_US
 PASSWORD_LENGTH_MIN, PASSWORD_LENGTH_MAX = 10, 1024
 FAILURES_FREE = 5
 WAIT_S, WAIT_S_MAX = 30, 3600

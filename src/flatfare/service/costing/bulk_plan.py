@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flatfare.core.errors import StoreFailure
-from flatfare.core.moments import iso
+from flatfare.core.moments import DAY_US, iso
 from flatfare.core.usage import COUNT_MAX
 from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
-from flatfare.prices.schedule import DAY_US, Schedule
+from flatfare.prices.schedule import Schedule
 from flatfare.service.costing.pricing import NO_MODEL
 
 if TYPE_CHECKING:

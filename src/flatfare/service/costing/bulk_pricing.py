@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flatfare.core.errors import BadInput, Contradiction
+from flatfare.core.moments import DAY_US
 from flatfare.core.units import UNITS
 from flatfare.core.usage import COUNT_MAX, Count, Usage
 from flatfare.dialects.reading import Asked, Exchange, Part, Reading
 from flatfare.prices.book import Missing, PriceBook
-from flatfare.prices.schedule import DAY_US
 from flatfare.prices.statement import COUNTED
 from flatfare.service.costing.bulk_plan import (
     DAY_MARK,

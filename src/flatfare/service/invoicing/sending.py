@@ -12,6 +12,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from flatfare.core.errors import BadUsage, StoreFailure
+from flatfare.core.moments import HOUR_US
 from flatfare.service.invoicing.exporting import PATHS, Format, body_of, id_of
 from flatfare.store import exports
 from flatfare.store.book import Book
@@ -19,7 +20,7 @@ from flatfare.store.exports import Sent
 
 TIMEOUT_S = 30
 
-KNOWN_US: Mapping[Format, int] = {Format.STRIPE: 23 * 3_600_000_000}
+KNOWN_US: Mapping[Format, int] = {Format.STRIPE: 23 * HOUR_US}
 """How long an id is sure to be known after it was first sent; the others deduplicate by id without an end.
 
 Stripe: "uniqueness within a rolling period of at least 24 hours" (docs.stripe.com/api/billing/meter-event,

@@ -17,7 +17,7 @@ from flatfare.core.checks.submission import Json, Submission, canonical
 from flatfare.core.definition import REVIEWS
 from flatfare.core.errors import BadInput, Conflict, NotAuthorised, NotFound
 from flatfare.core.identity import Id, derived
-from flatfare.core.moments import MICROSECONDS, iso
+from flatfare.core.moments import DAY_US, MICROSECONDS, iso
 from flatfare.core.money import decimal_text, half_even
 from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import SecretBox
@@ -36,7 +36,7 @@ RULE = "blind, then one more"
 
 WANTED, WANTED_MAX = 2, REVIEWERS_MAX
 LEASE_US = 30 * 60 * MICROSECONDS
-KEEP_US = 30 * 86_400 * MICROSECONDS
+KEEP_US = 30 * DAY_US
 """What is to be judged is kept so long at most; a review that nobody decided is withdrawn then."""
 
 REASON_LENGTH_MAX = 4000

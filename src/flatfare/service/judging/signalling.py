@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from flatfare.core import webhook
 from flatfare.core.errors import BadInput, BadUsage, Conflict, FlatfareError, NotFound
 from flatfare.core.identity import derived
-from flatfare.core.moments import MICROSECONDS, iso
+from flatfare.core.moments import DAY_US, MICROSECONDS, iso
 from flatfare.core.signal_mapping import Signal, SignalMapping, mapping_of, signals_in
 from flatfare.service.access.secret_box import SecretBox
 from flatfare.service.tasks.recording import Teller, record
@@ -26,7 +26,7 @@ from flatfare.store.signals import Message, Source
 
 SECRET_BYTES = 32
 BODY_BYTES_MAX = 1024 * 1024
-FORGOTTEN_US = 90 * 86_400 * MICROSECONDS
+FORGOTTEN_US = 90 * DAY_US
 """What came of a message is known so long; a message that old cannot be sent again, by its own time."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")

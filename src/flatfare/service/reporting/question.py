@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flatfare.core.errors import BadUsage
+from flatfare.core.moments import DAY_US
 from flatfare.service.reporting.keys import Key, Kind
 from flatfare.store.engine import quoted
-from flatfare.store.folding import DAY_US
 
 COUNTS, REPORTED, COMPUTED = "counts", "reported", "computed"
 """Which cost is looked at: the one that counts by the settings, or one of the two that stand beside."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flatfare.core.moments import datetime_of
+from flatfare.core.moments import DAY_US, datetime_of
 from flatfare.core.money import half_even
 from flatfare.service import allocating
 from flatfare.service.allocating import Fee
@@ -22,7 +22,6 @@ from flatfare.service.reporting.resolving import question_of
 from flatfare.store import reading
 from flatfare.store.book import Book
 from flatfare.store.engine import append, translated
-from flatfare.store.folding import DAY_US
 from flatfare.store.lake import Lake
 
 if TYPE_CHECKING:

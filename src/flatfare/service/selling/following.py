@@ -8,7 +8,7 @@ by the same rule as any reversal, in whatever period it falls.
 from dataclasses import dataclass
 
 from flatfare.core.identity import derived
-from flatfare.core.moments import MICROSECONDS
+from flatfare.core.moments import DAY_US
 from flatfare.core.sale import Sale
 from flatfare.service.selling.reversing import reverse
 from flatfare.service.selling.settling import due_of
@@ -16,7 +16,7 @@ from flatfare.store import sales
 from flatfare.store.book import Book
 
 BATCH = 500
-SIGNALS_SINCE_US = 35 * 86_400 * MICROSECONDS
+SIGNALS_SINCE_US = 35 * DAY_US
 """Signals that are older than this when they are told change no price any more."""
 
 

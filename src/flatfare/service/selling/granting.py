@@ -10,7 +10,7 @@ from flatfare.core.errors import BadInput, Conflict
 from flatfare.core.grant import PRIORITY, PROMOTION_DAYS, Category, Draw, Grant
 from flatfare.core.identity import derived
 from flatfare.core.ledger import Account, Entry, Kind, Verb, canonical, merged
-from flatfare.core.moments import iso
+from flatfare.core.moments import DAY_US, iso
 from flatfare.service.selling import customers, packs
 from flatfare.service.selling.posting import append_once, known, lock_of
 from flatfare.store import ledger, sales
@@ -225,7 +225,7 @@ def returned(book: Book, draws: tuple[Draw, ...], entry_id: str, at_us: int) -> 
             one.amount_nano,
             Category.PROMOTION,
             at_us,
-            at_us + PROMOTION_DAYS * packs.DAY_US,
+            at_us + PROMOTION_DAYS * DAY_US,
             lot.priority,
             lot.actions,
             lot.unit_nano,

@@ -9,7 +9,7 @@ from flatfare.core.customer import Customer, Terms
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.grant import Draw, draw
 from flatfare.core.ledger import Account, Entry, Kind, NotEnoughCredit, Verb, canonical
-from flatfare.core.moments import MICROSECONDS, iso
+from flatfare.core.moments import HOUR_US, iso
 from flatfare.core.outcome import Settlement
 from flatfare.core.sale import Quote, Sale, applied, check_move, draws_document, entry_of, moves_of_hold
 from flatfare.service.selling import customers
@@ -19,7 +19,7 @@ from flatfare.store import ledger, sales, tasks
 from flatfare.store.book import Book
 from flatfare.store.home import KeyTaken
 
-QUOTE_VALID_US = 3600 * MICROSECONDS
+QUOTE_VALID_US = HOUR_US
 ATTEMPTS_MAX = 1000
 _ENOUGH = 1 << 62  # of who has no credit limit
 

@@ -7,13 +7,12 @@ from flatfare.core.currency import check_currency, check_payable
 from flatfare.core.customer import check_name
 from flatfare.core.errors import BadInput, Conflict, NotFound
 from flatfare.core.grant import PRIORITY
-from flatfare.core.moments import MICROSECONDS, iso
+from flatfare.core.moments import DAY_US, iso
 from flatfare.store import chains, sales
 from flatfare.store.book import Book
 from flatfare.store.home import KeyTaken
 from flatfare.store.sales import Pack
 
-DAY_US = 86_400 * MICROSECONDS
 UNITS_MAX = 1_000_000
 
 

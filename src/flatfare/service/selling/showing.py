@@ -9,7 +9,7 @@ from flatfare.core.action_price import price_document
 from flatfare.core.customer import Customer
 from flatfare.core.grant import Grant
 from flatfare.core.ledger import Entry, Kind
-from flatfare.core.moments import iso
+from flatfare.core.moments import DAY_US, iso
 from flatfare.core.money import decimal_text
 from flatfare.core.sale import COST_CURRENCY, Quote, Sale
 from flatfare.service.selling.reading import Balance, account_postings
@@ -76,7 +76,7 @@ def grant_document(grant: Grant, left_nano: int | None = None, *, at_us: int | N
 
 def pack_document(pack: Pack) -> Document:
     """What is offered, for how much."""
-    days = None if pack.expires_us is None else pack.expires_us // 86_400_000_000
+    days = None if pack.expires_us is None else pack.expires_us // DAY_US
     return {
         "name": pack.name,
         "price": decimal_text(pack.price_nano),

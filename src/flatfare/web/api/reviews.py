@@ -13,7 +13,7 @@ from flatfare.core.checks.submission import Submission
 from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput, NotAuthorised, NotFound
 from flatfare.core.identity import task_id
-from flatfare.core.moments import MICROSECONDS
+from flatfare.core.moments import DAY_US
 from flatfare.core.outcome import Judgement
 from flatfare.service.access.secret_box import found_box
 from flatfare.service.judging import review_reports, reviewing, sampling
@@ -25,7 +25,6 @@ from flatfare.web.access import Right
 from flatfare.web.api.reports import moment
 from flatfare.web.endpoint import Asked, Endpoint
 
-DAY_US = 86_400 * MICROSECONDS
 LIMIT_MAX = 10_000
 
 

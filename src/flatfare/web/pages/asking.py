@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from flatfare.core.errors import BadUsage
-from flatfare.core.moments import MICROSECONDS
+from flatfare.core.moments import DAY_US
 from flatfare.service.reporting.extent import Extent
 from flatfare.service.reporting.question import checked_zone
 from flatfare.web.pages import periods
@@ -129,7 +129,7 @@ def _period(given: Mapping[str, str], now_us: int, zone: ZoneInfo, extent: Exten
     usual = periods.named(DEFAULT_PERIOD, now_us, zone)
     last = extent.last_at_us
     is_quiet = last is None or usual.since_us is None or last < usual.since_us
-    has_future = last is not None and last > now_us + 86_400 * MICROSECONDS
+    has_future = last is not None and last > now_us + DAY_US
     return periods.named(periods.ALL, now_us, zone) if is_quiet or has_future else usual
 
 

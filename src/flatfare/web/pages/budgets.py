@@ -7,7 +7,7 @@ from urllib.parse import quote
 from flatfare.core.budget import DEFAULT_THRESHOLDS, EACH, Budget, Scope, Threshold, TopUp, Window
 from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput, NotAuthorised
-from flatfare.core.moments import MICROSECONDS
+from flatfare.core.moments import DAY_US
 from flatfare.core.money import decimal_text, dollar_text, half_even
 from flatfare.core.unit_cost import ACTION, UnitCost
 from flatfare.service.access import keys as issuing
@@ -36,7 +36,6 @@ from flatfare.web.pages.rendering import moment_text
 
 SUBJECTS_MAX = 20
 ALERTS_MAX = 20
-DAY_US = 86_400 * MICROSECONDS
 _WINDOWS = ("month", "day", "week", "quarter", "year", "lifetime", "rolling 24h")
 
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from flatfare.core.currency import parse_in
 from flatfare.core.errors import BadInput
-from flatfare.core.moments import MICROSECONDS, parse_moment
+from flatfare.core.moments import DAY_US, parse_moment
 from flatfare.service import selling
 from flatfare.service.invoicing import issuing
 from flatfare.service.invoicing.issuing import Books
@@ -351,7 +351,7 @@ def _grant(sent: Sent) -> str:
         customer=name,
         amount_nano=parse_in(sent.text("amount") or "", currency),
         paid="promotion",
-        expires_at_us=None if days is None else now_us + int(days) * 86_400 * MICROSECONDS,
+        expires_at_us=None if days is None else now_us + int(days) * DAY_US,
         **sent.on_record,
     )
     return f"/customers/{name}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flatfare.config import Settings
 from flatfare.core import labels
 from flatfare.core.errors import BadInput, NotFound
-from flatfare.core.moments import MICROSECONDS, parse_moment
+from flatfare.core.moments import DAY_US, parse_moment
 from flatfare.service.access import keys as issuing
 from flatfare.service.access import users as people
 from flatfare.service.access.keys import Terms
@@ -28,7 +28,6 @@ from flatfare.web.pages.blocks import (
 from flatfare.web.pages.page import Deed, Page, Sent, Visit
 from flatfare.web.pages.rendering import moment_text
 
-DAY_US = 86_400 * MICROSECONDS
 _ROLES = {
     "viewer": "viewer: sees reports",
     "reviewer": "reviewer: sees reports, judges what is queued",
