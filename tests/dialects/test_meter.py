@@ -3,11 +3,12 @@
 import gzip
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from flatfare.core.usage import Usage
+from flatfare.dialects.framing import EVENT_BYTES_MAX
 from flatfare.dialects.meter import Stream, read_whole
 from flatfare.dialects.reading import Exchange, Reading
 from flatfare.dialects.recognition import by_name
@@ -67,6 +68,50 @@ def test_an_answer_without_a_body_is_unknown() -> None:
 def test_a_broken_event_explains_missing_usage_and_does_not_spoil_what_came() -> None:
     broken = b'data: {"choices": [}\n\n'
     assert usage_of(streamed(broken + STREAM, 11)) == Usage(input=9, output=1)
+
+
+USED = {"prompt_tokens": 10, "completion_tokens": 5}
+ANSWERS: Mapping[tuple[str, str], Mapping[str, object]] = {
+    ("openai", "batch.results"): {
+        "custom_id": "a",
+        "response": {"status_code": 200, "body": {**CHUNK, "object": "chat.completion", "usage": USED}},
+    },
+    ("anthropic", "messages.batches.results"): {
+        "custom_id": "a",
+        "result": {
+            "type": "succeeded",
+            "message": {"model": "claude-3", "usage": {"input_tokens": 10, "output_tokens": 5}},
+        },
+    },
+    ("gemini", "batches.results"): {
+        "key": "a",
+        "response": {"usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5}},
+    },
+    ("bedrock", "batch.results"): {
+        "recordId": "a",
+        "modelOutput": {"inputTextTokenCount": 10, "results": [{"tokenCount": 5}]},
+    },
+}
+
+
+@pytest.mark.parametrize(("provider", "endpoint"), ANSWERS)
+@pytest.mark.parametrize(
+    "damage", [b'{"custom_id": broken', b"x" * (EVENT_BYTES_MAX + 1)], ids=["cut", "too large"]
+)
+def test_a_batch_with_a_line_that_cannot_be_read_has_no_cost_whole_or_streamed(
+    provider: str, endpoint: str, damage: bytes
+) -> None:
+    answer = json.dumps(ANSWERS[provider, endpoint]).encode()
+    route, exchange = by_name(provider, endpoint).route, Exchange(provider, endpoint)
+    assert usage_of(read_whole(route, answer, exchange)) == Usage(input=10, output=5)
+    body = b"\n".join((answer, answer, damage))
+    stream = Stream(route, exchange)
+    for position in range(0, len(body), 1 << 20):
+        stream.feed(body[position : position + (1 << 20)])
+    for reading in (read_whole(route, body, exchange), stream.finish()):
+        assert reading.parts == ()
+        assert reading.reason
+        assert not reading.is_free
 
 
 def test_a_byte_order_mark_before_a_body_is_left_out() -> None:

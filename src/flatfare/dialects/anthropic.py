@@ -13,7 +13,7 @@ from flatfare.dialects.anthropic_shape import (
     stream_message,
     whole_message,
 )
-from flatfare.dialects.dialect import Dialect, Prompt, ResultLine, Route, StreamReader
+from flatfare.dialects.dialect import Dialect, Prompt, ResultLine, Route, StreamReader, read_lines
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.openai_shape import texts_in
 from flatfare.dialects.parts import merged
@@ -90,11 +90,7 @@ class BatchResults:
 
 def _whole_results(body: bytes, exchange: Exchange) -> Reading:
     """Reads a batch's results that came at once."""
-    framing = JsonLines()
-    reader = BatchResults(exchange)
-    for name, data in (*framing.feed(body), *framing.finish()):
-        reader.event(name, data)
-    return reader.finish()
+    return read_lines(BatchResults(exchange), body)
 
 
 def _results(exchange: Exchange) -> StreamReader:
@@ -130,6 +126,7 @@ ROUTES = (
         stream=_results,
         lines=_result_line,
         framing=JsonLines,
+        adds_up=True,
         methods=("GET",),
         marks={"custom_id": None, "result": None},
         stream_marks={"custom_id": None, "result": None},

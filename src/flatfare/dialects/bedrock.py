@@ -10,7 +10,7 @@ import msgspec
 
 from flatfare.core.errors import Contradiction
 from flatfare.dialects.anthropic_shape import Message, MessageStream, read_message
-from flatfare.dialects.dialect import Dialect, Prompt, Route, StreamReader
+from flatfare.dialects.dialect import Dialect, Prompt, Route, StreamReader, read_lines
 from flatfare.dialects.eventstream import EventStream
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
@@ -580,11 +580,7 @@ class BatchReader:
 
 def whole_batch(body: bytes, exchange: Exchange) -> Reading:
     """Reads a batch's output that came at once."""
-    framing = JsonLines()
-    reader = BatchReader(exchange)
-    for name, data in (*framing.feed(body), *framing.finish()):
-        reader.event(name, data)
-    return reader.finish()
+    return read_lines(BatchReader(exchange), body)
 
 
 def stream_batch(exchange: Exchange) -> StreamReader:
@@ -694,6 +690,7 @@ ROUTES = (
         whole=whole_batch,
         stream=stream_batch,
         framing=JsonLines,
+        adds_up=True,
         methods=("GET",),
         marks={"recordId": None, "modelOutput": None},
         stream_marks={"recordId": None, "modelOutput": None},

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from flatfare.dialects.framing import Framing, ServerSentEvents
+from flatfare.core.errors import BadInput
+from flatfare.dialects.framing import EVENT_BYTES_MAX, Framing, JsonLines, ServerSentEvents
 from flatfare.dialects.reading import Asked, Exchange, Reading
 
 NO_MARKS: Mapping[str, str | None] = {}
@@ -27,6 +28,19 @@ class StreamReader(Protocol):
 
 Whole = Callable[[bytes, Exchange], Reading]
 """Reads a whole body. May raise ``BadInput`` and what ``msgspec`` raises: the caller makes it a reason."""
+
+
+def read_lines(reader: StreamReader, body: bytes) -> Reading:
+    """Reads JSON lines that came at once, each as it would be read in a stream.
+
+    Raises ``BadInput`` where a line is too large, and what decoding raises.
+    """
+    framing = JsonLines()
+    for name, data in (*framing.feed(body), *framing.finish()):
+        reader.event(name, data)
+    if framing.dropped:
+        raise BadInput(f"Found {framing.dropped} lines of more than {EVENT_BYTES_MAX} bytes.")
+    return reader.finish()
 
 
 def reads_nothing(body: bytes, exchange: Exchange) -> Reading:
@@ -59,6 +73,7 @@ class Route(msgspec.Struct, frozen=True):
     stream_marks: Mapping[str, str | None] = NO_MARKS  # the same for the first event of a stream
     lines: Callable[[bytes, Exchange], ResultLine | None] | None = None
     """Reads one line of a batch's results by itself; None for a line that is none. May raise as ``whole``."""
+    adds_up: bool = False  # each event is billed by itself: where one cannot be read, there is no sum
     is_binary: bool = False  # the answer is no text (speech, pictures): only the request tells what it cost
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from flatfare.core.usage import Usage
-from flatfare.dialects.dialect import Dialect, Prompt, Route, StreamReader
+from flatfare.dialects.dialect import Dialect, Prompt, Route, StreamReader, read_lines
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.gemini_batch import stream_results, whole_operation, whole_results
 from flatfare.dialects.gemini_openai import GEMINI_ROUTES, OPENAI_TRAPS
@@ -93,11 +93,7 @@ def stream_session(exchange: Exchange) -> StreamReader:
 
 def whole_session(body: bytes, exchange: Exchange) -> Reading:
     """Reads a Live session that was recorded, a message on each line."""
-    framing = JsonLines()
-    reader = LiveReader(exchange)
-    for name, data in (*framing.feed(body), *framing.finish()):
-        reader.event(name, data)
-    return reader.finish()
+    return read_lines(LiveReader(exchange), body)
 
 
 class _Statistics(msgspec.Struct):
@@ -452,6 +448,7 @@ ROUTES = (
         whole=whole_results,
         stream=stream_results,
         framing=JsonLines,
+        adds_up=True,
         methods=("GET",),
         marks={"key": None, "response": None},
         stream_marks={"key": None, "response": None},

@@ -5,8 +5,7 @@ Every answer is billed at the batch tier; a line that failed costs nothing.
 
 import msgspec
 
-from flatfare.dialects.dialect import StreamReader
-from flatfare.dialects.framing import JsonLines
+from flatfare.dialects.dialect import StreamReader, read_lines
 from flatfare.dialects.gemini_shape import Answer, AnswerReader
 from flatfare.dialects.parts import merged
 from flatfare.dialects.reading import Exchange, Part, Reading, free, unread
@@ -64,11 +63,7 @@ _decode_line = msgspec.json.Decoder(Line).decode
 
 def whole_results(body: bytes, exchange: Exchange) -> Reading:
     """Reads a result file that came at once."""
-    framing = JsonLines()
-    reader = BatchReader(exchange)
-    for name, data in (*framing.feed(body), *framing.finish()):
-        reader.event(name, data)
-    return reader.finish()
+    return read_lines(BatchReader(exchange), body)
 
 
 def stream_results(exchange: Exchange) -> StreamReader:

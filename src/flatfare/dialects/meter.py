@@ -137,6 +137,8 @@ class Stream:
             return unread(self._contradiction, reading.model)
         if self._framing is not None and self._framing.dropped and self._problem is None:
             self._problem = f"{self._framing.dropped} events of the stream were too large or damaged"
+        if self._problem is not None and self._route.adds_up:
+            return unread(self._problem, reading.model)
         if reading.parts or reading.is_free or self._problem is None or reading.text_seen is not None:
             return reading
         return msgspec.structs.replace(reading, reason=self._problem)

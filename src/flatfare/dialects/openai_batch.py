@@ -6,7 +6,7 @@ Each line is read as the answer of its own endpoint; a line that failed cost not
 import msgspec
 
 from flatfare.core.errors import BadInput
-from flatfare.dialects.dialect import ResultLine, Route, StreamReader, Whole
+from flatfare.dialects.dialect import ResultLine, Route, StreamReader, Whole, read_lines
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.reading import Asked, Conditions, Exchange, Part, Reading, free, unread
 
@@ -130,10 +130,7 @@ def batch_routes(readers: dict[str, Whole]) -> tuple[Route, ...]:
         return BatchReader(readers, exchange)
 
     def whole(body: bytes, exchange: Exchange) -> Reading:
-        framing, reader = JsonLines(), BatchReader(readers, exchange)
-        for name, data in (*framing.feed(body), *framing.finish()):
-            reader.event(name, data)
-        return reader.finish()
+        return read_lines(BatchReader(readers, exchange), body)
 
     def lines(data: bytes, exchange: Exchange) -> ResultLine | None:
         return _result_line(data, readers, exchange)
@@ -153,6 +150,7 @@ def batch_routes(readers: dict[str, Whole]) -> tuple[Route, ...]:
             stream=stream,
             lines=lines,
             framing=JsonLines,
+            adds_up=True,
             methods=("GET",),
             stream_marks={"custom_id": None, "response.body": None},
         ),

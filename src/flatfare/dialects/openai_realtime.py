@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from flatfare.core.usage import Usage
-from flatfare.dialects.dialect import Route, StreamReader
+from flatfare.dialects.dialect import Route, StreamReader, read_lines
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
 from flatfare.dialects.openai_audio import AudioUsage, heard
@@ -227,10 +227,7 @@ def _stream(exchange: Exchange) -> StreamReader:
 
 def _whole(body: bytes, exchange: Exchange) -> Reading:
     """A recorded session: one event on each line."""
-    framing, reader = JsonLines(), SessionReader(exchange)
-    for name, data in (*framing.feed(body), *framing.finish()):
-        reader.event(name, data)
-    return reader.finish()
+    return read_lines(SessionReader(exchange), body)
 
 
 def realtime_routes(prefix: str = "v1/") -> tuple[Route, ...]:

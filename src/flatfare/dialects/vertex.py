@@ -89,6 +89,7 @@ ROUTES = (
         whole=whole_results,
         stream=stream_results,
         framing=JsonLines,
+        adds_up=True,
         methods=("GET",),
         marks={"request": None, "response": None, "status": None},
         stream_marks={"request": None, "response": None, "status": None},

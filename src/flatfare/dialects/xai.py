@@ -12,7 +12,7 @@ import msgspec
 
 from flatfare.core.errors import Contradiction
 from flatfare.core.usage import Count
-from flatfare.dialects.dialect import Dialect, Route, StreamReader
+from flatfare.dialects.dialect import Dialect, Route, StreamReader, read_lines
 from flatfare.dialects.framing import JsonLines
 from flatfare.dialects.leaves import Wire, count_of, rest_of, usage_of
 from flatfare.dialects.openai_shape import read_request
@@ -275,11 +275,7 @@ def stream_voice(exchange: Exchange) -> StreamReader:
 
 def whole_voice(body: bytes, exchange: Exchange) -> Reading:
     """Reads a voice session that was recorded, an event on each line."""
-    framing = JsonLines()
-    reader = VoiceReader(exchange)
-    for name, data in (*framing.feed(body), *framing.finish()):
-        reader.event(name, data)
-    return reader.finish()
+    return read_lines(VoiceReader(exchange), body)
 
 
 _ALL_ROUTES = (
