@@ -252,6 +252,27 @@ def test_a_bare_zero_beside_tokens_is_unknown(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
+    "cost", ["0.0000000003", "$0.0000000003", "3e-10", "3e-22", "0.00000000000000000001"]
+)
+def test_a_cost_too_small_for_a_nano_dollar_is_known_and_no_bare_zero(place: Place, cost: str) -> None:
+    """It counts as the nearest whole one, which is 0, where a bare 0 would give way to the computed cost."""
+    text = f"provider,model,prompt_tokens,completion_tokens,cost\nopenai,gpt-4o,10,1,{cost}\nx,y,1,1,{cost}\n"
+    result = place.text("calls", text, at_us=1)
+    asked = "SELECT DISTINCT cost_nano, cost_state, cost_reason, reported_nano, reported_digits FROM calls"
+    assert place.row(asked) == (0, "measured", None, 0, cost)
+    (said,) = [note for note in result.notes if "nano-dollar" in note]
+    assert said.startswith("2 rows give an amount above 0 that is less than half a nano-dollar")
+
+
+@pytest.mark.parametrize("cost", ["0.00000000000000000000", "$0", "0e-12", "0.000000001"])
+def test_of_other_amounts_no_such_thing_is_said(place: Place, cost: str) -> None:
+    text = f"model,prompt_tokens,completion_tokens,cost\nx,1,1,{cost}\n"
+    result = place.text("calls", text, at_us=1)
+    assert not [note for note in result.notes if "nano-dollar" in note]
+    assert place.row("SELECT cost_nano FROM calls") == (1 if cost == "0.000000001" else None,)
+
+
+@pytest.mark.parametrize(
     ("row", "asked"),
     [
         ("m,10,1,0", {"zero_is_free": True}),

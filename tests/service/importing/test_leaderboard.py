@@ -67,6 +67,11 @@ def test_a_cost_of_zero_is_unknown(place: Place) -> None:
     assert board(place) == [("a", 10, 5, None, None, "0")]
 
 
+def test_a_mean_too_small_for_a_nano_dollar_is_counted_by_its_digits(place: Place) -> None:
+    place.text("leaderboard", "model,n,resolved,mean_cost\na,1000,5,0.0000000004\n")
+    assert board(place) == [("a", 1000, 5, None, 400, "0.0000000004")]
+
+
 def test_twice_is_once(place: Place) -> None:
     text = "model,n,resolved,total_cost\na,10,5,1\n"
     place.text("leaderboard", text)

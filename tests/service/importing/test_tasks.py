@@ -120,6 +120,15 @@ def test_a_cost_of_zero_is_unknown_and_says_why(place: Place) -> None:
     assert str(reason).startswith("the source gives a cost of 0")
 
 
+def test_a_cost_too_small_for_a_nano_dollar_is_known_and_is_said(place: Place) -> None:
+    text = "id,success,cost_usd,judge_cost,user_cost\na,true,0.0000000004,4e-10,0.5\nb,true,1,1,0\n"
+    result = place.text("tasks", text)
+    asked = "SELECT given_nano, given_reason, given_digits, given_verification_nano FROM tasks"
+    assert place.row(f"{asked} WHERE given_nano < 9") == (0, None, "0.0000000004", 0)
+    (said,) = [note for note in result.notes if "nano-dollar" in note]
+    assert said.startswith("1 row gives an amount above 0")
+
+
 def test_a_cost_of_zero_is_free_when_the_order_says(place: Place) -> None:
     place.text("tasks", "id,success,cost_usd\na,true,0.0\n", zero_is_free=True)
     assert place.row("SELECT given_nano, given_reason FROM tasks") == (0, None)

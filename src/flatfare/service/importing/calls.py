@@ -103,7 +103,7 @@ def _duration(file: Readable) -> str:
 
 def _read(file: Readable, import_id: str, contradictory: list[str]) -> str:
     source = quoted(file.order.source)
-    zero = costs.bare_zero(file.order, "given_nano", "model", tokens_given(file))
+    zero = costs.bare_zero(file.order, "given_nano", "digits", "model", tokens_given(file))
     zero_why = quoted(costs.zero_reason(file, *COUNTS, "total_tokens"))
     reason = ", ".join(["problem", *contradictory, _time_problem(), "NULL"])
     cost_column = file.mapping.fields["cost"].says() if file.mapping.has("cost") else ""

@@ -233,7 +233,7 @@ def _cost(file: Readable, cells: _Cells, n: int) -> tuple[int | None, str | None
         if unknown is not None:
             return None, str(unknown), digits
         nano = int(str(cells[name]))
-        if nano == 0 and not file.order.zero_is_free:
+        if nano == 0 and not file.order.zero_is_free and not costs.is_above_zero(digits):
             return None, costs.zero_reason(file, "input_tokens", "output_tokens"), "0"
         is_total = name == "total_cost" or (name == "cost" and _cost_is(file) == "total")
         return (nano if is_total else _times(nano, digits, n)), None, digits

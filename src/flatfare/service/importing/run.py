@@ -13,7 +13,7 @@ from flatfare.core.errors import BadUsage
 from flatfare.core.identity import time_ordered
 from flatfare.service.costing.price_versions import keep_used
 from flatfare.service.costing.pricing import open_price_book
-from flatfare.service.importing import calls, judged, leaderboard, tasks, verdicts
+from flatfare.service.importing import calls, costs, judged, leaderboard, tasks, verdicts
 from flatfare.service.importing import landing as land
 from flatfare.service.importing.columns import FileMapping, recognised
 from flatfare.service.importing.existing import (
@@ -251,6 +251,8 @@ def _notes(file: Readable) -> Iterator[str]:
     if file.order.kind == "calls":
         yield from calls.notes(file)
     if file.order.kind == "tasks" and (said := tasks.time_note(file)):
+        yield said
+    if file.order.kind in ("calls", "tasks") and (said := costs.small_note(file)):
         yield said
     unused = file.mapping.unused
     if unused:

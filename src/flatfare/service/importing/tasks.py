@@ -158,11 +158,13 @@ def _read(file: Readable, import_id: str, version: str, windows: str) -> str:
         "coalesce(input_tokens, output_tokens, calls) IS NOT NULL AND coalesce(input_tokens, 0) + "
         "coalesce(output_tokens, 0) + coalesce(calls, 0) = 0"
     )
-    zero = costs.bare_zero(file.order, "cost_nano", "path", used)
+    zero = costs.bare_zero(file.order, "cost_nano", "cost_digits", "path", used)
     why = quoted(costs.zero_reason(file, "input_tokens", "output_tokens"))
     reason = ", ".join(["problem", too_many(), "NULL"])
-    simulation = costs.bare_zero(file.order, "simulation_cost_nano", "path", "false")
-    verification = costs.bare_zero(file.order, "verification_cost_nano", "path", "false")
+    simulation, verification = (
+        costs.bare_zero(file.order, f"{name}_nano", f"{name}_digits", "path", "false")
+        for name in ("simulation_cost", "verification_cost")
+    )
     return f"""SELECT *, CASE outcome WHEN 'verified' THEN 'pass' WHEN 'failed' THEN 'fail' END AS judgement,
         coalesce(judged_at_us, closed_at_us, opened_at_us) AS verdict_at_us FROM (
         SELECT line, key, CAST(md5('task' || chr(31) || {source} || chr(31) || key) AS UUID) AS id, name,
