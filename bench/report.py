@@ -133,9 +133,9 @@ def add_file(engine, lake, book, number: int, tasks: int, kinds: int, every_us: 
         source = f"read_parquet({quoted(str(calls))})"
         write_parquet(engine, f"SELECT {names(FOLDED)} FROM ({folding(source)})", folded)
         write_parquet(engine, f"SELECT {selected(_TASK, TASKS)} FROM drawn JOIN sims USING (k)", done)
-        sealed = [segments.seal_file(engine, lake, "calls", calls)]
-        sealed.append(segments.seal_file(engine, lake, "folded", folded, calls_segment_id=sealed[0].id))
-        sealed.append(segments.seal_file(engine, lake, "tasks", done))
+        sealed = [segments.seal_file(engine, book, lake, "calls", calls)]
+        sealed.append(segments.seal_file(engine, book, lake, "folded", folded, calls_segment_id=sealed[0].id))
+        sealed.append(segments.seal_file(engine, book, lake, "tasks", done))
         with book.writing():
             for segment in sealed:
                 segments.list_segment(book, segment, NOW_US)

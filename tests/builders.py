@@ -105,7 +105,12 @@ def seal_tasks(book: Book, lake: Lake, *, replaces: bool = False) -> None:
             if count:
                 write_parquet(engine, "SELECT * FROM batch", folder / "tasks.parquet")
                 sealed = segments.seal_file(
-                    engine, lake, "tasks", folder / "tasks.parquet", replaces_rows=count if replaces else 0
+                    engine,
+                    book,
+                    lake,
+                    "tasks",
+                    folder / "tasks.parquet",
+                    replaces_rows=count if replaces else 0,
                 )
                 with book.writing():
                     segments.list_segment(book, sealed, NOW_US)

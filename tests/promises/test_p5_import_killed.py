@@ -38,11 +38,11 @@ import time
 from flatfare.service.importing import landing
 from flatfare.store import segments
 
-def list_all(self, book, row, now_us):
+def list_all(self, row, now_us):
     for segment in self.placed:
-        segments.list_segment(book, segment, now_us)
+        segments.list_segment(self.book, segment, now_us)
         time.sleep(0.05)
-    row.insert(book, now_us)
+    row.insert(self.book, now_us)
 
 landing.Landing.list_all = list_all
 stores = """,
@@ -99,7 +99,7 @@ def done_again(where: Path, given: Path) -> Seen:
         import_file(stores, str(given / "calls.csv"), Order("calls"), 2 * 10**15)
         import_file(stores, str(given / "tasks.csv"), Order("tasks", at_us=10**15), 2 * 10**15)
         assert doctoring.examine(book, lake).is_sound  # what a killed one left is named, and never read
-        doctoring.remove_strays(book, lake)
+        doctoring.remove_leftovers(book, lake)
         assert files_below(lake.folder) == {segment.path for segment in segments.listed(book)}
     return seen(where)
 

@@ -17,6 +17,7 @@ from flatfare.gateway.records import Progress, Record
 from flatfare.prices.log import FileLog
 from flatfare.service.access.secret_box import found_box, made_box
 from flatfare.store.book import open_book
+from flatfare.store.claiming import held
 from flatfare.store.engine import open_engine, write_parquet
 from flatfare.store.heads import INLINE_MAX, Heads
 from flatfare.store.lake import Lake, checksum
@@ -83,6 +84,14 @@ def test_a_file_of_the_lake_that_may_be_listed(disk: Path, power: Power, copies:
     engine.close()
     left = power.lost(disk, next(copies)) / "state" / "lake"
     assert checksum(left / placed.path) == placed.sha256
+
+
+def test_whose_a_lake_is(disk: Path, power: Power, copies: Iterator[Path]) -> None:
+    """Without it the lake would be nobody's, with files that are not listed yet."""
+    lake = Lake(disk / "state" / "lake")
+    with open_book(":memory:") as book, held(book, lake):
+        left = Lake(power.lost(disk, next(copies)) / "state" / "lake")
+        assert left.mark() == lake.mark() is not None
 
 
 @pytest.mark.parametrize("count", [2, INLINE_MAX + 1])

@@ -92,7 +92,7 @@ def _goes_on(folder: Path) -> None:
     with open_book(str(folder / "flatfare.db")) as book:
         lake = Lake(folder / "lake")
         sealing.seal_calls(book, lake, before_us=NOON_US * 2, now_us=2)
-        doctoring.remove_strays(book, lake)
+        doctoring.remove_leftovers(book, lake)
         assert files_below(lake.folder) == {segment.path for segment in segments.listed(book)}
         if book.value("SELECT COUNT(*) FROM calls") == 0:
             assert doctoring.examine(book, lake).is_sound

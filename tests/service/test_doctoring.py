@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from flatfare.core.errors import Conflict
 from flatfare.service import doctoring
 from flatfare.store import chains, sealing, segments
-from flatfare.store.book import Book
+from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
+from tests.promises.killing import files_below
 from tests.store.rows import NOON_US, call, place, write
 
 TASK, OTHER, THIRD = (f"00000000-0000-0000-0000-{number:012}" for number in (1, 2, 3))
@@ -125,14 +127,59 @@ def test_tasks_that_nobody_gave_a_cost_are_counted_with_what_to_do(tmp_path: Pat
     assert found == {}
 
 
-def test_strays_are_named_and_removed_on_request(sealed: tuple[Book, Lake]) -> None:
+def test_what_a_killed_writer_left_is_named_and_removed_on_request(sealed: tuple[Book, Lake]) -> None:
     book, lake = sealed
-    (lake.folder / "calls" / "stray.parquet").write_bytes(b"half a file")
+    book.execute("INSERT INTO begun_files (path) VALUES ('calls/begun.parquet'), ('calls/never.parquet')")
+    (lake.folder / "calls" / "begun.parquet").write_bytes(b"half a file")
     examination = doctoring.examine(book, lake)
     assert examination.is_sound
-    assert "stray.parquet" in examination.findings[0].what
-    assert doctoring.remove_strays(book, lake) == ["calls/stray.parquet"]
+    (found,) = examination.findings
+    assert "begun.parquet" in found.what
+    assert "--repair" in found.todo
+    assert doctoring.remove_leftovers(book, lake) == ["calls/begun.parquet"]
     assert doctoring.examine(book, lake).findings == ()
+    assert segments.begun(book) == set()
+
+
+def test_a_file_that_nobody_here_began_is_never_removed_and_moved_aside_on_request(
+    sealed: tuple[Book, Lake],
+) -> None:
+    book, lake = sealed
+    (lake.folder / "calls" / "strange.parquet").write_bytes(b"somebody's")
+    (found,) = doctoring.examine(book, lake).findings
+    assert "strange.parquet" in found.what
+    assert "--set-aside" in found.todo
+    assert doctoring.remove_leftovers(book, lake) == []
+    (moved,) = doctoring.set_aside(book, lake)
+    assert (lake.folder / moved).read_bytes() == b"somebody's"
+    assert doctoring.examine(book, lake).findings == ()
+
+
+def test_a_book_that_was_restored_keeps_the_files_it_no_longer_lists(tmp_path: Path) -> None:
+    """The files of the days that the backup did not have: their rows are nowhere else."""
+    book, lake = place(tmp_path)
+    write(book, [call(number) for number in range(3)])
+    book.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
+    sealing.seal_calls(book, lake, NOON_US * 2, now_us=1)
+    files = files_below(lake.folder)
+    with open_book(str(tmp_path / "backup.db")) as restored:
+        assert [finding.check for finding in doctoring.examine(restored, lake).findings] == ["files"]
+        assert doctoring.remove_leftovers(restored, lake) == []
+    assert files_below(lake.folder) == files
+    assert doctoring.examine(book, lake).findings == ()
+
+
+def test_a_lake_of_another_book_is_named_and_left_alone(sealed: tuple[Book, Lake], tmp_path: Path) -> None:
+    _, lake = sealed
+    files = files_below(lake.folder)
+    with open_book(str(tmp_path / "other.db")) as other:
+        (found,) = doctoring.examine(other, lake).findings
+        assert (found.severity, found.check) == ("warning", "lake")
+        assert "flatfare.db" in found.what
+        for asked in (doctoring.remove_leftovers, doctoring.set_aside):
+            with pytest.raises(Conflict, match="lists no file in it"):
+                asked(other, lake)
+    assert files_below(lake.folder) == files
 
 
 def test_the_examination_counts_what_it_looked_at(sealed: tuple[Book, Lake]) -> None:

@@ -23,11 +23,17 @@ _FIELDS = (
 @click.option(
     "--repair",
     is_flag=True,
-    help="Remove files that a killed writer left and the book does not list, and those of any other book.",
+    help="Remove files that a killed writer of this book left, and that it does not list.",
+)
+@click.option(
+    "--set-aside",
+    "sets_aside",
+    is_flag=True,
+    help="Move files of which the book does not know to the folder set-aside of the lake.",
 )
 @format_options
 @pass_settings
-def doctor(settings: Settings, quick: bool, repair: bool, shape: str) -> None:
+def doctor(settings: Settings, quick: bool, repair: bool, sets_aside: bool, shape: str) -> None:
     """Check counts, checksums and sums; list what costs are unknown, and why.
 
     Ends with exit code 1 if any figure is in doubt.
@@ -35,8 +41,11 @@ def doctor(settings: Settings, quick: bool, repair: bool, shape: str) -> None:
     lake = lake_of(settings)
     with book_of(settings) as book:
         if repair:
-            removed = doctoring.remove_strays(book, lake)
-            output.note(f"Removed {len(removed)} unlisted files.")
+            removed = doctoring.remove_leftovers(book, lake)
+            output.note(f"Removed {len(removed)} files that killed writers left.")
+        if sets_aside:
+            moved = doctoring.set_aside(book, lake)
+            output.note(f"Moved {len(moved)} files aside, to the folder set-aside in {lake.folder}.")
         examination = doctoring.examine(book, lake, quick=quick)
     rows = [
         {"severity": found.severity, "check": found.check, "what": found.what, "todo": found.todo}

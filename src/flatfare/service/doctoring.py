@@ -1,7 +1,7 @@
 """The doctor: does everything that is kept agree with itself, to the last nano-dollar?
 
 Every check gives its findings as values; none stops at the first. Nothing is changed
-unless a repair is asked for, and a repair only removes what the book does not list.
+unless a repair is asked for, and a repair only removes what a killed writer of this book left.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flatfare.service import selling
 from flatfare.service.reporting.unknowns import NO_COST_SAID, NO_REWORK_RATE, TASKS_LACKING
-from flatfare.store import chains, reading, segments, verdict_chains
+from flatfare.store import chains, claiming, reading, segments, verdict_chains
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted
 from flatfare.store.folding import FIGURES, folding
@@ -71,7 +71,7 @@ def examine(book: Book, lake: Lake, *, quick: bool = False) -> Examination:
         if found:
             broken.add(segment.id)
         findings += found
-    findings += _stray_files(lake, sealed)
+    findings += _lake_findings(book, lake)
     if broken:
         return Examination(tuple(findings), len(sealed), 0, 0, 0)
     with reading.opened(book, lake) as engine:
@@ -91,17 +91,32 @@ _COUNTS = (
 )
 
 
-def remove_strays(book: Book, lake: Lake) -> list[str]:
-    """Remove files that the book does not list, and what killed writers left; returns their paths.
+def remove_leftovers(book: Book, lake: Lake) -> list[str]:
+    """Remove what killed writers of this book left; returns the paths of files that were whole.
 
-    Only who knows that no other book has this lake may ask for it: its files look the same.
+    Their rows are in the book, or in the source of an import that never happened. No other
+    file is removed: who lists it cannot be known.
     """
-    with lake.exclusive(), book.alone("lake"):
-        lake.sweep_staging()
-        strays = lake.unlisted({segment.path for segment in segments.listed(book)}, tuple(KINDS))
-        for path in strays:
-            lake.remove(path)
-    return strays
+    with claiming.held(book, lake):
+        return segments.remove_begun(book, lake)
+
+
+def set_aside(book: Book, lake: Lake) -> list[str]:
+    """Move files that no record of this book knows out of the way; returns where they lie now.
+
+    Another book may list them, a copy of this one, or this one from before it was restored:
+    whoever misses one moves it back.
+    """
+    with claiming.held(book, lake):
+        return [lake.set_aside(path) for path in _unlisted(book, lake)[1]]
+
+
+def _unlisted(book: Book, lake: Lake) -> tuple[list[str], list[str]]:
+    """Files that the book does not list: those that a writer of it began, and those of nobody it knows."""
+    begun = segments.begun(book)
+    listed = {segment.path for segment in segments.listed(book)}
+    files = lake.unlisted(listed, tuple(KINDS))
+    return [path for path in files if path in begun], [path for path in files if path not in begun]
 
 
 def _book_findings(book: Book) -> Iterator[Finding]:
@@ -172,15 +187,29 @@ def _file_findings(lake: Lake, segment: Segment, *, quick: bool) -> Iterator[Fin
         )
 
 
-def _stray_files(lake: Lake, sealed: list[Segment]) -> Iterator[Finding]:
-    strays = lake.unlisted({segment.path for segment in sealed}, tuple(KINDS))
-    if strays:
+def _lake_findings(book: Book, lake: Lake) -> Iterator[Finding]:
+    """The lake is of this book, and holds nothing that the book does not list."""
+    if (problem := claiming.is_of(book, lake)) is not None:
+        yield Finding("warning", "lake", str(problem), "Until then nothing is sealed or imported.")
+        return
+    left, strange = _unlisted(book, lake)
+    if left:
         yield Finding(
             "warning",
             "files",
-            f"{len(strays)} files in the lake are not listed, such as {strays[0]}: a writer was killed, "
-            "or another book keeps its files in the same folder",
-            "They are not read. If no other book has this lake, remove them: flatfare doctor --repair",
+            f"{len(left)} files in the lake were begun and are not listed, such as {left[0]}: a writer was "
+            "killed, or is at work",
+            "They are not read. Remove what killed writers left: flatfare doctor --repair",
+        )
+    if strange:
+        yield Finding(
+            "warning",
+            "files",
+            f"{len(strange)} files in the lake are not listed, and this book does not know of them, such as "
+            f"{strange[0]}: another book or a copy of this one lists them, or this one did before it was "
+            "restored",
+            "They are not read, and no repair removes them. If nobody misses them, move them away: "
+            "flatfare doctor --set-aside",
         )
 
 

@@ -45,6 +45,20 @@ def make_file(file: Path, data: bytes) -> bool:
     return True
 
 
+def write_over(file: Path, data: bytes) -> None:
+    """Put a file there, or another in its place, whole or not at all; raises ``OSError``."""
+    make_folder(file.parent)
+    aside = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+    try:
+        aside.write_bytes(data)
+        sync(aside)
+        aside.rename(file)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+    sync(file.parent)
+
+
 def sync(path: Path) -> None:
     """See that a file's content, or the names in a folder, are on the disk; raises ``OSError``."""
     handle = os.open(path, os.O_RDONLY)

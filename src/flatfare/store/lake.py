@@ -1,11 +1,13 @@
 """The lake: sealed Parquet files, each listed in the book with its row count and checksum.
 
 A file is written aside, synced, and moved to its name before the book lists it;
-what the book does not list does not exist. A listed file never changes.
+what the book does not list does not exist. A listed file never changes. The folder
+says whose it is: a lake is of one book.
 """
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,10 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatfare.core.errors import StoreFailure
-from flatfare.store.durable import make_folder, sync
+from flatfare.store.durable import make_folder, sync, write_over
 
 _STAGING = "staging"
 _LOCK = ".lock"
+_ASIDE = "set-aside"
+MARK = "book.json"
+"""The file that says whose the lake is."""
+
 _BLOCK = 1 << 20
 
 
@@ -28,6 +34,14 @@ class Placed:
     path: str  # relative to the lake
     size_bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Whose a lake is, as its folder says."""
+
+    book_id: str
+    kept_at: str  # where that book was when it took the lake
 
 
 class Lake:
@@ -68,6 +82,25 @@ class Lake:
         finally:
             os.close(handle)
 
+    def mark(self) -> Mark | None:
+        """Whose the lake is; None where nobody has taken it yet."""
+        try:
+            said = json.loads((self.folder / MARK).read_bytes())
+            return Mark(str(said["book"]), str(said["kept_at"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise StoreFailure(
+                f"The file {self.folder / MARK} says whose this lake is, and cannot be read: {problem}. "
+                f"Restore it from a backup; where only one book was ever kept with this lake, delete it."
+            ) from problem
+
+    def write_mark(self, mark: Mark) -> None:
+        """Say for good whose the lake is; call it while holding the lake."""
+        said = {"book": mark.book_id, "kept_at": mark.kept_at}
+        with self._translated_errors():
+            write_over(self.folder / MARK, (json.dumps(said) + "\n").encode())
+
     @contextmanager
     def staging(self, name: str) -> Iterator[Path]:
         """A folder for files that are being written; gone afterwards, whatever happened."""
@@ -84,16 +117,25 @@ class Lake:
         with self._translated_errors():
             size, sha256 = staged.stat().st_size, checksum(staged)
             sync(staged)
-            home = self.folder / kind
-            make_folder(home)
-            target = home / f"{segment_id}.parquet"
+            target = self.file(path_of(kind, segment_id))
+            make_folder(target.parent)
             staged.rename(target)
-            sync(home)
-        return Placed(f"{kind}/{target.name}", size, sha256)
+            sync(target.parent)
+        return Placed(path_of(kind, segment_id), size, sha256)
 
     def remove(self, path: str) -> None:
         """Take away a file that was placed but will not be listed."""
         self.file(path).unlink(missing_ok=True)
+
+    def set_aside(self, path: str) -> str:
+        """Move a file to where nothing looks for files of the lake; returns where that is."""
+        aside = f"{_ASIDE}/{path}"
+        with self._translated_errors():
+            make_folder(self.file(aside).parent)
+            self.file(path).rename(self.file(aside))
+            sync(self.file(aside).parent)
+            sync(self.file(path).parent)
+        return aside
 
     def unlisted(self, listed: set[str], kinds: tuple[str, ...]) -> list[str]:
         """Files of these kinds that the book does not list, such as a killed import leaves behind."""
@@ -120,6 +162,11 @@ class Lake:
                 f"The lake {self.folder} cannot be written: {problem.strerror or problem}. "
                 "Nothing was changed; check the folder and the room on its disk."
             ) from problem
+
+
+def path_of(kind: str, segment_id: str) -> str:
+    """Where in a lake a sealed file of that id lies."""
+    return f"{kind}/{segment_id}.parquet"
 
 
 def checksum(file: Path) -> str:

@@ -5,6 +5,7 @@ PostgreSQL share; ``{bigint}``, ``{strict}`` and ``{numbered}`` are filled per d
 What a book in a file needs alone is an ``InFile``.
 """
 
+import uuid
 from collections.abc import Callable, Iterator
 
 from flatfare.store.layout import CALLS, TASKS, VERDICTS, Column, book_table, names
@@ -530,6 +531,19 @@ def _price_versions() -> Iterator[str]:
         version TEXT PRIMARY KEY, terms TEXT NOT NULL, kept_at_us {bigint} NOT NULL){strict}"""
 
 
+def _lakes_of_books() -> Iterator[str]:
+    """A lake says which book it is of. And of each file that is begun the book knows until it is listed.
+
+    A book that has sealed files takes the id of the first, so that its copies from before are the same book.
+    """
+    yield "CREATE TABLE book_identity (id TEXT NOT NULL){strict}"
+    yield (
+        "INSERT INTO book_identity (id) SELECT COALESCE((SELECT id FROM segments "
+        f"ORDER BY sealed_at_us, id LIMIT 1), '{uuid.uuid4()}')"
+    )
+    yield "CREATE TABLE begun_files (path TEXT PRIMARY KEY){strict}"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -565,5 +579,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _versions_to_come,
     _kept_runs,
     _price_versions,
+    _lakes_of_books,
 )
 """Step 1 is the first; the book counts how many it has taken."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flatfare.core.errors import StoreFailure
 from flatfare.store import segments
 from flatfare.store.book import Book, Value
+from flatfare.store.claiming import held
 from flatfare.store.engine import load, open_engine, write_parquet
 from flatfare.store.folding import folding
 from flatfare.store.lake import Lake
@@ -35,8 +36,7 @@ def seal_calls(
 ) -> int:
     """Seal every hot call made before a moment; returns how many rows were sealed."""
     total = 0
-    with lake.exclusive(on_wait), book.alone("lake", on_wait):
-        lake.sweep_staging()
+    with held(book, lake, on_wait):
         while sealed := _seal_batch(book, lake, before_us, now_us):
             total += sealed
     return total
@@ -56,12 +56,12 @@ def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
             if not count:
                 return 0
             write_parquet(engine, "SELECT * FROM batch ORDER BY at_us", folder / "calls.parquet")
-            calls = segments.seal_file(engine, lake, "calls", folder / "calls.parquet")
+            calls = segments.seal_file(engine, book, lake, "calls", folder / "calls.parquet")
             write_parquet(
                 engine, f"SELECT {names(FOLDED)} FROM ({folding('batch')})", folder / "folded.parquet"
             )
             folded = segments.seal_file(
-                engine, lake, "folded", folder / "folded.parquet", calls_segment_id=calls.id
+                engine, book, lake, "folded", folder / "folded.parquet", calls_segment_id=calls.id
             )
         _close(book, lake, (calls, folded), _keys(engine), count, now_us)
     finally:
@@ -84,17 +84,12 @@ def _close(
     count: int,
     now_us: int,
 ) -> None:
-    try:
-        with book.writing():
-            for segment in files:
-                segments.list_segment(book, segment, now_us)
-            removed = book.execute_many("DELETE FROM calls WHERE id = ? AND revision = ? AND n = ?", keys)
-            if removed != count:
-                raise StoreFailure(
-                    f"Sealing found {removed} of the {count} calls it had read: another process changed "
-                    "them. Nothing was sealed; run it again."
-                )
-    except BaseException:
+    with segments.taken_back(book, lake, files), book.writing():
         for segment in files:
-            lake.remove(segment.path)
-        raise
+            segments.list_segment(book, segment, now_us)
+        removed = book.execute_many("DELETE FROM calls WHERE id = ? AND revision = ? AND n = ?", keys)
+        if removed != count:
+            raise StoreFailure(
+                f"Sealing found {removed} of the {count} calls it had read: another process changed "
+                "them. Nothing was sealed; run it again."
+            )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flatfare.core.errors import StoreFailure
 from flatfare.store import segments
 from flatfare.store.book import Book
+from flatfare.store.claiming import held
 from flatfare.store.engine import load, open_engine, write_parquet
 from flatfare.store.lake import Lake
 from flatfare.store.layout import TASKS, VERDICTS, names
@@ -45,8 +46,7 @@ def seal_tasks(
 ) -> int:
     """Seal the tasks whose window closed before a moment; returns how many."""
     total = 0
-    with lake.exclusive(on_wait), book.alone("lake", on_wait):
-        lake.sweep_staging()
+    with held(book, lake, on_wait):
         while sealed := _seal_batch(book, lake, before_us, now_us):
             total += sealed
     return total
@@ -75,6 +75,7 @@ def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
             files = [
                 segments.seal_file(
                     engine,
+                    book,
                     lake,
                     "tasks",
                     folder / "tasks.parquet",
@@ -84,7 +85,7 @@ def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
             if verdicts:
                 query = "SELECT * FROM judged ORDER BY task_id, position"
                 write_parquet(engine, query, folder / "verdicts.parquet")
-                files.append(segments.seal_file(engine, lake, "verdicts", folder / "verdicts.parquet"))
+                files.append(segments.seal_file(engine, book, lake, "verdicts", folder / "verdicts.parquet"))
         _close(book, lake, files, versions, verdicts, now_us)
     finally:
         engine.close()
@@ -117,18 +118,13 @@ def _close(
     verdicts: list[tuple[str]],
     now_us: int,
 ) -> None:
-    try:
-        with book.writing():
-            for segment in files:
-                segments.list_segment(book, segment, now_us)
-            gone = book.execute_many("DELETE FROM tasks WHERE id = ? AND version = ?", versions)
-            taken = book.execute_many("DELETE FROM verdicts WHERE id = ?", verdicts)
-            if (gone, taken) != (len(versions), len(verdicts)):
-                raise StoreFailure(
-                    f"Sealing found {gone} of the {len(versions)} tasks it had read: another process changed "
-                    "them. Nothing was sealed; run it again."
-                )
-    except BaseException:
+    with segments.taken_back(book, lake, files), book.writing():
         for segment in files:
-            lake.remove(segment.path)
-        raise
+            segments.list_segment(book, segment, now_us)
+        gone = book.execute_many("DELETE FROM tasks WHERE id = ? AND version = ?", versions)
+        taken = book.execute_many("DELETE FROM verdicts WHERE id = ?", verdicts)
+        if (gone, taken) != (len(versions), len(verdicts)):
+            raise StoreFailure(
+                f"Sealing found {gone} of the {len(versions)} tasks it had read: another process changed "
+                "them. Nothing was sealed; run it again."
+            )

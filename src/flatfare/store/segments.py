@@ -6,16 +6,18 @@ whatever the seal takes away or adds, so nothing is seen twice or half.
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatfare.core.errors import StoreFailure
 from flatfare.store import chains
 from flatfare.store.book import Book
 from flatfare.store.engine import quoted, translated
 from flatfare.store.folding import sums_of
-from flatfare.store.lake import Lake
+from flatfare.store.lake import Lake, path_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -55,6 +57,7 @@ class Segment:
 
 def seal_file(
     engine: "DuckDBPyConnection",
+    book: Book,
     lake: Lake,
     kind: str,
     staged: Path,
@@ -63,13 +66,19 @@ def seal_file(
     replaces_rows: int = 0,
     import_id: str | None = None,
 ) -> Segment:
-    """Measure a written Parquet file and move it to its place; it is not listed yet."""
+    """Measure a written Parquet file and move it to its place; it is not listed yet.
+
+    The book has its path before it is there: should the writer be killed, that is what
+    tells it from a file that another book lists, or this one did before it was restored.
+    """
     relation = f"read_parquet({quoted(str(staged))})"
     first, last = _TIME_COLUMNS[kind]
     with translated(f"Sealing {kind}"):
         sums = control_sums(engine, kind, relation)
         span = engine.execute(f"SELECT MIN({first}), MAX({last}) FROM {relation}").fetchone()
     segment_id = str(uuid.uuid4())
+    with book.writing():
+        book.execute("INSERT INTO begun_files (path) VALUES (?)", (path_of(kind, segment_id),))
     placed = lake.place(staged, kind, segment_id)
     return Segment(
         id=segment_id,
@@ -99,6 +108,11 @@ def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
 
     What it holds stands in the lake's chain, so that another file in its place shows.
     """
+    if not book.execute("DELETE FROM begun_files WHERE path = ?", (segment.path,)):
+        raise StoreFailure(
+            f"The file {segment.path} was taken away before it was listed: this writer was taken for dead. "
+            "Nothing of it was kept; run it again."
+        )
     chains.append(
         book,
         CHAIN,
@@ -126,6 +140,40 @@ def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
             sealed_at_us,
         ),
     )
+
+
+def begun(book: Book) -> set[str]:
+    """Files that a writer has begun and not listed: of one that is at work, or was killed."""
+    return {str(path) for (path,) in book.rows("SELECT path FROM begun_files")}
+
+
+def remove_begun(book: Book, lake: Lake, paths: Iterable[str] | None = None) -> list[str]:
+    """Remove files that were begun and came to nothing, of these or of all; returns those that were there.
+
+    One that the book lists stays, however its listing ended: none is begun any more once it
+    is listed. In one transaction, so that nobody lists what is being removed.
+    """
+    with book.writing():
+        over = sorted(begun(book) if paths is None else begun(book).intersection(paths))
+        there = [path for path in over if lake.file(path).is_file()]
+        for path in there:
+            lake.remove(path)
+        book.execute_many("DELETE FROM begun_files WHERE path = ?", ((path,) for path in over))
+    return there
+
+
+@contextmanager
+def taken_back(book: Book, lake: Lake, placed: Sequence[Segment]) -> Iterator[None]:
+    """While placed files are listed: if that fails they are removed, unless the book lists them after all.
+
+    Where the book cannot be asked they stay, for the doctor.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(StoreFailure, OSError):
+            remove_begun(book, lake, [segment.path for segment in placed])
+        raise
 
 
 def sealed_rows(own: list[Segment], lake: Lake) -> str:

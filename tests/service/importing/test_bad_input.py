@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from flatfare.core.errors import BadInput, StoreFailure
+from flatfare.store.lake import MARK
 from tests.service.importing.bringing import Place
 
 HEAD = "id,timestamp,prompt_tokens,cost\n"
@@ -17,7 +18,8 @@ GOOD = "a,2026-01-01T00:00:00Z,5,1\n"
 
 def unchanged(place: Place) -> bool:
     """No row, no file, no import."""
-    files = [file for file in place.lake.folder.rglob("*") if file.is_file() and file.name != ".lock"]
+    kept = {".lock", MARK}
+    files = [file for file in place.lake.folder.rglob("*") if file.is_file() and file.name not in kept]
     return not files and not place.book.rows("SELECT 1 FROM imports UNION ALL SELECT 1 FROM segments")
 
 

@@ -4,7 +4,9 @@ import random
 from pathlib import Path
 
 import duckdb
+import pytest
 
+from flatfare.core.errors import Conflict
 from flatfare.store.book import open_book
 from tests.service.importing.bringing import Place
 
@@ -117,7 +119,10 @@ def test_what_was_rejected_for_its_content_can_be_updated_later(place: Place) ->
 def test_an_import_leaves_the_files_of_another_book_in_the_same_lake_alone(place: Place) -> None:
     place.text("calls", HEAD + lines(0, 10))
     own = place.book
-    with open_book(str(place.folder / "other.db")) as place.book:
-        assert place.text("calls", HEAD + lines(0, 5)).new == 5
+    with (
+        open_book(str(place.folder / "other.db")) as place.book,
+        pytest.raises(Conflict, match="is of the book"),
+    ):
+        place.text("calls", HEAD + lines(0, 5))
     place.book = own
     assert seen(place)[0] == 10

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 class Landing:
     """Files placed in the lake and statements for the book, not yet true."""
 
+    book: Book
     lake: Lake
     folder: Path  # the staging folder
     import_id: str
@@ -46,7 +47,13 @@ class Landing:
         else:
             self.placed.append(
                 segments.seal_file(
-                    engine, self.lake, kind, staged, replaces_rows=replaces_rows, import_id=self.import_id
+                    engine,
+                    self.book,
+                    self.lake,
+                    kind,
+                    staged,
+                    replaces_rows=replaces_rows,
+                    import_id=self.import_id,
                 )
             )
         return rows
@@ -56,34 +63,36 @@ class Landing:
         relation = f"read_parquet({quoted(str(staged))})"
         folded = self.folder / "folded.parquet"
         write_parquet(engine, f"SELECT {names(FOLDED)} FROM ({folding(relation)})", folded)
-        calls = segments.seal_file(engine, self.lake, "calls", staged, import_id=self.import_id)
+        calls = segments.seal_file(engine, self.book, self.lake, "calls", staged, import_id=self.import_id)
         self.placed.append(calls)
         self.placed.append(
             segments.seal_file(
-                engine, self.lake, "folded", folded, calls_segment_id=calls.id, import_id=self.import_id
+                engine,
+                self.book,
+                self.lake,
+                "folded",
+                folded,
+                calls_segment_id=calls.id,
+                import_id=self.import_id,
             )
         )
 
-    def list_all(self, book: Book, row: "ImportRow", now_us: int) -> None:
+    def list_all(self, row: "ImportRow", now_us: int) -> None:
         """Make it all true in one transaction."""
-        with book.writing():
+        with self.book.writing():
             for segment in self.placed:
-                segments.list_segment(book, segment, now_us)
+                segments.list_segment(self.book, segment, now_us)
             for write in self.writes:
-                write(book)
-            row.insert(book, now_us)
+                write(self.book)
+            row.insert(self.book, now_us)
 
 
 @contextmanager
-def landing(lake: Lake, folder: Path, import_id: str) -> Iterator[Landing]:
+def landing(book: Book, lake: Lake, folder: Path, import_id: str) -> Iterator[Landing]:
     """A landing whose placed files are taken away again if it fails."""
-    opened = Landing(lake, folder, import_id)
-    try:
+    opened = Landing(book, lake, folder, import_id)
+    with segments.taken_back(book, lake, opened.placed):
         yield opened
-    except BaseException:
-        for segment in opened.placed:
-            lake.remove(segment.path)
-        raise
 
 
 @dataclass(frozen=True, slots=True)

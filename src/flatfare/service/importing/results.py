@@ -30,6 +30,7 @@ from flatfare.service.importing.sources import Raw, Source, opened_whole
 from flatfare.service.importing.textual import TABLE, TextTable
 from flatfare.service.importing.watching import OnProgress, unwatched
 from flatfare.store.book import Book
+from flatfare.store.claiming import held
 from flatfare.store.engine import quoted, translated
 from flatfare.store.home import Value
 
@@ -79,22 +80,20 @@ def import_results(
     """
     check_fixed(order)
     tool = tool or TOOLS[order.kind]
-    with stores.lake.exclusive(on_wait), stores.book.alone("lake", on_wait):
-        stores.lake.sweep_staging()
-        with stores.lake.staging(str(uuid.uuid4())) as folder:
-            files = [opened_whole(name, folder, tool.pattern) for name in names]
-            whole = _Whole(files)
-            before = None
-            if land.has_imports(stores.book, order.kind) and not order.update:
-                before = land.imported_before(stores.book, order, whole.sha256())
-            if before:
-                return Imported(whole.name, order.kind, already_at_us=int(before[0] or 0))
-            with translated(f"Importing {whole.name}"), ExitStack() as engines:
-                part = {kind: _Part(engines, folder / kind) for kind in _PARTS}
-                progress = _Progress(on_progress, files)
-                bringing = _Bringing(stores, order, tool, whole, part, folder, now_us)
-                bringing.fill(progress)
-                return bringing.land(rejects)
+    with held(stores.book, stores.lake, on_wait), stores.lake.staging(str(uuid.uuid4())) as folder:
+        files = [opened_whole(name, folder, tool.pattern) for name in names]
+        whole = _Whole(files)
+        before = None
+        if land.has_imports(stores.book, order.kind) and not order.update:
+            before = land.imported_before(stores.book, order, whole.sha256())
+        if before:
+            return Imported(whole.name, order.kind, already_at_us=int(before[0] or 0))
+        with translated(f"Importing {whole.name}"), ExitStack() as engines:
+            part = {kind: _Part(engines, folder / kind) for kind in _PARTS}
+            progress = _Progress(on_progress, files)
+            bringing = _Bringing(stores, order, tool, whole, part, folder, now_us)
+            bringing.fill(progress)
+            return bringing.land(rejects)
 
 
 def check_fixed(order: Order) -> None:
@@ -233,7 +232,7 @@ class _Bringing:
         path = rejects_path(self.whole.files[0].name, rejects)
         files: dict[str, Readable] = {}
         tallies = dict.fromkeys(_PARTS, Tally(0, 0, 0, 0, 0))
-        with land.landing(self.stores.lake, self.folder, import_id) as landing:
+        with land.landing(self.stores.book, self.stores.lake, self.folder, import_id) as landing:
             for kind in _PARTS:
                 part = self.parts[kind]
                 if part.is_empty:
@@ -246,7 +245,7 @@ class _Bringing:
             counts = self._counts(tallies)
             landing.writes.append(self._write)
             row = land.ImportRow(import_id, self.order, self.whole.name, self.whole.sha256(), counts)
-            landing.list_all(self.stores.book, row, self.now_us)
+            landing.list_all(row, self.now_us)
         return Imported(
             self.whole.name,
             self.order.kind,

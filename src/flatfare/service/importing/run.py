@@ -42,6 +42,7 @@ from flatfare.service.importing.sources import Source, opened, rows_of
 from flatfare.service.importing.watching import OnProgress, unwatched, watched
 from flatfare.service.tasks.defining import Register
 from flatfare.store.book import Book
+from flatfare.store.claiming import held
 from flatfare.store.engine import open_engine, quoted, translated
 from flatfare.store.lake import Lake
 
@@ -80,20 +81,18 @@ def import_file(
     Raises ``BadInput`` where the file as a whole cannot be read, ``StoreFailure``
     where the book or the lake cannot be written; then nothing has changed.
     """
-    with stores.lake.exclusive(on_wait), stores.book.alone("lake", on_wait):
-        stores.lake.sweep_staging()
-        with stores.lake.staging(str(uuid.uuid4())) as folder:
-            source = opened(name, folder)
-            source.start_hash()
-            before = None
-            if land.has_imports(stores.book, order.kind) and not order.update:
-                before = land.imported_before(stores.book, order, source.sha256())
-            if before:
-                return Imported(source.name, order.kind, already_at_us=int(before[0] or 0))
-            with translated(f"Importing {source.name}"), engine_in(folder) as engine:
-                file = _opened_rows(engine, source, order, on_progress)
-                with watched(engine, on_progress):
-                    return _import(stores, source, file, folder, now_us, rejects)
+    with held(stores.book, stores.lake, on_wait), stores.lake.staging(str(uuid.uuid4())) as folder:
+        source = opened(name, folder)
+        source.start_hash()
+        before = None
+        if land.has_imports(stores.book, order.kind) and not order.update:
+            before = land.imported_before(stores.book, order, source.sha256())
+        if before:
+            return Imported(source.name, order.kind, already_at_us=int(before[0] or 0))
+        with translated(f"Importing {source.name}"), engine_in(folder) as engine:
+            file = _opened_rows(engine, source, order, on_progress)
+            with watched(engine, on_progress):
+                return _import(stores, source, file, folder, now_us, rejects)
 
 
 @contextmanager
@@ -130,12 +129,12 @@ def _import(
     path = rejects_path(source.name, rejects)
     CHECKS[file.order.kind](file, source.name)
     version = source.sha256()[:12] if file.order.kind in ("tasks", "verdicts") else ""
-    with land.landing(stores.lake, folder, import_id) as landing:
+    with land.landing(stores.book, stores.lake, folder, import_id) as landing:
         counts, more = landed(stores, file, landing, version, now_us)
         reasons: tuple[str, ...] = ()
         _, reasons = write_rejects(file, path)
         row = land.ImportRow(import_id, file.order, source.name, source.sha256(), counts)
-        landing.list_all(stores.book, row, now_us)
+        landing.list_all(row, now_us)
     return Imported(
         source.name,
         file.order.kind,

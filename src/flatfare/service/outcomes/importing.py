@@ -30,6 +30,7 @@ from flatfare.service.outcomes.schema import Problem, shown
 from flatfare.service.outcomes.validating import Line, checked
 from flatfare.store import reading
 from flatfare.store.book import Book
+from flatfare.store.claiming import held
 from flatfare.store.engine import translated
 from flatfare.store.layout import CALLS, TASKS, VERDICTS, Column, lake_table, names
 
@@ -65,25 +66,23 @@ def import_records(
     Raises ``BadInput`` where the file cannot be read, ``StoreFailure`` where the book or the lake
     cannot be written; then nothing has changed.
     """
-    with stores.lake.exclusive(), stores.book.alone("lake"):
-        stores.lake.sweep_staging()
-        with stores.lake.staging(str(uuid.uuid4())) as folder:
-            source = opened_whole(name, folder, "*.jsonl")
-            order = Order(KIND)
-            before = land.imported_before(stores.book, order, source.sha256())
-            if before and not before[2]:
-                return Imported(source.name, KIND, already_at_us=int(before[0] or 0))
-            import_id = str(time_ordered(now_us, os.urandom(10)))
-            with (
-                reading.opened(stores.book, stores.lake, "calls") as engine,
-                translated(f"Importing {source.name}"),
-                land.landing(stores.lake, folder, import_id) as landing,
-            ):
-                bringing = _Bringing(stores, engine, import_id)
-                bringing.take(lines_of(source.path))
-                if not bringing.read:
-                    raise BadInput(f"{source.name} holds no records: nothing was imported.")
-                return bringing.land(landing, order, source.name, source.sha256(), now_us, rejects)
+    with held(stores.book, stores.lake), stores.lake.staging(str(uuid.uuid4())) as folder:
+        source = opened_whole(name, folder, "*.jsonl")
+        order = Order(KIND)
+        before = land.imported_before(stores.book, order, source.sha256())
+        if before and not before[2]:
+            return Imported(source.name, KIND, already_at_us=int(before[0] or 0))
+        import_id = str(time_ordered(now_us, os.urandom(10)))
+        with (
+            reading.opened(stores.book, stores.lake, "calls") as engine,
+            translated(f"Importing {source.name}"),
+            land.landing(stores.book, stores.lake, folder, import_id) as landing,
+        ):
+            bringing = _Bringing(stores, engine, import_id)
+            bringing.take(lines_of(source.path))
+            if not bringing.read:
+                raise BadInput(f"{source.name} holds no records: nothing was imported.")
+            return bringing.land(landing, order, source.name, source.sha256(), now_us, rejects)
 
 
 @dataclass(slots=True)
@@ -173,7 +172,7 @@ class _Bringing:
             self.brought[kind] = landing.take(self.engine, kind, query)
         landing.writes.append(self._write_beside)
         tally = Tally(self.read, self.new, self.known, 0, len(self.rejected))
-        landing.list_all(self.stores.book, land.ImportRow(self.import_id, order, name, sha256, tally), now_us)
+        landing.list_all(land.ImportRow(self.import_id, order, name, sha256, tally), now_us)
         return Imported(
             name,
             KIND,
