@@ -113,7 +113,7 @@ def _row(alert: Alert, deliveries: list[Delivery]) -> dict[str, object]:
                 "channel": one.channel,
                 "state": _state(one),
                 "tries": one.tries,
-                "delivered": None if one.delivered_at_us is None else iso(one.delivered_at_us),
+                "delivered": iso(one.delivered_at_us),
                 "due": iso(one.due_at_us) if _state(one) in ("waiting", "failing") else None,
                 "problem": one.problem,
             }

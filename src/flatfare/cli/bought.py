@@ -141,7 +141,7 @@ def list_vendors(shape: str) -> None:
             "name": one.name,
             "unit": one.unit,
             "one_per_conversation": one.is_one_per_conversation,
-            "price": None if one.price_nano is None else decimal_text(one.price_nano),
+            "price": decimal_text(one.price_nano),
             "price_note": one.price_note,
             "decides": one.decides,
             "rule": one.rule,

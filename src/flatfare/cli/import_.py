@@ -425,7 +425,7 @@ def _as_json(result: Imported) -> dict[str, object]:
         "rejected": result.rejected,
         **result.more,
         "rejects_file": result.rejects_file,
-        "already_imported_at": None if already is None else iso(already),
+        "already_imported_at": iso(already),
         "notes": list(result.notes),
     }
 

@@ -82,7 +82,7 @@ def add(
         "verifier": verifier,
         "question": question,
         "reviewers": reviewers,
-        "rate": None if rate is None else decimal_text(rate),
+        "rate": decimal_text(rate),
         "link": link,
     }
     if sends_to != HUMAN:

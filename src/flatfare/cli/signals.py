@@ -168,7 +168,7 @@ def try_(mapping: str, message: str, is_json: bool) -> None:
             "task": one.task,
             "signal": one.name,
             "value": one.value,
-            "at": None if one.at_us is None else iso(one.at_us),
+            "at": iso(one.at_us),
         }
         for one in signalling.read_message(mapping_of(_document(mapping)), body)
     ]

@@ -180,7 +180,7 @@ def _week_document(week: Week) -> dict[str, object]:
     return {
         "from": week.begins,
         "verified": week.row.verified,
-        "cost_per_verified_outcome": None if cost is None else decimal_text(cost),
+        "cost_per_verified_outcome": decimal_text(cost),
     }
 
 

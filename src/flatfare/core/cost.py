@@ -71,7 +71,7 @@ class Cost:
 
     def as_json(self) -> dict[str, str | None]:
         """Shape ``{"amount", "currency", "state", "reason"}``; the amount a decimal string or null."""
-        amount = None if self.amount_nano is None else decimal_text(self.amount_nano)
+        amount = decimal_text(self.amount_nano)
         return {"amount": amount, "currency": self.currency, "state": str(self.state), "reason": self.reason}
 
     def __repr__(self) -> str:

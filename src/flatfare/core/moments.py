@@ -5,6 +5,7 @@ A date without a zone is taken as UTC, and the caller is told, so that it can sa
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import overload
 
 from flatfare.core.errors import BadInput
 
@@ -54,12 +55,18 @@ def datetime_of(at_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_us)
 
 
-def iso(at_us: int) -> str:
-    """The moment in ISO 8601, in UTC, with microseconds only where it has them.
+@overload
+def iso(at_us: int) -> str: ...
+@overload
+def iso(at_us: None) -> None: ...
+def iso(at_us: int | None) -> str | None:
+    """The moment in ISO 8601, in UTC, with microseconds only where it has them; None where there is none.
 
     >>> iso(1767225600000000)
     '2026-01-01T00:00:00Z'
     """
+    if at_us is None:
+        return None
     return datetime_of(at_us).isoformat().replace("+00:00", "Z")
 
 

@@ -7,6 +7,7 @@ Every amount is an ``int`` of nano units (1e-9) of its currency. ``Decimal`` and
 import re
 from decimal import Decimal
 from fractions import Fraction
+from typing import overload
 
 from flatfare.core.errors import BadInput
 
@@ -79,12 +80,18 @@ def parse_amount(text: str) -> tuple[Decimal, str | None]:
     return (-amount if sign in ("-", "−") else Decimal(format(amount, "f"))), before or after
 
 
-def decimal_text(nano: int) -> str:
-    """The amount in units of currency with all nine decimals, for JSON and CSV.
+@overload
+def decimal_text(nano: int) -> str: ...
+@overload
+def decimal_text(nano: None) -> None: ...
+def decimal_text(nano: int | None) -> str | None:
+    """The amount in units of currency with all nine decimals, for JSON and CSV; None where it is not known.
 
-    >>> decimal_text(8_720_000), decimal_text(-1)
-    ('0.008720000', '-0.000000001')
+    >>> decimal_text(8_720_000), decimal_text(-1), decimal_text(None)
+    ('0.008720000', '-0.000000001', None)
     """
+    if nano is None:
+        return None
     sign = "-" if nano < 0 else ""
     whole, rest = divmod(abs(nano), NANO)
     return f"{sign}{whole}.{rest:09d}"

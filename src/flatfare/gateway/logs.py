@@ -52,7 +52,7 @@ def log_call(provider: str, endpoint: str, key_id: str | None, result: Result) -
         "model": result.model,
         "status": result.status,
         "http_status": result.http_status,
-        "cost": None if figures.cost_nano is None else decimal_text(figures.cost_nano),
+        "cost": decimal_text(figures.cost_nano),
         "cost_state": figures.cost_state,
         "duration_ms": result.duration_ms,
         "key": key_id,

@@ -47,7 +47,7 @@ def asker(work: Work, made: list[Made], loop: asyncio.AbstractEventLoop, models:
         return Reply(
             text,
             question.model,
-            None if cost_nano is None else decimal_text(cost_nano),
+            decimal_text(cost_nano),
             own[-1].id if own else None,
         )
 

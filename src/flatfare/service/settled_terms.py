@@ -147,7 +147,7 @@ def _budgets(book: Book) -> States:
             "removed": one.removed_at_us is not None,
             "top_ups": sorted(
                 (
-                    [decimal_text(more.amount_nano), more.subject, _moment(more.until_us), more.replaces]
+                    [decimal_text(more.amount_nano), more.subject, iso(more.until_us), more.replaces]
                     for more in one.top_ups
                 ),
                 key=str,
@@ -234,10 +234,6 @@ def _invoices(book: Book) -> States:
         }
         for one in invoices.listed(book)
     }
-
-
-def _moment(at_us: int | None) -> str | None:
-    return None if at_us is None else iso(at_us)
 
 
 _STANDS: Mapping[str, Callable[[Book], States]] = {

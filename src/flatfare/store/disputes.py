@@ -37,7 +37,7 @@ class Dispute:
             "state": self.state,
             "opened_at": iso(self.opened_at_us),
             "opened_by": self.opened_by,
-            "decided_at": None if self.decided_at_us is None else iso(self.decided_at_us),
+            "decided_at": iso(self.decided_at_us),
             "decided_by": self.decided_by,
             "decision": self.decision,
         }

@@ -175,7 +175,7 @@ def document_of(key: Key, secrets: Iterable[KeySecret], at_us: int) -> dict[str,
             {
                 "begins": secret.prefix,
                 "created": iso(secret.created_at_us),
-                "ends": None if secret.ends_at_us is None else iso(secret.ends_at_us),
+                "ends": iso(secret.ends_at_us),
             }
             for secret in secrets
             if secret.key_id == key.id and (secret.ends_at_us is None or secret.ends_at_us > at_us)
@@ -188,7 +188,7 @@ def document_of(key: Key, secrets: Iterable[KeySecret], at_us: int) -> dict[str,
         "tokens_per_minute": key.tokens_per_minute,
         "concurrent": key.concurrent,
         "created": iso(key.created_at_us),
-        "expires": None if key.expires_at_us is None else iso(key.expires_at_us),
+        "expires": iso(key.expires_at_us),
     }
 
 

@@ -38,7 +38,7 @@ def document_of(action: Action) -> dict[str, object]:
             if key not in ("action", "version")
         },
         "limits": {
-            "cost": None if action.limits.cost_nano is None else decimal_text(action.limits.cost_nano),
+            "cost": decimal_text(action.limits.cost_nano),
             "attempts": action.limits.attempts,
             "deadline": span_text(action.limits.deadline_us),
             "input_bytes": action.limits.input_bytes,

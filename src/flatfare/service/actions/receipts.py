@@ -77,7 +77,7 @@ def _document(
         "outcome": str(task.get("outcome") or Outcome.OPEN),
         "settlement": str(task.get("settlement") or Settlement.NONE),
         "started_at": iso(run.started_at_us),
-        "ended_at": None if run.ended_at_us is None else iso(run.ended_at_us),
+        "ended_at": iso(run.ended_at_us),
         "attempts": run.attempts,
         "output": _output(held),
         "output_kept": run.output is not None,
@@ -222,11 +222,11 @@ def _attempt(one: Attempt) -> dict[str, object]:
         "path": one.path,
         "ending": one.ending,
         "reasons": json.loads(one.reasons),
-        "cost": None if one.cost_nano is None else decimal_text(one.cost_nano),
+        "cost": decimal_text(one.cost_nano),
         "cost_reason": one.cost_reason,
         "calls": [call for call, _, _ in json.loads(one.calls) if call],
         "started_at": iso(one.started_at_us),
-        "ended_at": None if one.ended_at_us is None else iso(one.ended_at_us),
+        "ended_at": iso(one.ended_at_us),
     }
 
 

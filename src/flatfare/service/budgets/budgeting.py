@@ -77,7 +77,7 @@ def top_up(
         if budgets.insert_top_up(book, top_up_id or f"top_{secrets.token_hex(8)}", budget.id, top_up):
             content = {
                 "amount": decimal_text(top_up.amount_nano),
-                "until": None if top_up.until_us is None else iso(top_up.until_us),
+                "until": iso(top_up.until_us),
                 "subject": top_up.subject,
             }
             kind = "budget.overridden" if top_up.replaces else "budget.topped_up"
@@ -127,7 +127,7 @@ def document_of(
         "id": budget.id,
         **terms_of(budget),
         "created": iso(budget.created_at_us),
-        "resets": None if resets_us is None else iso(resets_us),
+        "resets": iso(resets_us),
         "subjects": [
             {
                 "subject": one.allowance.subject,
@@ -148,7 +148,7 @@ def document_of(
                 "replaces": one.replaces,
                 "subject": one.subject,
                 "from": iso(one.from_us),
-                "until": None if one.until_us is None else iso(one.until_us),
+                "until": iso(one.until_us),
                 "by": one.by_whom,
                 "reason": one.reason,
             }

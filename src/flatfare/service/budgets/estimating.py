@@ -46,13 +46,13 @@ class Estimate:
             "endpoint": self.endpoint,
             "model": self.model,
             "at_most": {
-                "amount": None if bound.most_nano is None else decimal_text(bound.most_nano),
+                "amount": decimal_text(bound.most_nano),
                 "currency": "USD",
                 "reason": bound.reason,
                 "output_limit": bound.limit,
             },
             "likely": {
-                "amount": None if self.likely_nano is None else decimal_text(self.likely_nano),
+                "amount": decimal_text(self.likely_nano),
                 "currency": "USD",
                 "input_tokens": self.input_tokens,
                 "output_tokens": self.output_tokens,

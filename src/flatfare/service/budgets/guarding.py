@@ -169,7 +169,7 @@ def _past_of(guard: Guard, one: Tallied) -> dict[str, object]:
         "tokens": one.tokens,
         "cost": decimal_text(one.cost_nano),
         "since": iso(one.began_at_us) if one.began_at_us else None,
-        "last": None if one.hit_at_us is None else iso(one.hit_at_us),
+        "last": iso(one.hit_at_us),
         "last_call": one.last_call,
     }
 

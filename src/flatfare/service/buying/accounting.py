@@ -143,14 +143,14 @@ def document_of(account: Account) -> dict[str, object]:
             for state in State
             if state is not State.CREDIT
         },
-        "price_per_unit": _money(account.price_nano),
+        "price_per_unit": decimal_text(account.price_nano),
         "list_price": {
-            "amount": _money(facts.price_nano),
+            "amount": decimal_text(facts.price_nano),
             "note": facts.price_note,
             "source": facts.source,
             "checked": facts.checked,
         },
-        "cost_per_verified_outcome": _money(account.row.cost_per_verified_nano),
+        "cost_per_verified_outcome": decimal_text(account.row.cost_per_verified_nano),
         "cost_per_verified_outcome_low": _dollars(interval.low) if interval else None,
         "cost_per_verified_outcome_high": _dollars(interval.high) if interval else None,
         "note": account.row.note,
@@ -166,10 +166,6 @@ def document_of(account: Account) -> dict[str, object]:
         "vendor_decides": {"who": facts.decides, "rule": facts.rule, "reversible": facts.reversible},
         "make_or_buy": [one.as_json() for one in account.own],
     }
-
-
-def _money(nano: int | None) -> str | None:
-    return None if nano is None else decimal_text(nano)
 
 
 def _dollars(nano: float | None) -> str | None:

@@ -126,7 +126,7 @@ def _ticket(one: Conversation) -> dict[str, object] | None:
     }
     return {
         "name": ticket.name,
-        **{name: None if at_us is None else iso(at_us) for name, at_us in moments.items()},
+        **{name: iso(at_us) for name, at_us in moments.items()},
         "reopened": ticket.is_reopened,
         "handed_off": ticket.is_handed_off,
         "csat": ticket.csat,

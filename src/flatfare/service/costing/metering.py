@@ -119,7 +119,7 @@ def _source_json(line: PricedLine) -> dict[str, object]:
         "rated_as": line.rated_as,
         "provider": line.provider,
         "model": line.model,
-        "since": None if said.since_us is None else iso(said.since_us),
+        "since": iso(said.since_us),
         "source": said.source,
         "checked": said.checked,
     }

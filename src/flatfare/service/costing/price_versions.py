@@ -32,7 +32,7 @@ def terms_of(found: Found) -> Terms:
         "version": found.version,
         "provider": found.provider,
         "model": found.model,
-        "since": None if found.since_us is None else iso(found.since_us),
+        "since": iso(found.since_us),
         "layer": LAYERS[Trust(found.trust)],
         "currency": found.currency,
         "rates": [rate_row(found, unit) for unit in UNITS if unit in found.rates],

@@ -40,8 +40,8 @@ def document_of(review: Review, answers: Sequence[Answer] = ()) -> dict[str, obj
         "plan": review.plan,
         "asked_by": review.asked_by,
         "opened": iso(review.opened_at_us),
-        "due": None if review.due_at_us is None else iso(review.due_at_us),
-        "decided": None if review.decided_at_us is None else iso(review.decided_at_us),
+        "due": iso(review.due_at_us),
+        "decided": iso(review.decided_at_us),
     }
     return document
 

@@ -192,7 +192,7 @@ class Sheet:
             "question": self.review.question,
             "shown": self.shown,
             "link": self.review.link,
-            "due": None if due is None else iso(due),
+            "due": iso(due),
             "yours_until": iso(self.until_us),
         }
 

@@ -145,7 +145,7 @@ def document_of(plan: Plan) -> dict[str, object]:
         "verifier": plan.verifier,
         "from": iso(plan.from_us),
         "terms": terms,
-        "ended": None if plan.ended_at_us is None else iso(plan.ended_at_us),
+        "ended": iso(plan.ended_at_us),
     }
 
 

@@ -112,17 +112,17 @@ def _row(board: Board, standing: Standing) -> dict[str, Field]:
         "verified": showing.successes,
         "success_rate": _share(standing.success_rate),
         **_limits("success_rate", standing.rate),
-        "cost": _money(standing.spend_nano if is_told else None),
+        "cost": decimal_text(standing.spend_nano if is_told else None),
         "cost_is_at_least": not showing.is_cost_known,
         "unknown_cost_tasks": showing.unknown_n,
-        "cost_per_attempt": _money(standing.cost_per_attempt_nano if is_told else None),
-        "cost_per_verified_outcome": _money(standing.cost_per_verified_nano if is_told else None),
+        "cost_per_attempt": decimal_text(standing.cost_per_attempt_nano if is_told else None),
+        "cost_per_verified_outcome": decimal_text(standing.cost_per_verified_nano if is_told else None),
         "cost_per_verified_outcome_low": _money_of(interval.low if interval else None),
         "cost_per_verified_outcome_high": _money_of(interval.high if interval else None),
         "interval_from": ratio.method if ratio and interval else None,
         "failed_share": _share(standing.failed_share),
         "calls_per_task": _share(showing.calls_per_task),
-        "simulation_cost": _money(showing.simulation_nano),
+        "simulation_cost": decimal_text(showing.simulation_nano),
         "is_on_frontier": standing.is_on_frontier,
         "same_as": standing.same_as,
         "source": ", ".join(showing.sources) or None,
@@ -135,10 +135,6 @@ def _limits(name: str, interval: Interval | None) -> dict[str, Field]:
         f"{name}_low": _share(interval.low if interval else None),
         f"{name}_high": _share(interval.high if interval else None),
     }
-
-
-def _money(nano: int | None) -> str | None:
-    return None if nano is None else decimal_text(nano)
 
 
 def _money_of(nano: float | None) -> str | None:

@@ -59,7 +59,7 @@ class Attributed:
             "verified": round(float(self.verified), 9),
             "spend": decimal_text(self.spend_nano),
             "spend_is_at_least": self.unknown_calls > 0,
-            "cost_per_verified_outcome": None if each is None else decimal_text(each),
+            "cost_per_verified_outcome": decimal_text(each),
         }
 
 

@@ -18,8 +18,8 @@ def document_of(report: Report, currency: str = "USD") -> Document:
     """The whole report."""
     document: Document = {
         "by": list(report.by),
-        "since": _iso(report.since_us),
-        "until": _iso(report.until_us),
+        "since": iso(report.since_us),
+        "until": iso(report.until_us),
         "as_of": iso(report.as_of_us),
         "currency": currency,
         "cost": report.cost,
@@ -36,10 +36,10 @@ def document_of(report: Report, currency: str = "USD") -> Document:
         document["conversations"] = {
             "n": found.n,
             "spend": decimal_text(found.spend_nano),
-            "cost_per_conversation": _money(found.mean_nano),
-            "cost_p50": _money(found.spend.p50_nano),
-            "cost_p90": _money(found.spend.p90_nano),
-            "cost_p99": _money(found.spend.p99_nano),
+            "cost_per_conversation": decimal_text(found.mean_nano),
+            "cost_p50": decimal_text(found.spend.p50_nano),
+            "cost_p90": decimal_text(found.spend.p90_nano),
+            "cost_p99": decimal_text(found.spend.p99_nano),
         }
     return document
 
@@ -111,24 +111,24 @@ def figures_of(row: Row) -> Document:
         "success_rate": _rate(row.success_rate),
         "success_rate_low": _rate(success.low if success else None),
         "success_rate_high": _rate(success.high if success else None),
-        "cost": _money(row.cost_nano),
+        "cost": decimal_text(row.cost_nano),
         "cost_is_at_least": f.is_at_least,
         "unknown_cost_tasks": f.unknown_cost_tasks,
         "unknown_cost_calls": f.unknown_cost_calls,
-        "cost_per_attempt": _money(row.cost_per_attempt_nano),
-        "cost_per_verified_outcome": _money(shown_cost(row)),
+        "cost_per_attempt": decimal_text(row.cost_per_attempt_nano),
+        "cost_per_verified_outcome": decimal_text(shown_cost(row)),
         "cost_per_verified_outcome_low": _end(interval, "low"),
         "cost_per_verified_outcome_high": _end(interval, "high"),
         "cost_per_verified_outcome_note": row.note,
         "unverified_spend_share": _rate(row.unverified_share),
-        "cost_p50": _money(row.percentiles.p50_nano),
-        "cost_p90": _money(row.percentiles.p90_nano),
-        "cost_p99": _money(row.percentiles.p99_nano),
+        "cost_p50": decimal_text(row.percentiles.p50_nano),
+        "cost_p90": decimal_text(row.percentiles.p90_nano),
+        "cost_p99": decimal_text(row.percentiles.p99_nano),
         "calls_per_task": _rate(row.calls_per_task),
         "tokens_per_task": _rate(row.tokens_per_task),
         "input_tokens": f.input_tokens,
         "output_tokens": f.output_tokens,
-        "price_per_million_tokens": _money(row.price_per_million_nano),
+        "price_per_million_tokens": decimal_text(row.price_per_million_nano),
         **_parts(row),
     }
 
@@ -236,10 +236,6 @@ def _part(nano: int, unknown: int) -> str | None:
     return None if unknown and not nano else decimal_text(nano)
 
 
-def _money(nano: int | None) -> str | None:
-    return None if nano is None else decimal_text(nano)
-
-
 def _end(interval: Interval | None, which: str) -> str | None:
     if interval is None:
         return None
@@ -253,7 +249,3 @@ def _rate(value: float | None) -> float | None:
 
 def _change(now: int | None, before: int | None) -> float | None:
     return round(now / before - 1, _ROUNDED) if now is not None and before else None
-
-
-def _iso(at_us: int | None) -> str | None:
-    return None if at_us is None else iso(at_us)

@@ -69,7 +69,7 @@ class TaskCost:
             "state": "unknown" if self.lacks else "estimated" if self.is_estimated else "measured",
             "reason": f"not all of it is known: {', '.join(self.lacks)}" if self.lacks else None,
             "at_least": known,
-            **{name: None if nano is None else decimal_text(nano) for name, nano in parts.items()},
+            **{name: decimal_text(nano) for name, nano in parts.items()},
         }
 
 

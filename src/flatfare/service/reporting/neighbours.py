@@ -90,7 +90,7 @@ class Neighbours:
         """The comparison as a document."""
         return {
             "n": self.n,
-            "median": None if self.median_nano is None else decimal_text(self.median_nano),
+            "median": decimal_text(self.median_nano),
             "sentence": self.sentence,
             "measures": [one.as_json() for one in self.measures],
         }

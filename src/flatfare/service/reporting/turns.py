@@ -63,7 +63,7 @@ class Turn:
             "cost": None if mean is None else decimal_text(self.cost_nano),
             "cost_is_at_least": self.unknown_calls > 0,
             "unknown_cost_calls": self.unknown_calls,
-            "cost_per_conversation": None if mean is None else decimal_text(mean),
+            "cost_per_conversation": decimal_text(mean),
             "cumulative_cost_per_conversation": decimal_text(self.through_mean_nano),
             "input_tokens_per_turn": round(self.input_tokens / self.conversations, 3),
             "cached_tokens_per_turn": round(self.cached_tokens / self.conversations, 3),

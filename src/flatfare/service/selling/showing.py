@@ -26,10 +26,10 @@ def customer_document(customer: Customer) -> Document:
         "name": customer.name,
         "currency": customer.currency,
         "terms": str(customer.terms),
-        "credit_limit": None if limit_nano is None else decimal_text(limit_nano),
+        "credit_limit": decimal_text(limit_nano),
         "details": dict(customer.details),
         "created_at": iso(customer.created_at_us),
-        "closed_at": _moment(customer.closed_at_us),
+        "closed_at": iso(customer.closed_at_us),
     }
 
 
@@ -38,7 +38,7 @@ def balance_document(found: Balance, *, at_us: int) -> Document:
     available_nano = found.available_nano
     return {
         **customer_document(found.customer),
-        "available": None if available_nano is None else decimal_text(available_nano),
+        "available": decimal_text(available_nano),
         "wallet": decimal_text(found.wallet_nano),
         "held": decimal_text(found.held_nano),
         "pending": decimal_text(found.pending_nano),
@@ -65,7 +65,7 @@ def grant_document(grant: Grant, left_nano: int | None = None, *, at_us: int | N
         "actions": list(grant.actions),
         "priority": grant.priority,
         "from": iso(grant.effective_at_us),
-        "expires_at": _moment(grant.expires_at_us),
+        "expires_at": iso(grant.expires_at_us),
     }
     if left_nano is not None:
         document |= {"left": decimal_text(left_nano), "units_left": grant.units_of(left_nano)}
@@ -87,7 +87,7 @@ def pack_document(pack: Pack) -> Document:
         "expires_days": days,
         "priority": pack.priority,
         "created_at": iso(pack.created_at_us),
-        "withdrawn_at": _moment(pack.withdrawn_at_us),
+        "withdrawn_at": iso(pack.withdrawn_at_us),
     }
 
 
@@ -136,11 +136,11 @@ def sale_document(sale: Sale) -> Document:
             "total": decimal_text(costs.total_nano),
             "unknown": costs.reason,
         },
-        "margin": None if margin_nano is None else decimal_text(margin_nano),
+        "margin": decimal_text(margin_nano),
         "held_at": iso(sale.held_at_us),
-        "settled_at": _moment(sale.settled_at_us),
-        "voided_at": _moment(sale.voided_at_us),
-        "reversed_at": _moment(sale.reversed_at_us),
+        "settled_at": iso(sale.settled_at_us),
+        "voided_at": iso(sale.voided_at_us),
+        "reversed_at": iso(sale.reversed_at_us),
     }
 
 
@@ -196,7 +196,3 @@ def totals_document(found: Mapping[Kind, Mapping[str, int]]) -> list[Document]:
         for kind, amounts in found.items()
         for currency, nano in amounts.items()
     ]
-
-
-def _moment(at_us: int | None) -> str | None:
-    return None if at_us is None else iso(at_us)

@@ -130,8 +130,8 @@ def document_of(found: Told) -> Document:
         "details": dict(customer.details),
         "terms": str(customer.terms),
         "currency": customer.currency,
-        "since": moment(found.since_us),
-        "until": moment(found.until_us),
+        "since": iso(found.since_us),
+        "until": iso(found.until_us),
         "at": iso(found.at_us),
         "before": _standing(said.before),
         "lines": [_line(found, line) for line in said.lines],
@@ -148,7 +148,7 @@ def rows(found: Told) -> Iterator[Document]:
     currency = found.customer.currency
     before = _standing(found.said.before)
     first = {name: before[name] for name in ("credit", "owed", "balance")}
-    yield {"at": moment(found.since_us), "kind": "balance before", "currency": currency, **first}
+    yield {"at": iso(found.since_us), "kind": "balance before", "currency": currency, **first}
     for line in found.said.lines:
         yield {**_line(found, line), "currency": currency}
 
@@ -216,8 +216,3 @@ def _standing(standing: Standing) -> dict[str, str]:
         "balance": standing.balance_nano,
     }
     return {name: decimal_text(nano) for name, nano in parts.items()}
-
-
-def moment(at_us: int | None) -> str | None:
-    """A moment as documents write it; None where there is none."""
-    return None if at_us is None else iso(at_us)

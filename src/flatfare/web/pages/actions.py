@@ -186,7 +186,7 @@ def _flat(version: Published, row: Row | None, sales: _Sales | None) -> dict[str
         "sales": sales.count if sales else 0,
         "settled": sales.settled if sales else 0,
         "earned": decimal_text(sales.net_nano) if sales else None,
-        "margin": None if margin_nano is None else decimal_text(margin_nano),
+        "margin": decimal_text(margin_nano),
         "held": decimal_text(sales.held_nano) if sales else None,
         "currency": sales.currency if sales else None,
     }

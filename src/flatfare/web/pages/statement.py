@@ -1,5 +1,6 @@
 """A customer's statement: what was bought, paid in, given back and invoiced, with the balance after each."""
 
+from flatfare.core.moments import iso
 from flatfare.core.statement import Line, LineKind
 from flatfare.service.selling import stating
 from flatfare.service.selling.stating import Told
@@ -132,7 +133,7 @@ def _facts(found: Told) -> tuple[Facts, ...]:
 
 def _query(found: Told) -> str:
     given = [
-        f"{name}={stating.moment(at_us)}"
+        f"{name}={iso(at_us)}"
         for name, at_us in (("since", found.since_us), ("until", found.until_us))
         if at_us is not None
     ]
