@@ -1,8 +1,6 @@
 """``flatfare customers``: who buys, what they have paid in, and where they stand."""
 
-import secrets
 from collections.abc import Mapping
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import click
@@ -14,6 +12,7 @@ from flatfare.cli.options import (
     book_of,
     format_options,
     lake_of,
+    new_id,
     pass_settings,
     period_options,
     user_name,
@@ -24,21 +23,10 @@ from flatfare.core import labels
 from flatfare.core.currency import parse_in, payable_text
 from flatfare.core.errors import BadUsage
 from flatfare.core.grant import PRIORITY
-from flatfare.core.identity import time_ordered
 from flatfare.core.moments import datetime_of, iso
 from flatfare.service import clock, selling
 from flatfare.service.invoicing import rendering
 from flatfare.service.selling import showing, stating
-
-
-def new_id(given: str | None) -> UUID:
-    """The id that was given, or a new one; ``BadUsage`` where it is none."""
-    if given is None:
-        return time_ordered(clock.now_us(), secrets.token_bytes(10))
-    try:
-        return UUID(given)
-    except ValueError:
-        raise BadUsage(f"Found the id {given[:40]!r}: expected a UUID.") from None
 
 
 @click.group(cls=Noun)

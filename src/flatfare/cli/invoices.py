@@ -2,9 +2,7 @@
 
 import json
 import os
-import secrets
 from decimal import Decimal
-from uuid import UUID
 
 import click
 
@@ -16,6 +14,7 @@ from flatfare.cli.options import (
     format_options,
     is_within,
     lake_of,
+    new_id,
     pass_settings,
     period_options,
     user_name,
@@ -25,7 +24,6 @@ from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core.currency import parse_in, payable_text
 from flatfare.core.errors import BadInput, BadUsage, Conflict
-from flatfare.core.identity import time_ordered
 from flatfare.core.money import decimal_text, dollar_text, nano_of
 from flatfare.service import clock
 from flatfare.service.invoicing import exporting, favour, issuing, rendering, sending
@@ -60,15 +58,6 @@ def _books(settings: Settings, book: Book) -> Books:
 def _amount(book: Book, number: str, text: str | None) -> int | None:
     """An amount in the currency of a document."""
     return None if text is None else parse_in(text, issuing.one_of(book, number).currency)
-
-
-def _new_id(given: str | None) -> UUID:
-    if given is None:
-        return time_ordered(clock.now_us(), secrets.token_bytes(10))
-    try:
-        return UUID(given)
-    except ValueError:
-        raise BadUsage(f"Found the id {given[:40]!r}: expected a UUID.") from None
 
 
 @click.group(cls=Noun)
@@ -199,7 +188,7 @@ def pay(
     """Book what was paid of a document."""
     if note is not None and amount is not None:
         raise click.UsageError("A credit note pays as far as it goes: leave --amount out.")
-    one, at_us, who = _new_id(payment_id), clock.now_us(), user_name()
+    one, at_us, who = new_id(payment_id), clock.now_us(), user_name()
     with book_of(settings) as book:
         if note is not None:
             kept = favour.pay_by_note(book, number, note, payment_id=one, at_us=at_us, by_whom=who)
@@ -225,7 +214,7 @@ def pay_out(settings: Settings, number: str, amount: str | None, payment_id: str
         kept = favour.pay_out(
             book,
             number,
-            payment_id=_new_id(payment_id),
+            payment_id=new_id(payment_id),
             amount_nano=_amount(book, number, amount),
             at_us=clock.now_us(),
             by_whom=user_name(),
@@ -257,7 +246,7 @@ def credit(settings: Settings, number: str, amount: str | None, reason: str, cre
         note = issuing.credit(
             book,
             number,
-            credit_id=_new_id(credit_id),
+            credit_id=new_id(credit_id),
             amount_nano=_amount(book, number, amount),
             at_us=clock.now_us(),
             by_whom=user_name(),

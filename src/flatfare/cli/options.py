@@ -2,11 +2,13 @@
 
 import functools
 import getpass
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
 
 import click
 
@@ -14,6 +16,7 @@ from flatfare.cli import output
 from flatfare.config import Settings, load_settings
 from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput, BadUsage, StoreFailure
+from flatfare.core.identity import time_ordered
 from flatfare.core.moments import is_span, parse_moment, parse_span
 from flatfare.service import clock
 from flatfare.store.book import Book, open_book
@@ -261,3 +264,13 @@ def text_of(name: str) -> str:
         return bytes_of(name).decode("utf-8")
     except UnicodeDecodeError as problem:
         raise BadInput(f"{name} is no text in UTF-8: {problem}.") from None
+
+
+def new_id(given: str | None) -> UUID:
+    """The id that was given, or a new one; ``BadUsage`` where it is none."""
+    if given is None:
+        return time_ordered(clock.now_us(), secrets.token_bytes(10))
+    try:
+        return UUID(given)
+    except ValueError:
+        raise BadUsage(f"Found the id {given[:40]!r}: expected a UUID.") from None

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import click
 
 from flatfare.cli import output
-from flatfare.cli.customers import new_id
-from flatfare.cli.options import Noun, book_of, format_options, pass_settings, user_name
+from flatfare.cli.options import Noun, book_of, format_options, new_id, pass_settings, user_name
 from flatfare.config import Settings
 from flatfare.core.currency import parse_in, payable_text
 from flatfare.core.grant import PRIORITY

@@ -40,10 +40,6 @@ _FIELDS = (
     Field("attempts", "Attempts", gives_way=2),
     Field("settlement", "Settlement", align="left", gives_way=3),
 )
-_CSV = (
-    *("task", "external_id", "name", "path", "opened_at", "closed_at", "matures_at", "state", "outcome"),
-    *("disputed", "settlement", "value", "cost", "cost_state", "at_least", "calls", "attempts", "source"),
-)
 
 
 @click.group(cls=Noun)
@@ -109,8 +105,8 @@ def list_tasks(
     nothing = (
         "No task is like that." if is_narrowed else "No tasks. How to tell of them: docs/guides/outcomes.md"
     )
-    rows = [_flat(one) for one in documents] if shape == "csv" else [_row(task) for task in found]
-    output.print_list(rows, _FIELDS, shape, nothing=nothing, documents=documents, columns=_CSV)
+    rows = [listing.csv_row(one) for one in documents] if shape == "csv" else [_row(task) for task in found]
+    output.print_list(rows, _FIELDS, shape, nothing=nothing, documents=documents, columns=listing.CSV_COLUMNS)
 
 
 @tasks.command()
@@ -243,17 +239,6 @@ def _outcome(told: dict[str, object]) -> str:
     if told["outcome"] == "open" or told["state"] != "open":
         return str(told["state"])
     return f"{told['outcome']} (window open)"
-
-
-def _flat(document: dict[str, object]) -> dict[str, object]:
-    cost = document["cost"]
-    assert isinstance(cost, dict)
-    return {
-        **document,
-        "cost": cost["amount"],
-        "cost_state": cost["state"],
-        "at_least": cost["at_least"],
-    }
 
 
 def _print_story(told: dict[str, object]) -> None:

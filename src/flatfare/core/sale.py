@@ -33,6 +33,9 @@ MOVES: Mapping[Settlement, frozenset[Settlement]] = {
 }
 """Where the money of a task may move from each state."""
 
+SALE_VERBS = (Verb.HOLD, Verb.SETTLE, Verb.VOID, Verb.REVERSE, Verb.COST)
+"""The verbs of entries that a sale follows from."""
+
 _LEADS_TO = {
     Verb.HOLD: Settlement.HELD,
     Verb.SETTLE: Settlement.SETTLED,

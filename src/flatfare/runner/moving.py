@@ -5,16 +5,15 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from flatfare.core.action import Action, Size
-from flatfare.core.errors import NotFound
 from flatfare.core.identity import derived
 from flatfare.core.moments import HOUR_US
 from flatfare.core.outcome import Settlement
 from flatfare.runner.books import Shelf
 from flatfare.service import selling
+from flatfare.service.actions.receipts import sale_of
 from flatfare.service.invoicing import plans
 from flatfare.service.selling import Costs, Sale
 from flatfare.store import runs
-from flatfare.store.book import Book
 from flatfare.store.runs import Attempt, Run
 
 _LOST = "the process that did the work ended before the result was handed over"
@@ -80,16 +79,6 @@ def book_costs(shelf: Shelf, run: Run, costs: Costs, now_us: int) -> None:
     """Say what the run's task has cost in all by now."""
     if sale_of(shelf.book, run) is not None:
         selling.book_costs(shelf.book, task_id=run.task_id, costs=costs, at_us=now_us)
-
-
-def sale_of(book: Book, run: Run) -> Sale | None:
-    """The run's sale; None where none was begun."""
-    if run.customer is None:
-        return None
-    try:
-        return selling.sale_of(book, run.task_id)
-    except NotFound:
-        return None
 
 
 def billable(attempts: Iterable[Attempt], take: int) -> int:

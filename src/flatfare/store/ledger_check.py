@@ -11,14 +11,13 @@ from itertools import groupby
 from flatfare.core.chain import GENESIS, link
 from flatfare.core.errors import FlatfareError
 from flatfare.core.grant import Grant
-from flatfare.core.ledger import Account, Entry, Verb, check_standing, entry_says, posting_says
-from flatfare.core.sale import Quote, Sale, applied, sale_content
+from flatfare.core.ledger import Account, Entry, check_standing, entry_says, posting_says
+from flatfare.core.sale import SALE_VERBS, Quote, Sale, applied, sale_content
 from flatfare.store import sales
 from flatfare.store.book import Book, Row, Value
 
 _FIELDS = "customer, number, id, verb, at_us, task_id, reverses, reason, by_whom, asked, decided"
 _ENTRY_FIELDS = ", ".join(f"entries.{name.strip()}" for name in _FIELDS.split(","))
-_SALE_VERBS = (Verb.HOLD, Verb.SETTLE, Verb.VOID, Verb.REVERSE, Verb.COST)
 
 _UNREADABLE = (FlatfareError, ValueError, KeyError, TypeError, IndexError, AttributeError, AssertionError)
 """What reading a record raises that was edited into something else."""
@@ -141,12 +140,12 @@ def broken_sums(book: Book) -> Iterator[str]:
 
 def broken_sales(book: Book) -> Iterator[str]:
     """Sales, and settlements of tasks, that are not what their entries add up to."""
-    marks = ", ".join("?" * len(_SALE_VERBS))
+    marks = ", ".join("?" * len(SALE_VERBS))
     rows = _streamed(
         book,
         f"SELECT {_FIELDS} FROM entries WHERE task_id IS NOT NULL AND verb IN ({marks}) "
         "ORDER BY task_id, customer, number",
-        tuple(map(str, _SALE_VERBS)),
+        tuple(map(str, SALE_VERBS)),
     )
     seen = 0
     for task, entries in groupby(rows, key=lambda row: str(row[5])):

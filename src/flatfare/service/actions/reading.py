@@ -28,6 +28,7 @@ from flatfare.core.action_price import ActionPrice, parse_price
 from flatfare.core.checks.submission import Json, check_path
 from flatfare.core.definition import Definition
 from flatfare.core.errors import BadInput
+from flatfare.core.guard import EFFORTS
 from flatfare.core.moments import parse_span
 from flatfare.core.path import Rung as Model
 from flatfare.service.actions import templates
@@ -50,7 +51,6 @@ class Awaited(StrEnum):
     CUSTOMER = "customer"
 
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _OF_OUTCOMES = ("window", "reopening", "signals", "rework_rate", "sampling")

@@ -125,7 +125,7 @@ def receipt_of(book: Book, lake: Lake, run: Run, *, for_operator: bool) -> dict[
 
 def _receipt(book: Book, run: Run, known: Known, for_operator: bool) -> dict[str, object]:
     version = published(book, run.action, run.action_version)
-    sale, task = _sale(book, run), known.present or {}
+    sale, task = sale_of(book, run), known.present or {}
     matures = task.get("matures_at_us")
     document: dict[str, object] = {
         "run": run.id,
@@ -245,7 +245,8 @@ def _known(book: Book, lake: Lake, run: Run) -> Known:
     return known_of(book, lake, [run.task_id], has_imports=False)[run.task_id]
 
 
-def _sale(book: Book, run: Run) -> Sale | None:
+def sale_of(book: Book, run: Run) -> Sale | None:
+    """The run's sale; None where none was begun."""
     if run.customer is None:
         return None
     try:

@@ -28,6 +28,7 @@ from flatfare.service.costing.bulk_plan import (
     planned,
 )
 from flatfare.service.costing.pricing import NO_TIME, no_exchange_rate, price_reading
+from flatfare.store.engine import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -343,7 +344,7 @@ def _missing_sql(plan: Plan) -> str:
 def _problem_sql(plan: Plan, has_state: bool) -> str:
     """Why the row cannot be priced whatever its rates: it contradicts itself, says nothing, has no time."""
     if not plan.columns:
-        return _quoted(NO_USAGE)
+        return quoted(NO_USAGE)
     odd = " OR ".join(f's."{unit}" NOT BETWEEN 0 AND {COUNT_MAX}' for unit in plan.odd)
     which = " ".join(
         f"WHEN s.\"{unit}\" {sign} THEN 'Found ' || s.\"{unit}\" || ' for ''{unit}'': {what}.'"
@@ -354,8 +355,8 @@ def _problem_sql(plan: Plan, has_state: bool) -> str:
     nothing = " AND ".join(f's."{unit}" IS NULL' for unit in plan.columns)
     unknown = " OR s.usage_state = 'unknown'" if has_state else ""
     return (
-        f"CASE {contradiction}WHEN ({nothing}){unknown} THEN {_quoted(NO_USAGE)} "
-        f"WHEN s.at_us IS NULL THEN {_quoted(NO_TIME)} END"
+        f"CASE {contradiction}WHEN ({nothing}){unknown} THEN {quoted(NO_USAGE)} "
+        f"WHEN s.at_us IS NULL THEN {quoted(NO_TIME)} END"
     )
 
 
@@ -392,12 +393,10 @@ def _reason_sql(plan: Plan, has_state: bool) -> str:
     """The same sentences as the single path's."""
     currencies = {found.currency for found in plan.found} - {"USD"}
     exchange = "".join(
-        f"WHEN s.ff_currency = {_quoted(one)} AND s.ff_num IS NULL THEN {_quoted(no_exchange_rate(one))} "
+        f"WHEN s.ff_currency = {quoted(one)} AND s.ff_num IS NULL THEN {quoted(no_exchange_rate(one))} "
         for one in sorted(currencies)
     )
-    estimated = (
-        f"CASE WHEN s.usage_state = 'estimated' THEN {_quoted(ESTIMATED)} END" if has_state else "NULL"
-    )
+    estimated = f"CASE WHEN s.usage_state = 'estimated' THEN {quoted(ESTIMATED)} END" if has_state else "NULL"
     return (
         f"CASE WHEN computed_nano IS NOT NULL THEN {estimated} "
         "WHEN s.ff_problem IS NOT NULL THEN s.ff_problem WHEN s.ff_den IS NULL THEN "
@@ -405,9 +404,5 @@ def _reason_sql(plan: Plan, has_state: bool) -> str:
         "WHEN s.ff_missing IS NOT NULL THEN 'no rate for ''' || array_to_string(s.ff_missing, ''', ''') || "
         "''' of ' || s.ff_reason || ' --rate ' || "
         " array_to_string(s.ff_missing, '=… --rate ') || '=…' "
-        f"{exchange} ELSE {_quoted(TOO_LARGE)} END"
+        f"{exchange} ELSE {quoted(TOO_LARGE)} END"
     )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

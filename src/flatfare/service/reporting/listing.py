@@ -5,7 +5,7 @@ figures to the last nano-dollar.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flatfare.core.errors import BadUsage
@@ -35,6 +35,12 @@ _COLUMNS = (
     *("name", "action_version", "path", "labels", "session", "opened_at_us", "closed_at_us", "matures_at_us"),
     *("outcome", "outcome_at_us", "outcome_cause", "is_disputed", "settlement", "value_nano", "external_id"),
     *("source", "version"),
+)
+
+
+CSV_COLUMNS = (
+    *("task", "external_id", "name", "path", "opened_at", "closed_at", "matures_at", "state", "outcome"),
+    *("disputed", "settlement", "value", "cost", "cost_state", "at_least", "calls", "attempts", "source"),
 )
 
 
@@ -119,6 +125,14 @@ class Listed:
             "attempts": self.attempts,
             "source": row["source"],
         }
+
+
+def csv_row(document: Mapping[str, object]) -> dict[str, object]:
+    """A task's document as a row of CSV."""
+    cost = document["cost"]
+    assert isinstance(cost, dict)
+    row = {name: document.get(name) for name in CSV_COLUMNS}
+    return {**row, "cost": cost["amount"], "cost_state": cost["state"], "at_least": cost["at_least"]}
 
 
 def listed(

@@ -4,12 +4,9 @@ import json
 from dataclasses import replace
 from itertools import zip_longest
 
-from flatfare.core.ledger import Verb
-from flatfare.core.sale import Sale, applied
+from flatfare.core.sale import SALE_VERBS, Sale, applied
 from flatfare.store import ledger, sales
 from flatfare.store.book import Book
-
-_SALE_VERBS = (Verb.HOLD, Verb.SETTLE, Verb.VOID, Verb.REVERSE, Verb.COST)
 
 
 def rebuilt(book: Book, fresh: Book) -> int:
@@ -57,7 +54,7 @@ def _replayed(book: Book, fresh: Book, customer: str) -> int:
             again = ledger.append(fresh, replace(entry, number=0))
             for lot in json.loads(entry.decided).get("grants", ()):
                 sales.insert_grant(fresh, sales.grant_from(lot))
-            if entry.verb in _SALE_VERBS and entry.task_id is not None:
+            if entry.verb in SALE_VERBS and entry.task_id is not None:
                 quote = sales.quote_for(book, entry.task_id)
                 sale = applied(standing.get(entry.task_id), again, quote)
                 standing[entry.task_id] = sale

@@ -1,6 +1,5 @@
 """Tasks: each with its outcome and what it cost, the newest or the dearest first."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -16,10 +15,6 @@ from flatfare.web.pages.rendering import moment_text
 
 STATES = ("verified", "failed", "assumed", "reversed", "open")
 TONES = {"verified": "good", "failed": "bad", "reversed": "bad", "assumed": "quiet", "open": "quiet"}
-CSV_COLUMNS = (
-    *("task", "external_id", "name", "path", "opened_at", "closed_at", "matures_at", "state", "outcome"),
-    *("disputed", "settlement", "value", "cost", "cost_state", "at_least", "calls", "attempts", "source"),
-)
 CSV_ROWS_MAX = 10_000
 
 
@@ -47,24 +42,12 @@ def view(visit: Visit) -> View:
         "Newest first" if sort == listing.NEWEST else "Dearest first",
         _columns(visit, sort),
         rows,
-        Csv(CSV_COLUMNS, [flat(one) for one in documents]),
+        Csv(listing.CSV_COLUMNS, [listing.csv_row(one) for one in documents]),
         tabs=_tabs(visit),
         empty=visit.nothing("No task in this period that meets the filters."),
         more=("The next ones", asking.url(offset=str(offset + limit))) if is_more else None,
     )
     return View("Tasks", (table,), {"tasks": documents}, is_live=True)
-
-
-def flat(document: Mapping[str, object]) -> dict[str, object]:
-    """A task as a row of CSV."""
-    cost = document["cost"]
-    assert isinstance(cost, dict)
-    return {
-        **{name: document.get(name) for name in CSV_COLUMNS},
-        "cost": cost["amount"],
-        "cost_state": cost["state"],
-        "at_least": cost["at_least"],
-    }
 
 
 def cost_text(task: Listed) -> str | None:
