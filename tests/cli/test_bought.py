@@ -70,6 +70,13 @@ def test_a_dispute_is_written_as_csv_and_as_json(folder: Path) -> None:
     assert json.loads((folder / "d.json").read_text())["claimed"] == "1.980000000"
 
 
+def test_a_statement_that_cannot_be_read_keeps_no_other_out(folder: Path) -> None:
+    result = run("import", "bought", "none.csv", "s.csv", "--vendor", "zendesk")
+    assert result.exit_code == 1
+    assert "flatfare: There is no file none.csv." in result.stderr
+    assert result.stdout.startswith("s.csv: ")
+
+
 def test_what_cannot_be_is_told(folder: Path) -> None:
     nothing = run("bought", "report", "--database", "sqlite:///o.db")
     assert isinstance(nothing.exception, FlatfareError)

@@ -1,7 +1,7 @@
 """``flatfare import``: calls, tasks, verdicts and leaderboards from CSV, JSON Lines and Parquet."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -24,6 +24,7 @@ from flatfare.service.importing.previewing import preview
 from flatfare.service.importing.results import TOOLS, check_fixed, import_results
 from flatfare.service.importing.run import Stores, import_file
 from flatfare.service.importing.sources import STDIN, named_files, opened
+from flatfare.service.importing.watching import OnProgress
 from flatfare.service.tasks.recording import Teller
 from flatfare.store.book import Book
 from flatfare_sdk.settings import settings as spool_settings
@@ -201,26 +202,23 @@ def bought(settings: Settings, /, files: tuple[str, ...], **given: object) -> No
             "Found --dry-run: a statement is read whole. To try it, import it into a book of its own: "
             "--database sqlite:///try.db --lake ./try-lake"
         )
-    results: list[Imported] = []
-    with changing(settings, create=True) as book:
-        stores = Stores(book, lake_of(settings), settings)
-        for name in named_files(files):
-            now_us, rejects = clock.now_us(), _text(given["rejects"])
-            results.append(
-                import_bought(
-                    stores,
-                    name,
-                    order,
-                    vendor,
-                    now_us,
-                    tickets=tickets,
-                    ticket_maps=ticket_maps,
-                    rejects=rejects,
-                )
-            )
-    tell(results, is_json=bool(given["is_json"]))
-    if any(result.rejected for result in results):
-        raise click.exceptions.Exit(1)
+    rejects = _text(given["rejects"])
+
+    def bring(stores: Stores, names: Sequence[str], on_progress: OnProgress) -> Imported:
+        return import_bought(
+            stores,
+            names[0],
+            order,
+            vendor,
+            clock.now_us(),
+            tickets=tickets,
+            ticket_maps=ticket_maps,
+            rejects=rejects,
+            on_progress=on_progress,
+            on_wait=_say_who_writes,
+        )
+
+    bring_each(settings, ([name] for name in named_files(files)), bring, is_json=bool(given["is_json"]))
 
 
 @import_.command()
@@ -251,7 +249,7 @@ def events(
             ]
         else:
             results = [drain(stores, spool_settings(os.environ).folder, teller, now_us, rejects=rejects)]
-    tell(results, is_json=is_json)
+    _tell(results, is_json=is_json)
     if any(result.rejected for result in results):
         raise click.exceptions.Exit(1)
 
@@ -283,23 +281,20 @@ def _run(
     if given["dry_run"]:
         _preview(names, order, is_json=bool(given["is_json"]))
         return
-    results: list[Imported] = []
     readable, failures = _looked_at(names)
     if not readable:
         raise click.exceptions.Exit(1)
-    with changing(settings, create=True) as book:
-        stores = Stores(book, lake_of(settings), settings)
-        for name in readable:
-            try:
-                results.append(_import_one(stores, name, order, given))
-            except BadUsage:
-                raise
-            except FlatfareError as problem:
-                output.complain(str(problem))
-                failures += 1
-    tell(results, is_json=bool(given["is_json"]))
-    if failures or any(result.rejected for result in results):
-        raise click.exceptions.Exit(1)
+    rejects = _text(given["rejects"])
+
+    def bring(stores: Stores, names: Sequence[str], on_progress: OnProgress) -> Imported:
+        now_us = clock.now_us()
+        return import_file(
+            stores, names[0], order, now_us, rejects=rejects, on_progress=on_progress, on_wait=_say_who_writes
+        )
+
+    bring_each(
+        settings, ([name] for name in readable), bring, is_json=bool(given["is_json"]), failures=failures
+    )
 
 
 def _run_results(settings: Settings, names: list[str], order: Order, given: _Given) -> None:
@@ -308,36 +303,49 @@ def _run_results(settings: Settings, names: list[str], order: Order, given: _Giv
         what = "--map" if order.maps else "--dry-run"
         raise BadUsage(f"Found {what}: results of {order.kind} have one shape, and no columns to look at.")
     check_fixed(order)
+    rejects = _text(given["rejects"])
+
+    def bring(stores: Stores, names: Sequence[str], on_progress: OnProgress) -> Imported:
+        now_us = clock.now_us()
+        return import_results(
+            stores, names, order, now_us, rejects=rejects, on_progress=on_progress, on_wait=_say_who_writes
+        )
+
     groups = [names] if TOOLS[order.kind].is_together else [[name] for name in names]
-    results: list[Imported] = []
-    failures = 0
+    bring_each(settings, groups, bring, is_json=bool(given["is_json"]))
+
+
+def bring_each(
+    settings: Settings,
+    groups: Iterable[Sequence[str]],
+    bring: Callable[[Stores, Sequence[str], OnProgress], Imported],
+    *,
+    is_json: bool,
+    failures: int = 0,
+) -> None:
+    """Bring files in, group by group, and say what came of each.
+
+    One that cannot be read keeps no other out. Exits 1 where there was one, or where rows were rejected.
+    """
+    results = []
     with changing(settings, create=True) as book:
         stores = Stores(book, lake_of(settings), settings)
-        for group in groups:
+        for names in groups:
             try:
-                results.append(_import_group(stores, group, order, given))
+                with output.progress(f"Importing {names[0]}") as on_progress:
+                    results.append(bring(stores, names, on_progress))
             except BadUsage:
                 raise
             except FlatfareError as problem:
                 output.complain(str(problem))
                 failures += 1
-    tell(results, is_json=bool(given["is_json"]))
+    _tell(results, is_json=is_json)
     if failures or any(result.rejected for result in results):
         raise click.exceptions.Exit(1)
 
 
-def _import_group(stores: Stores, names: list[str], order: Order, given: _Given) -> Imported:
-    rejects = given["rejects"]
-    with output.progress(f"Importing {names[0]}") as on_progress:
-        return import_results(
-            stores,
-            names,
-            order,
-            clock.now_us(),
-            rejects=str(rejects) if rejects else None,
-            on_progress=on_progress,
-            on_wait=lambda holder: output.note(f"Waiting for {holder}, which is writing to the lake …"),
-        )
+def _say_who_writes(holder: str) -> None:
+    output.note(f"Waiting for {holder}, which is writing to the lake …")
 
 
 def _preview(names: list[str], order: Order, *, is_json: bool) -> None:
@@ -371,21 +379,7 @@ def _looked_at(names: list[str]) -> tuple[list[str], int]:
     return readable, len(names) - len(readable)
 
 
-def _import_one(stores: Stores, name: str, order: Order, given: _Given) -> Imported:
-    rejects = given["rejects"]
-    with output.progress(f"Importing {name}") as on_progress:
-        return import_file(
-            stores,
-            name,
-            order,
-            clock.now_us(),
-            rejects=str(rejects) if rejects else None,
-            on_progress=on_progress,
-            on_wait=lambda holder: output.note(f"Waiting for {holder}, which is writing to the lake …"),
-        )
-
-
-def tell(results: list[Imported], *, is_json: bool) -> None:
+def _tell(results: Sequence[Imported], *, is_json: bool) -> None:
     """Say what came of each file: counts on stdout, notes and reasons on stderr."""
     for result in results:
         for text in result.notes:

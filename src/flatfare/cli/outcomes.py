@@ -3,15 +3,15 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 import yaml
 
-from flatfare.cli import import_ as imported
 from flatfare.cli import output
+from flatfare.cli.import_ import bring_each
 from flatfare.cli.options import (
     Noun,
     book_of,
@@ -28,11 +28,13 @@ from flatfare.cli.output import Field
 from flatfare.config import Settings
 from flatfare.core import labels as label_rules
 from flatfare.core.attribution import Rule
-from flatfare.core.errors import BadInput, FlatfareError, NotFound, StoreFailure
+from flatfare.core.errors import BadInput, NotFound, StoreFailure
 from flatfare.core.outcome import Outcome
 from flatfare.service import clock
+from flatfare.service.importing.order import Imported
 from flatfare.service.importing.run import Stores
 from flatfare.service.importing.sources import named_files, opened_whole
+from flatfare.service.importing.watching import OnProgress
 from flatfare.service.outcomes import importing
 from flatfare.service.outcomes.exporting import Wanted, exported
 from flatfare.service.outcomes.schema import Problem
@@ -254,19 +256,11 @@ def export(
 @pass_settings
 def import_records(settings: Settings, files: tuple[str, ...], rejects: str | None, as_json: bool) -> None:
     """Bring outcome records in, with their ids and chains; each task once, however often."""
-    results = []
-    failures = 0
-    with changing(settings, create=True) as book:
-        stores = Stores(book, lake_of(settings), settings)
-        for name in named_files(files):
-            try:
-                results.append(importing.import_records(stores, name, clock.now_us(), rejects=rejects))
-            except FlatfareError as problem:
-                output.complain(str(problem))
-                failures += 1
-    imported.tell(results, is_json=as_json)
-    if failures or any(result.rejected for result in results):
-        raise click.exceptions.Exit(1)
+
+    def bring(stores: Stores, names: Sequence[str], on_progress: OnProgress) -> Imported:
+        return importing.import_records(stores, names[0], clock.now_us(), rejects=rejects)
+
+    bring_each(settings, ([name] for name in named_files(files)), bring, is_json=as_json)
 
 
 @outcomes.command()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from flatfare.cli import fitting
+from flatfare.service.importing.watching import unwatched
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -257,7 +258,7 @@ def complain(text: str) -> None:
 def progress(what: str) -> Iterator[Advance]:
     """A progress bar on stderr while the work lasts; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda done, total=None: None
+        yield unwatched
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

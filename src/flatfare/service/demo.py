@@ -3,7 +3,7 @@
 Every figure is read back from the book; nothing is written down here but names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from flatfare.prices.book import PriceBook
 from flatfare.prices.schedule import Missing
 from flatfare.service.importing.order import Order
 from flatfare.service.importing.run import Stores, import_file
+from flatfare.service.importing.watching import OnProgress, unwatched
 from flatfare.service.leaderboard.gathering import boards_of, over_all_domains
 from flatfare.service.leaderboard.ranking import Board, Place, Standing
 from flatfare.service.leaderboard.showing import Showing
@@ -130,10 +131,7 @@ class Story:
     exercises: Board
 
 
-OnProgress = Callable[[float, float | None], None]
-
-
-def load(stores: Stores, now_us: int, on_progress: OnProgress = lambda done, total: None) -> None:
+def load(stores: Stores, now_us: int, on_progress: OnProgress = unwatched) -> None:
     """Import the shipped files, by the import that everybody uses. Loading twice adds nothing."""
     for at, shipped in enumerate(SHIPPED):
         on_progress(at, len(SHIPPED))

@@ -11,6 +11,7 @@ from flatfare.service.importing.order import Order
 from flatfare.service.importing.reading import Readable, currency_named, readable
 from flatfare.service.importing.run import checked_fixed, engine_in
 from flatfare.service.importing.sources import opened, rows_of
+from flatfare.service.importing.watching import unwatched
 from flatfare.store.engine import translated
 
 
@@ -30,7 +31,7 @@ def read_rows(path: Path, name: str, order: Order) -> tuple[list[Row], tuple[str
     with TemporaryDirectory() as place, translated(f"Reading {name}"), engine_in(Path(place)) as engine:
         source = opened(str(path), Path(place))
         source.name = name
-        raw = rows_of(engine, source, order, lambda done, total: None)
+        raw = rows_of(engine, source, order, unwatched)
         mapping = recognised(order, raw.columns)
         checked_fixed(mapping, order)
         file = readable(engine, raw, mapping, order)

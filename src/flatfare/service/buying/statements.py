@@ -8,7 +8,7 @@ A ticket that was reopened or handed to a person says so as a verdict.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -82,6 +82,7 @@ def import_bought(
     ticket_maps: Mapping[str, str] | None = None,
     rejects: str | None = None,
     on_progress: OnProgress = unwatched,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Imported:
     """Import a statement, with the tickets it is matched to if they are given; counted in conversations.
 
@@ -95,7 +96,14 @@ def import_bought(
     reader = _Statement(vendor, now_us, tickets, dict(ticket_maps or {}))
     tool = Tool(reader.read, "*.csv", "conversation", is_correcting=True)
     result = import_results(
-        stores, [name], asked, now_us, rejects=rejects, tool=tool, on_progress=on_progress
+        stores,
+        [name],
+        asked,
+        now_us,
+        rejects=rejects,
+        tool=tool,
+        on_progress=on_progress,
+        on_wait=on_wait,
     )
     return result if result.already_at_us else replace(result, more={"lines": reader.new, **result.more})
 

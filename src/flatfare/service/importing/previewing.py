@@ -12,6 +12,7 @@ from flatfare.service.importing.reading import Readable, readable
 from flatfare.service.importing.run import CHECKS, checked_fixed, engine_in
 from flatfare.service.importing.sources import opened, rows_of
 from flatfare.service.importing.usage import overlaps_of
+from flatfare.service.importing.watching import unwatched
 
 _ROWS = 5
 _LOOKED_AT = 2_000
@@ -33,7 +34,7 @@ def preview(name: str, order: Order) -> Preview:
     with tempfile.TemporaryDirectory() as place:
         source = opened(name, Path(place))
         with engine_in(Path(place)) as engine:
-            raw = rows_of(engine, source, order, lambda done, total: None, rows_max=_LOOKED_AT)
+            raw = rows_of(engine, source, order, unwatched, rows_max=_LOOKED_AT)
             mapping = recognised(order, raw.columns)
             checked_fixed(mapping, order)
             file = readable(engine, raw, mapping, order)

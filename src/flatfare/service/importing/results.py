@@ -8,7 +8,7 @@ item whose task is rejected brings no calls and no verdicts either.
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,7 +62,7 @@ _PARTS = ("tasks", "calls", "verdicts")
 
 def import_results(
     stores: Stores,
-    names: list[str],
+    names: Sequence[str],
     order: Order,
     now_us: int,
     *,

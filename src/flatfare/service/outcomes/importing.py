@@ -23,7 +23,6 @@ from flatfare.service.importing.rejects import rejects_path, write_records
 from flatfare.service.importing.run import Stores
 from flatfare.service.importing.sources import opened_whole
 from flatfare.service.importing.textual import lines, opened_text
-from flatfare.service.importing.watching import OnProgress, unwatched
 from flatfare.service.outcomes.exporting import Wanted, exported
 from flatfare.service.outcomes.rows import RowsOf, rows_of
 from flatfare.service.outcomes.schema import Problem, shown
@@ -59,7 +58,6 @@ def import_records(
     now_us: int,
     *,
     rejects: str | None = None,
-    on_progress: OnProgress = unwatched,
 ) -> Imported:
     """Import the records of a file; returns what came of it, counted in records.
 
