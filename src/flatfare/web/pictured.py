@@ -83,7 +83,7 @@ def _over_time(found: Report, visit: Visit, grain: str, colours: Colours) -> Spe
     rows = [replace(row, keys=(_first_month(row.keys[0]), *row.keys[1:])) for row in found.rows]
     plain = grain if grain in ("day", "week", "month") else "month"
     told = rows if plain != grain else found.rows
-    chart = prices_over_time(replace(found, rows=tuple(sorted(told, key=_by_time))), visit, plain)
+    chart = prices_over_time(replace(found, rows=tuple(sorted(told, key=_by_time))), visit, plain, grain)
     if chart is None:
         return None
     said = f"By {grain}; the band is the 95 % interval. As tokens get cheaper, does the work?"

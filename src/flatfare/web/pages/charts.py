@@ -3,9 +3,11 @@
 Numbers become floats here and only here: a picture rounds, the table beside it does not.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 
 from flatfare.core.money import NANO
 from flatfare.web.frames import MONEY, SCHEMA, SERIES, Colours, Frame, Json, Spec, config
@@ -73,15 +75,25 @@ def band_goes_beyond(points: Sequence[Point]) -> bool:
     return any(one.high is not None and one.high > BAND_MAX * highest for one in points)
 
 
+def is_broken(points: Sequence[Point]) -> bool:
+    """Some periods have a figure, and some have none."""
+    return len({one.value is None for one in points}) == 2
+
+
+def _runs(has: Sequence[bool]) -> list[int]:
+    """Which run each belongs to: a new one begins with each that has nothing.
+
+    >>> _runs([True, True, False, True, False])
+    [0, 0, 1, 1, 2]
+    """
+    return list(accumulate(int(not one) for one in has))
+
+
 def _panel(
     line: Line, colours: Colours, frame: Frame, height: int, colour: str, *, is_last: bool
 ) -> dict[str, Json]:
     times: list[Json] = [one.at for one in line.points]
-    values: list[Json] = [
-        {"at": one.at, "value": one.value, "low": one.low, "high": one.high, "said": one.said}
-        for one in line.points
-        if one.value is not None
-    ]
+    values = _values(line.points)
     return {
         "width": frame.width,
         "height": height,
@@ -101,6 +113,28 @@ def _panel(
         },
         "layer": _line(colour, len(values)) if values else _nothing(line.absent, height, colours),
     }
+
+
+def _values(points: Sequence[Point]) -> list[Json]:
+    """What is drawn of each point: ``run`` parts the line, and ``span`` its band, where nothing is known."""
+    runs = _runs([one.value is not None for one in points])
+    has_band = [None not in (one.value, one.low, one.high) for one in points]
+    spans = _runs(has_band)
+    wide = Counter(span for span, has in zip(spans, has_band, strict=True) if has)
+    return [
+        {
+            "at": one.at,
+            "value": one.value,
+            "low": one.low,
+            "high": one.high,
+            "said": one.said,
+            "run": run,
+            "span": span,
+            "is_alone": wide[span] == 1,
+        }
+        for one, run, span in zip(points, runs, spans, strict=True)
+        if one.value is not None
+    ]
 
 
 def _ceiling(points: Sequence[Point]) -> float:
@@ -141,21 +175,24 @@ def _nothing(lines: tuple[str, ...], height: int, colours: Colours) -> list[Json
 
 
 def _line(colour: str, count: int) -> list[Json]:
-    """The band of intervals, the line, and its points."""
+    """The band of intervals, the line, and its points; broken where a period in between has no figure."""
+    band: dict[str, Json] = {"opacity": 0.13, "color": colour, "clip": True}
+    has_band = "isValid(datum.low) && isValid(datum.high)"
+    ends: dict[str, Json] = {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}
     return [
         {
-            "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
-            "mark": {
-                "type": "area",
-                "opacity": 0.13,
-                "color": colour,
-                "interpolate": "monotone",
-                "clip": True,
-            },
-            "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
+            "transform": [{"filter": has_band}],
+            "mark": {"type": "area", "interpolate": "monotone", **band},
+            "encoding": {**ends, "detail": {"field": "span"}},
+        },
+        {
+            "transform": [{"filter": f"datum.is_alone && {has_band}"}],
+            "mark": {"type": "rule", "strokeWidth": 5, **band},
+            "encoding": ends,
         },
         {
             "mark": {"type": "line", "color": colour, "strokeWidth": 2, "interpolate": "monotone"},
+            "encoding": {"detail": {"field": "run"}},
         },
         {
             "mark": {

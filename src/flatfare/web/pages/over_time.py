@@ -1,4 +1,7 @@
-"""Reports by time, as charts read them."""
+"""Reports by time, as charts read them: each period between the first and the last has its place.
+
+Where a period has no figure a line is broken: what is not known is not drawn as if it lay between.
+"""
 
 from datetime import date, timedelta
 
@@ -9,17 +12,45 @@ from flatfare.service.reporting.document import csv_columns, previous_rows, rows
 from flatfare.service.reporting.wording import headline, interval_text, money, percent
 from flatfare.web.frames import Colours, Frame, Spec, frames
 from flatfare.web.pages.blocks import Cell, Chart, Column, Csv, Key, Table
-from flatfare.web.pages.charts import Line, Point, band_goes_beyond, dollars, two_lines
+from flatfare.web.pages.charts import Line, Point, band_goes_beyond, dollars, is_broken, two_lines
 from flatfare.web.pages.page import Visit
 
 
-def lines(upper: list[Point], lower: list[Point], grain: str) -> tuple[Line, Line]:
-    """What a verified outcome costs, and what tokens cost, as two lines to draw."""
+def lines(upper: list[Point], lower: list[Point], grain: str, step: str | None = None) -> tuple[Line, Line]:
+    """What a verified outcome costs, and what tokens cost, as two lines to draw.
+
+    ``step`` is how far a period is from the next, where they are not called by their own name.
+    """
+    upper, lower = (_without_holes(points, step or grain) for points in (upper, lower))
     few = (f"No {grain} has {MIN_SUCCESSES} verified at a known cost:", "too few to say what one costs")
     return (
         Line(upper, "Cost per verified outcome", few),
         Line(lower, "Price per million tokens", (f"No {grain} has tokens whose price is known",)),
     )
+
+
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+
+
+def _without_holes(points: list[Point], step: str) -> list[Point]:
+    """The points, with one that has no figure for each period between them of which nothing is told."""
+    told = {point.at: point for point in points}
+    if len(told) < 2:
+        return points
+    at, last = (date.fromisoformat(end) for end in (min(told), max(told)))
+    filled = []
+    while at < last:
+        filled.append(told.get(at.isoformat(), Point(at.isoformat(), None)))
+        at = _next(at, step)
+    return [*filled, told[last.isoformat()]]
+
+
+def _next(first: date, step: str) -> date:
+    """The first day of the period after the one that begins on a day."""
+    if step not in _MONTHS:
+        return first + timedelta(days=7 if step == "week" else 1)
+    month = first.month - 1 + _MONTHS[step]
+    return date(first.year + month // 12, month % 12 + 1, 1)
 
 
 def first_day(grain: str, text: str) -> str:
@@ -40,16 +71,21 @@ def last_day(grain: str, first: str) -> str:
     return first
 
 
-def prices_over_time(found: Report, visit: Visit, grain: str) -> Chart | None:
-    """What tokens cost against what a verified outcome costs; None where neither is known at two times."""
+def prices_over_time(found: Report, visit: Visit, grain: str, step: str | None = None) -> Chart | None:
+    """What tokens cost against what a verified outcome costs; None where neither is known at two times.
+
+    ``step`` is how far a period is from the next, where it is longer than the one it is named by.
+    """
     rows = [row for row in found.rows if not row.is_published and row.keys[0] is not None]
     upper = [_outcome(row, grain) for row in rows]
     lower = [_tokens(row, grain) for row in rows]
     if sum(point.value is not None for point in upper) < 2 and sum(p.value is not None for p in lower) < 2:
         return None
 
+    drawn = lines(upper, lower, grain, step)
+
     def draw(colours: Colours, frame: Frame) -> Spec:
-        return two_lines(*lines(upper, lower, grain), colours, frame)
+        return two_lines(*drawn, colours, frame)
 
     wide, narrow = frames(320)
     return Chart(
@@ -64,16 +100,19 @@ def prices_over_time(found: Report, visit: Visit, grain: str) -> Chart | None:
             Key("accent", "cost per verified outcome, with its 95 % interval"),
             Key("point", "price per million tokens"),
         ),
-        _note(rows, upper, grain),
+        _note(drawn, grain),
     )
 
 
-def _note(rows: list[Row], upper: list[Point], grain: str) -> str:
+def _note(drawn: tuple[Line, Line], grain: str) -> str:
     """What the picture leaves out."""
+    upper, lower = (line.points for line in drawn)
     said = []
-    is_missing = [point.value is None and row.n > 0 for row, point in zip(rows, upper, strict=True)]
-    if any(is_missing) and not all(is_missing):
-        said.append(f"A {grain} with fewer than {MIN_SUCCESSES} verified, or no known cost, has no point.")
+    if is_broken(upper):
+        few = f"fewer than {MIN_SUCCESSES} verified, or no known cost,"
+        said.append(f"A {grain} with {few} has no point, and the line is broken there.")
+    elif is_broken(lower):
+        said.append(f"A {grain} without a price of tokens has no point, and the line is broken there.")
     if band_goes_beyond(upper):
         said.append("Where the band meets the upper edge it goes on beyond: see the table.")
     return " ".join(said)
