@@ -7,6 +7,7 @@ from flatfare.dialects.reading import Asked
 from flatfare.gateway.records import Figures, Result
 from flatfare.gateway.reserving.tiers import HEARD_US, DefaultTiers
 from flatfare.service.budgets.bounding import Bounds
+from flatfare.service.budgets.terms import TIER_UNSAID
 from flatfare.service.costing.metering import standard_book
 from tests.gateway.rig import whole
 from tests.promises.test_p4_no_overspend import BODY, NOW_US, at_once, cost_nano, statuses, under
@@ -59,8 +60,13 @@ def test_after_an_answer_calls_are_let_in_that_fit_at_standard_rates(tmp_path: P
     assert priority > standard + cost_nano()
     answered = whole(BODY)
     with under(tmp_path, priority + cost_nano()) as both, both.provider.answers(lambda _: answered):
+        both.gateway.forget_rows()
         for _ in range(3):  # with one answer's cost spent, and then two, priority would not fit any more
             assert statuses(at_once(both, 1, ASKED)) == {200: 1}
+        said = ASKED[:-1] + b', "service_tier": "default"}'
+        assert statuses(at_once(both, 1, said, openai_project="proj_1")) == {200: 1}
+        rows = both.gateway.new_rows(4)
+        assert [TIER_UNSAID in row["traits"] for row in rows] == [True] * 3 + [False]
 
 
 def test_while_answers_come_at_priority_so_much_is_held(tmp_path: Path) -> None:

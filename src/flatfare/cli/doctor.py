@@ -1,13 +1,20 @@
 """``flatfare doctor``: does everything that is kept agree with itself?"""
 
+import os
 import sys
+from contextlib import suppress
+from dataclasses import replace
 
 import click
 
 from flatfare.cli import output
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
-from flatfare.config import Settings
+from flatfare.config import Provider, Settings
+from flatfare.core.errors import BadInput
+from flatfare.gateway.first_run import with_usual_providers
+from flatfare.gateway.routes import upstream_of
 from flatfare.service import doctoring
+from flatfare.service.budgets.tier_advice import advice
 from flatfare.service.doctoring import Examination
 
 _FIELDS = (
@@ -47,6 +54,9 @@ def doctor(settings: Settings, quick: bool, repair: bool, sets_aside: bool, shap
             moved = doctoring.set_aside(book, lake)
             output.note(f"Moved {len(moved)} files aside, to the folder set-aside in {lake.folder}.")
         examination = doctoring.examine(book, lake, quick=quick)
+        if examination.is_sound:
+            advised = tuple(advice(book, lake, _leaving_the_tier(settings)))
+            examination = replace(examination, findings=(*examination.findings, *advised))
     rows = [
         {"severity": found.severity, "check": found.check, "what": found.what, "todo": found.todo}
         for found in examination.findings
@@ -60,6 +70,22 @@ def doctor(settings: Settings, quick: bool, repair: bool, sets_aside: bool, shap
             output.print_table(rows, _FIELDS)
         output.say(_verdict(examination))
     sys.exit(0 if examination.is_sound else 1)
+
+
+def _leaving_the_tier(settings: Settings) -> dict[str, str]:
+    """Providers of which nobody has said the tier of what names none, by the name whose prices apply.
+
+    Where two have the same, a call does not say to which it went.
+    """
+    found: dict[str, list[Provider]] = {}
+    for provider in with_usual_providers(settings, os.environ).providers.values():
+        with suppress(BadInput):  # flatfare serve says what is wrong with it
+            found.setdefault(upstream_of(provider).priced_as, []).append(provider)
+    return {
+        priced_as: named[0].name
+        for priced_as, named in found.items()
+        if len(named) == 1 and named[0].default_tier is None
+    }
 
 
 def _document(examination: Examination, rows: list[dict[str, str]]) -> dict[str, object]:

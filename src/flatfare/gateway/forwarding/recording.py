@@ -17,6 +17,7 @@ from flatfare.gateway.reserving.messages import Granted
 from flatfare.gateway.tap import Metered
 from flatfare.gateway.texts import Taken
 from flatfare.gateway.wire import Request
+from flatfare.service.budgets.terms import TIER_UNSAID
 
 PLENTY = 50
 """Where a budget has so many times left what a call was given, nobody waits for what it did not use."""
@@ -115,6 +116,8 @@ class RecordedCall:
             parts.append(f'"added_us":{round((self._sent - self._arrived + now - ended) * 1e6)}')
         if self._tries > 1:
             parts.append(f'"try":{self._tries}')
+        if self._worth.unsaid is not None:
+            parts.append(TIER_UNSAID)
         if self._changed:
             parts.append(f'"changed":"{",".join(self._changed)}"')
         return "{" + ",".join(parts) + "}"

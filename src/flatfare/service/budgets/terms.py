@@ -32,6 +32,9 @@ _CACHES_WHEN_ASKED = re.compile("claude|qwen")
 UNSAID = (None, "auto")
 """What a request says of its tier that leaves it to its provider."""
 
+TIER_UNSAID = '"tier":"unsaid"'
+"""In the traits of a call under a hard budget that left its tier to what its project is set to."""
+
 OWN_DEFAULT = frozenset(("openai", "azure"))
 """Whose projects or deployments have a tier of their own for requests that name none, or ``auto``: it may be
 priority (OpenAI's API reference, service_tier; learn.microsoft.com, priority processing; both 2026-11)."""
