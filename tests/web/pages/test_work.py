@@ -23,6 +23,7 @@ from flatfare.store import reviews
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
 from tests.builders import DAY_US, call, task, write_calls, write_tasks
+from tests.service.selling.shop import USD, customer, settled, top_up
 from tests.web.conftest import let_in, looking, signed_in
 from tests.web.lively import ACTION, HOSTILE, empty, sell_one
 from tests.web.pages.test_pages import Read
@@ -205,6 +206,32 @@ def test_a_form_of_an_odd_kind_is_refused(client: TestClient) -> None:
     assert odd.status_code == 400
     large = client.post("/budgets", data={"name": "x" * 70_000})
     assert large.status_code == 400
+
+
+def test_what_an_action_earned_in_two_currencies_is_never_added(
+    client: TestClient, settings: Settings
+) -> None:
+    with open_book(settings.database) as book:
+        publishing.publish(book, read_file(ACTION), at_us=NOW_US, by_whom="test")
+        customer(book, "acme")
+        customer(book, "essen", currency="EUR")
+        top_up(book, "acme", 20 * USD)
+        top_up(book, "essen", 20 * USD, currency="EUR")
+        settled(book, "acme", "one")
+        settled(book, "acme", "two")
+        settled(book, "essen", "three", {"currency": "EUR", "per_verified": "4.00"})
+    for page in ("/actions", "/actions/contract-review"):
+        assert "$10.00 + 4.00 EUR" in Read(client.get(page).text).text
+    rows = client.get("/actions.json").json()["versions"]
+    assert [(row["currency"], row["sales"], row["earned"], row["margin"], row["tasks"]) for row in rows] == [
+        ("USD", 2, "10.000000000", "10.000000000", 0),
+        ("EUR", 1, "4.000000000", None, None),
+    ]
+    one = client.get("/actions/contract-review.json").json()
+    assert (one["sold"]["earned"], one["sold"]["currency"]) == ("10.000000000", "USD")
+    assert [(more["currency"], more["earned"]) for more in one["sold_in_other_currencies"]] == [
+        ("EUR", "4.000000000")
+    ]
 
 
 def test_an_action_is_run_from_its_page_and_its_receipt_is_shown(

@@ -2,19 +2,22 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from flatfare.core.action_price import ActionPrice
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text
+from flatfare.core.sale import COST_CURRENCY
 from flatfare.runner.running import Order, Result
 from flatfare.service import selling
 from flatfare.service.actions import documents, publishing, receipts
 from flatfare.service.actions.publishing import Published
 from flatfare.service.reporting import Row
 from flatfare.service.reporting.wording import percent, percents
+from flatfare.service.selling import summing
+from flatfare.service.selling.summing import Sold
 from flatfare.store import runs
 from flatfare.store.runs import Run
 from flatfare.web.access import Right
@@ -45,16 +48,17 @@ from flatfare.web.workshop import Workshop
 def view(visit: Visit) -> View:
     """Every version of every action, with what came of it in the period."""
     versions = publishing.listed(visit.books.book)
-    sold = _sold(visit)
+    sold = summing.sold(visit.books.book)
     by_version = {
         row.keys: row for row in visit.report("action", "action_version").rows if not row.is_published
     }
-    rows, flat = [], []
+    rows: list[tuple[Cell, ...]] = []
+    flat: list[dict[str, object]] = []
     for version in sorted(versions, key=lambda one: (one.action.name, -one.action.version)):
         key = (version.action.name, str(version.action.version))
-        row, sales = by_version.get(key), sold.get(key)
-        rows.append(_row(version, row, sales, visit))
-        flat.append(_flat(version, row, sales))
+        row, sums = by_version.get(key), sold.get(key, [])
+        rows.append(_row(version, row, sums, visit))
+        flat += _flat(version, row, sums)
     table = Table(
         "actions",
         "By version",
@@ -100,32 +104,9 @@ _NOTES = (
 )
 
 
-class _Sales:
-    """The sales of one version, summed."""
-
-    def __init__(self) -> None:
-        self.count = self.settled = self.net_nano = self.cost_nano = self.held_nano = 0
-        self.is_cost_known = True
-        self.currency = "USD"
-
-
-def _sold(visit: Visit) -> dict[tuple[str, str], _Sales]:
-    found: dict[tuple[str, str], _Sales] = {}
-    for sale in selling.sales_of(visit.books.book):
-        sums = found.setdefault((sale.action, sale.action_version), _Sales())
-        sums.count += 1
-        sums.settled += sale.settled_at_us is not None
-        sums.net_nano += sale.net_nano
-        sums.cost_nano += sale.costs.total_nano
-        sums.is_cost_known &= sale.costs.reason is None
-        sums.held_nano += sale.held_nano if str(sale.settlement) == "held" else 0
-        sums.currency = sale.currency
-    return found
-
-
-def _row(version: Published, row: Row | None, sales: _Sales | None, visit: Visit) -> tuple[Cell, ...]:
+def _row(version: Published, row: Row | None, sums: Sequence[Sold], visit: Visit) -> tuple[Cell, ...]:
     action = version.action
-    margin = _margin(sales)
+    held = [one for one in sums if one.held_nano]
     return (
         Cell(
             action.name,
@@ -134,20 +115,32 @@ def _row(version: Published, row: Row | None, sales: _Sales | None, visit: Visit
             badge=_to_come(version, visit),
         ),
         Cell(_price(action.price)),
-        Cell(f"{sales.count:,}" if sales else "0", f"{sales.settled:,} settled" if sales else ""),
-        Cell(nano_text(sales.net_nano, sales.currency) if sales else "", tone="strong"),
         Cell(
-            "" if sales is None else margin,
-            "" if sales is None or sales.is_cost_known else "cost not wholly known",
+            f"{sum(one.count for one in sums):,}",
+            f"{sum(one.settled for one in sums):,} settled" if sums else "",
+        ),
+        Cell(_together((one.net_nano, one.currency) for one in sums), tone="strong"),
+        Cell(
+            _margin(sums) if sums else "",
+            "cost not wholly known" if any(_lacks_cost(one) for one in sums) else "",
             why="/unknown",
         ),
-        Cell(nano_text(sales.held_nano, sales.currency) if sales and sales.held_nano else ""),
+        Cell(_together((one.held_nano, one.currency) for one in held)),
         Cell(
             percent(row.success_rate) or "" if row else "",
             percents(row.success_interval) if row and row.n else "",
         ),
         headline_cell(row) if row else Cell(""),
     )
+
+
+def _together(amounts: Iterable[tuple[int, str]]) -> str:
+    """Amounts of several currencies, which are never added."""
+    return " + ".join(nano_text(nano, currency) for nano, currency in amounts)
+
+
+def _lacks_cost(one: Sold) -> bool:
+    return one.currency == COST_CURRENCY and one.margin_nano is None
 
 
 def _to_come(version: Published, visit: Visit) -> str:
@@ -162,33 +155,39 @@ def _price(price: ActionPrice) -> str:
     return re.sub(r"([\d.]+)( each)? USD\b", r"$\1\2", documents.price_words(price))
 
 
-def _margin(sales: _Sales | None) -> str | None:
-    nano = _margin_nano(sales)
-    return None if nano is None else nano_text(nano, "USD")
-
-
-def _margin_nano(sales: _Sales | None) -> int | None:
+def _margin(sums: Sequence[Sold]) -> str | None:
     """What is left of the price, where it is in the currency of the cost and all of that is known."""
-    if sales is None or sales.currency != "USD" or not sales.is_cost_known:
-        return None
-    return sales.net_nano - sales.cost_nano
+    known = [(one.margin_nano, one.currency) for one in sums if one.margin_nano is not None]
+    return _together(known) if known else None
 
 
-def _flat(version: Published, row: Row | None, sales: _Sales | None) -> dict[str, object]:
-    margin_nano = _margin_nano(sales)
-    return {
-        "action": version.action.name,
-        "version": version.action.version,
-        "price": documents.price_words(version.action.price),
+def _flat(version: Published, row: Row | None, sums: Sequence[Sold]) -> list[dict[str, object]]:
+    """A row for each currency that the version was sold in; its tasks stand in the first."""
+    action = version.action
+    said: dict[str, object] = {
+        "action": action.name,
+        "version": action.version,
+        "price": documents.price_words(action.price),
         "valid_from": iso(version.begins_us),
-        "tasks": row.n if row else 0,
-        "verified": row.verified if row else 0,
-        "sales": sales.count if sales else 0,
-        "settled": sales.settled if sales else 0,
-        "earned": decimal_text(sales.net_nano) if sales else None,
-        "margin": decimal_text(margin_nano),
-        "held": decimal_text(sales.held_nano) if sales else None,
-        "currency": sales.currency if sales else None,
+    }
+    tasks: dict[str, object] = {"tasks": row.n if row else 0, "verified": row.verified if row else 0}
+    if not sums:
+        return [{**said, **tasks, "sales": 0, "settled": 0, **dict.fromkeys(_SOLD[2:])}]
+    first, *more = sums
+    return [
+        {**said, **tasks, **_sold_document(first)},
+        *({**said, **dict.fromkeys(tasks), **_sold_document(one)} for one in more),
+    ]
+
+
+def _sold_document(one: Sold) -> dict[str, object]:
+    return {
+        "sales": one.count,
+        "settled": one.settled,
+        "earned": decimal_text(one.net_nano),
+        "margin": decimal_text(one.margin_nano),
+        "held": decimal_text(one.held_nano),
+        "currency": one.currency,
     }
 
 
@@ -199,14 +198,15 @@ def of_action(visit: Visit) -> View:
     version = int(wanted) if wanted and wanted.isascii() and wanted.isdigit() else None
     found = publishing.shown(book, visit.path["name"], version, at_us=visit.books.now_us)
     last = runs.listed(book, action=found.action.name, limit=visit.limit or 1000)
-    sales = _sold(visit).get((found.action.name, str(found.action.version)))
-    blocks: list[Block] = [Figures(_figures(found.action.name, sales)), _facts(found, visit)]
+    sums = summing.sold(visit.books.book).get((found.action.name, str(found.action.version)), [])
+    blocks: list[Block] = [Figures(_figures(found.action.name, sums)), _facts(found, visit)]
     if visit.visitor.may(Right.RECORD) and not found.is_to_come(visit.books.now_us):
         blocks.append(_form(found, visit))
     blocks.append(_runs(last, found.action.name, visit))
     document = {
         **documents.published_document(found),
-        "sold": {name: value for name, value in _flat(found, None, sales).items() if name in _SOLD},
+        "sold": {name: value for name, value in _flat(found, None, sums)[0].items() if name in _SOLD},
+        "sold_in_other_currencies": [_sold_document(one) for one in sums[1:]],
         "runs": [_run_document(one) for one in last],
     }
     title = f"{found.action.name}"
@@ -220,21 +220,35 @@ def of_action(visit: Visit) -> View:
     )
 
 
-def _figures(action: str, sales: _Sales | None) -> tuple[Figure, ...]:
+def _figures(action: str, sums: Sequence[Sold]) -> tuple[Figure, ...]:
     """What the version's sales came to, of all time."""
-    sold = sales or _Sales()
-    is_known = sold.is_cost_known and sold.currency == "USD"
+    sold = sums or [Sold(COST_CURRENCY)]
+    is_known = all(one.margin_nano is not None for one in sold)
     tasks = f"/tasks?period=all&filter={quote(f'action={action}', safe='')}"
     return (
-        Figure("Sold", f"{sold.count:,}", f"{sold.settled:,} settled", href=tasks, tone="lead"),
-        Figure("Earned", nano_text(sold.net_nano, sold.currency), "settled, and not given back"),
+        Figure(
+            "Sold",
+            f"{sum(one.count for one in sold):,}",
+            f"{sum(one.settled for one in sold):,} settled",
+            href=tasks,
+            tone="lead",
+        ),
+        Figure(
+            "Earned",
+            _together((one.net_nano, one.currency) for one in sold),
+            "settled, and not given back",
+        ),
         Figure(
             "Margin",
             _margin(sold),
             "after what it cost" if is_known else "its cost is not wholly known, or not in its currency",
             why="/unknown",
         ),
-        Figure("At risk", nano_text(sold.held_nano, sold.currency), "held, and not verified yet"),
+        Figure(
+            "At risk",
+            _together((one.held_nano, one.currency) for one in sold),
+            "held, and not verified yet",
+        ),
     )
 
 
