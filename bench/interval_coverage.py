@@ -23,16 +23,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from flatfare.core.statistics import (  # noqa: E402  the source tree is measured, not what is installed
+from flatfare.core.distributions import (  # noqa: E402  the source tree is measured, not what is installed
+    normal_quantile,
+    student_t_quantile,
+)
+from flatfare.core.statistics import (  # noqa: E402
     MIN_SUCCESSES,
     CostSums,
     are_tied,
     cost_per_success,
     cost_per_success_from_counts,
     difference,
-    normal_quantile,
     ratio_of,
-    student_t_quantile,
 )
 
 DATA = Path(os.environ.get("FLATFARE_SHARED", ROOT.parent / "shared")) / "data"

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import TypeAlias
 
+from flatfare.core.distributions import normal_quantile
 from flatfare.core.errors import BadInput
 from flatfare.core.outcome import Judgement
-from flatfare.core.statistics import Interval, normal_quantile
+from flatfare.core.statistics import Interval
 
 Pair: TypeAlias = tuple[Hashable, Hashable]
 

@@ -16,9 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from flatfare.core.distributions import chi_square_tail, normal_quantile, student_t_quantile
 from flatfare.core.errors import BadInput
 from flatfare.core.outcome import Judgement
-from flatfare.core.statistics import Interval, normal_quantile, student_t_quantile, wilson
+from flatfare.core.statistics import Interval, wilson
 
 MIN_LABELS = 20
 """Labelled tasks of a domain below which nothing is corrected."""
@@ -382,26 +383,6 @@ def _togetherness(judged: Judged, clusters: Sequence[Judged]) -> float:
         return 1.0
     spread = math.fsum((one.passes - one.tasks * share) ** 2 for one in clusters)
     return max(1.0, spread / (judged.tasks * share * (1 - share)))
-
-
-def chi_square_tail(statistic: float, degrees: int) -> float:
-    """The chance that a chi-square variable of few degrees of freedom exceeds a value.
-
-    >>> round(chi_square_tail(3.841459, 1), 4), round(chi_square_tail(5.991465, 2), 4)
-    (0.05, 0.05)
-    """
-    if degrees <= 0 or statistic <= 0:
-        return 1.0
-    half = statistic / 2
-    # Recurrence from one or two degrees upwards (Abramowitz and Stegun 26.4.8).
-    tail = math.erfc(math.sqrt(half)) if degrees % 2 else math.exp(-half)
-    term = math.sqrt(half) / math.gamma(1.5) * math.exp(-half) if degrees % 2 else half * math.exp(-half)
-    k = 1.5 if degrees % 2 else 1.0
-    for _ in range((degrees - 1) // 2):
-        tail += term
-        k += 1
-        term *= half / k
-    return min(1.0, tail)
 
 
 def rogan_gladen(judged: Judged) -> float | None:

@@ -10,7 +10,8 @@ Ramdas 2024 (asymptotic confidence sequences); ``bench/peeking.py`` prints how o
 
 import math
 
-from flatfare.core.statistics import Comparison, Interval, Ratio, normal_quantile
+from flatfare.core.distributions import normal_quantile
+from flatfare.core.statistics import Comparison, Ratio, ratio_of
 
 TIGHTEST_AT = 0.1
 """The standard deviation of a log ratio at which the interval is narrowest against one made for one look.
@@ -56,30 +57,15 @@ def cheaper_at_any_look(a: Ratio, b: Ratio) -> Comparison:
     >>> once.point == always.point, always.interval.low < once.interval.low < once.interval.high
     (True, True)
     """
-    if a.point is None or b.point is None or a.point == 0:
-        return Comparison(None, None)
-    quotient = b.point / a.point
-    if a.interval is None or b.interval is None or not quotient:
-        return Comparison(1 - quotient, None)
+    if a.interval is None or not b.point:
+        return Comparison(ratio_of(a, b).point, None)
     confidence = a.interval.confidence
-    down = _both(_log(b.point, b.interval.low), _log(_high(a.interval), a.point), confidence)
-    up = _both(_log(_high(b.interval), b.point), _log(a.point, a.interval.low), confidence)
-    return Comparison(
-        1 - quotient, Interval(1 - quotient * math.exp(up), 1 - quotient * math.exp(-down), confidence)
-    )
+    return ratio_of(a, b, lambda one, other: _together(one, other, confidence))
 
 
-def _both(one: float, other: float, confidence: float) -> float:
+def _together(one: float, other: float, confidence: float) -> float:
     """Two log distances of intervals for one look, put together for every look."""
     distance = math.hypot(one, other)
     if distance == math.inf:
         return math.inf
     return widened(distance / normal_quantile((1 + confidence) / 2), confidence)
-
-
-def _high(interval: Interval) -> float:
-    return math.inf if interval.high is None else interval.high
-
-
-def _log(over: float, under: float) -> float:
-    return math.inf if over == math.inf or under <= 0 else math.log(over / under)

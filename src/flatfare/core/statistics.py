@@ -13,8 +13,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
+from flatfare.core.distributions import beta_tail, crossing, normal_quantile, student_t_quantile
 from flatfare.core.errors import BadInput
 
 MIN_SUCCESSES = 5
@@ -34,8 +34,6 @@ _PRINTED_BY_LUCK = 0.6
 A rare success is never seen too seldom in a printed group, so between half of the
 error (equal tails) and all of it could be; chosen by simulation.
 """
-
-_T_DEGREES_MAX = 100_000  # above, the expansion around the normal is exact to the last digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +256,10 @@ def difference(a: Ratio, b: Ratio) -> Comparison:
     )
 
 
-def ratio_of(a: Ratio, b: Ratio) -> Comparison:
+def ratio_of(a: Ratio, b: Ratio, joined: Callable[[float, float], float] = math.hypot) -> Comparison:
     """By what share ``b`` is cheaper than ``a``, seen on separate tasks; negative where it is dearer.
 
-    The same as ``difference``, on the log scale.
+    The same as ``difference``, on the log scale; ``joined`` puts two distances together.
 
     >>> a = Ratio(0, 0, 9, 5.0, Interval(4.0, 7.0, 0.95), "")
     >>> b = Ratio(0, 0, 9, 3.0, Interval(2.5, 4.0, 0.95), "")
@@ -274,8 +272,8 @@ def ratio_of(a: Ratio, b: Ratio) -> Comparison:
     quotient = b.point / a.point
     if a.interval is None or b.interval is None:
         return Comparison(1 - quotient, None)
-    down = math.hypot(_log(b.point, b.interval.low), _log(_end(a.interval), a.point))
-    up = math.hypot(_log(_end(b.interval), b.point), _log(a.point, a.interval.low))
+    down = joined(_log(b.point, b.interval.low), _log(_end(a.interval), a.point))
+    up = joined(_log(_end(b.interval), b.point), _log(a.point, a.interval.low))
     return Comparison(
         1 - quotient,
         Interval(
@@ -336,45 +334,6 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     )
 
 
-def normal_quantile(probability: float) -> float:
-    """The value a standard normal variable stays below with this probability.
-
-    >>> round(normal_quantile(0.975), 6)
-    1.959964
-    """
-    return NormalDist().inv_cdf(probability)
-
-
-@lru_cache(maxsize=4096)
-def student_t_quantile(probability: float, degrees: int) -> float:
-    """The value a Student t variable stays below with this probability.
-
-    >>> round(student_t_quantile(0.975, 18), 4)
-    2.1009
-    """
-    if not 0 < probability < 1 or degrees < 1:
-        raise BadInput(
-            f"Found probability {probability} and {degrees} degrees: expected 0 to 1 and at least 1."
-        )
-    if probability < 0.5:
-        return -student_t_quantile(1 - probability, degrees)
-    if degrees == 1:
-        return math.tan(math.pi * (probability - 0.5))
-    z = normal_quantile(probability)
-    # Start below the root and follow the convex tail: Newton's steps then never overshoot.
-    t = z + z * (z * z + 1) / (4 * degrees)
-    if degrees > _T_DEGREES_MAX:
-        return t + z * (5 * z**4 + 16 * z**2 + 3) / (96 * degrees**2)
-    for _ in range(100):
-        square = t * t
-        tail = _beta_tail(degrees / 2, 0.5, degrees / (degrees + square), square / (degrees + square)) / 2
-        step = (tail - (1 - probability)) / _t_density(t, degrees)
-        t += step
-        if abs(step) <= 1e-12 * (1 + t):
-            break
-    return t
-
-
 def _count_arms(sums: CostSums, point: float, confidence: float) -> tuple[float, float]:
     """Log distances from the point to what it would be at the limits of the success rate."""
     if point == 0:
@@ -433,9 +392,9 @@ def _rate_limits(successes: int, n: int, confidence: float) -> tuple[float, floa
 
     start = math.log((successes + 0.5) / (n - successes + 0.5))
     log_luck = math.log(_PRINTED_BY_LUCK * (1 - confidence))
-    floor = _root(lambda odds: math.log(printed(odds)) - log_luck, start, -0.5)
-    low = _root(too_many, start, -0.5, floor)
-    high = 1.0 if successes == n else _rate(_root(too_few, start, 0.5))
+    floor = crossing(lambda odds: math.log(printed(odds)) - log_luck, start, -0.5)
+    low = crossing(too_many, start, -0.5, floor)
+    high = 1.0 if successes == n else _rate(crossing(too_few, start, 0.5))
     return _rate(low), high
 
 
@@ -447,73 +406,12 @@ def _at_least(successes: int, n: int, log_odds: float) -> float:
     """Chance of at least so many successes in n tasks."""
     if successes > n:
         return 0.0
-    return _beta_tail(successes, n - successes + 1, _rate(log_odds), _rate(-log_odds))
+    return beta_tail(successes, n - successes + 1, _rate(log_odds), _rate(-log_odds))
 
 
 def _at_most(successes: int, n: int, log_odds: float) -> float:
     """Chance of at most so many successes in n tasks, without loss where it is small."""
     return _at_least(n - successes, n, -log_odds)
-
-
-def _root(f: Callable[[float], float], start: float, step: float, floor: float = -math.inf) -> float:
-    """Where f, positive at the start, crosses zero in the direction of the step, but not below the floor."""
-    near, far = start, max(start + step, floor)
-    f_near, f_far = f(near), f(far)
-    while f_far > 0:
-        if far == floor:
-            return floor
-        near, f_near, far = far, f_far, max(far + step, floor)
-        f_far = f(far)
-    # Regula falsi, halving the weight of an end that stays (Illinois): the bracket never opens.
-    for _ in range(100):
-        middle = (near * f_far - far * f_near) / (f_far - f_near)
-        f_middle = f(middle)
-        if abs(f_middle) < 1e-12 or abs(far - near) < 1e-13:
-            return middle
-        if f_middle * f_far < 0:
-            near, f_near = far, f_far
-        else:
-            f_near /= 2
-        far, f_far = middle, f_middle
-    return far
-
-
-def _beta_tail(a: float, b: float, x: float, y: float) -> float:
-    """The regularised incomplete beta function I_x(a, b), given x and y = 1 - x without loss."""
-    if x <= 0 or y <= 0:
-        return 0.0 if x <= 0 else 1.0
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y))
-    if x < (a + 1) / (a + b + 2):
-        return front * _beta_fraction(a, b, x) / a
-    return 1 - front * _beta_fraction(b, a, y) / b
-
-
-def _beta_fraction(a: float, b: float, x: float) -> float:
-    """The continued fraction of the incomplete beta function (DLMF 8.17.22, by Lentz's method)."""
-    tiny = 1e-300
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1) or tiny)
-    result = d
-    for m in range(1, 100_000):
-        for factor in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / (1 + factor * d or tiny)
-            c = 1 + factor / c or tiny
-            change = c * d
-            result *= change
-        if abs(change - 1) < 1e-15:
-            break
-    return result
-
-
-def _t_density(t: float, degrees: int) -> float:
-    return math.exp(
-        math.lgamma((degrees + 1) / 2)
-        - math.lgamma(degrees / 2)
-        - 0.5 * math.log(degrees * math.pi)
-        - (degrees + 1) / 2 * math.log1p(t * t / degrees)
-    )
 
 
 def _log(over: float, under: float) -> float:
