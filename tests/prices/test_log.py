@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flatfare.core.errors import BadInput, StoreFailure
+from flatfare.prices.book import PriceBook
 from flatfare.prices.log import FileLog
 
 ONE = {"provider": "p", "model": "one"}
@@ -38,6 +39,24 @@ def test_a_line_in_the_middle_that_cannot_be_read_is_refused(log: FileLog) -> No
     log.path.write_bytes(b'{"provider": "p", "mod\n{"provider": "p", "model": "one"}\n')
     with pytest.raises(BadInput, match="Line 1 of the price log"):
         log.lines()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"rate": "1.08"},
+        {"from": "2026-01-01"},
+        {"from": "always", "rate": "1.08"},
+        {"from": "", "rate": "1.08"},
+        {"from": "2026-01-01", "rate": "1,08"},
+        {"from": "2026-01-01", "rate": "0"},
+        {"from": "2026-01-01", "rate": "1/0"},
+    ],
+)
+def test_a_line_that_is_no_exchange_rate_is_refused(log: FileLog, said: dict[str, object]) -> None:
+    log.append([ONE, {"provider": "exchange", "model": "EUR", **said}])
+    with pytest.raises(BadInput, match=r"Line 2 of the price log .* is no exchange rate"):
+        PriceBook.standard(log)
 
 
 def test_what_does_not_fit_on_the_disk_is_not_added_in_part(

@@ -6,6 +6,7 @@ it was, and adding the same one again changes nothing.
 
 import os
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import msgspec
 
 from flatfare.core.errors import BadInput, StoreFailure
 from flatfare.prices.catalogue import Trust
-from flatfare.prices.statement import Raw
+from flatfare.prices.statement import Raw, day_us
 
 EXCHANGE = "exchange"
 """The name under which exchange rates stand: provider ``exchange``, the currency as model."""
@@ -70,7 +71,7 @@ class FileLog:
                     f"Line {number} of the price log {self.path} is no JSON object. "
                     "Restore it: nothing is priced from a log that cannot be read whole."
                 ) from None
-            _check_named(found[-1], number, self.path)
+            _check(found[-1], number, self.path)
         return found
 
     def append(self, lines: Sequence[Raw]) -> None:
@@ -132,6 +133,18 @@ def exchange_lines(lines: Iterable[Raw]) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _check_named(line: Raw, number: int, path: Path) -> None:
+def _check(line: Raw, number: int, path: Path) -> None:
     if not (isinstance(line.get("provider"), str) and isinstance(line.get("model"), str)):
         raise BadInput(f"Line {number} of the price log {path} names no provider and model.")
+    if line["provider"] == EXCHANGE and not _is_exchange_rate(line):
+        raise BadInput(
+            f"Line {number} of the price log {path} is no exchange rate: it has a day as 'from', "
+            "and as 'rate' the dollars that one of the currency is worth."
+        )
+
+
+def _is_exchange_rate(line: Raw) -> bool:
+    try:
+        return day_us(line.get("from")) is not None and Fraction(str(line.get("rate"))) > 0
+    except (BadInput, ValueError, ZeroDivisionError):
+        return False
