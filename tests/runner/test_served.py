@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.gateway.rig_gateway import free_port
 from tests.runner.rig import EMAIL, EXAMPLES, Model, provided
 
 WORDS = ("actions", "run", "names-and-dates", "--customer", "acme", "--json", "--input")
@@ -33,7 +33,7 @@ def flatfare(folder: Path, *words: str) -> str:
 def served(folder: Path, port: int) -> Iterator[tuple[str, str]]:
     """``flatfare serve`` at a port that is known beforehand; its address and the token of its user."""
     providers = {"openai": {"base_url": f"http://127.0.0.1:{port}/v1", "api_key": "sk-real"}}
-    own = _free_port()
+    own = free_port()
     (folder / "flatfare.yaml").write_text(json.dumps({"listen": f"127.0.0.1:{own}", "providers": providers}))
     command = [sys.executable, "-m", "flatfare", "serve"]
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
@@ -46,12 +46,6 @@ def served(folder: Path, port: int) -> Iterator[tuple[str, str]]:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         process.stderr.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(url: str, token: str, path: str, body: object = None) -> dict[str, object]:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import pytest
 
 import flatfare
 import flatfare_sdk
+from tests.gateway.rig_gateway import free_port
 from tests.sdk.receiver import until
 
 AGENT = """
@@ -86,12 +86,6 @@ def provider() -> Iterator[tuple[str, list[dict[str, str]]]]:
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class User:

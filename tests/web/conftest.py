@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from starlette.testclient import TestClient
@@ -16,6 +17,7 @@ from tests.web.lively import empty, lively
 TOKEN = "the-token-of-this-start"
 LOCAL = "http://localhost:4180"
 PASSWORD = "long enough to be one"
+OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +45,14 @@ def operator(lively_settings: Settings) -> Iterator[TestClient]:
 def newcomer(empty_settings: Settings) -> Iterator[TestClient]:
     """The user of this machine, looking at an empty book."""
     with looking(empty_settings) as client:
+        yield client
+
+
+@contextmanager
+def calling(settings: Settings, **more: object) -> Iterator[TestClient]:
+    """A program of this machine's user that calls the API of this book."""
+    app = application(settings, Door(TOKEN, is_loopback=True))
+    with TestClient(app, base_url=LOCAL, **{"headers": OPERATOR, **more}) as client:  # type: ignore[arg-type]
         yield client
 
 

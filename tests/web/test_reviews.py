@@ -14,12 +14,7 @@ from flatfare.service.access.keys import Terms
 from flatfare.service.judging import sampling
 from flatfare.store.book import open_book
 from flatfare.store.sampling import HUMAN, Plan
-from flatfare.web.access import Door
-from flatfare.web.application import application
-from tests.web.conftest import let_in, signed_in
-
-TOKEN = "the-token-of-this-start"
-OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
+from tests.web.conftest import calling, let_in, signed_in
 
 
 @pytest.fixture
@@ -29,8 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    app = application(settings, Door(TOKEN, is_loopback=True))
-    with TestClient(app, base_url="http://localhost:4180", headers=OPERATOR) as client:
+    with calling(settings) as client:
         yield client
 
 

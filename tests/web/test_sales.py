@@ -8,18 +8,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from flatfare.config import Settings
-from flatfare.web.access import Door
-from flatfare.web.application import application
-
-TOKEN = "the-token-of-this-start"
+from tests.web.conftest import calling
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
     settings = Settings(database=f"sqlite:///{tmp_path}/book.db", lake=f"{tmp_path}/lake")
-    app = application(settings, Door(TOKEN, is_loopback=True))
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    with TestClient(app, base_url="http://localhost:4180", headers=headers) as client:
+    with calling(settings) as client:
         assert client.post("/api/customers", json={"name": "acme"}).status_code == 201
         assert client.post("/api/customers/acme/payments", json={"amount": "20"}).status_code == 201
         definition = {"action": "review", "verifiers": ["tests"]}

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from flatfare.config import Settings
 from flatfare.service import doctoring
 from flatfare.service.importing.order import Imported, Order
@@ -78,3 +80,11 @@ class Place:
     def rejects(self, name: str = "given.csv") -> str:
         """What the rejects file of a file says."""
         return (self.folder / f"{name}.rejects.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """An empty book and lake."""
+    there = Place(tmp_path)
+    yield there
+    there.book.close()
