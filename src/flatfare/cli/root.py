@@ -13,7 +13,7 @@ from flatfare import __version__
 from flatfare.cli.options import asks_no_command, place_options
 
 _FOLDER = Path(__file__).parent
-_NOT_COMMANDS = {"root", "output", "fitting", "options", "sampling", "bulk_runs"}
+_NOT_COMMANDS = {"root", "output", "fitting", "options", "sampling", "bulk_runs", "report_table"}
 
 
 class Nouns(click.Group):

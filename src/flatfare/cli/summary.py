@@ -6,7 +6,7 @@ import click
 
 from flatfare.cli.options import book_of, format_options, lake_of, pass_settings
 from flatfare.cli.output import MISSING, Field, print_document, print_table, say, say_words, spark
-from flatfare.cli.report import shortened, terminal_width
+from flatfare.cli.report_table import shortened, terminal_width
 from flatfare.config import Settings
 from flatfare.core.moments import iso
 from flatfare.core.money import decimal_text, dollar_text
