@@ -12,6 +12,7 @@ from flatfare.core.errors import BadUsage, Conflict, NotFound
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
 from flatfare.store.reading import opened
+from tests.store.rows import call, place, write
 
 
 @pytest.fixture
@@ -167,3 +168,17 @@ def test_what_calls_were_costed_with_is_kept_over_a_correction(run, tmp_path: Pa
     document = json.loads(run("version", kept["version"], "--json").stdout)
     assert [row["rate"] for row in document["rates"]] == ["2.00", "8.00"]
     assert document["kept_at"] == kept["kept_at"]
+
+
+def test_calls_that_cannot_be_priced_anew_are_counted_with_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    book, _ = place(tmp_path)
+    several = "openai/gpt-5@always:shipped:0123456789ab,openai/gpt-image-1@always:shipped:0123456789ab"
+    write(book, [call(0, model="gpt-5"), *(call(number, price_version=several) for number in (1, 2))])
+    book.close()
+    done = CliRunner().invoke(root, ["adjust", "reprice", "--since", "2020-01-01"])
+    first, second = done.stdout.splitlines()
+    assert first == "Priced anew: 1 calls changed."
+    assert second.startswith("Left as they are: 2 calls, since several models served them, and a call keeps")

@@ -64,10 +64,10 @@ def test_a_late_link_moves_the_cost_to_its_task(books: tuple[Book, Lake]) -> Non
 
 
 def test_a_new_price_is_applied_on_request_and_on_record(books: tuple[Book, Lake]) -> None:
-    changed = repricing.reprice(
+    done = repricing.reprice(
         *books, PriceBook.standard(), Selection(since_us=0), counts_reported=True, **RECORD
     )
-    assert changed == 6
+    assert (done.changed, done.left) == (6, {})
     assert newest(books)[0]["cost_nano"] == 100 * 2_500 + 10 * 10_000  # $2.50 and $10 per million (OpenAI)
     records = books[0].rows("SELECT kind, by_whom, reason FROM adjustments")
     assert set(records) == {("reprice", "ann", "late")}
@@ -90,12 +90,12 @@ def test_a_call_priced_anew_names_the_prices_that_it_has_now(books: tuple[Book, 
     assert terms["model"] == "gpt-4o-2024-08-06"
     lines = [{"provider": "openai", "model": "gpt-4o-2024-08-06", "rates": {"input": "2.40"}}]
     own = PriceBook.standard(MemoryLog(lines))
-    assert repricing.reprice(*books, own, everything, counts_reported=True, **RECORD) == 6
+    assert repricing.reprice(*books, own, everything, counts_reported=True, **RECORD).changed == 6
     assert {str(one["price_version"]).split(":")[1] for one in newest(books)} == {"own"}
     with reading.opened(*books, "calls") as engine:
         backed = engine.execute("SELECT COUNT(*) FROM calls WHERE n = -1 AND price_version IS NOT NULL")
         assert backed.fetchone() == (6,)  # the row taken back says by which prices it was
-    assert repricing.reprice(*books, own, everything, counts_reported=True, **RECORD) == 0
+    assert repricing.reprice(*books, own, everything, counts_reported=True, **RECORD).changed == 0
 
 
 def test_a_charge_that_was_reported_stays_the_cost_that_counts(books: tuple[Book, Lake]) -> None:
@@ -107,7 +107,9 @@ def test_a_charge_that_was_reported_stays_the_cost_that_counts(books: tuple[Book
         "computed_reason": None,
         "price_version": _priced_now(),
     }
-    assert repricing.repriced(row, PriceBook.standard(), counts_reported=False)["cost_nano"] == 372_500
+    change = repricing.repriced(row, PriceBook.standard(), counts_reported=False)
+    assert isinstance(change, dict)
+    assert change["cost_nano"] == 372_500
 
 
 def test_a_call_of_unknown_usage_keeps_its_bound() -> None:
@@ -116,9 +118,12 @@ def test_a_call_of_unknown_usage_keeps_its_bound() -> None:
 
 
 def test_what_has_no_price_is_unknown_with_its_reason() -> None:
-    cost = repricing.computed(call(0, model="gpt-99-unheard-of"), PriceBook.standard())
-    assert cost.amount_nano is None
-    assert "No price for model 'gpt-99-unheard-of'" in str(cost.reason)
+    change = repricing.repriced(
+        call(0, model="gpt-99-unheard-of"), PriceBook.standard(), counts_reported=True
+    )
+    assert isinstance(change, dict)
+    assert (change["cost_nano"], change["cost_state"]) == (None, "unknown")
+    assert "No price for model 'gpt-99-unheard-of'" in str(change["cost_reason"])
 
 
 def test_usage_beyond_the_columns_is_priced_too() -> None:

@@ -113,9 +113,12 @@ def link(
 def reprice(
     settings: Settings, since: int | None, until: int | None, where: tuple[str, ...], reason: str
 ) -> None:
-    """Price calls anew, by what the price book now says of their own moment."""
+    """Price calls anew, by what the price book now says of their own moment.
+
+    A call whose price goes by more than is kept of it is left as it is, and counted with why.
+    """
     with book_of(settings) as book:
-        count = repricing.reprice(
+        done = repricing.reprice(
             book,
             lake_of(settings),
             open_price_book(settings),
@@ -125,4 +128,6 @@ def reprice(
             by_whom=user_name(),
             at_us=clock.now_us(),
         )
-    output.say(f"Priced anew: {count:,} calls changed.")
+    output.say(f"Priced anew: {done.changed:,} calls changed.")
+    for why, count in sorted(done.left.items(), key=lambda one: (-one[1], one[0])):
+        output.say(f"Left as they are: {count:,} calls, since {why}.")

@@ -9,21 +9,20 @@ from fractions import Fraction
 
 import msgspec
 
-from flatfare.core.cost import Cost, CostState
+from flatfare.core.cost import CostState
 from flatfare.core.money import NANO, half_even
 from flatfare.dialects.reading import Exchange, Reading, Reported
 from flatfare.gateway.records import Figures
 from flatfare.prices.book import Found, PriceBook
 from flatfare.service.costing.pricing import (
+    AMOUNT_NANO_MAX,
+    bounded,
     cost_reading,
     moment_of,
     no_exchange_rate,
     price_reading,
     rates_of,
 )
-
-AMOUNT_NANO_MAX = 10**15
-"""A million in one call is a broken count; sums of many such would not fit their columns either."""
 
 
 def figures_of(
@@ -38,7 +37,7 @@ def figures_of(
 
     ``counts_reported`` as the setting ``cost_that_counts`` has it.
     """
-    computed = _bounded(cost_reading(prices, reading, exchange, at_us))
+    computed = bounded(cost_reading(prices, reading, exchange, at_us))
     figures = Figures(
         usage=_usage_of(reading),
         usage_state=str(_usage_state(reading)),
@@ -77,12 +76,6 @@ def _usage_state(reading: Reading) -> CostState:
     if not reading.is_complete or any(part.estimated for part in reading.parts):
         return CostState.ESTIMATED
     return CostState.MEASURED
-
-
-def _bounded(cost: Cost) -> Cost:
-    if cost.amount_nano is not None and abs(cost.amount_nano) > AMOUNT_NANO_MAX:
-        return Cost.unknown("its usage costs more than a million dollars: the count cannot be right")
-    return cost
 
 
 def _with_own_currency(

@@ -21,6 +21,9 @@ from flatfare.prices.log import FileLog
 from flatfare.prices.schedule import Provenance
 from flatfare.prices.version import joined
 
+AMOUNT_NANO_MAX = 10**15
+"""A million in one call is a broken count; sums of many such would not fit their columns either."""
+
 NO_MODEL = "neither the request nor the answer names a model: name it with --model"
 NO_TIME = "the moment of the call is not known: give it with --at, prices change"
 
@@ -165,6 +168,13 @@ def in_dollars(cost: Cost, exchanged: Exchanged | None) -> Cost:
         return Cost.unknown(no_exchange_rate(cost.currency))
     dollars_nano = exchanged.to_dollars_nano(cost.amount_nano)
     return Cost(dollars_nano, cost.state, cost.reason, price_version=cost.price_version)
+
+
+def bounded(cost: Cost) -> Cost:
+    """The cost; unknown where no call can cost so much."""
+    if cost.amount_nano is not None and abs(cost.amount_nano) > AMOUNT_NANO_MAX:
+        return Cost.unknown("its usage costs more than a million dollars: the count cannot be right")
+    return cost
 
 
 def no_exchange_rate(currency: str) -> str:
