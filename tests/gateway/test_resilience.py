@@ -1,6 +1,7 @@
 """What goes on when something fails, changes or grows: circuits, tries, reloads, many streams at once."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from flatfare.gateway.circuits import FAILURES, PAUSE_S, PAUSE_S_MAX, Circuit
 from flatfare.gateway.server import serving
 from flatfare.service.budgets import budgeting
 from flatfare.store.book import open_book
-from tests.gateway import rig
+from tests.gateway import rig, upstreams
 from tests.gateway.rig import Pause, chunked, whole
 from tests.gateway.rig_gateway import START_S
 from tests.gateway.rig_load import BODY
@@ -107,6 +108,43 @@ def test_tries_wait_longer_each_time_and_never_all_as_long(
             booked = await rows(gateway)
             assert len({row["id"] for row in booked}) == 8
             assert {row["http_status"] for row in booked} == {429}
+
+    run(test())
+
+
+def test_each_try_has_its_own_time(tmp_path: Path) -> None:
+    """What the first took, and the pause after it, are not the second's, nor the gateway's."""
+
+    async def slow_then_quick(
+        asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if not times:
+            times.append(time.monotonic())
+            await asyncio.sleep(0.6)
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+            return
+        writer.write(upstreams.whole())
+
+    times: list[float] = []
+
+    async def test() -> None:
+        retries = Retries(times=1, first_delay_s=0.4, delay_s_max=0.4, statuses=(503,))
+        async with both(tmp_path, retries=retries) as (gateway, provider):
+            provider.script = slow_then_quick
+            assert (await ask(gateway)).status == 200
+            first, second = await rows(gateway)
+            told = [json.loads(str(row["traits"])) for row in (first, second)]
+            assert (first["http_status"], second["http_status"]) == (503, 200)
+            assert int(str(first["duration_ms"])) >= 600
+            assert int(str(second["duration_ms"])) < 600
+            assert all(one["added_us"] < 500_000 for one in told)
+            assert [one.get("try") for one in told] == [None, 2]
+            lines = (await ask(gateway, b"", path="/metrics", method="GET")).body.decode().splitlines()
+            figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+            assert (
+                figures["flatfare_added_seconds_count"] == figures["flatfare_provider_seconds_count"] == "2"
+            )
+            assert float(figures["flatfare_added_seconds_sum"]) < 0.6
 
     run(test())
 

@@ -45,7 +45,8 @@ class RecordedCall:
         self._request = request
         self._admitted = admitted
         self._tries = tries
-        self._arrived = request.arrived_at
+        # A later try begins when its turn comes: what the tries before it took is theirs.
+        self._arrived = request.arrived_at if tries == 1 else time.monotonic()
         self._at_us = time.time_ns() // 1000
         self.call_id = worker.new_id(self._at_us)
         self._changed = admitted.changed
@@ -127,7 +128,7 @@ class RecordedCall:
         self._worker.count(self._admitted, result)
         if self._worth.unsaid is not None:
             self._worker.tiers.hear(self._worth.unsaid, result)
-        if self._first_byte and self._tries == 1:  # later tries began when the request had waited for others
+        if self._first_byte:
             self._count_time()
         # Where the intent was not kept, and the call forwarded all the same, both are told together.
         record = result if self._is_kept else Ended(self._intent(), result)
