@@ -154,17 +154,12 @@ def _again(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int
 
 def _anew(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int) -> Entered:
     """Begin a run again that was given back: the same run, another task."""
-    take = found.take + 1
-    changed = shelf.book.execute(
-        "UPDATE runs SET take = ? WHERE id = ? AND take = ? AND state = ?",
-        (take, found.id, found.take, str(State.DONE)),
-    )
-    if not changed:
+    if not runs.begin_take(shelf.book, found):
         return Entered(standing(shelf, found.id), False)
     fresh = runs.update(
         shelf.book,
         standing(shelf, found.id),
-        task_id=str(identity.task_id(found.project, telling.task_name(found.id, take))),
+        task_id=str(identity.task_id(found.project, telling.task_name(found.id, found.take + 1))),
         state=State.ACCEPTED,
         started_at_us=now_us,
         ended_at_us=None,

@@ -43,6 +43,11 @@ def open_calls(book: Book, node: str | None = None) -> list[Row]:
     )
 
 
+def is_open(book: Book, call_id: str) -> bool:
+    """Whether a call was sent, and has not ended."""
+    return book.value("SELECT 1 FROM open_calls WHERE call_id = ?", (call_id,)) is not None
+
+
 def add_open_calls(book: Book, rows: Iterable[tuple[str, str, str]], node: str = "") -> None:
     """Calls that a node sent, or that have used more since: call id, worker, intent."""
     book.execute_many(

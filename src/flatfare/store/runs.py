@@ -103,6 +103,21 @@ def one(book: Book, run_id: str) -> Run | None:
     return _run(rows[0]) if rows else None
 
 
+def of_task(book: Book, task_id: str) -> Run | None:
+    """The run whose work this task is now."""
+    rows = book.rows(f"SELECT {', '.join(_RUN)} FROM runs WHERE task_id = ?", (task_id,))
+    return _run(rows[0]) if rows else None
+
+
+def begin_take(book: Book, run: Run) -> bool:
+    """Count one more take of a run that is done; False where somebody else began it anew first."""
+    changed = book.execute(
+        "UPDATE runs SET take = ? WHERE id = ? AND take = ? AND state = ?",
+        (run.take + 1, run.id, run.take, str(State.DONE)),
+    )
+    return changed == 1
+
+
 def update(book: Book, run: Run, **changes: Value | State) -> Run:
     """Write some fields of a run; the run as it stands then."""
     names = [*changes]

@@ -353,7 +353,7 @@ class Treasurer:
         gone = [
             call_id
             for call_id, worker_id in orphans.items()
-            if not (self._folder / worker_id).exists() and not _is_open(book, call_id)
+            if not (self._folder / worker_id).exists() and not journals.is_open(book, call_id)
         ]
         booked = newest.hot(book, list(orphans))
         near_us = {call_id: moment_in(call_id) for call_id in gone if call_id not in booked}
@@ -514,10 +514,6 @@ def claimed(folder: Path) -> int | None:
         os.close(handle)
         return None
     return handle
-
-
-def _is_open(book: Book, call_id: str) -> bool:
-    return book.value("SELECT 1 FROM open_calls WHERE call_id = ?", (call_id,)) is not None
 
 
 def _end_of(worker: Path) -> tuple[int, int]:

@@ -37,8 +37,7 @@ class Run:
 
 def run_of(shelf: Shelf, task_id: str) -> Run:
     """The run of a task; attempts that were cut short have not come to an end."""
-    rows = shelf.book.rows("SELECT id FROM runs WHERE task_id = ?", (task_id,))
-    run = runs.one(shelf.book, str(rows[0][0])) if rows else None
+    run = runs.of_task(shelf.book, task_id)
     if run is None:
         return Run(frozenset((task_id,)), frozenset())
     names = (telling.task_name(run.id, take) for take in range(1, run.take + 1))
