@@ -1,8 +1,7 @@
-"""Invoices over HTTP: the verbs of ``flatfare invoices``, ``plans`` and ``disputes``."""
+"""Invoices over HTTP: the verbs of ``flatfare invoices``, and what teams are charged."""
 
 import csv
 import io
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,16 +10,10 @@ from starlette.responses import Response
 from flatfare.core.currency import parse_in
 from flatfare.core.errors import BadInput
 from flatfare.core.money import decimal_text
-from flatfare.core.outcome import Judgement
-from flatfare.core.plan import document_of as plan_document
-from flatfare.core.plan import plan_of
-from flatfare.service.invoicing import disputing, favour, issuing, plans, rendering
+from flatfare.service.invoicing import favour, issuing, rendering
 from flatfare.service.invoicing.chargeback import statements
-from flatfare.service.invoicing.disputing import Reverified
 from flatfare.service.invoicing.issuing import Books
-from flatfare.service.invoicing.periods import moment_in, month_of
-from flatfare.service.tasks.events import evidence_hash
-from flatfare.store import disputes as kept_disputes
+from flatfare.service.invoicing.periods import month_of
 from flatfare.store import invoices as kept_documents
 from flatfare.store.invoices import Kept
 from flatfare.web.access import Right
@@ -40,22 +33,6 @@ class Issue(msgspec.Struct, forbid_unknown_fields=True):
     month: str | None = None
     customer: str | None = None
     so_far: bool = False
-
-
-class Assigning(msgspec.Struct, forbid_unknown_fields=True):
-    """Which plan a customer has, from when on (now if not said); none ends the one they have."""
-
-    plan: str | None
-    since: str | None = None
-    reason: str | None = None
-
-
-class Offering(msgspec.Struct, forbid_unknown_fields=True):
-    """A plan as its file says it, in force from when on (now if not said)."""
-
-    plan: dict[str, Any]
-    since: str | None = None
-    reason: str | None = None
 
 
 class MonthQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,31 +62,6 @@ class Crediting(msgspec.Struct, forbid_unknown_fields=True):
     id: UUID
     reason: str
     amount: str | None = None
-
-
-class Disputing(msgspec.Struct, forbid_unknown_fields=True):
-    """What is not right about a task."""
-
-    id: UUID
-    task: str
-    reason: str
-
-
-class Deciding(msgspec.Struct, forbid_unknown_fields=True):
-    """How a dispute is decided, and who looked anew at what."""
-
-    is_upheld: bool
-    reason: str
-    verifier: str | None = None
-    version: str = "1"
-    kind: str = "human"
-    evidence: str | None = None
-
-
-class DisputesQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """In which state; in all if none is named."""
-
-    state: str | None = None
 
 
 def _books(asked: Asked) -> Books:
@@ -189,34 +141,6 @@ def _pay(asked: Asked) -> object:
     return _document(asked, kept)
 
 
-def _offer(asked: Asked) -> object:
-    given: Offering = asked.body
-    made = plans.offer(
-        asked.books.book,
-        plan_of(given.plan),
-        **asked.on_record(given.reason),
-        from_us=_begin(asked, given.since),
-    )
-    return plan_document(made)
-
-
-def _assign(asked: Asked) -> object:
-    given: Assigning = asked.body
-    customer = asked.path["customer"]
-    plans.assign(
-        asked.books.book,
-        customer,
-        given.plan,
-        **asked.on_record(given.reason),
-        from_us=_begin(asked, given.since),
-    )
-    return {"customer": customer, "plan": given.plan}
-
-
-def _begin(asked: Asked, text: str | None) -> int | None:
-    return None if text is None else moment_in(text, asked.books.settings.time_zone)
-
-
 def _pay_out(asked: Asked) -> object:
     given: Payment = asked.body
     if given.note is not None:
@@ -264,50 +188,6 @@ def _chargeback(asked: Asked) -> object:
     name = query.month or month_of(asked.books.now_us, books.time_zone)
     found = statements(books, name, now_us=asked.books.now_us, label=query.by)
     return {"month": name, "by": query.by, "rows": [one.as_json() for one in found]}
-
-
-def _plans(asked: Asked) -> object:
-    return {"plans": [plan_document(one.plan) for one in plans.listed(asked.books.book)]}
-
-
-def _disputes(asked: Asked) -> object:
-    query: DisputesQuery = asked.query
-    return {"disputes": [one.as_json() for one in kept_disputes.listed(asked.books.book, query.state)]}
-
-
-def _dispute(asked: Asked) -> object:
-    given: Disputing = asked.body
-    made = disputing.open_dispute(
-        asked.books.book,
-        asked.books.lake,
-        dispute_id=given.id,
-        task_id=given.task,
-        reason=given.reason,
-        at_us=asked.books.now_us,
-        by_whom=asked.visitor.name,
-    )
-    return made.as_json()
-
-
-def _decide(asked: Asked) -> object:
-    given: Deciding = asked.body
-    looked = None
-    if given.verifier is not None:
-        if given.evidence is None:
-            raise BadInput("A verdict has evidence: give what was looked at as 'evidence'; it is hashed.")
-        said = Judgement.FAIL if given.is_upheld else Judgement.PASS
-        looked = Reverified(given.verifier, given.version, given.kind, said, evidence_hash(given.evidence))
-    found = disputing.decide(
-        asked.books.book,
-        asked.books.lake,
-        asked.path["dispute"],
-        is_upheld=given.is_upheld,
-        reason=given.reason,
-        at_us=asked.books.now_us,
-        by_whom=asked.visitor.name,
-        reverified=looked,
-    )
-    return found.as_json()
 
 
 def _amount(asked: Asked, text: str | None) -> int | None:
@@ -403,57 +283,5 @@ ENDPOINTS = (
         Right.READ,
         _chargeback,
         query=MonthQuery,
-    ),
-    Endpoint(
-        "POST",
-        "/api/plans",
-        "offer_plan",
-        "Put a plan, or a new version of it, in force; the same again changes nothing",
-        Right.BILL,
-        _offer,
-        takes=Offering,
-        writes=True,
-        status=201,
-    ),
-    Endpoint(
-        "POST",
-        "/api/customers/{customer}/plan",
-        "assign_plan",
-        "Put a customer on a plan, or off any",
-        Right.BILL,
-        _assign,
-        takes=Assigning,
-        writes=True,
-    ),
-    Endpoint("GET", "/api/plans", "list_plans", "Plans, every version", Right.READ, _plans),
-    Endpoint(
-        "GET",
-        "/api/disputes",
-        "list_disputes",
-        "Disputes, the newest first",
-        Right.READ,
-        _disputes,
-        query=DisputesQuery,
-    ),
-    Endpoint(
-        "POST",
-        "/api/disputes",
-        "open_dispute",
-        "Say that a task's outcome is not right; the same id twice is one",
-        Right.BILL,
-        _dispute,
-        takes=Disputing,
-        writes=True,
-        status=201,
-    ),
-    Endpoint(
-        "POST",
-        "/api/disputes/{dispute}/decision",
-        "decide_dispute",
-        "Decide a dispute on the evidence of a verifier that has not spoken before",
-        Right.BILL,
-        _decide,
-        takes=Deciding,
-        writes=True,
     ),
 )
