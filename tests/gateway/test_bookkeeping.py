@@ -29,7 +29,7 @@ from flatfare.gateway.bookkeeping import (
 from flatfare.gateway.folders import journal_folder, new_worker, workers
 from flatfare.service.tasks.defining import define, of_document
 from flatfare.service.tasks.recording import Teller, record
-from flatfare.store import calls, sqlite
+from flatfare.store import calls, gathering, sealing, sqlite
 from flatfare.store.alerts import Alert
 from flatfare.store.book import open_book
 from flatfare.store.lake import Lake
@@ -290,3 +290,31 @@ def test_what_a_definition_has_drawn_for_people_is_put_before_them(tmp_path: Pat
     with open_book(settings.database) as book:
         (review,) = listed(book)
     assert (review.link, review.plan, review.asked_by) == ("https://desk/T-1", "qa@1", "the plan 'qa@1'")
+
+
+def test_a_lake_of_another_book_is_told_of_at_the_start(tmp_path: Path) -> None:
+    """Not a week later, when the first calls are to be sealed."""
+    settings = settings_of(tmp_path)
+    with open_book(str(tmp_path / "other.db")) as other:
+        with other.writing():
+            calls.insert(other, [call(1)])
+        sealing.seal_calls(other, Lake(settings.lake), NOON_US * 2, now_us=1)
+    with keeping(settings) as said:
+        wait_for(lambda: said)
+    assert said[0].startswith("Calls stay in the book: The lake")
+    assert "other.db" in said[0]
+
+
+def test_small_files_of_the_lake_are_gathered_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path)
+    monkeypatch.setattr(gathering, "FILES_MIN", 3)
+    lake = Lake(settings.lake)
+    with open_book(settings.database) as book:
+        for number in range(3):
+            with book.writing():
+                calls.insert(book, [call(number)])
+            sealing.seal_calls(book, lake, NOON_US * 2, now_us=number)
+        with keeping(settings, replace(FAST, gather_every_s=0.05)):
+            wait_for(lambda: {one.kind for one in gathering.listed(book)} == {"calls", "folded"})

@@ -18,7 +18,7 @@ from flatfare.core.chain import GENESIS, link
 from flatfare.service import vouching
 from flatfare.service.importing.order import Order
 from flatfare.service.importing.run import Stores, import_file
-from flatfare.store import segments
+from flatfare.store import gathering, segments
 from flatfare.store.book import Book, open_book
 from flatfare.store.heads import Heads
 from flatfare.store.lake import Lake
@@ -193,3 +193,35 @@ def test_a_file_that_nobody_sealed_is_found(database: str, tmp_path: Path, heads
         )
     problems = [problem.what for problem in verified(database, tmp_path, heads).problems]
     assert "is listed and was never sealed" in problems
+
+
+@pytest.mark.parametrize("is_relisted", [False, True])
+def test_a_copy_that_nobody_gathered_is_found(
+    database: str, tmp_path: Path, heads: Heads, is_relisted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reports read it in the place of what was sealed: with other outcomes in it they would say them."""
+    monkeypatch.setattr(gathering, "FILES_MIN", 1)
+    lake = Lake(tmp_path / "lake")
+    with open_book(database) as book:
+        gathering.gather(book, lake, NOW)
+        assert verified(database, tmp_path, heads).holds
+        (one,) = [one for one in gathering.listed(book) if one.kind == "tasks"]
+        with duckdb.connect() as engine:
+            file = lake.file(one.path)
+            changed = f"SELECT * REPLACE ('failed' AS outcome) FROM read_parquet('{file}')"
+            engine.execute(f"CREATE TABLE anew AS {changed}")
+            engine.execute(f"COPY anew TO '{file}' (FORMAT parquet)")
+        content = lake.file(one.path).read_bytes()
+        said = (hashlib.sha256(content).hexdigest(), len(content))
+        if is_relisted:
+            more = "kind, path, rows, first_at_us, last_at_us, members, gathered_at_us"
+            book.execute(
+                f"INSERT INTO gathered_files (id, sha256, bytes, {more}) SELECT 'another', ?, ?, {more} "
+                "FROM gathered_files WHERE id = ?",
+                (*said, one.id),
+            )
+            book.execute("DELETE FROM gathered_files WHERE id = ?", (one.id,))
+        else:
+            book.execute("UPDATE gathered_files SET sha256 = ?, bytes = ? WHERE id = ?", (*said, one.id))
+    problems = [problem.what for problem in verified(database, tmp_path, heads).problems]
+    assert any("was never gathered" in what or "than it was gathered" in what for what in problems)

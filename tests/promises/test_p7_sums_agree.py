@@ -2,7 +2,7 @@
 
 import random
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flatfare.service.reporting import Report, report
 from flatfare.store import calls as hot_calls
+from flatfare.store import gathering
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake
 from flatfare.store.sealing import seal_calls
@@ -174,7 +175,7 @@ class Story:
             write_calls(book, [row for kind, row in some if kind == "call"])
             write_tasks(book, [row for kind, row in some if kind == "task"])
             if seals and sealing.random() < 0.7:
-                seal_calls(book, lake, NOW_US, NOW_US)
+                _seal(book, lake, sealing)
         for former in (*corrections, *corrections[:1]):
             pair = corrected(rng, newest[former["id"]])
             newest[former["id"]] = pair[1]
@@ -185,11 +186,26 @@ class Story:
                 (f"{former['id']}{pair[1]['revision']}", former["id"], pair[1]["revision"]),
             )
             if seals and sealing.random() < 0.5:
-                seal_calls(book, lake, NOW_US, NOW_US)
+                _seal(book, lake, sealing)
         if seals:
-            seal_calls(book, lake, NOW_US, NOW_US)
+            _seal(book, lake, sealing)
             seal_tasks(book, lake)
         return book, lake, written
+
+
+def _seal(book: Book, lake: Lake, dice: random.Random) -> None:
+    """Seal the calls, and now and then gather what was sealed so far."""
+    seal_calls(book, lake, NOW_US, NOW_US)
+    if dice.random() < 0.5:
+        gathering.gather(book, lake, NOW_US)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_gatherings() -> Iterator[None]:
+    """Two files are enough to be gathered."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gathering, "FILES_MIN", 2)
+        yield
 
 
 stories = st.builds(Story, tasks=tasks(), calls=calls(), seed=st.integers(0, 2**32))

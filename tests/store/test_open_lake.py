@@ -12,7 +12,7 @@ from flatfare.core.errors import StoreFailure
 from flatfare.service.reporting.document import document_of
 from flatfare.service.reporting.report import report
 from flatfare.service.tasks.recording import Teller, record
-from flatfare.store import adjustments, hot, reading, sealing, sealing_tasks, tasks
+from flatfare.store import adjustments, gathering, hot, reading, sealing, sealing_tasks, tasks
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Book, open_book
 from flatfare.store.lake import Lake
@@ -73,6 +73,7 @@ class Story:
             self.seal_calls,
             self.seal_newest,
             self.seal_tasks,
+            self.gather,
         ]
         self.dice.choice(steps)()
 
@@ -134,6 +135,9 @@ class Story:
         sealing.seal_calls(self.book, self.lake, LATER, now_us=LATER)
         self.make_calls()
 
+    def gather(self) -> None:
+        gathering.gather(self.book, self.lake, now_us=LATER)
+
     def seal_tasks(self) -> None:
         sealing_tasks.seal_tasks(self.book, self.lake, before_us=LATER + 10**13, now_us=LATER)
 
@@ -143,6 +147,7 @@ def test_it_holds_what_a_lake_opened_anew_holds(
     book: Book, kept: OpenLake, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hot, "REFOLD_ROWS", 3)
+    monkeypatch.setattr(gathering, "FILES_MIN", 2)
     story = Story(book, kept, seed)
     for _ in range(30):
         story.go_on()
@@ -150,6 +155,10 @@ def test_it_holds_what_a_lake_opened_anew_holds(
             kinds = story.dice.choice([(), ("tasks",), ("calls",), ("folded", "verdicts")])
             assert held(book, kept, *kinds) == held(book, Lake(kept.folder), *kinds)
     assert held(book, kept) == held(book, Lake(kept.folder))
+    with monkeypatch.context() as patched:
+        patched.setattr(gathering, "usable", lambda *_: ())
+        file_by_file = held(book, Lake(kept.folder))
+    assert held(book, kept) == file_by_file
     assert document_of(report(book, kept, now_us=LATER, by=("team",))) == document_of(
         report(book, Lake(kept.folder), now_us=LATER, by=("team",))
     )

@@ -26,6 +26,7 @@ from flatfare.service.importing.run import Stores, import_file
 from flatfare.service.importing.sources import STDIN, named_files, opened
 from flatfare.service.importing.watching import OnProgress
 from flatfare.service.tasks.recording import Teller
+from flatfare.store import gathering
 from flatfare.store.book import Book
 from flatfare_sdk.settings import settings as spool_settings
 
@@ -339,6 +340,7 @@ def bring_each(
             except FlatfareError as problem:
                 output.complain(str(problem))
                 failures += 1
+        _gather(stores)
     _tell(results, is_json=is_json)
     if failures or any(result.rejected for result in results):
         raise click.exceptions.Exit(1)
@@ -346,6 +348,14 @@ def bring_each(
 
 def _say_who_writes(holder: str) -> None:
     output.note(f"Waiting for {holder}, which is writing to the lake …")
+
+
+def _gather(stores: Stores) -> None:
+    """Many imports are many small files: once there are enough of them, they are read as one."""
+    try:
+        gathering.gather(stores.book, stores.lake, clock.now_us(), on_wait=_say_who_writes)
+    except FlatfareError as problem:
+        output.note(f"What was imported stands; small files of the lake are read one by one: {problem}")
 
 
 def _preview(names: list[str], order: Order, *, is_json: bool) -> None:

@@ -7,7 +7,7 @@ from flatfare.cli.options import Moment, book_of, lake_of, pass_settings
 from flatfare.config import Settings
 from flatfare.core.moments import HOUR_US
 from flatfare.service import clock
-from flatfare.store import sealing, sealing_tasks
+from flatfare.store import gathering, sealing, sealing_tasks
 
 
 @click.command()
@@ -26,6 +26,7 @@ def seal(settings: Settings, before: int | None) -> None:
         before_us = now_us - HOUR_US if before is None else before
         count = sealing.seal_calls(book, lake, before_us=before_us, now_us=now_us, on_wait=_waiting)
         tasks = sealing_tasks.seal_tasks(book, lake, before_us=before_us, now_us=now_us, on_wait=_waiting)
+        gathering.gather(book, lake, now_us, on_wait=_waiting)
     output.say(f"Sealed {count:,} rows of calls and {tasks:,} tasks.")
 
 

@@ -26,7 +26,7 @@ from flatfare.service.alerts import alerting, weekly
 from flatfare.service.alerts.sending import Page, send
 from flatfare.service.judging import reviewing, sampling
 from flatfare.service.tasks.recording import mature
-from flatfare.store import sealing, sealing_tasks, segments
+from flatfare.store import claiming, gathering, sealing, sealing_tasks, segments
 from flatfare.store.alerts import release
 from flatfare.store.book import Book, open_book
 from flatfare.store.durable import make_folder
@@ -38,6 +38,7 @@ POLL_S = 0.1
 RETRY_S = 1.0
 SEAL_EVERY_S = 60.0
 SEAL_TASKS_EVERY_S = 600.0
+GATHER_EVERY_S = 600.0
 TELL_EVERY_S = 1.0
 MATURE_EVERY_S = 5.0
 TELLING_S_MAX = 2.0
@@ -70,6 +71,7 @@ class Pace:
     retry_s: float = RETRY_S
     seal_every_s: float = SEAL_EVERY_S
     seal_tasks_every_s: float = SEAL_TASKS_EVERY_S
+    gather_every_s: float = GATHER_EVERY_S
     tell_every_s: float = TELL_EVERY_S
     mature_every_s: float = MATURE_EVERY_S
     sample_every_s: float = SAMPLE_EVERY_S
@@ -197,6 +199,8 @@ def _duties(settings: Settings, pace: Pace, page: Page | None) -> Iterator[Duty]
     yield Duty("sealing", pace.seal_every_s, _seal, "Older calls stay in the book for now")
     told = "Tasks that are told stay in the book for now"
     yield Duty("sealing tasks", pace.seal_tasks_every_s, _seal_tasks, told)
+    yield Duty("the lake", pace.seal_every_s, _look_whose_it_is, "Calls stay in the book")
+    yield Duty("gathering", pace.gather_every_s, _gather, "Small files of the lake are read one by one")
     if settings.weekly_report is not None:
         yield Duty("weekly reports", pace.tell_every_s, _report, "The weekly report waits")
     yield Duty("maturing", pace.mature_every_s, _mature, "Tasks whose window has closed wait")
@@ -216,6 +220,17 @@ def _seal(settings: Settings, book: Book, now_us: int) -> None:
 def _seal_tasks(settings: Settings, book: Book, now_us: int) -> None:
     """Move tasks to the lake of which most is told."""
     seal_old_tasks(book, Lake(settings.lake), now_us=now_us)
+
+
+def _look_whose_it_is(settings: Settings, book: Book, now_us: int) -> None:
+    """Say that the lake is of another book before there is anything to seal."""
+    if (problem := claiming.is_of(book, Lake(settings.lake))) is not None:
+        raise problem
+
+
+def _gather(settings: Settings, book: Book, now_us: int) -> None:
+    """Copy small files of the lake into one that is read instead."""
+    gathering.gather(book, Lake(settings.lake), now_us)
 
 
 def _report(settings: Settings, book: Book, now_us: int) -> None:

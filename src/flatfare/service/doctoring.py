@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flatfare.service import selling
 from flatfare.service.reporting.unknowns import NO_COST_SAID, NO_REWORK_RATE, TASKS_LACKING
-from flatfare.store import chains, claiming, reading, segments, verdict_chains
+from flatfare.store import chains, claiming, gathering, reading, segments, verdict_chains
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, quoted
 from flatfare.store.folding import FIGURES, folding
@@ -72,7 +72,9 @@ def examine(book: Book, lake: Lake, *, quick: bool = False) -> Examination:
             broken.add(segment.id)
         findings += found
     findings += _lake_findings(book, lake)
-    if broken:
+    copies = list(_gathered_findings(book, lake, quick=quick))
+    findings += copies
+    if broken or any(finding.is_error for finding in copies):
         return Examination(tuple(findings), len(sealed), 0, 0, 0)
     with reading.opened(book, lake) as engine:
         findings += _fold_findings(engine, lake, sealed)
@@ -94,11 +96,13 @@ _COUNTS = (
 def remove_leftovers(book: Book, lake: Lake) -> list[str]:
     """Remove what killed writers of this book left; returns the paths of files that were whole.
 
-    Their rows are in the book, or in the source of an import that never happened. No other
-    file is removed: who lists it cannot be known.
+    Their rows are in the book, or in the source of an import that never happened. Copies that are
+    not what was gathered go too. No other file is removed: who lists it cannot be known.
     """
     with claiming.held(book, lake):
-        return segments.remove_begun(book, lake)
+        left = segments.remove_begun(book, lake)
+    broken = [one for one, _ in gathering.problems(book, lake)]
+    return left + (gathering.drop(book, lake, broken) if broken else [])
 
 
 def set_aside(book: Book, lake: Lake) -> list[str]:
@@ -115,8 +119,8 @@ def _unlisted(book: Book, lake: Lake) -> tuple[list[str], list[str]]:
     """Files that the book does not list: those that a writer of it began, and those of nobody it knows."""
     begun = segments.begun(book)
     listed = {segment.path for segment in segments.listed(book)}
-    files = lake.unlisted(listed, tuple(KINDS))
-    return [path for path in files if path in begun], [path for path in files if path not in begun]
+    left = sorted(path for path in begun if lake.file(path).is_file())
+    return left, [path for path in lake.unlisted(listed, tuple(KINDS)) if path not in begun]
 
 
 def _book_findings(book: Book) -> Iterator[Finding]:
@@ -210,6 +214,18 @@ def _lake_findings(book: Book, lake: Lake) -> Iterator[Finding]:
             "restored",
             "They are not read, and no repair removes them. If nobody misses them, move them away: "
             "flatfare doctor --set-aside",
+        )
+
+
+def _gathered_findings(book: Book, lake: Lake, *, quick: bool) -> Iterator[Finding]:
+    """Each gathered file holds the rows of the sealed files that it stands for, and no other."""
+    for one, what in gathering.problems(book, lake, quick=quick):
+        is_read = one.id in gathering.usable(book, lake)
+        yield Finding(
+            "error" if is_read else "warning",
+            "files",
+            f"{one.path} {what}",
+            "The files it was made of are there: take this copy away with flatfare doctor --repair",
         )
 
 

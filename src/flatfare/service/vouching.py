@@ -18,7 +18,7 @@ from flatfare.service.selling import verify as verify_ledger
 from flatfare.service.tasks.defining import Register
 from flatfare.service.tasks.folding import Known, folded
 from flatfare.service.tasks.recording import known_of
-from flatfare.store import chains, reading, segments, verdict_chains
+from flatfare.store import chains, gathering, reading, segments, verdict_chains
 from flatfare.store.book import Book
 from flatfare.store.engine import translated
 from flatfare.store.heads import Heads, Statement
@@ -208,6 +208,12 @@ def _file_problems(book: Book, lake: Lake) -> Iterator[Problem]:
             yield Problem(f"file/{segment.path}", None, "is listed and is not there")
         elif checksum(file) != segment.sha256:
             yield Problem(f"file/{segment.path}", None, "has other content than was sealed")
+    for path, what in gathering.contradicted(book):
+        yield Problem(f"file/{path}", None, what)
+    for one in gathering.listed(book):
+        file = lake.file(one.path)
+        if file.is_file() and checksum(file) != one.sha256:  # where it is not, what was sealed is read
+            yield Problem(f"file/{one.path}", None, "has other content than was gathered")
 
 
 def _outcome_problems(book: Book, lake: Lake, now_us: int) -> Iterator[Problem]:

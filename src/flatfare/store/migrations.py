@@ -544,6 +544,14 @@ def _lakes_of_books() -> Iterator[str]:
     yield "CREATE TABLE begun_files (path TEXT PRIMARY KEY){strict}"
 
 
+def _gathered_files() -> Iterator[str]:
+    """Copies of many small sealed files in one, which readers take instead; the sealed files stay."""
+    yield """CREATE TABLE gathered_files (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, path TEXT NOT NULL, rows {bigint} NOT NULL,
+        bytes {bigint} NOT NULL, sha256 TEXT NOT NULL, first_at_us {bigint}, last_at_us {bigint},
+        members TEXT NOT NULL, gathered_at_us {bigint} NOT NULL){strict}"""
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -580,5 +588,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _kept_runs,
     _price_versions,
     _lakes_of_books,
+    _gathered_files,
 )
 """Step 1 is the first; the book counts how many it has taken."""

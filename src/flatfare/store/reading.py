@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatfare.store import segments
+from flatfare.store import gathering, segments
 from flatfare.store.book import Book
 from flatfare.store.engine import open_engine, translated
 from flatfare.store.hot import HotRows
@@ -39,9 +39,9 @@ def opened(book: Book, lake: Lake, *kinds: str, threads: int | None = None) -> I
         with translated("Reading the lake"):
             hot = HotRows(engine, lake)
             with book.reading():
-                sealed = segments.listed(book)
+                files = gathering.to_read(book, segments.listed(book), gathering.usable(book, lake))
                 hot.bring_up_to_date(book, wanted, ())
-            _make_views(engine, lake, sealed, wanted)
+            _make_views(engine, lake, files, wanted)
         yield engine
     finally:
         engine.close()
@@ -63,10 +63,10 @@ class OpenLake(Lake):
     def reading(self, book: Book, kinds: Sequence[str]) -> Iterator["DuckDBPyConnection"]:
         """A connection to the engine that stays open; it sees the moment at which it was given."""
         with translated("Reading the lake"):
-            engine, sealed = self._begun(book, kinds)
+            engine, files = self._begun(book, kinds)
         try:
             with translated("Reading the lake"):
-                _make_views(engine, self, sealed, kinds)
+                _make_views(engine, self, files, kinds)
             yield engine
         except BaseException:
             self._look_after()
@@ -85,7 +85,7 @@ class OpenLake(Lake):
                 held = self._held or _Held(self)
                 self._held = held
                 held.bring_up_to_date(book, kinds)
-                return held.connection(), held.sealed
+                return held.connection(), held.files
             except BaseException:
                 self._close()  # half of what came may be in it: the next reading begins anew
                 raise
@@ -114,13 +114,21 @@ class _Held:
         self.engine = open_engine(spill=lake.spill)
         self.engine.execute("SET parquet_metadata_cache = true")
         self.sealed: list[Segment] = []
+        self.files: list[Segment] = []  # to be read: some sealed files are read as one
+        self._lake = lake
+        self._gathered: tuple[str, ...] = ()
         self._hot = HotRows(self.engine, lake)
 
     def bring_up_to_date(self, book: Book, kinds: Sequence[str]) -> None:
         with book.reading():
             known = {segment.id for segment in self.sealed}
-            if segments.count(book) != len(known):
+            has_more = segments.count(book) != len(known)
+            if has_more:
                 self.sealed = segments.listed(book)
+            gathered = gathering.usable(book, self._lake)
+            if has_more or gathered != self._gathered:
+                self.files = gathering.to_read(book, self.sealed, gathered)
+                self._gathered = gathered
             came = (segment for segment in self.sealed if segment.id not in known)
             self._hot.bring_up_to_date(book, kinds, [one for one in came if one.import_id is None])
 

@@ -25,16 +25,19 @@ if TYPE_CHECKING:
 CHAIN = "lake"
 """The chain of sealed files."""
 
+_RECORD = "file.sealed"
+
 _LISTED = (
     "id, kind, path, rows, bytes, sha256, first_at_us, last_at_us, sums, "
     "calls_segment_id, replaces_rows, import_id"
 )
-_TIME_COLUMNS = {
+TIME_COLUMNS = {
     "calls": ("at_us", "at_us"),
     "folded": ("first_at_us", "last_at_us"),
     "tasks": ("opened_at_us", "opened_at_us"),
     "verdicts": ("at_us", "at_us"),
 }
+"""The columns of the first and the last moment that a row of a kind speaks of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +75,12 @@ def seal_file(
     tells it from a file that another book lists, or this one did before it was restored.
     """
     relation = f"read_parquet({quoted(str(staged))})"
-    first, last = _TIME_COLUMNS[kind]
+    first, last = TIME_COLUMNS[kind]
     with translated(f"Sealing {kind}"):
         sums = control_sums(engine, kind, relation)
         span = engine.execute(f"SELECT MIN({first}), MAX({last}) FROM {relation}").fetchone()
     segment_id = str(uuid.uuid4())
-    with book.writing():
-        book.execute("INSERT INTO begun_files (path) VALUES (?)", (path_of(kind, segment_id),))
+    begin(book, path_of(kind, segment_id))
     placed = lake.place(staged, kind, segment_id)
     return Segment(
         id=segment_id,
@@ -108,15 +110,11 @@ def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
 
     What it holds stands in the lake's chain, so that another file in its place shows.
     """
-    if not book.execute("DELETE FROM begun_files WHERE path = ?", (segment.path,)):
-        raise StoreFailure(
-            f"The file {segment.path} was taken away before it was listed: this writer was taken for dead. "
-            "Nothing of it was kept; run it again."
-        )
+    end_begun(book, segment.path)
     chains.append(
         book,
         CHAIN,
-        kind="file.sealed",
+        kind=_RECORD,
         subject=segment.id,
         by_whom="flatfare",
         at_us=sealed_at_us,
@@ -142,6 +140,24 @@ def list_segment(book: Book, segment: Segment, sealed_at_us: int) -> None:
     )
 
 
+def begin(book: Book, path: str) -> None:
+    """Say that a file is about to be placed; without it nobody may list the file."""
+    with book.writing():
+        book.execute("INSERT INTO begun_files (path) VALUES (?)", (path,))
+
+
+def end_begun(book: Book, path: str) -> None:
+    """Say that a file is listed, in the transaction that does it.
+
+    Raises ``StoreFailure`` where the file was taken for a dead writer's meanwhile, and removed.
+    """
+    if not book.execute("DELETE FROM begun_files WHERE path = ?", (path,)):
+        raise StoreFailure(
+            f"The file {path} was taken away before it was listed: this writer was taken for dead. "
+            "Nothing of it was kept; run it again."
+        )
+
+
 def begun(book: Book) -> set[str]:
     """Files that a writer has begun and not listed: of one that is at work, or was killed."""
     return {str(path) for (path,) in book.rows("SELECT path FROM begun_files")}
@@ -163,7 +179,7 @@ def remove_begun(book: Book, lake: Lake, paths: Iterable[str] | None = None) -> 
 
 
 @contextmanager
-def taken_back(book: Book, lake: Lake, placed: Sequence[Segment]) -> Iterator[None]:
+def taken_back(book: Book, lake: Lake, placed: Sequence[Segment | str]) -> Iterator[None]:
     """While placed files are listed: if that fails they are removed, unless the book lists them after all.
 
     Where the book cannot be asked they stay, for the doctor.
@@ -172,7 +188,7 @@ def taken_back(book: Book, lake: Lake, placed: Sequence[Segment]) -> Iterator[No
         yield
     except BaseException:
         with suppress(StoreFailure, OSError):
-            remove_begun(book, lake, [segment.path for segment in placed])
+            remove_begun(book, lake, [one if isinstance(one, str) else one.path for one in placed])
         raise
 
 
@@ -192,7 +208,8 @@ def contradicted(book: Book) -> Iterator[tuple[str, str]]:
     Files that were sealed before there was a chain are in no record of it.
     """
     rows = book.rows(
-        "SELECT subject, content, at_us FROM chained_records WHERE chain = ? ORDER BY position", (CHAIN,)
+        "SELECT subject, content, at_us FROM chained_records WHERE chain = ? AND kind = ? ORDER BY position",
+        (CHAIN, _RECORD),
     )
     now = {segment.id: segment for segment in listed(book)}
     for subject, content, _ in rows:

@@ -6,7 +6,7 @@ Only sealed files whose time span touches the file's are looked at.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flatfare.store import segments
+from flatfare.store import gathering, segments
 from flatfare.store.book import Book
 from flatfare.store.engine import load, quoted
 from flatfare.store.folding import folding
@@ -160,7 +160,7 @@ def _all_rows(
     if book.value(f"SELECT count(*) FROM {kind}"):
         load(engine, f"hot_{kind}", columns, book.stream(f"SELECT {names(columns)} FROM {kind}"))
         parts.append(f"SELECT {names(columns)} FROM hot_{kind}")
-    sealed = [*segments.listed(book, kind), *(segment for segment in placed if segment.kind == kind)]
+    sealed = [*gathering.files_of(book, lake, kind), *(segment for segment in placed if segment.kind == kind)]
     if sealed:
         parts.append(f"SELECT {names(columns)} FROM {sealed_rows(sealed, lake)}")
     return " UNION ALL BY NAME ".join(parts) or None
@@ -173,7 +173,7 @@ def load_known_calls(book: Book, lake: Lake, engine: "DuckDBPyConnection") -> No
         rows = book.stream(f"SELECT {names(CALLS)} FROM calls WHERE task_id IS NOT NULL")
         load(engine, "hot_of_tasks", CALLS, rows)
         parts.append(f"SELECT {names(FOLDED)} FROM ({folding('hot_of_tasks')})")
-    sealed = segments.listed(book, "folded")
+    sealed = gathering.files_of(book, lake, "folded")
     if sealed:
         parts.append(f"SELECT {names(FOLDED)} FROM {sealed_rows(sealed, lake)}")
     source = " UNION ALL BY NAME ".join(parts) or f"SELECT {_nothing(FOLDED)}"
