@@ -57,6 +57,23 @@ def test_nobody_else_does(client: TestClient, settings: Settings, given: dict[st
     assert "flatfare serve prints" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "possible"),
+    [
+        ("DELETE", "/api/keys", "GET, HEAD, POST"),
+        ("PUT", "/api/report", "GET, HEAD"),
+        ("GET", "/api/events", "POST"),
+        ("DELETE", "/sign-in", "GET, HEAD, POST"),
+    ],
+)
+def test_what_is_not_possible_names_all_that_is(
+    client: TestClient, method: str, path: str, possible: str
+) -> None:
+    answer = client.request(method, path, headers=operator())
+    assert (answer.status_code, answer.headers["allow"]) == (405, possible)
+    assert answer.json()["detail"] == f"{method} is not possible at {path}; possible: {possible}."
+
+
 def test_a_key_may_record_and_not_read_what_is_not_its_own(client: TestClient, settings: Settings) -> None:
     answer = client.get("/api/report", headers=operator(issue(settings)))
     assert answer.status_code == 403

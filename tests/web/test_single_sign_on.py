@@ -148,7 +148,8 @@ def test_whom_the_issuer_names_is_signed_in_with_the_role_of_the_settings(
 def test_head_of_the_way_back_uses_nothing_up(settings: Settings, company: Company) -> None:
     client = looking(settings, has_token=False)
     state = begin(client, company)
-    assert client.head(f"/sign-in/company/return?code=c0de&state={state}").status_code == 405
+    refused = client.head(f"/sign-in/company/return?code=c0de&state={state}")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
     assert not hasattr(company, "form"), "the issuer was not asked"
     assert come_back(client, state).status_code == 200
 

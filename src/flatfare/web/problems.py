@@ -10,6 +10,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from flatfare.core.errors import FlatfareError
 from flatfare.web.access import NotKnown
@@ -45,12 +46,21 @@ async def of_ours(request: Request, found: Exception) -> Response:
 async def of_http(request: Request, found: Exception) -> Response:
     """An error of the protocol: no such page, no such method."""
     assert isinstance(found, HTTPException)
-    detail = found.detail
+    detail, headers = found.detail, dict(found.headers or {})
     if found.status_code == 404:
         detail = f"There is nothing at {request.url.path[:200]}. What there is: /openapi.json"
     elif found.status_code == 405:
-        detail = f"{request.method} is not possible at {request.url.path[:200]}."
-    return problem(found.status_code, detail, dict(found.headers or {}))
+        possible = ", ".join(_possible(request))
+        detail = f"{request.method} is not possible at {request.url.path[:200]}; possible: {possible}."
+        headers["Allow"] = possible
+    return problem(found.status_code, detail, headers)
+
+
+def _possible(request: Request) -> list[str]:
+    """Every method at this path: each is a route of its own, of which the first alone would be named."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in found for method in route.methods or ()})
 
 
 async def of_a_bug(request: Request, found: Exception) -> Response:

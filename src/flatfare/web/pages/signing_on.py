@@ -12,7 +12,6 @@ import secrets
 import time
 from urllib.parse import quote
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -27,6 +26,7 @@ from flatfare.web.desk import Books, Desk
 from flatfare.web.pages import rendering, sessions
 from flatfare.web.pages.problem import html_answer
 from flatfare.web.pages.signing_in import told
+from flatfare.web.problems import problem
 
 COOKIE = "flatfare-return"
 RETURN_S = 600
@@ -74,7 +74,7 @@ class _SigningOn:
 
     async def come_back(self, request: Request) -> Response:
         if request.method == "HEAD":  # it would use up what lets in once
-            raise HTTPException(405, headers={"Allow": "GET"})
+            return problem(405, "HEAD is not possible here; possible: GET.", {"Allow": "GET"})
         name, begun, there = self._opened(request.cookies.get(COOKIE))
         given = request.query_params
         state = given.get("state", "").encode("utf-8", "surrogatepass")
