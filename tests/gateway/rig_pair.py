@@ -122,6 +122,10 @@ class Pair:
         """What ``/readyz`` says."""
         return dict(ask(self.gateway.port, asking("GET", "/readyz")).json())
 
+    def wait_until_noticed(self) -> None:
+        """Wait until every worker knows what has been agreed: it takes that in before a newer key."""
+        self.gateway.wait_for_key(self.gateway.issue(f"notice {time.monotonic_ns()}").secret)
+
     def opened(self, timeout_s: float = 5.0) -> Line:
         """A connection to the gateway."""
         return Line(self.gateway.port, timeout_s)

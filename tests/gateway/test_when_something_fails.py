@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -36,7 +35,7 @@ def under(folder: Path, *, hard: bool, amount_nano: int = 10**12, **terms: str) 
             budgeting.create(book, budget, at_us=NOW_US, by_whom="test")
             if terms:
                 budgeting.change(book, "b", terms, at_us=NOW_US, by_whom="test")
-        time.sleep(1.2)  # workers take notice within half a second
+        both.wait_until_noticed()
         both.provider.forget()
         with both.provider.answers(lambda _: whole(BODY)):
             yield both

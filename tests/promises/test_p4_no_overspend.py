@@ -71,7 +71,7 @@ def under(
         budget = Budget("", "held", Scope.of(scope), amount_nano, LIFETIME, **terms)  # type: ignore[arg-type]
         with open_book(str(both.gateway.book)) as book:
             budgeting.create(book, budget, at_us=NOW_US, by_whom="test")
-        time.sleep(1.2)  # workers take notice within half a second
+        both.wait_until_noticed()
         yield both
 
 
@@ -310,7 +310,7 @@ def test_a_model_without_a_price_is_refused_unless_allowed(tmp_path: Path) -> No
         )
         with open_book(str(both.gateway.book)) as book:
             budgeting.change(book, "held", {"unpriced": "allow"}, at_us=NOW_US, by_whom="test")
-        time.sleep(1.2)
+        both.wait_until_noticed()
         with both.provider.answers(lambda _: whole(BODY)):
             assert statuses(at_once(both, 1, body)) == {200: 1}
 

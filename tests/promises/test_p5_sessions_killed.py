@@ -36,7 +36,7 @@ def budgeted(both: Pair, amount_nano: int, **terms: object) -> None:
     budget = Budget("", "talk", Scope.of("organisation"), amount_nano, LIFETIME, **terms)  # type: ignore[arg-type]
     with open_book(str(both.gateway.book)) as book:
         budgeting.create(book, budget, at_us=NOW_US, by_whom="test")
-    time.sleep(1.2)  # workers take notice within half a second
+    both.wait_until_noticed()
 
 
 def after_first(turns: int) -> bytes:

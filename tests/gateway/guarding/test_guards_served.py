@@ -14,7 +14,8 @@ import pytest
 
 from flatfare.service.budgets import guarding
 from flatfare.store.book import open_book
-from tests.gateway.rig import Answer, Pause, Request, Seen, Stall, ask, asking, whole
+from tests.gateway.guarding.guarded import Guarded
+from tests.gateway.rig import Answer, Pause, Request, Seen, Stall, asking, whole
 from tests.gateway.rig_gateway import Row
 from tests.gateway.rig_load import children, the
 from tests.gateway.rig_pair import CHAT, Pair, pair, until
@@ -38,30 +39,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield opened
 
 
-class Guarded:
-    """One guard, for calls with a label of its own."""
-
-    made = 0
-
-    def __init__(self, both: Pair, **terms: object) -> None:
-        Guarded.made += 1
-        self.both = both
-        self.name = f"guard-{Guarded.made}"
-        with open_book(str(both.gateway.book)) as book:
-            wanted = guarding.guard_of(self.name, {"scope": f"team={self.name}", **terms})
-            self.guard = guarding.create(book, wanted, at_us=1, by_whom="test")
-        time.sleep(1.2)  # workers take notice within half a second
+class Watched(Guarded):
+    """A guard over the calls of sessions."""
 
     def call(
         self, body: bytes = ASKED, *, session: str | None = "s", target: str = CHAT, **headers: str
     ) -> Seen:
-        own_headers = [
-            ("authorization", f"Bearer {self.both.secret}"),
-            ("flatfare-labels", f"team={self.name}"),
-        ]
-        own_headers += [] if session is None else [("flatfare-session", session)]
-        own_headers += [(name.replace("_", "-"), value) for name, value in headers.items()]
-        return ask(self.both.gateway.port, asking("POST", target, body, own_headers), 30.0)
+        of_session = {} if session is None else {"flatfare_session": session}
+        return self.ask(body, target, **of_session, **headers)
 
     def at_once(self, count: int, **more: str) -> Counter[int]:
         seen: list[Seen] = []
@@ -90,7 +75,7 @@ def slowly(_: Request) -> Answer:
 
 
 def test_a_burst_of_one_session_over_four_workers_passes_its_calls_by_none(both: Pair) -> None:
-    guarded = Guarded(both, kind="calls", at_most=10)
+    guarded = Watched(both, kind="calls", at_most=10)
     before = len(both.provider.log)
     with both.provider.answers(slowly):
         assert guarded.at_once(60) == {200: 10, 429: 50}
@@ -104,7 +89,7 @@ def test_a_burst_of_one_session_over_four_workers_passes_its_calls_by_none(both:
 
 
 def test_a_refusal_names_the_guard_in_a_header_and_in_json_and_is_a_row(both: Pair) -> None:
-    guarded = Guarded(both, kind="calls", at_most=0, contact="ann@example.org")
+    guarded = Watched(both, kind="calls", at_most=0, contact="ann@example.org")
     both.gateway.forget_rows()
     seen = guarded.call()
     assert (seen.status, seen.header("flatfare-guard")) == (429, guarded.name)
@@ -134,7 +119,7 @@ def test_a_refusal_names_the_guard_in_a_header_and_in_json_and_is_a_row(both: Pa
 def test_a_refusal_is_in_the_words_of_the_provider(
     both: Pair, mount: str, path: str, message: tuple[str, str]
 ) -> None:
-    guarded = Guarded(both, kind="calls", at_most=0)
+    guarded = Watched(both, kind="calls", at_most=0)
     seen = guarded.call(target=mount + path)
     document = json.loads(seen.body)
     assert guarded.name in document[message[0]][message[1]]
@@ -143,7 +128,7 @@ def test_a_refusal_is_in_the_words_of_the_provider(
 
 @pytest.mark.parametrize("action", ["watch", "alert"])
 def test_watching_and_alerting_stop_nothing(both: Pair, action: str) -> None:
-    guarded = Guarded(both, kind="calls", at_most=1, action=action)
+    guarded = Watched(both, kind="calls", at_most=1, action=action)
     assert [guarded.call().status for _ in range(3)] == [200, 200, 200]
     until(lambda: guarded.document()["hits"] == 2, 5)
     time.sleep(0.7)
@@ -154,7 +139,7 @@ def test_watching_and_alerting_stop_nothing(both: Pair, action: str) -> None:
 
 
 def test_throttled_calls_go_one_after_the_other(both: Pair) -> None:
-    guarded = Guarded(both, kind="calls", at_most=1, action="throttle", every="1s")
+    guarded = Watched(both, kind="calls", at_most=1, action="throttle", every="1s")
     began = time.monotonic()
     assert guarded.at_once(4) == {200: 4}
     assert 1.9 < time.monotonic() - began < 8, "one at once, one in its turn, two a second later each"
@@ -162,14 +147,14 @@ def test_throttled_calls_go_one_after_the_other(both: Pair) -> None:
 
 
 def test_tokens_and_cost_that_were_used_stop_the_next_call(both: Pair) -> None:
-    tokens = Guarded(both, kind="tokens", at_most=2 * TOKENS)
-    cost = Guarded(both, kind="cost", at_most="0.000000002")
+    tokens = Watched(both, kind="tokens", at_most=2 * TOKENS)
+    cost = Watched(both, kind="cost", at_most="0.000000002")
     assert [tokens.call().status for _ in range(3)] == [200, 200, 429]
     assert [cost.call().status for _ in range(2)] == [200, 429]
 
 
 def test_a_task_has_its_time(both: Pair) -> None:
-    guarded = Guarded(both, kind="time", at_most="2s", per="task")
+    guarded = Watched(both, kind="time", at_most="2s", per="task")
     assert guarded.call(flatfare_task="t-1").status == 200
     time.sleep(2.1)
     stopped = guarded.call(flatfare_task="t-1")
@@ -179,7 +164,7 @@ def test_a_task_has_its_time(both: Pair) -> None:
 
 
 def test_depth_is_what_the_client_says_of_it(both: Pair) -> None:
-    guarded = Guarded(both, kind="depth", at_most=2)
+    guarded = Watched(both, kind="depth", at_most=2)
     assert guarded.call(flatfare_depth="2").status == 200
     assert guarded.call(flatfare_depth="3").status == 429
     assert guarded.call(baggage="flatfare.depth=3").status == 429
@@ -187,7 +172,7 @@ def test_depth_is_what_the_client_says_of_it(both: Pair) -> None:
 
 
 def test_the_same_request_again_is_stopped_whichever_worker_is_asked(both: Pair) -> None:
-    guarded = Guarded(both, kind="repeat", at_most=3, within="1m")
+    guarded = Watched(both, kind="repeat", at_most=3, within="1m")
     assert guarded.at_once(12) == {200: 3, 429: 9}
     other = ASKED.replace(b"legs", b"arms")
     assert guarded.call(other).status == 200
@@ -195,7 +180,7 @@ def test_the_same_request_again_is_stopped_whichever_worker_is_asked(both: Pair)
 
 
 def test_a_storm_of_failures_is_stopped(both: Pair) -> None:
-    guarded = Guarded(both, kind="retries", at_most=50, per="team", least=5, action="stop")
+    guarded = Watched(both, kind="retries", at_most=50, per="team", least=5, action="stop")
     with both.provider.answers(lambda _: whole(b'{"error": {"message": "no"}}', 500)):
         assert [guarded.call(session=None).status for _ in range(6)] == [500] * 5 + [429]
 
@@ -204,7 +189,7 @@ def test_a_worker_that_is_killed_and_a_treasurer_that_begins_anew_forget_nothing
     tmp_path: Path,
 ) -> None:
     with pair(tmp_path, workers=1) as opened, opened.provider.answers(lambda _: whole(BODY)):
-        guarded = Guarded(opened, kind="calls", at_most=5)
+        guarded = Watched(opened, kind="calls", at_most=5)
         assert [guarded.call().status for _ in range(3)] == [200] * 3
         time.sleep(1.5)
         found = children(opened.gateway)
@@ -217,8 +202,8 @@ def test_a_worker_that_is_killed_and_a_treasurer_that_begins_anew_forget_nothing
 
 def test_where_guards_cannot_be_asked_only_those_that_stop_hold_a_call_up(tmp_path: Path) -> None:
     with pair(tmp_path) as opened, opened.provider.answers(lambda _: whole(BODY)):
-        stops = Guarded(opened, kind="calls", at_most=5)
-        alerts = Guarded(opened, kind="calls", at_most=5, action="alert")
+        stops = Watched(opened, kind="calls", at_most=5)
+        alerts = Watched(opened, kind="calls", at_most=5, action="alert")
         treasurer = the(opened.gateway, "treasurer")
         os.kill(treasurer, signal.SIGSTOP)
         try:
@@ -233,7 +218,7 @@ def test_where_guards_cannot_be_asked_only_those_that_stop_hold_a_call_up(tmp_pa
 
 
 def test_a_realtime_session_is_one_call(both: Pair) -> None:
-    guarded = Guarded(both, kind="calls", at_most=1)
+    guarded = Watched(both, kind="calls", at_most=1)
     labels = f"flatfare-labels: team={guarded.name}\r\nflatfare-session: s\r\n\r\n"
     upgrade = UPGRADE.format(both.secret).removesuffix("\r\n").encode() + labels.encode()
     both.provider.next((SWITCHED + said(), Stall()))
@@ -248,7 +233,7 @@ def test_a_realtime_session_is_one_call(both: Pair) -> None:
 
 
 def test_who_leaves_while_its_call_is_slowed_down_is_not_counted(both: Pair) -> None:
-    guarded = Guarded(both, kind="calls", at_most=1, action="throttle", every="5s")
+    guarded = Watched(both, kind="calls", at_most=1, action="throttle", every="5s")
     assert [guarded.call().status for _ in range(2)] == [200, 200]
     request = asking(
         "POST",
@@ -275,5 +260,5 @@ def rows_of(both: Pair, team: str) -> list[Row]:
 
 
 def test_a_call_that_no_guard_concerns_goes(both: Pair) -> None:
-    Guarded(both, kind="calls", at_most=0)
+    Watched(both, kind="calls", at_most=0)
     assert both.through(None).status == 200

@@ -149,7 +149,7 @@ def test_a_looping_agent_is_stopped_within_its_tasks_budget(both: Pair, name: st
     wanted = Budget("", f"{name} task", Scope("task", "*"), limit, Window.of("lifetime"), contact="ann")
     with open_book(str(both.gateway.book)) as book:
         budgeting.create(book, wanted, at_us=1, by_whom="test")
-    time.sleep(1.2)
+    both.wait_until_noticed()
     try:
         task = f"budget-{name}"
         agent = make(both, {"flatfare-task": task, "flatfare-labels": f"run={task}"})
@@ -161,7 +161,7 @@ def test_a_looping_agent_is_stopped_within_its_tasks_budget(both: Pair, name: st
     finally:
         with open_book(str(both.gateway.book)) as book:
             budgeting.remove(book, f"{name} task", at_us=2, by_whom="test")
-        time.sleep(0.7)
+        both.wait_until_noticed()
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -191,7 +191,7 @@ def test_a_looping_agent_is_stopped_by_a_guard_and_says_which(
     with open_book(str(both.gateway.book)) as book:
         wanted = guarding.guard_of(task, {"scope": f"run={task}", **terms})
         guarding.create(book, wanted, at_us=1, by_whom="test")
-    time.sleep(1.2)
+    both.wait_until_noticed()
     before = len(both.provider.log)
     agent = make(both, {"flatfare-task": task, "flatfare-session": task, "flatfare-labels": f"run={task}"})
     with pytest.raises(error) as caught:

@@ -11,7 +11,8 @@ import pytest
 from flatfare.core.budget import Budget, Scope, Threshold, Window
 from flatfare.service.budgets import budgeting, guarding
 from flatfare.store.book import open_book
-from tests.gateway.rig import Seen, ask, asking, whole
+from tests.gateway.guarding.guarded import Guarded
+from tests.gateway.rig import ask, asking, whole
 from tests.gateway.rig_pair import CHAT, Pair, pair, until
 from tests.gateway.rig_recorded import own
 
@@ -32,30 +33,12 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield opened
 
 
-class Guarded:
-    """One guard, for calls with a label of its own."""
-
-    made = 0
-
-    def __init__(self, both: Pair, **terms: object) -> None:
-        Guarded.made += 1
-        self.both = both
-        self.name = f"shape-{Guarded.made}"
-        with open_book(str(both.gateway.book)) as book:
-            wanted = guarding.guard_of(self.name, {"scope": f"team={self.name}", **terms})
-            self.guard = guarding.create(book, wanted, at_us=1, by_whom="test")
-        time.sleep(1.2)
-
-    def call(self, body: object, target: str = CHAT, team: str | None = None, **headers: str) -> Seen:
-        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        own_headers = [("authorization", f"Bearer {self.both.secret}")]
-        own_headers += [("flatfare-labels", f"team={team or self.name}")]
-        own_headers += [(name.replace("_", "-"), value) for name, value in headers.items()]
-        return ask(self.both.gateway.port, asking("POST", target, sent, own_headers), 30.0)
+class Shaping(Guarded):
+    """A guard that takes back what a request asks for."""
 
     def sent(self, body: object, target: str = CHAT) -> tuple[Any, str | None]:
         """What the provider was sent, and what the client was told of it."""
-        seen = self.call(body, target)
+        seen = self.ask(body, target)
         assert seen.status == 200, seen.body
         return self.both.provider.log[-1].json(), seen.header("flatfare-changed")
 
@@ -74,39 +57,39 @@ def budgeted(both: Pair, team: str, spent_percent: int, *thresholds: str) -> Non
                 "VALUES (?, ?, ?, 0, NULL, ?)",
                 (f"{made.id} 0 {team}", made.id, team, 10**10 * spent_percent),
             )
-    time.sleep(1.2)
+    both.wait_until_noticed()
 
 
 def test_a_downgrade_alters_the_model_alone_and_is_named(both: Pair) -> None:
-    guarded = Guarded(both, kind="models", at_most=90, instead={"gpt-4o": "gpt-4o-mini"})
-    seen = guarded.call(ODD)
+    guarded = Shaping(both, kind="models", at_most=90, instead={"gpt-4o": "gpt-4o-mini"})
+    seen = guarded.ask(ODD)
     assert (seen.status, seen.header("flatfare-changed")) == (200, None), "nothing is spent yet"
     assert both.provider.log[-1].body == ODD
     budgeted(both, guarded.name, 90)
     both.gateway.forget_rows()
-    seen = guarded.call(ODD)
+    seen = guarded.ask(ODD)
     assert (seen.status, seen.header("flatfare-changed")) == (200, "downgrade")
     assert both.provider.log[-1].body == ODD.replace(b'"gpt-4o"', b'"gpt-4o-mini"')
     (row,) = both.gateway.new_rows(1)
     assert row["model_asked"] == "gpt-4o-mini"
     assert json.loads(row["traits"])["downgraded_from"] == "gpt-4o"
     other = ODD.replace(b"gpt-4o", b"o3")
-    assert guarded.call(other).header("flatfare-changed") is None
+    assert guarded.ask(other).header("flatfare-changed") is None
     assert both.provider.log[-1].body == other
 
 
 def test_a_downgrade_of_gemini_alters_its_address_alone(both: Pair) -> None:
-    guarded = Guarded(both, kind="models", at_most=50, instead={"gemini-2.5-pro": "gemini-2.5-flash-lite"})
+    guarded = Shaping(both, kind="models", at_most=50, instead={"gemini-2.5-pro": "gemini-2.5-flash-lite"})
     budgeted(both, guarded.name, 60)
     body = b'{"contents": [{"parts": [{"text": "How many legs?"}]}]}'
-    seen = guarded.call(body, "/gemini/v1beta/models/gemini-2.5-pro:generateContent")
+    seen = guarded.ask(body, "/gemini/v1beta/models/gemini-2.5-pro:generateContent")
     assert seen.header("flatfare-changed") == "downgrade"
     request = both.provider.log[-1]
     assert (request.path, request.body) == ("/v1beta/models/gemini-2.5-flash-lite:generateContent", body)
 
 
 def test_a_key_is_never_given_a_model_that_it_may_not_use(both: Pair) -> None:
-    guarded = Guarded(both, kind="models", at_most=90, instead={"gpt-4o": "gpt-4o-mini"})
+    guarded = Shaping(both, kind="models", at_most=90, instead={"gpt-4o": "gpt-4o-mini"})
     budgeted(both, guarded.name, 95)
     issued = both.gateway.issue("narrow", allowed_models=("gpt-4o",))
     both.gateway.wait_for_key(issued.secret)
@@ -116,19 +99,19 @@ def test_a_key_is_never_given_a_model_that_it_may_not_use(both: Pair) -> None:
 
 
 def test_models_beyond_those_allowed_are_refused_when_a_budget_is_nearly_spent(both: Pair) -> None:
-    guarded = Guarded(both, kind="models", at_most=90, models=["*mini"])
+    guarded = Shaping(both, kind="models", at_most=90, models=["*mini"])
     budgeted(both, guarded.name, 91)
-    seen = guarded.call(ODD)
+    seen = guarded.ask(ODD)
     assert (seen.status, seen.header("flatfare-guard")) == (403, guarded.name)
     assert (
         "A budget is 91 % spent, and the request asks for the model 'gpt-4o'."
         in json.loads(seen.body)["error"]["message"]
     )
-    assert guarded.call(ODD.replace(b"gpt-4o", b"gpt-4o-mini")).status == 200
+    assert guarded.ask(ODD.replace(b"gpt-4o", b"gpt-4o-mini")).status == 200
 
 
 def test_effort_is_capped_in_the_words_of_each_provider(both: Pair) -> None:
-    guarded = Guarded(both, kind="effort", at_most="low")
+    guarded = Shaping(both, kind="effort", at_most="low")
     chat = {"model": "o3", "reasoning_effort": "high", "messages": []}
     assert guarded.sent(chat) == ({**chat, "reasoning_effort": "low"}, "effort_cap")
     responses = {"model": "gpt-5.1", "reasoning": {"effort": "medium"}, "input": "x"}
@@ -149,7 +132,7 @@ def test_effort_is_capped_in_the_words_of_each_provider(both: Pair) -> None:
 
 
 def test_an_answers_length_is_capped_whether_the_request_names_one_or_not(both: Pair) -> None:
-    guarded = Guarded(both, kind="output", at_most=500)
+    guarded = Shaping(both, kind="output", at_most=500)
     asked: dict[str, Any] = {"model": "gpt-4o", "messages": []}
     assert guarded.sent({**asked, "max_tokens": 4000}) == ({**asked, "max_tokens": 500}, "output_cap")
     assert guarded.sent({**asked, "max_tokens": 400})[1] is None
@@ -168,9 +151,9 @@ def test_an_answers_length_is_capped_whether_the_request_names_one_or_not(both: 
 def test_what_a_request_asks_for_may_be_stopped_or_watched_instead(
     both: Pair, action: str, status: int
 ) -> None:
-    guarded = Guarded(both, kind="effort", at_most="low", action=action)
+    guarded = Shaping(both, kind="effort", at_most="low", action=action)
     body = {"model": "o3", "reasoning_effort": "high", "messages": []}
-    seen = guarded.call(body)
+    seen = guarded.ask(body)
     assert (seen.status, seen.header("flatfare-changed")) == (status, None)
     if status == 403:
         assert "asks for the effort 'high'" in json.loads(seen.body)["error"]["message"]
@@ -181,20 +164,20 @@ def test_what_a_request_asks_for_may_be_stopped_or_watched_instead(
 
 
 def test_a_guard_that_looks_at_requests_is_not_passed_by_compressing_them(both: Pair) -> None:
-    guarded = Guarded(both, kind="output", at_most=500)
-    seen = guarded.call(b"\x1f\x8b\x08", content_encoding="gzip")
+    guarded = Shaping(both, kind="output", at_most=500)
+    seen = guarded.ask(b"\x1f\x8b\x08", content_encoding="gzip")
     assert seen.status == 400
     assert "without a content-encoding" in json.loads(seen.body)["error"]["message"]
 
 
 def test_a_budget_that_is_nearly_spent_is_spent_slowly(both: Pair) -> None:
-    guarded = Guarded(both, kind="calls", at_most=10_000, action="watch")
+    guarded = Shaping(both, kind="calls", at_most=10_000, action="watch")
     budgeted(both, guarded.name, 90, "90:throttle")
     began = time.monotonic()
-    assert [guarded.call(ODD).status for _ in range(2)] == [200, 200]
+    assert [guarded.ask(ODD).status for _ in range(2)] == [200, 200]
     assert 9.5 < time.monotonic() - began < 15
     began = time.monotonic()
-    assert guarded.call(ODD, team="another").status == 200
+    assert guarded.ask(ODD, team="another").status == 200
     assert time.monotonic() - began < 2
 
 
