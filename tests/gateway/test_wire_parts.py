@@ -215,3 +215,9 @@ def test_no_field_that_names_a_thing_escapes_the_quick_look() -> None:
     for name in ownership._FIELDS:
         body = json.dumps({name: "files/t"}).encode()
         assert ownership.named_things("/v1/x", body) in (["files/t"], ["t"]), name
+
+
+def test_a_large_cost_is_shown_to_its_last_digit() -> None:
+    """Nano-dollars beyond what a double holds: more than nine million dollars."""
+    shown = Metrics(cost_nano={"openai": 123_456_789_012_345_678}).text()
+    assert 'flatfare_cost_dollars_total{provider="openai"} 123456789.012345678\n' in shown

@@ -97,6 +97,15 @@ def decimal_text(nano: int | None) -> str | None:
     return f"{sign}{whole}.{rest:09d}"
 
 
+def estimate_text(nano: float | None) -> str | None:
+    """As ``decimal_text``, of a mean or the end of an interval: rounded to a whole nano unit.
+
+    >>> estimate_text(8_720_000.4)
+    '0.008720000'
+    """
+    return None if nano is None else decimal_text(round(nano))
+
+
 def dollar_text(nano: int) -> str:
     """The amount as a person reads it: cents from a dollar up, four decimals below, never a false zero.
 

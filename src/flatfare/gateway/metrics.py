@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from flatfare.core.money import decimal_text
+
 BUCKETS_S = (
     0.0005,
     0.001,
@@ -104,7 +106,7 @@ class Metrics(msgspec.Struct):
             lines,
             "flatfare_cost_dollars_total",
             "Known cost of calls.",
-            {f'provider="{_safe(key)}"': f"{nano / 10**9:.9f}" for key, nano in self.cost_nano.items()},
+            {f'provider="{_safe(key)}"': decimal_text(nano) for key, nano in self.cost_nano.items()},
         )
         _counter(
             lines,

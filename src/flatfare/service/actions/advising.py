@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from flatfare.core import risk
 from flatfare.core.action import Ending
-from flatfare.core.money import NANO, dollar_text
+from flatfare.core.money import dollar_text, estimate_text
 from flatfare.core.risk import Chance, Sale, Spread
 from flatfare.core.statistics import CostSums, Interval, Ratio, cost_per_success
 from flatfare.store import runs
@@ -289,32 +289,32 @@ def document_of(advice: Advice) -> dict[str, object]:
         "verified": advice.verified,
         "fit": advice.verdict,
         "why": list(advice.why),
-        "cost_per_verified_outcome": None if ratio is None else _money(ratio.point),
+        "cost_per_verified_outcome": None if ratio is None else estimate_text(ratio.point),
         "cost_per_verified_outcome_interval": None
         if ratio is None or ratio.interval is None
         else _range(ratio.interval),
         "cost_per_sale": None
         if spread is None
         else {
-            "mean": _money(spread.mean),
-            "deviation": _money(spread.deviation),
-            "median": _money(spread.median),
-            "p90": _money(spread.p90),
-            "p99": _money(spread.p99),
-            "most": _money(spread.most),
+            "mean": estimate_text(spread.mean),
+            "deviation": estimate_text(spread.deviation),
+            "median": estimate_text(spread.median),
+            "p90": estimate_text(spread.p90),
+            "p99": estimate_text(spread.p99),
+            "most": estimate_text(spread.most),
         },
-        "recommended_price": _money(advice.recommended_nano),
-        "lowest_price_for_the_risk": _money(advice.risk_price_nano),
+        "recommended_price": estimate_text(advice.recommended_nano),
+        "lowest_price_for_the_risk": estimate_text(advice.risk_price_nano),
         "sales": advice.sales,
-        "per_token": _money(advice.per_token_nano),
-        "per_action": _money(advice.per_action_nano),
+        "per_token": estimate_text(advice.per_token_nano),
+        "per_action": estimate_text(advice.per_action_nano),
         "prices": [_price(one) for one in advice.prices],
         "ladders": [
             {
                 "choice": name,
                 "rungs": list(one.rungs),
                 "success_rate": round(one.success, 4),
-                "cost_per_verified_outcome": _money(one.cost_per_verified_nano),
+                "cost_per_verified_outcome": estimate_text(one.cost_per_verified_nano),
             }
             for name, one in advice.ladders
         ],
@@ -323,8 +323,8 @@ def document_of(advice: Advice) -> dict[str, object]:
 
 def _price(one: AtPrice) -> dict[str, object]:
     return {
-        "price": _money(one.price_nano),
-        "margin": _money(one.margin_nano),
+        "price": estimate_text(one.price_nano),
+        "margin": estimate_text(one.margin_nano),
         "margin_interval": _range(one.margin_interval),
         "margin_share": None if math.isinf(one.margin_share) else round(one.margin_share, 4),
         "loss_per_sale": _chance(one.per_sale),
@@ -341,13 +341,4 @@ def _chance(chance: Chance) -> dict[str, object]:
 
 
 def _range(interval: Interval) -> list[str | None]:
-    return [_money(interval.low), _money(interval.high)]
-
-
-def _money(nano: float | None) -> str | None:
-    """Dollars with nine decimals of an amount in nano-dollars, rounded."""
-    if nano is None:
-        return None
-    whole = round(nano)
-    sign = "-" if whole < 0 else ""
-    return f"{sign}{abs(whole) // NANO}.{abs(whole) % NANO:09d}"
+    return [estimate_text(interval.low), estimate_text(interval.high)]

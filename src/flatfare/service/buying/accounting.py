@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flatfare.core.definition import Definition
 from flatfare.core.errors import BadUsage
 from flatfare.core.moments import iso
-from flatfare.core.money import decimal_text
+from flatfare.core.money import decimal_text, estimate_text
 from flatfare.core.statistics import Interval, wilson
 from flatfare.service.buying.judging import (
     DISPUTABLE,
@@ -151,8 +151,8 @@ def document_of(account: Account) -> dict[str, object]:
             "checked": facts.checked,
         },
         "cost_per_verified_outcome": decimal_text(account.row.cost_per_verified_nano),
-        "cost_per_verified_outcome_low": _dollars(interval.low) if interval else None,
-        "cost_per_verified_outcome_high": _dollars(interval.high) if interval else None,
+        "cost_per_verified_outcome_low": estimate_text(interval.low) if interval else None,
+        "cost_per_verified_outcome_high": estimate_text(interval.high) if interval else None,
         "note": account.row.note,
         "judged": {"conversations": judged, "verified": verified, **_rate(verified, judged, rate)},
         "tickets": _tickets(account),
@@ -166,10 +166,6 @@ def document_of(account: Account) -> dict[str, object]:
         "vendor_decides": {"who": facts.decides, "rule": facts.rule, "reversible": facts.reversible},
         "make_or_buy": [one.as_json() for one in account.own],
     }
-
-
-def _dollars(nano: float | None) -> str | None:
-    return None if nano is None else decimal_text(round(nano))
 
 
 def _rate(verified: int, judged: int, interval: Interval | None) -> dict[str, object]:

@@ -23,7 +23,7 @@ from flatfare.core.calibration import (
 )
 from flatfare.core.errors import BadUsage, NotFound
 from flatfare.core.family import family_of
-from flatfare.core.money import decimal_text
+from flatfare.core.money import estimate_text
 from flatfare.core.outcome import Judgement
 from flatfare.core.statistics import Interval
 from flatfare.service.judging.sampling import covered_sql, drawn_sql
@@ -359,13 +359,12 @@ def _corrected_document(found: Corrected, unknown_costs: int) -> dict[str, objec
         "tasks": found.tasks,
         "labels": found.labels,
         "judged_success_rate": found.naive_rate,
-        "judged_cost_per_success": _money(found.naive_cost),
+        "judged_cost_per_success": estimate_text(found.naive_cost),
         "success_rate": found.rate,
         "success_rate_interval": _interval(found.rate_interval),
-        "cost_per_verified_outcome": _money(found.cost_per_success),
+        "cost_per_verified_outcome": estimate_text(found.cost_per_success),
         "cost_per_verified_outcome_interval": [
-            None if end is None else _money(end)
-            for end in (found.cost_interval.low, found.cost_interval.high)
+            estimate_text(end) for end in (found.cost_interval.low, found.cost_interval.high)
         ]
         if found.cost_interval
         else None,
@@ -389,7 +388,3 @@ def _share(share: Share) -> dict[str, object]:
 
 def _interval(interval: Interval | None) -> list[float | None] | None:
     return None if interval is None else [interval.low, interval.high]
-
-
-def _money(nano: float | None) -> str | None:
-    return None if nano is None else decimal_text(round(nano))

@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
-from flatfare.core.money import decimal_text
+from flatfare.core.money import decimal_text, estimate_text
 from flatfare.core.statistics import Interval
 from flatfare.service.leaderboard.ranking import Board, Standing
 from flatfare.service.leaderboard.wording import note_on
@@ -117,8 +117,8 @@ def _row(board: Board, standing: Standing) -> dict[str, Field]:
         "unknown_cost_tasks": showing.unknown_n,
         "cost_per_attempt": decimal_text(standing.cost_per_attempt_nano if is_told else None),
         "cost_per_verified_outcome": decimal_text(standing.cost_per_verified_nano if is_told else None),
-        "cost_per_verified_outcome_low": _money_of(interval.low if interval else None),
-        "cost_per_verified_outcome_high": _money_of(interval.high if interval else None),
+        "cost_per_verified_outcome_low": estimate_text(interval.low if interval else None),
+        "cost_per_verified_outcome_high": estimate_text(interval.high if interval else None),
         "interval_from": ratio.method if ratio and interval else None,
         "failed_share": _share(standing.failed_share),
         "calls_per_task": _share(showing.calls_per_task),
@@ -135,10 +135,6 @@ def _limits(name: str, interval: Interval | None) -> dict[str, Field]:
         f"{name}_low": _share(interval.low if interval else None),
         f"{name}_high": _share(interval.high if interval else None),
     }
-
-
-def _money_of(nano: float | None) -> str | None:
-    return None if nano is None else decimal_text(round(nano))
 
 
 def _share(value: float | None) -> float | None:

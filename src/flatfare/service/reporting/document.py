@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from flatfare.core.moments import iso
-from flatfare.core.money import decimal_text, dollar_text
+from flatfare.core.money import decimal_text, dollar_text, estimate_text
 from flatfare.core.statistics import Interval
 from flatfare.service.reporting.figures import Figures, Row
 from flatfare.service.reporting.keys import LABEL, PERIODS
@@ -240,7 +240,7 @@ def _end(interval: Interval | None, which: str) -> str | None:
     if interval is None:
         return None
     end = interval.low if which == "low" else interval.high
-    return None if end is None else decimal_text(round(end))
+    return estimate_text(end)
 
 
 def _rate(value: float | None) -> float | None:
