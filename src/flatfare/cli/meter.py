@@ -1,7 +1,7 @@
 """``flatfare meter``: what one recorded response cost, and why."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -179,35 +179,46 @@ def _flat(name: str, found: Metered) -> dict[str, object]:
 
 def _print_list(metered: Iterable[tuple[str, Metered]]) -> None:
     rows = []
-    known = Decimal(0)
-    unknown = 0
+    known: dict[str, Decimal] = {}
     for name, found in metered:
-        amount = found.cost.as_json()["amount"]
-        known += Decimal(amount or 0)
-        unknown += amount is None
+        cost = found.cost.as_json()
+        if cost["amount"] is not None:
+            currency = str(cost["currency"])
+            known[currency] = known.get(currency, Decimal(0)) + Decimal(cost["amount"])
         rows.append(
             {
                 "file": name,
                 "model": _printable(found.model or ""),
                 "input": found.usage.input_tokens,
                 "output": found.usage.output_tokens,
-                "cost": amount,
+                "cost": cost["amount"],
+                "currency": None if cost["amount"] is None else cost["currency"],
                 "state": str(found.cost.state),
                 "why": found.cost.reason,
             }
         )
+    in_dollars = known.keys() <= {"USD"}
     fields = (
         output.Field("file", "file", "left"),
         output.Field("model", "model", "left"),
         output.Field("input", "input"),
         output.Field("output", "output"),
-        output.Field("cost", "USD", is_strong=True),
+        output.Field("cost", "USD" if in_dollars else "cost", is_strong=True),
+        *(() if in_dollars else (output.Field("currency", "", "left"),)),
         output.Field("state", "", "left"),
         output.Field("why", "", "left"),
     )
     output.print_table(rows, fields)
-    at_least = f", at least: {unknown} unknown" if unknown else ""
-    output.say(f"{len(rows)} responses, ${known}{at_least}")
+    output.say(_sums(known, len(rows), sum(row["cost"] is None for row in rows)))
+
+
+def _sums(known: Mapping[str, Decimal], count: int, unknown: int) -> str:
+    """What all cost together, each currency by itself: amounts of several do not mix."""
+    amounts = [f"${known['USD']}"] if "USD" in known else []
+    amounts += [f"{amount} {currency}" for currency, amount in sorted(known.items()) if currency != "USD"]
+    said = f"{count:,} response{'' if count == 1 else 's'}, {' and '.join(amounts) or output.MISSING}"
+    at_least = ", at least" if amounts else ""
+    return f"{said}{at_least}: {unknown:,} unknown" if unknown else said
 
 
 def _print_one(name: str, found: Metered) -> None:
