@@ -56,24 +56,31 @@ def test_csv_has_a_row_for_each_response_with_its_digits(folder: Path) -> None:
     ]
 
 
-def own(folder: Path, monkeypatch: pytest.MonkeyPatch, currency: str) -> None:
-    """A price of one's own in another currency, of which no exchange rate is known."""
-    monkeypatch.chdir(folder)
-    added = ["prices", "add", "openai/mine", "--input", "4", "--output", "4", "--currency", currency]
-    assert CliRunner().invoke(root, added).exit_code == 0
-    (folder / "mine.json").write_text(json.dumps({**KNOWN, "model": "mine"}), encoding="utf-8")
-
-
 def test_amounts_in_several_currencies_are_not_summed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own(folder, monkeypatch, "CNY")
-    last = metered("known.json", "mine.json", "mine.json").stdout.splitlines()[-1]
-    assert last == "3 responses, $0.008720000 and 0.020000000 CNY"
-    assert metered("mine.json", "mine.json", "unknown.json").stdout.splitlines()[-1] == (
-        "3 responses, 0.020000000 CNY, at least: 1 unknown"
-    )
-    lines = metered("known.json", "mine.json").stdout.splitlines()
-    assert "USD" not in lines[0]
-    assert [" CNY " in line for line in lines[1:3]] == [False, True]
+    monkeypatch.chdir(folder)
+    for model, currency in (("yuan", "CNY"), ("dollars", "USD")):
+        added = [
+            "prices",
+            "add",
+            f"dashscope/{model}",
+            "--input",
+            "4",
+            "--output",
+            "4",
+            "--currency",
+            currency,
+        ]
+        assert CliRunner().invoke(root, added).exit_code == 0
+        (folder / f"{model}.json").write_text(json.dumps({**KNOWN, "model": model}), encoding="utf-8")
+
+    def said(*names: str) -> list[str]:
+        return metered("--provider", "alibaba", *(f"{name}.json" for name in names)).stdout.splitlines()
+
+    assert said("dollars", "yuan", "yuan")[-1] == "3 responses, $0.010000000 and 0.020000000 CNY"
+    assert said("yuan", "yuan", "unknown")[-1] == "3 responses, 0.020000000 CNY, at least: 1 unknown"
+    title, *lines = said("dollars", "yuan")
+    assert "USD" not in title
+    assert ["CNY" in line for line in lines[:2]] == [False, True]
 
 
 def test_what_is_not_known_at_all_is_no_sum_of_nothing(folder: Path) -> None:
