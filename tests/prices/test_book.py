@@ -336,7 +336,9 @@ models: {m: {prices: [{currency: CNY, rates: {input: 4, output: 16}}]}}
 
     def test_mixed_currencies_need_the_days_rate(self) -> None:
         always = "{provider: p, always: [{rates: {web_search: 10 per 1000}}]}"
-        assert "exchange rate" in missing(book(self.TEXT, own=always))
+        reason = missing(book(self.TEXT, own=always))
+        assert "in CNY and USD, and an exchange rate of the day is not known" in reason
+        assert reason.endswith("Add it: flatfare prices add exchange/CNY --rate … --from …")
         exchange = (("CNY", "2026-05-20", "0.125", "bank"),)
         assert rates(book(self.TEXT, own=always, exchange=exchange))["web_search"] == "80.00 per 1000"
 

@@ -362,10 +362,7 @@ def _rated(schedule: Schedule, holding: Sequence[Placed], at_us: int) -> Found |
     currency = _common_currency(plain)
     rates = _in_one_currency(schedule, rates, plain, currency, at_us)
     if not rates:
-        return Missing(
-            f"The rates of model {schedule.model!r} at {schedule.provider} are in several currencies, and "
-            "an exchange rate of the day is not known. Add it: flatfare prices add exchange/EUR --rate …"
-        )
+        return Missing(_unexchanged(schedule, plain))
     minimums: dict[str, Count] = {}
     for item in reversed(ordered):
         minimums.update(item.statement.minimum or {})
@@ -435,6 +432,18 @@ def _common_currency(plain: Chosen) -> str:
         return currencies.pop()
     leading = [item.statement.currency for unit, (_, item) in plain.items() if unit in TOKENS]
     return leading[0] if leading and len(set(leading)) == 1 else "USD"
+
+
+def _unexchanged(schedule: Schedule, plain: Chosen) -> str:
+    """Why rates of several currencies are none, and what to add."""
+    names = sorted({item.statement.currency for _, item in plain.values()})
+    todo = " and ".join(
+        f"flatfare prices add exchange/{name} --rate … --from …" for name in names if name != "USD"
+    )
+    return (
+        f"The rates of model {schedule.model!r} at {schedule.provider} are in {' and '.join(names)}, and an "
+        f"exchange rate of the day is not known. Add it: {todo}"
+    )
 
 
 def _in_one_currency(
