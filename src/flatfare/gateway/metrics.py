@@ -121,16 +121,8 @@ class Metrics(msgspec.Struct):
         _counter(lines, "flatfare_usage_total", "What was used, by unit.", tokens)
         denied = {f'status="{status}"': count for status, count in self.denied.items()}
         _counter(lines, "flatfare_denied_total", "Requests that the gateway refused.", denied)
-        away = {"": self.turned_away}
-        _counter(lines, "flatfare_connections_refused_total", "Connections beyond the limit.", away)
-        refused = {"": self.journal_refusals}
-        _counter(lines, "flatfare_journal_refusals_total", "Calls refused since the journal failed.", refused)
-        full = {"": self.budget_refusals}
-        _counter(lines, "flatfare_budget_refusals_total", "Calls that a budget did not allow.", full)
-        stopped = {"": self.guard_refusals}
-        _counter(lines, "flatfare_guard_refusals_total", "Calls that a guard stopped.", stopped)
-        unasked = {"": self.budget_open}
-        _counter(lines, "flatfare_budget_unasked_total", "Calls sent with budgets unasked.", unasked)
+        for field, (name, text) in _ALONE.items():
+            _counter(lines, f"flatfare_{name}_total", text, {"": getattr(self, field)})
         _histogram(lines, "flatfare_added_seconds", "Time that the gateway added to a call.", self.added)
         _histogram(lines, "flatfare_provider_seconds", "Time that the provider took.", self.provider)
         for name, text in _GAUGES.items():
@@ -162,6 +154,15 @@ class SharedFigures:
                     sums.add_all(msgspec.json.decode(file.read_bytes(), type=Metrics))
         return sums
 
+
+_ALONE = {
+    "turned_away": ("connections_refused", "Connections beyond the limit."),
+    "journal_refusals": ("journal_refusals", "Calls refused since the journal failed."),
+    "budget_refusals": ("budget_refusals", "Calls that a budget did not allow."),
+    "guard_refusals": ("guard_refusals", "Calls that a guard stopped."),
+    "budget_open": ("budget_unasked", "Calls sent with budgets unasked."),
+}
+"""Counts without a label: the name and the meaning of each."""
 
 _GAUGES = {
     "under_way": "Calls under way.",

@@ -197,32 +197,13 @@ def fitness(
     unclear = sum(one.ending in list(UNCLEAR) for one in seen) / count
     success = sum(one.ending == Ending.VERIFIED for one in seen) / count
     loading = safe / point if point and math.isfinite(safe) else math.inf
-    against = []
-    if unclear > UNCLEAR_MAX:
-        against.append(
-            f"{unclear:.0%} of the runs ended without anybody being able to say whether the work was done: "
-            "make it verifiable first."
-        )
-    if success < SUCCESS_MIN:
-        against.append(
-            f"Only {success:.0%} of the runs are verified: the work is not well defined, or the ladder too "
-            "weak. What is verified pays for what is not."
-        )
-    if spread.variation > VARIATION_MAX:
-        against.append(
-            f"Costs vary a lot: the usual sale costs {dollar_text(round(spread.median))}, the dearest one in "
-            f"a hundred {dollar_text(round(spread.p99))} or more. Price by size, or limit the input."
-        )
+    against = [*_not_well_defined(unclear, success), *_varied(spread)]
     if loading > LOADING_MAX:
         against.append(
             f"To lose in at most {risk_max:.0%} of months of {sales} sales, the price has to be "
             f"{loading:.1f} times the cost per verified outcome."
         )
-    if (index := risk.tail_index([one.cost_nano for one in seen])) < TAIL_MIN and count >= FEW:
-        against.append(
-            f"The dearest sales thin out slowly (tail index {index:.1f}): one that is still to come may cost "
-            "many times the dearest so far. Set limits: cost, so that no sale costs more."
-        )
+    against += _with_a_long_tail(seen)
     few = (
         f"Only {count} runs: what happens in fewer than one of {math.ceil(count / 3)} may not have been "
         "seen. Try it on more inputs before selling many."
@@ -235,6 +216,36 @@ def fitness(
         return "fit", ((fits, few) if count < FEW else (fits,))
     verdict = "not fit" if unclear > UNCLEAR_MAX or len(against) > 1 else "with care"
     return verdict, (*against, *([few] if count < FEW else []))
+
+
+def _not_well_defined(unclear: float, success: float) -> Iterable[str]:
+    if unclear > UNCLEAR_MAX:
+        yield (
+            f"{unclear:.0%} of the runs ended without anybody being able to say whether the work was done: "
+            "make it verifiable first."
+        )
+    if success < SUCCESS_MIN:
+        yield (
+            f"Only {success:.0%} of the runs are verified: the work is not well defined, or the ladder too "
+            "weak. What is verified pays for what is not."
+        )
+
+
+def _varied(spread: Spread) -> Iterable[str]:
+    if spread.variation > VARIATION_MAX:
+        yield (
+            f"Costs vary a lot: the usual sale costs {dollar_text(round(spread.median))}, the dearest one in "
+            f"a hundred {dollar_text(round(spread.p99))} or more. Price by size, or limit the input."
+        )
+
+
+def _with_a_long_tail(seen: Sequence[Seen]) -> Iterable[str]:
+    index = risk.tail_index([one.cost_nano for one in seen])
+    if index < TAIL_MIN and len(seen) >= FEW:
+        yield (
+            f"The dearest sales thin out slowly (tail index {index:.1f}): one that is still to come may cost "
+            "many times the dearest so far. Set limits: cost, so that no sale costs more."
+        )
 
 
 def best_ladders(tried: Sequence[Tried]) -> Iterable[tuple[str, Ladder]]:

@@ -22,6 +22,23 @@ Made = tuple[tuple[Column, ...], list[tuple[Cell, ...]]]
 """Columns, and a row for each record."""
 
 
+_CALL_COLUMNS = (
+    Column("Call", "left"),
+    Column("Time", "left", gives_way=True),
+    Column("For", "left", gives_way=True),
+    Column("Ended", "left"),
+    Column("Tokens in", gives_way=True),
+    Column("Tokens out", gives_way=True),
+    Column("Took"),
+    Column("Cost"),
+    Column("Prices", "left", gives_way=True),
+)
+_CALL_NAMES = (
+    *("call", "time", "purpose", "status", "provider", "model", "input_tokens", "output_tokens"),
+    *("duration_ms", "cost", "cost_basis", "price_version"),
+)
+
+
 def calls_table(calls: Records, visit: Visit) -> Table:
     """Each call, with what it cost; the first of them until all are asked for."""
     costs = [_nano(one["cost"]) for one in calls]
@@ -44,36 +61,11 @@ def calls_table(calls: Records, visit: Visit) -> Table:
         )
         for one, cost in zip(calls, costs, strict=True)
     )
-    columns = (
-        Column("Call", "left"),
-        Column("Time", "left", gives_way=True),
-        Column("For", "left", gives_way=True),
-        Column("Ended", "left"),
-        Column("Tokens in", gives_way=True),
-        Column("Tokens out", gives_way=True),
-        Column("Took"),
-        Column("Cost"),
-        Column("Prices", "left", gives_way=True),
-    )
-    names = (
-        "call",
-        "time",
-        "purpose",
-        "status",
-        "provider",
-        "model",
-        "input_tokens",
-        "output_tokens",
-        "duration_ms",
-        "cost",
-        "cost_basis",
-        "price_version",
-    )
-    flat = [{**{name: one[name] for name in names}, "cost": _amount(one["cost"])} for one in calls]
+    flat = [{**{name: one[name] for name in _CALL_NAMES}, "cost": _amount(one["cost"])} for one in calls]
     limit = CALLS_SHOWN if visit.asking.limit is None and visit.rows_max else visit.limit
     shown = rows[:limit]
     more = (f"Show all {len(rows):,}", visit.asking.url(limit="0")) if len(rows) > len(shown) else None
-    return Table("calls", "Calls", columns, shown, Csv(names, flat), more=more)
+    return Table("calls", "Calls", _CALL_COLUMNS, shown, Csv(_CALL_NAMES, flat), more=more)
 
 
 def _prices(call: Mapping[str, object]) -> Cell:
