@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flatfare.core.errors import StoreFailure
-from flatfare.core.identity import derived
+from flatfare.core.identity import derived, task_id
 from flatfare.gateway import rows
 from flatfare.gateway.booking import Booked, Booker
 from flatfare.gateway.folders import log_file, log_numbers, workers
@@ -16,12 +17,15 @@ from flatfare.gateway.frames import framed, salt_of
 from flatfare.gateway.journal import Journal
 from flatfare.gateway.records import Ended, Figures, Priced, Record, Told, Void
 from flatfare.gateway.tap import unknown
-from flatfare.store import journals, price_versions, sealing
+from flatfare.service.tasks.recording import Teller, mature
+from flatfare.service.tasks.recording import record as record_told
+from flatfare.store import first_calls, journals, price_versions, sealing
 from flatfare.store.book import Book, Value, open_book
 from flatfare.store.lake import Lake
 from flatfare.store.layout import CALLS
 from flatfare.store.reading import opened
 from tests.gateway.calls import NOON_US, call_id, intent, result, write_journal
+from tests.promises.killing import kill_somewhere
 
 
 class Place:
@@ -320,6 +324,83 @@ def test_a_turn_that_fails_books_nothing_and_the_next_booker_all(
     monkeypatch.setattr(journals, "set_position", real)
     place.book_all()
     assert len(place.rows("id")) == 2
+
+
+def judged(place: Place, task: str, at_us: int) -> None:
+    said = {"verifier": "tests", "version": "1", "judgement": "pass", "evidence": "seen"}
+    told: dict[str, object] = {"event": "judged", "id": call_id(900_000), "task": task, "at": at_us, **said}
+    assert not record_told(place.book, place.lake, [told], Teller("x"), now_us=at_us).refused
+
+
+@pytest.mark.parametrize("is_booked_first", [True, False])
+def test_a_task_that_a_header_names_opens_at_its_first_call(place: Place, is_booked_first: bool) -> None:
+    task = str(task_id(None, "ticket-7"))
+    place.write(intent(1), result(1), *(intent(n, task_id=task) for n in (5, 3, 4)), *map(result, (3, 4, 5)))
+    if is_booked_first:
+        place.book_all()
+    judged(place, "ticket-7", NOON_US + 10**9)
+    place.book_all()
+    mature(place.book, place.lake, now_us=NOON_US + 10**10)
+    assert place.book.rows("SELECT id, opened_at_us FROM tasks") == [(task, NOON_US + 3_000)]
+
+
+def test_a_turn_that_fails_notes_no_first_call_and_the_next_booker_does(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(place, "ticket-7", NOON_US + 10**9)
+    place.write(intent(1, task_id=str(task_id(None, "ticket-7"))), result(1))
+
+    def fail(*_: object) -> None:
+        raise StoreFailure("the book is away")
+
+    monkeypatch.setattr(journals, "set_position", fail)
+    with pytest.raises(StoreFailure):
+        place.book_all()
+    assert first_calls.due(place.book, 10) == []
+    monkeypatch.undo()
+    place.book_all()
+    assert first_calls.due(place.book, 10) == [str(task_id(None, "ticket-7"))]
+
+
+_BOOKER = """
+import sys
+from pathlib import Path
+from flatfare.gateway import booking
+from flatfare.store import sealing
+from flatfare.store.book import open_book
+from flatfare.store.lake import Lake
+
+booking.RECORDS_MAX = 1
+folder = Path(sys.argv[1])
+book, lake = open_book(str(folder / "flatfare.db")), Lake(folder / "lake")
+booker = booking.Booker(book, lake, folder / "journal")
+while not booker.book_once().is_idle:
+    sealing.seal_calls(book, lake, before_us=10**18, now_us=1_767_268_900_000_000)
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_first_call_is_lost_where_the_booker_is_killed(place: Place, seed: int) -> None:
+    """Half of the tasks are judged before their calls are booked, half after; every call names a task."""
+    for worker in range(20):
+        numbers = range(worker * 15, worker * 15 + 15)
+        named = (intent(n, task_id=str(task_id(None, f"t{n // 3}"))) for n in numbers)
+        place.write(*(record for one in zip(named, map(result, numbers), strict=True) for record in one))
+    for is_odd in (False, True):
+        said = {"verifier": "tests", "version": "1", "judgement": "pass", "evidence": "seen"}
+        told: list[dict[str, object]] = [
+            {"event": "judged", "id": call_id(n), "task": f"t{n}", "at": NOON_US + 10**12, **said}
+            for n in range(is_odd, 100, 2)
+        ]
+        record_told(place.book, place.lake, told, Teller("x"), now_us=NOON_US + 10**12)
+        dice = random.Random(seed)
+        while not is_odd and kill_somewhere(_BOOKER, [str(place.folder.parent)], 1.0, dice):
+            pass
+    place.book_all()
+    mature(place.book, place.lake, now_us=NOON_US + 10**13)
+    opened_us = place.book.rows("SELECT external_id, opened_at_us FROM tasks")
+    assert dict(opened_us) == {f"t{n}": NOON_US + 3_000 * n for n in range(100)}
+    assert first_calls.due(place.book, 1) == []
 
 
 def test_a_booker_that_dies_before_it_removes_what_it_booked_doubles_nothing(

@@ -21,7 +21,7 @@ from flatfare.gateway.records import Ended, Intent, Priced, Progress, Result, To
 from flatfare.gateway.reserving.charging import charge, charge_so_far
 from flatfare.gateway.telling import Telling, shows
 from flatfare.gateway.turns import Turn
-from flatfare.store import adjustments, calls, journals, price_versions
+from flatfare.store import adjustments, calls, first_calls, journals, price_versions
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
 
@@ -199,6 +199,7 @@ class Booker:
         with self._book.writing():
             self._telling.resolve(turn)
             calls.insert(self._book, turn.rows.values())
+            first_calls.note_booked(self._book, turn.rows.values())
             price_versions.keep(self._book, turn.priced.items(), now_us)
             charge(self._book, turn.charges, self._settings, now_us)
             adjustments.write(

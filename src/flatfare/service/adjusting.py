@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from flatfare.core import labels
 from flatfare.core.errors import BadUsage
 from flatfare.core.identity import derived
-from flatfare.store import adjustments, reading
+from flatfare.service.tasks.recording import open_at_calls
+from flatfare.store import adjustments, first_calls, reading
 from flatfare.store.adjustments import Correction
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake
@@ -83,13 +84,34 @@ def link(
     by_whom: str,
     at_us: int,
 ) -> int:
-    """Give calls to a task, named by the key its source gave it. Returns how many changed."""
-    task_id = str(derived("task", source, task_key))
+    """Give calls to a task, named by the key its source gave it, which opens no later than they were made.
 
-    def linked(_: Call) -> dict[str, Value]:
+    Returns how many changed.
+    """
+    task_id = str(derived("task", source, task_key))
+    moments: list[int] = []
+
+    def linked(call: Call) -> dict[str, Value]:
+        moments.append(int(str(call["at_us"])))
         return {"task_id": task_id}
 
-    return change(book, lake, chosen, linked, kind="link", reason=reason, by_whom=by_whom, at_us=at_us)
+    def note() -> None:
+        if moments:
+            first_calls.note_linked(book, task_id, min(moments))
+
+    changed = change(
+        book,
+        lake,
+        chosen,
+        linked,
+        kind="link",
+        reason=reason,
+        by_whom=by_whom,
+        at_us=at_us,
+        beside=note,
+    )
+    open_at_calls(book, lake, now_us=at_us)
+    return changed
 
 
 def change(

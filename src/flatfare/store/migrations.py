@@ -552,6 +552,15 @@ def _gathered_files() -> Iterator[str]:
         members TEXT NOT NULL, gathered_at_us {bigint} NOT NULL){strict}"""
 
 
+def _first_calls() -> Iterator[str]:
+    """A task that only calls have named opens at its first one, which may be sealed when it is told of."""
+    yield """CREATE TABLE first_calls (
+        task_id TEXT PRIMARY KEY, at_us {bigint} NOT NULL, is_told {bigint} NOT NULL,
+        is_due {bigint} NOT NULL){strict}"""
+    yield "CREATE INDEX first_calls_by_time ON first_calls (at_us)"
+    yield "CREATE INDEX first_calls_due ON first_calls (task_id) WHERE is_due = 1"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -589,5 +598,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _price_versions,
     _lakes_of_books,
     _gathered_files,
+    _first_calls,
 )
 """Step 1 is the first; the book counts how many it has taken."""

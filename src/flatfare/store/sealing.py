@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flatfare.core.errors import StoreFailure
-from flatfare.store import segments
+from flatfare.store import first_calls, segments
 from flatfare.store.book import Book, Value
 from flatfare.store.claiming import held
 from flatfare.store.engine import load, open_engine, write_parquet
@@ -55,6 +55,7 @@ def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
             count = load(engine, "batch", CALLS, rows)
             if not count:
                 return 0
+            _note_first_calls(engine, book, now_us)
             write_parquet(engine, "SELECT * FROM batch ORDER BY at_us", folder / "calls.parquet")
             calls = segments.seal_file(engine, book, lake, "calls", folder / "calls.parquet")
             write_parquet(
@@ -67,6 +68,18 @@ def _seal_batch(book: Book, lake: Lake, before_us: int, now_us: int) -> int:
     finally:
         engine.close()
     return count
+
+
+def _note_first_calls(engine: "DuckDBPyConnection", book: Book, now_us: int) -> None:
+    """Note when the batch first names its tasks; until it leaves the book, that says the same."""
+    found = engine.execute(
+        "SELECT CAST(task_id AS VARCHAR) AS task, MIN(at_us) FROM batch WHERE task_id IS NOT NULL "
+        "GROUP BY task ORDER BY task"  # as the book keeps them
+    )
+    while some := found.fetchmany(KEYS_TOGETHER):
+        with book.writing():
+            first_calls.note_sealed(book, some)
+    first_calls.forget_before(book, now_us - first_calls.KEPT_US)
 
 
 def _keys(engine: "DuckDBPyConnection") -> Iterator[Sequence[Value]]:

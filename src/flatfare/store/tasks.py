@@ -187,16 +187,17 @@ def set_settlement(book: Book, task_id: str, settlement: str) -> None:
 
 
 def _forget(book: Book, table: str, task_ids: Sequence[str]) -> None:
-    for part in _parts(task_ids):
+    for part in parts(task_ids):
         book.execute(f"DELETE FROM {table} WHERE task_id IN ({', '.join('?' * len(part))})", part)
 
 
 def _rows(book: Book, columns: str, key: str, ids: Sequence[str]) -> Iterable[Row]:
-    for part in _parts(ids):
+    for part in parts(ids):
         yield from book.rows(f"SELECT {columns} WHERE {key} IN ({', '.join('?' * len(part))})", part)
 
 
-def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+def parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    """These ids, each once, as many at a time as one statement names."""
     distinct = list(dict.fromkeys(ids))
     for start in range(0, len(distinct), _TOGETHER):
         yield distinct[start : start + _TOGETHER]

@@ -31,6 +31,7 @@ from flatfare.store.layout import TASKS
 from flatfare.store.tasks import TaskRow, Told
 
 Row = tuple[Value, ...]
+_OPENED = "opened"
 _RUNNING = "running"
 _RESOLVED = "dispute_resolved"
 _DISPUTES = ("disputed", _RESOLVED)
@@ -56,6 +57,12 @@ class Known:
     verdicts: Sequence[Mapping[str, Value]] = ()
     imported: TaskRow | None = None  # what an import says of it
     present: TaskRow | None = None  # how it was written last
+    called_us: int | None = None  # its first call, as far as its row does not say it
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether somebody said when it was opened."""
+        return any(told.kind == _OPENED for told in self.told)
 
 
 def folded(known: Known, register: Register, now_us: int) -> Folded:
@@ -126,11 +133,20 @@ def _opening(known: Known, events: Sequence[tuple[Told, Event]]) -> dict[str, Va
     base["name"] = base["name"] or "task"
     value = next((event.value for _, event in opened if event.value is not None), None)
     base["value_nano"] = base["value_nano"] if value is None else amount_nano("value", value)
-    first_us = min(
-        chain((t.at_us for t in known.told), (int(str(v["at_us"])) for v in known.verdicts)), default=0
-    )
-    base["opened_at_us"] = opened[0][0].at_us if opened else base["opened_at_us"] or first_us
+    base["opened_at_us"] = opened[0][0].at_us if opened else base["opened_at_us"] or _first_us(known)
     return base
+
+
+def _first_us(known: Known) -> int:
+    """When a task was first known of whose opening nobody told: its row says so of calls that are sealed."""
+    present = known.present
+    written = present["opened_at_us"] if present is not None and present["import_id"] is None else None
+    moments = chain(
+        (told.at_us for told in known.told),
+        (int(str(said["at_us"])) for said in known.verdicts),
+        (int(str(us)) for us in (written, known.called_us) if us is not None),
+    )
+    return min(moments, default=0)
 
 
 def _said(event: Opened, name: str) -> str | None:

@@ -19,7 +19,7 @@ from flatfare.service.tasks.defining import Register
 from flatfare.service.tasks.events import Event, Judged, Opened, Signalled, amount_nano, moment_us
 from flatfare.service.tasks.folding import Folded, Known, folded, is_same
 from flatfare.service.tasks.in_lake import InLake, in_lake
-from flatfare.store import tasks
+from flatfare.store import first_calls, tasks
 from flatfare.store.book import Book
 from flatfare.store.home import Value
 from flatfare.store.lake import Lake
@@ -125,7 +125,11 @@ def _kept(book: Book, lake: Lake, batch: _Batch, now_us: int) -> Recorded:
 
 
 def mature(book: Book, lake: Lake, *, now_us: int) -> int:
-    """Let silence speak for open tasks whose window has closed; returns how many were due."""
+    """Let silence speak for open tasks whose window has closed; returns how many were due.
+
+    Before that, tasks are opened at calls that were booked after something else was told of them.
+    """
+    open_at_calls(book, lake, now_us=now_us)
     total = 0
     while due := tasks.due(book, now_us, _MATURING_TOGETHER):
         with book.writing():
@@ -134,6 +138,13 @@ def mature(book: Book, lake: Lake, *, now_us: int) -> int:
         if changed < len(due):  # what is left is written already, or waits for something else
             break
     return total
+
+
+def open_at_calls(book: Book, lake: Lake, *, now_us: int) -> None:
+    """Tell tasks anew that open earlier than their rows say, and are judged by the definition of then."""
+    while due := first_calls.due(book, _MATURING_TOGETHER):
+        with book.writing():
+            _write(book, known_of(book, lake, due), now_us)
 
 
 def row_of(book: Book, lake: Lake, task_id: str) -> TaskRow | None:
@@ -172,7 +183,18 @@ def known_of(
             far.imported,
             present.get(task_id, far.sealed),
         )
-    return known
+    return _with_calls(book, known)
+
+
+def _with_calls(book: Book, known: dict[str, Known]) -> dict[str, Known]:
+    """What is known with the first calls of tasks whose opening nobody told.
+
+    Of one that has a row, those alone that are noted since: its row says the others.
+    """
+    unopened = [one for one in known.values() if not one.is_opened]
+    called = first_calls.known(book, [one.task_id for one in unopened if one.present is None])
+    called |= first_calls.noted(book, [one.task_id for one in unopened if one.present is not None])
+    return known | {one: replace(known[one], called_us=at_us) for one, at_us in called.items()}
 
 
 def _in_order(verdicts: Iterable[dict[str, Value]]) -> list[dict[str, Value]]:
@@ -317,7 +339,18 @@ def _write(book: Book, known: Mapping[str, Known], now_us: int) -> int:
     told = [task_id for task_id, one in known.items() if one.told]
     tasks.write_attempts(book, told, (row for one in result for row in one.attempts))
     tasks.write_rework(book, told, (row for one in result for row in one.rework))
+    _note(book, known, result)
     return len(changed)
+
+
+def _note(book: Book, known: Mapping[str, Known], result: Iterable[Folded]) -> None:
+    """Note since when tasks are known whose opening nobody told: an earlier call may be booked later."""
+    opened_us = {
+        task_id: int(str(one.row["opened_at_us"]))
+        for (task_id, said), one in zip(known.items(), result, strict=True)
+        if one.row["import_id"] is None and not said.is_opened
+    }
+    first_calls.note_told(book, opened_us, [task_id for task_id in known if task_id not in opened_us])
 
 
 def _id_of(given: object) -> str | None:
