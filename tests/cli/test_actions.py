@@ -88,13 +88,13 @@ def test_a_paid_run_an_unpaid_one_and_an_unverified_one(folder: Path) -> None:
         served(folder, port)
         words = ("actions", "run", "names-and-dates", "--input", "mail.txt")
         paid = flatfare(*words, "--customer", "acme")
-        assert "billed 1.000000000 USD (settled)" in paid.stderr
-        assert "margin 0.99" in paid.stderr
+        assert "billed 1.00 USD (settled)" in paid.stderr
+        assert "cost $0.000035, margin $1.00\n" in paid.stderr
         assert json.loads(paid.stdout)["people"][0] == "Ann Smith"
-        assert "billed 0.000000000 USD (none)" in flatfare(*words).stderr
+        assert "billed 0.00 USD (none)" in flatfare(*words).stderr
         model.always = "quote"
         failed = flatfare(*words, "--customer", "acme", ends=1)
-        assert "billed 0.000000000 USD (voided)" in failed.stderr
+        assert "billed 0.00 USD (voided)" in failed.stderr
         assert "does not stand in the source" in failed.stderr
 
 

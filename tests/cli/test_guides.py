@@ -83,7 +83,7 @@ def test_the_readme_s_sale(monkeypatch: pytest.MonkeyPatch) -> None:
             lambda word: word.replace("examples/actions/contract.txt", "own.txt"),
         )
     assert "5.00 USD per verified outcome" in printed
-    assert "billed 5.000000000 USD (settled)" in printed
+    assert "billed 5.00 USD (settled)" in printed
     assert "Balance after: 45.00 USD (45.00 in the wallet)." in printed
     assert len(text) >= 200, "the action asks for as much"
     believed = run(ROOT / "README.md", "flatfare audit", lambda word: _task() if word == "TASK" else word)

@@ -13,6 +13,7 @@ from flatfare.cli.options import Noun, book_of, format_options, pass_settings, u
 from flatfare.config import Settings
 from flatfare.core.action import Action
 from flatfare.core.checks.submission import Json, NotJson, read_json
+from flatfare.core.currency import dollars, parse_in, payable_text
 from flatfare.core.errors import BadInput, BadUsage
 from flatfare.core.moments import iso
 from flatfare.core.money import dollar_text
@@ -270,7 +271,9 @@ def _print_run(document: Mapping[str, object]) -> None:
 def _receipt_lines(receipt: Mapping[str, object]) -> list[str]:
     billed, operator = receipt["billed"], receipt.get("operator")
     assert isinstance(billed, dict)
-    lines = [f"  billed {billed['amount']} {billed['currency']} ({receipt['settlement']})"]
+    currency = str(billed["currency"])
+    amount = payable_text(parse_in(str(billed["amount"]), currency), currency)
+    lines = [f"  billed {amount} {currency} ({receipt['settlement']})"]
     verdicts = receipt["verdicts"]
     lines += [
         f"  attempt {said['attempt']}: {said['verifier']} {said['version']} said {said['judgement']}, "
@@ -280,7 +283,9 @@ def _receipt_lines(receipt: Mapping[str, object]) -> list[str]:
     if isinstance(operator, dict):
         cost = operator["cost"]
         unsure = f" ({cost['reason']})" if cost["reason"] else ""
-        lines.append(f"  cost {cost['amount']} USD{unsure}, margin {operator['margin'] or output.MISSING}")
+        margin = operator["margin"]
+        left = output.MISSING if margin is None else dollar_text(dollars(str(margin)))
+        lines.append(f"  cost {dollar_text(dollars(cost['amount']))}{unsure}, margin {left}")
     return lines
 
 

@@ -114,7 +114,7 @@ def dollar_text(nano: int) -> str:
     """
     sign = "-" if nano < 0 else ""
     size = abs(nano)
-    if size >= NANO or size == 0:
+    if half_even(size, NANO // 10_000) >= 10_000 or size == 0:  # a dollar, once it is rounded
         cents = half_even(size, NANO // 100)
         return f"{sign}${cents // 100:,}.{cents % 100:02d}"
     places = 4 if size >= NANO // 1000 else 11 - len(str(size))  # below a tenth of a cent: two digits
