@@ -237,22 +237,15 @@ def events(
     recorded is taken away. So is a folder that is named; a file is read and stays. Each event is
     recorded once, by its id.
     """
-    now_us = clock.now_us()
-    with changing(settings, create=True) as book:
-        stores = Stores(book, lake_of(settings), settings)
-        teller = _teller(book, key)
-        if files:
-            results = [
-                drain(stores, name, teller, now_us, rejects=rejects)
-                if Path(name).is_dir()
-                else import_events(stores, name, Path(name), teller, now_us, rejects=rejects)
-                for name in named_files(files)
-            ]
-        else:
-            results = [drain(stores, spool_settings(os.environ).folder, teller, now_us, rejects=rejects)]
-    _tell(results, is_json=is_json)
-    if any(result.rejected for result in results):
-        raise click.exceptions.Exit(1)
+    names = named_files(files) if files else [spool_settings(os.environ).folder]
+
+    def bring(stores: Stores, names: Sequence[str], on_progress: OnProgress) -> Imported:
+        name, teller, now_us = names[0], _teller(stores.book, key), clock.now_us()
+        if not files or Path(name).is_dir():
+            return drain(stores, name, teller, now_us, rejects=rejects)
+        return import_events(stores, name, Path(name), teller, now_us, rejects=rejects)
+
+    bring_each(settings, ([name] for name in names), bring, is_json=is_json)
 
 
 def _teller(book: Book, name: str | None) -> Teller:

@@ -136,8 +136,11 @@ def test_a_key_that_is_not_known_is_said(folder: Path, monkeypatch: pytest.Monke
     assert "no key of FLATFARE_KEY" in str(run().exception)
 
 
-def test_a_file_that_is_not_there_is_said(folder: Path) -> None:
-    assert "There is no file nowhere.events." in str(run("nowhere.events").exception)
+def test_a_file_that_is_not_there_is_said_and_what_a_spool_held_is_told_all_the_same(folder: Path) -> None:
+    spool = record(folder, 1)
+    result = run(str(spool), "nowhere.events")
+    assert (result.exit_code, result.stdout) == (1, f"{spool}: 5 read, 5 new, 0 known, 0 rejected.\n")
+    assert result.stderr == "flatfare: There is no file nowhere.events.\n"
 
 
 def test_a_spool_for_another_key_is_named_and_drained_by_its_folder(folder: Path) -> None:
