@@ -180,5 +180,5 @@ def test_calls_that_cannot_be_priced_anew_are_counted_with_why(
     book.close()
     done = CliRunner().invoke(root, ["adjust", "reprice", "--since", "2020-01-01"])
     first, second = done.stdout.splitlines()
-    assert first == "Priced anew: 1 calls changed."
+    assert first == "Priced anew: 1 call changed."
     assert second.startswith("Left as they are: 2 calls, since several models served them, and a call keeps")

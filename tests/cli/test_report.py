@@ -21,7 +21,7 @@ from flatfare.cli.root import root
 from flatfare.core.errors import BadUsage
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
-from tests.builders import DAY_US, OPENED_US, book_in, call, task, write_calls, write_tasks
+from tests.builders import DAY_US, OPENED_US, book_in, call, id_of, task, write_calls, write_tasks
 
 DOLLAR = 1_000_000_000
 Run = Callable[..., Result]
@@ -135,6 +135,20 @@ def test_turns_show_how_many_conversations_reached_them_and_what_they_cost(run: 
     assert found[1]["cost_per_conversation"] == "2.000000000"
     assert found[1]["cumulative_cost_per_conversation"] == "13.000000000"
     assert found[1]["input_tokens_per_turn"] == 600
+
+
+def test_turns_are_told_of_tasks_that_took_several_tries_too(run: Run, books: tuple[Book, Lake]) -> None:
+    before = rows(run("report", "--json", "--by", "turn"))
+    with books[0].writing():
+        for number in (1, 2):
+            books[0].execute(
+                "INSERT INTO attempts (id, task_id, number, status, started_at_us) VALUES (?, ?, ?, 'ok', ?)",
+                (id_of(f"try {number}"), id_of("t1"), number, OPENED_US),
+            )
+    assert rows(run("report", "--json", "--by", "turn")) == before
+    assert rows(run("report", "--json", "--by", "path"))[0]["attempts"] == 9, (
+        "of its eight tasks one took two"
+    )
 
 
 def test_csv_has_the_columns_of_json(run: Run) -> None:

@@ -75,7 +75,7 @@ def label(
             by_whom=user_name(),
             at_us=clock.now_us(),
         )
-    output.say(f"Relabelled {count:,} calls.")
+    output.say(f"Relabelled {_calls(count)}.")
 
 
 @adjust.command()
@@ -104,7 +104,7 @@ def link(
             by_whom=user_name(),
             at_us=clock.now_us(),
         )
-    output.say(f"Linked {count:,} calls.")
+    output.say(f"Linked {_calls(count)}.")
 
 
 @adjust.command()
@@ -128,6 +128,10 @@ def reprice(
             by_whom=user_name(),
             at_us=clock.now_us(),
         )
-    output.say(f"Priced anew: {done.changed:,} calls changed.")
+    output.say(f"Priced anew: {_calls(done.changed)} changed.")
     for why, count in sorted(done.left.items(), key=lambda one: (-one[1], one[0])):
-        output.say(f"Left as they are: {count:,} calls, since {why}.")
+        output.say(f"Left as they are: {_calls(count)}, since {why}.")
+
+
+def _calls(count: int) -> str:
+    return f"{count:,} call{'' if count == 1 else 's'}"

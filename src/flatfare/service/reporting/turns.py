@@ -6,7 +6,7 @@ their order. Histories sent again and again show as input tokens that grow by th
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flatfare.core.errors import BadUsage
@@ -103,7 +103,9 @@ def turns(
             time_zone=checked_zone(time_zone),
         )
         with translated("Reporting by turn"):
-            return _turns(engine, Sources(question, holdings.holdings(engine, book)), limit)
+            # How often a task was tried is no matter of its turns, and is not loaded.
+            held = replace(holdings.holdings(engine, book), has_attempts=False)
+            return _turns(engine, Sources(question, held), limit)
 
 
 def _turns(engine: "DuckDBPyConnection", sources: Sources, limit: int | None) -> tuple[list[Turn], int]:
