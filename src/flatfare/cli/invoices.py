@@ -27,7 +27,7 @@ from flatfare.core.errors import BadInput, BadUsage, Conflict
 from flatfare.core.money import decimal_text, dollar_text, nano_of
 from flatfare.service import clock
 from flatfare.service.invoicing import exporting, favour, issuing, rendering, sending
-from flatfare.service.invoicing.chargeback import statements
+from flatfare.service.invoicing.chargeback import Statement, statements
 from flatfare.service.invoicing.exporting import Format
 from flatfare.service.invoicing.issuing import Books
 from flatfare.service.invoicing.periods import month as period_of
@@ -276,7 +276,8 @@ def chargeback(settings: Settings, shape: str, month: str | None, label: str) ->
         {
             "team": one.team or "not attributed",
             "sales": sum(count for _, count, _ in one.actions),
-            "actions": decimal_text(one.sold_nano) if shape == "csv" else dollar_text(one.sold_nano),
+            "actions": decimal_text(one.sold_nano) if shape == "csv" else _at_internal_prices(one),
+            "currency": one.currency,
             "calls": one.calls,
             "cost": decimal_text(one.calls_nano) if shape == "csv" else dollar_text(one.calls_nano),
         }
@@ -290,9 +291,15 @@ def chargeback(settings: Settings, shape: str, month: str | None, label: str) ->
         Field("cost", "Their cost"),
     )
     if shape == "csv":
-        output.print_csv(rows, [field.key for field in fields])
+        output.print_csv(rows, ("team", "sales", "actions", "currency", "calls", "cost"))
     else:
         output.print_table(rows, fields)
+
+
+def _at_internal_prices(one: Statement) -> str:
+    if one.currency == "USD":
+        return dollar_text(one.sold_nano)
+    return f"{payable_text(one.sold_nano, one.currency)} {one.currency}"
 
 
 @invoices.command()

@@ -66,6 +66,19 @@ def test_teams_are_charged_back_and_what_nobody_claims_is_shown(books: Books) ->
     assert found[0].actions == (("contract-review version 1", 3, 15 * USD),)
 
 
+def test_what_a_team_pays_in_another_currency_says_which(books: Books) -> None:
+    shop.customer(books.book, "essen", terms="team", currency="EUR")
+    shop.settled(books.book, "essen", "e-0", {"currency": "EUR", "per_verified": "4.00"})
+    call(books, "essen", 100)
+    call(books, "ads", 500)
+    found = [one for one in statements(books, NAME, now_us=AFTER) if one.team is not None]
+    assert [(one.team, one.sold_nano, one.currency) for one in found] == [
+        ("ads", 0, "USD"),
+        ("essen", 4 * USD, "EUR"),
+    ]
+    assert found[1].as_json()["actions_currency"] == "EUR"
+
+
 def settled_by_events(books: Books, name: str) -> str:
     """A sale of a task that was told of, as programs tell."""
     task_id = id_of(name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flatfare.core.customer import Terms
 from flatfare.core.money import decimal_text
+from flatfare.core.sale import COST_CURRENCY
 from flatfare.service.invoicing.composing import used
 from flatfare.service.invoicing.issuing import Books
 from flatfare.service.invoicing.periods import month
@@ -24,6 +25,7 @@ class Statement:
     calls_nano: int  # what its calls cost, the known part
     calls: int
     unknown_calls: int
+    currency: str = COST_CURRENCY  # of what was sold to it
 
     @property
     def sold_nano(self) -> int:
@@ -39,6 +41,7 @@ class Statement:
                 for text, count, amount in self.actions
             ],
             "actions_amount": decimal_text(self.sold_nano),
+            "actions_currency": self.currency,
             "calls": self.calls,
             "calls_cost": decimal_text(self.calls_nano),
             "calls_cost_is_at_least": self.unknown_calls > 0,
@@ -59,9 +62,11 @@ def statements(books: Books, month_name: str, *, now_us: int, label: str = "team
     )
     spent = {row.keys[0]: row.figures for row in found.rows if not row.is_published}
     sold: dict[str, list[tuple[str, int, int]]] = {}
+    currencies: dict[str | None, str] = {}
     for customer in customers.listed(books.book):
         if customer.terms is not Terms.TEAM:
             continue
+        currencies[customer.name] = customer.currency
         sold[customer.name] = [
             (charge.text, charge.quantity, charge.exact_nano)
             for charge in used(books.book, customer, period, time_zone=books.time_zone)
@@ -74,9 +79,14 @@ def statements(books: Books, month_name: str, *, now_us: int, label: str = "team
             spent[team].spend_nano if team in spent else 0,
             spent[team].calls + spent[team].outside_calls if team in spent else 0,
             (spent[team].unknown_cost_calls + spent[team].unknown_outside_calls) if team in spent else 0,
+            currencies.get(team, COST_CURRENCY),
         )
         for team in (*teams, *([None] if None in spent else []))
     ]
-    return sorted(
-        all_of, key=lambda one: (one.team is None, -(one.calls_nano + one.sold_nano), one.team or "")
-    )
+    return sorted(all_of, key=_place)
+
+
+def _place(one: Statement) -> tuple[bool, int, str]:
+    """Amounts in another currency than that of calls cannot be added to them, and count for nothing here."""
+    sold_nano = one.sold_nano if one.currency == COST_CURRENCY else 0
+    return one.team is None, -(one.calls_nano + sold_nano), one.team or ""
