@@ -3,7 +3,9 @@
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,6 +128,49 @@ def test_an_empty_lake_goes_to_whoever_writes_first(tmp_path: Path) -> None:
     assert seal(filled(tmp_path), lake) == 3
 
 
+def test_an_empty_folder_is_not_the_lake_of_a_book_that_has_one(tmp_path: Path) -> None:
+    """The disk is not mounted: what was written there would be gone when it is."""
+    book, lake = filled(tmp_path), Lake(tmp_path / "lake")
+    seal(book, lake)
+    write(book, [call(7)])
+    lake.folder.rename(tmp_path / "unmounted")
+    with pytest.raises(Conflict, match=r"is empty, and the book .* lists 2 files"):
+        seal(book, lake)
+    assert hot(book) == 1
+    assert doctoring.examine(book, lake).findings[-1].check == "lake"
+    shutil.rmtree(lake.folder)
+    (tmp_path / "unmounted").rename(lake.folder)
+    assert seal(book, lake) == 1
+
+
+def test_of_two_books_that_come_at_once_one_has_the_lake(tmp_path: Path) -> None:
+    names, begin = ("one.db", "other.db"), threading.Barrier(2)
+    for name in names:
+        filled(tmp_path, name).close()
+
+    def sealed(name: str) -> bool:
+        with open_book(str(tmp_path / name)) as book:
+            begin.wait()
+            try:
+                return seal(book, Lake(tmp_path / "lake")) == 3
+            except Conflict:
+                return False
+
+    with ThreadPoolExecutor() as both:
+        assert sorted(both.map(sealed, names)) == [False, True]
+    assert len(files_below(tmp_path / "lake")) == 2
+
+
+def test_nodes_that_share_a_book_share_its_lake(database: str, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    with open_book(database) as one, open_book(database) as other:
+        for number, node in enumerate((one, other, one)):
+            write(node, [call(number)])
+            assert seal(node, lake) == 1
+        assert len(files_below(lake.folder)) == 6
+        assert doctoring.remove_leftovers(other, lake) == []
+
+
 def test_a_book_is_the_same_wherever_it_is_moved_and_each_new_one_another(
     database: str, tmp_path: Path
 ) -> None:
@@ -161,6 +206,8 @@ def test_backups_from_before_books_had_an_identity_are_the_same_book(
                 (path, path, number),
             )
     monkeypatch.undo()
+    (lake.folder / "calls").mkdir(parents=True)
+    (lake.folder / "calls" / "a.parquet").touch()
     with open_book(database) as book:
         assert book.value("SELECT id FROM book_identity") == "calls/b.parquet"
         with claiming.held(book, lake):

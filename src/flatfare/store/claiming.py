@@ -1,7 +1,7 @@
 """Claiming a lake: it is of one book, and both say so.
 
-Nobody seals, imports or removes in a lake that is of another book. An empty lake goes to whoever
-writes first, and one whose files nobody has claimed yet to a book that lists some of them.
+Nobody seals, imports or removes in a lake that is of another book. A lake whose files nobody has
+claimed yet goes to a book that lists some of them, and an empty one to a book that lists none.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,9 +38,10 @@ def is_of(book: Book, lake: Lake) -> FlatfareError | None:
     if mark is not None and mark.book_id == _identity(book):
         return None
     files = set(lake.unlisted(set(), tuple(KINDS)))
+    sealed = segments.listed(book)
     if not files:
-        return None
-    own = sum(segment.path in files for segment in segments.listed(book))
+        return _not_there(book, lake, len(sealed)) if sealed else None
+    own = sum(segment.path in files for segment in sealed)
     if mark is not None:
         return _of_another(book, lake, mark, own)
     return None if own else _of_strangers(book, lake, len(files))
@@ -57,6 +58,15 @@ def _claim(book: Book, lake: Lake) -> None:
 
 def _identity(book: Book) -> str:
     return str(book.value("SELECT id FROM book_identity"))
+
+
+def _not_there(book: Book, lake: Lake, sealed: int) -> Conflict:
+    """As where a disk is not mounted: what is written to the empty folder would be hidden behind it."""
+    return Conflict(
+        f"The lake {lake.folder} is empty, and the book {book.place} lists {sealed} files in its lake. "
+        "Nothing was written. Check that its disk is there, and that --lake, or 'lake:' in flatfare.yaml, "
+        "names the folder; where the files are lost, restore them from a backup."
+    )
 
 
 def _of_strangers(book: Book, lake: Lake, files: int) -> Conflict:
