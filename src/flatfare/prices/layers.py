@@ -177,11 +177,11 @@ def read_yaml(written: bytes, name: str) -> dict[str, object]:
     return content
 
 
-def exchange_rows(folder: Path = DATA) -> list[tuple[str, str, str, str]]:
+def exchange_rows() -> list[tuple[str, str, str, str]]:
     """The reviewed exchange rates: rows of (currency, day, dollars per unit, source)."""
     try:
-        written = (folder / EXCHANGE_FILE).read_bytes()
-    except OSError:
+        written = (DATA / EXCHANGE_FILE).read_bytes()
+    except FileNotFoundError:  # no rate is reviewed yet: those of the log count alone
         return []
     content = read_yaml(written, EXCHANGE_FILE)
     rows = []

@@ -363,10 +363,9 @@ def sale_of(book: Book, task_id: str) -> Sale | None:
     return _sale(rows[0]) if rows else None
 
 
-def sales(book: Book, where: str, parameters: tuple[Value, ...], limit: int | None = None) -> list[Sale]:
+def sales(book: Book, where: str, parameters: tuple[Value, ...]) -> list[Sale]:
     """The sales that a condition picks, by their tasks' ids."""
-    most = "" if limit is None else f" LIMIT {int(limit)}"
-    rows = book.rows(f"{_SALE} {_FROM} WHERE {where} ORDER BY sales.task_id{most}", parameters)
+    rows = book.rows(f"{_SALE} {_FROM} WHERE {where} ORDER BY sales.task_id", parameters)
     return [_sale(row) for row in rows]
 
 

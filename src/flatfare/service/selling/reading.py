@@ -99,18 +99,16 @@ def sales_of(
     *,
     customer: str | None = None,
     settlement: Settlement | str | None = None,
-    after_task: str = "",
-    limit: int | None = None,
 ) -> list[Sale]:
-    """Sales by their tasks' ids, after one of them: page by page."""
-    where, parameters = ["sales.task_id > ?"], [after_task]
+    """Sales by their tasks' ids."""
+    where, parameters = ["1 = 1"], list[Value]()
     if customer is not None:
         where.append("sales.customer = ?")
         parameters.append(customer)
     if settlement is not None:
         where.append("sales.settlement = ?")
         parameters.append(str(settlement))
-    return sales.sales(book, " AND ".join(where), tuple(parameters), limit)
+    return sales.sales(book, " AND ".join(where), tuple(parameters))
 
 
 def entries(
