@@ -4,6 +4,7 @@ Nobody seals, imports or removes in a lake that is of another book. A lake whose
 claimed yet goes to a book that lists some of them, and an empty one to a book that lists none.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -50,7 +51,7 @@ def is_of(book: Book, lake: Lake) -> FlatfareError | None:
 def _claim(book: Book, lake: Lake) -> None:
     if (problem := is_of(book, lake)) is not None:
         raise problem
-    own = Mark(_identity(book), book.place)
+    own = Mark(_identity(book), book.place if book.is_shared else os.path.abspath(book.place))
     now = lake.mark()
     if now is None or now.book_id != own.book_id:
         lake.write_mark(own)
