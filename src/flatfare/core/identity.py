@@ -26,6 +26,19 @@ def time_ordered(at_us: int, randomness: bytes) -> Id:
     return Id(int=(milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
 
 
+def moment_of(given: str) -> int | None:
+    """When a time-ordered id was made, to the millisecond, in microseconds; None for another kind of id.
+
+    >>> moment_of("018bcfe5-6800-7000-8000-000000000000"), moment_of("contract-7")
+    (1700000000000000, None)
+    """
+    try:
+        found = Id(given)
+    except ValueError:
+        return None
+    return (found.int >> 80) * 1000 if found.version == 7 else None
+
+
 def within(whole: str, name: str) -> Id:
     """The id of a named part of what has a time-ordered id: of the same moment, and always the same.
 

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Mapping
 from typing import Final
-from uuid import UUID
 
 import msgspec
 
 from flatfare.core.cost import CostState
-from flatfare.core.identity import derived
+from flatfare.core.identity import derived, moment_of
 from flatfare.gateway.records import Figures, Intent, Result
 from flatfare.store.book import Value
 from flatfare.store.layout import COUNT_COLUMNS
@@ -78,7 +77,7 @@ def is_given_up(call: Mapping[str, Value]) -> bool:
 
 def lone_row(result: Result) -> dict[str, Value]:
     """The row of a result without its intent: what it cost is known, who made it is not."""
-    at_us = moment_in(result.call_id) or result.ended_at_us - (result.duration_ms or 0) * 1000
+    at_us = moment_of(result.call_id) or result.ended_at_us - (result.duration_ms or 0) * 1000
     row: dict[str, Value] = {"id": result.call_id, "at_us": at_us, "source": SOURCE, "labels": "{}"}
     row.update(_of_result(result, None))
     reason = result.figures.cost_reason
@@ -122,15 +121,6 @@ def moved_change(call: Mapping[str, Value]) -> dict[str, Value]:
 def is_surer(state: Value, than: Value) -> bool:
     """Whether a cost of one state is surer than one of another."""
     return _SURENESS.index(state) > _SURENESS.index(than)
-
-
-def moment_in(call_id: str) -> int | None:
-    """When a time-ordered id was made, to the millisecond; None for another kind of id."""
-    try:
-        found = UUID(call_id)
-    except ValueError:
-        return None
-    return (found.int >> 80) * 1000 if found.version == 7 else None
 
 
 def _at_least(figures: Figures) -> Figures:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from flatfare.core import identity
 from flatfare.gateway import rows
 from flatfare.gateway.records import Result
 from flatfare.gateway.tap import nothing
@@ -72,7 +73,7 @@ class Telling:
 
     def look_ahead(self, turn: Turn) -> None:
         """Find what lies in the lake, before the book is locked: that may take a while."""
-        near_us = {call_id: rows.moment_in(call_id) for call_id in self._named(turn)}
+        near_us = {call_id: identity.moment_of(call_id) for call_id in self._named(turn)}
         stored = newest.present(self._book, self._lake, near_us)
         horizon_us = time.time_ns() // 1000 - HOT_US_MIN
         since_us = {answer: us for answer, us in self._answers(turn, stored).items() if us < horizon_us}
@@ -179,7 +180,7 @@ class Telling:
             return result
         if rows.is_surer(told_state, bearer.cost_state):
             if turn.present(bearer.call_id, stored) is None:  # it was remembered, and not looked for ahead
-                near_us = {bearer.call_id: rows.moment_in(bearer.call_id)}
+                near_us = {bearer.call_id: identity.moment_of(bearer.call_id)}
                 stored = newest.present(self._book, self._lake, near_us)
             self._tell(turn, bearer.call_id, rows.shown_change(result), stored)
             bearer = _Bearer(bearer.call_id, told_state, bearer.is_beginning)

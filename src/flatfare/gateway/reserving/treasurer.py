@@ -23,6 +23,7 @@ from typing import cast
 import msgspec
 
 from flatfare.config import Settings
+from flatfare.core import identity
 from flatfare.core.budget import Allowance, Budget
 from flatfare.core.errors import StoreFailure
 from flatfare.gateway.folders import is_alive, journal_folder, log_file, log_numbers, node_id, workers
@@ -38,7 +39,6 @@ from flatfare.gateway.reserving.messages import (
     of_worker,
 )
 from flatfare.gateway.reserving.purses import Purses
-from flatfare.gateway.rows import moment_in
 from flatfare.store import budgets, journals, newest
 from flatfare.store.book import Book, open_book
 from flatfare.store.durable import make_folder
@@ -356,7 +356,7 @@ class Treasurer:
             if not (self._folder / worker_id).exists() and not journals.is_open(book, call_id)
         ]
         booked = newest.hot(book, list(orphans))
-        near_us = {call_id: moment_in(call_id) for call_id in gone if call_id not in booked}
+        near_us = {call_id: identity.moment_of(call_id) for call_id in gone if call_id not in booked}
         booked |= newest.present(book, Lake(self.settings.lake), near_us)
         costs = {call_id: row["cost_nano"] for call_id, row in booked.items()}
         ended = [(call_id, None if cost is None else int(str(cost))) for call_id, cost in costs.items()]
