@@ -151,6 +151,13 @@ def test_turns_are_told_of_tasks_that_took_several_tries_too(run: Run, books: tu
     )
 
 
+@pytest.mark.parametrize("by", ["path", "model", "turn", "team"])
+def test_a_turn_is_no_filter(run: Run, by: str) -> None:
+    problem = run("report", "--by", by, "--filter", "turn=1").exception
+    assert isinstance(problem, BadUsage)
+    assert "Nothing can be filtered by 'turn'" in str(problem)
+
+
 def test_csv_has_the_columns_of_json(run: Run) -> None:
     read = csv.DictReader(io.StringIO(run("report", "--csv").stdout))
     assert list(read.fieldnames or ()) == list(rows(run("report", "--json"))[0])

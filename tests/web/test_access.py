@@ -239,6 +239,23 @@ def test_a_team_s_sums_are_those_of_its_own(clients: dict[str, TestClient]) -> N
     assert own["spend"] != everything["spend"]
 
 
+def test_turns_are_told_over_http_and_to_a_team_those_of_its_own(clients: dict[str, TestClient]) -> None:
+    own = clients["of legal"].get("/api/report?by=turn").json()
+    asked = clients["admin"].get("/api/report?by=turn&filter=team%3Dlegal").json()
+    apart = clients["admin"].get("/api/report?by=team,turn").json()
+    assert own == asked
+    assert [row["turn"] for row in own["rows"]][:2] == [1, 2]
+    legal = [row for row in apart["rows"] if row.pop("team") == "legal"]
+    assert (apart["by"], legal) == (["team", "turn"], own["rows"])
+
+
+@pytest.mark.parametrize("path", ["/?by=turn", "/spend?by=turn", "/outcomes.json?by=turn"])
+def test_what_has_no_other_figures_is_said_to_have_none(path: str, clients: dict[str, TestClient]) -> None:
+    answer = clients["admin"].get(path)
+    assert answer.status_code == 400
+    assert "Turns have a report of their own" in answer.text
+
+
 @pytest.mark.parametrize(
     "query",
     [

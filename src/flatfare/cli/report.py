@@ -39,6 +39,7 @@ from flatfare.service.reporting.document import (
 from flatfare.service.reporting.keys import TURN, asked
 from flatfare.service.reporting.question import COMPUTED, COUNTS, REPORTED
 from flatfare.service.reporting.turns import Turn, turns
+from flatfare.service.reporting.turns import document_of as document_of_turns
 from flatfare.service.reporting.wording import (
     at_least,
 )
@@ -221,12 +222,7 @@ _TURN_FIELDS = (
 
 def _show_turns(found: list[Turn], loose: int, names: list[str], shape: str) -> None:
     if shape == "json":
-        document = {
-            "by": [*names, TURN],
-            "rows": [turn.as_json(names) for turn in found],
-            "calls_apart": loose,
-        }
-        print_json(document)
+        print_json(document_of_turns(found, loose, names))
     elif shape == "csv":
         blank = Turn((None,) * len(names), 1, 1, 1, 0, 0, 0, 0, 0, 0)
         print_csv([turn.as_json(names) for turn in found], list(blank.as_json(names)))

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from flatfare.core.errors import BadUsage
 from flatfare.service.reporting import holdings, keys
-from flatfare.service.reporting.keys import Key
+from flatfare.service.reporting.keys import Key, Kind
 from flatfare.service.reporting.paths import name_by_models
 from flatfare.service.reporting.question import COUNTS, Question, checked_zone
 from flatfare.store.book import Book
@@ -28,6 +29,8 @@ def question_of(
     time_zone: str = "UTC",
 ) -> Question:
     """The question by these keys and filters; ``BadUsage`` names a key that is not there."""
+    if keys.TURN in by:
+        raise BadUsage("Turns have a report of their own, and no other figures: flatfare report --by turn")
     chosen = list(filters)
     names = (*by, *(name for name, _ in chosen))
     if PATH in names:
@@ -55,5 +58,10 @@ def resolved_filters(
     """Each key that is filtered by, with all its values: any of them will do."""
     values: dict[Key, tuple[str, ...]] = {}
     for (_, value), key in zip(chosen, keys.resolved([name for name, _ in chosen], labels), strict=True):
+        if key.kind is Kind.TURN:
+            raise BadUsage(
+                "Nothing can be filtered by 'turn': turns are counted among the calls that are left. Report "
+                "by it, and read off those that are wanted."
+            )
         values[key] = (*values.get(key, ()), value)
     return tuple(values.items())

@@ -108,6 +108,12 @@ def turns(
             return _turns(engine, Sources(question, held), limit)
 
 
+def document_of(found: Sequence[Turn], loose: int, names: Sequence[str]) -> dict[str, object]:
+    """The report by turn as a document; ``names`` are the keys that set conversations apart."""
+    rows = [turn.as_json(names) for turn in found]
+    return {"by": [*names, TURN], "rows": rows, "calls_apart": loose}
+
+
 def _turns(engine: "DuckDBPyConnection", sources: Sources, limit: int | None) -> tuple[list[Turn], int]:
     question = sources.question
     engine.execute(f"CREATE TEMP VIEW work AS {_work(engine, sources)}")

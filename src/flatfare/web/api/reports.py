@@ -8,6 +8,7 @@ from flatfare.core.attribution import Rule
 from flatfare.core.currency import dollars
 from flatfare.core.errors import BadInput
 from flatfare.core.moments import parse_moment
+from flatfare.service.reporting import keys, turns
 from flatfare.service.reporting.attributing import attributed, weights_of
 from flatfare.service.reporting.comparing import compared
 from flatfare.service.reporting.document import document_of
@@ -34,12 +35,14 @@ class ReportQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 def _report(asked: Asked) -> object:
     query: ReportQuery = asked.query
-    books = asked.books
+    books, by = asked.books, keys.asked(asked.query.by) or ["path"]
+    if keys.TURN in by:
+        return _turns(asked, by)
     found = report(
         books.book,
         books.lake,
         now_us=books.now_us,
-        by=[name for text in query.by for name in text.split(",")],
+        by=by,
         since_us=moment(query.since),
         until_us=moment(query.until),
         filters=asked.visitor.scope.narrowed(filter_of(text) for text in query.filter),
@@ -53,6 +56,23 @@ def _report(asked: Asked) -> object:
     if query.against is not None:
         document["against"] = [one.as_json() for one in compared(found, query.against)]
     return document
+
+
+def _turns(asked: Asked, by: list[str]) -> object:
+    """What each turn of a conversation costs, which has figures of its own."""
+    query: ReportQuery = asked.query
+    found, loose = turns.turns(
+        asked.books.book,
+        asked.books.lake,
+        now_us=asked.books.now_us,
+        by=by,
+        since_us=moment(query.since),
+        until_us=moment(query.until),
+        filters=asked.visitor.scope.narrowed(filter_of(text) for text in query.filter),
+        time_zone=query.time_zone or asked.books.settings.time_zone,
+        limit=query.limit,
+    )
+    return turns.document_of(found, loose, [name for name in by if name != keys.TURN])
 
 
 def seen_by(visitor: Visitor, found: Report) -> Report:
