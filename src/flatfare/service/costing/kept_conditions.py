@@ -8,6 +8,7 @@ never is one thing priced as another.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice, product
 
 from flatfare.core.usage import Count
@@ -22,6 +23,9 @@ COMBINATIONS_MAX = 512
 SEVERAL = "several models served them, and a call keeps what all of them used together"
 OTHERWISE = "they were priced as another model than the one a call keeps"
 SIZED = "their price goes by the size of each request, and a call keeps what all it made used together"
+Stated = tuple[tuple[str, tuple[str, ...]], ...]
+"""Details that prices go by, each with the values that are stated."""
+
 _OF_MODEL = re.compile(r"model '([^']+)'")
 
 
@@ -44,11 +48,17 @@ class Kept:
     provider: str
     model: str
     at_us: int
-    circumstances: Circumstances
+    tier: str | None
+    region: str | None
     counts: Mapping[str, Count]
     version: str | None  # of the prices it was costed with
     reason: str | None = None  # why it has no cost, or is estimated
     is_by_size: bool = False  # those prices are known to have been those of a large request
+
+    @property
+    def circumstances(self) -> Circumstances:
+        """What chooses among the rates, as far as it is kept."""
+        return Circumstances(self.tier, self.region)
 
     def found_by(self, prices: PriceBook) -> Found | Missing:
         """The rates by what is kept alone."""
@@ -83,23 +93,23 @@ def _names(kept: Kept, prices: PriceBook) -> set[str]:
 
 def _undoubted(kept: Kept, prices: PriceBook, found: Found | Missing) -> Found | Missing | Left:
     """The rates, where nothing that is not kept makes the call cost anything else."""
-    if len(_amounts(kept, prices, _stated(kept, prices))) > 1:
-        stated = _stated(kept, prices)
-        alone = [key for key, values in stated.items() if len(_amounts(kept, prices, {key: values})) > 1]
-        return Left(
-            f"their price goes by {', '.join(sorted(alone or stated))} too, which a call does not keep"
-        )
+    stated = _stated(prices, kept.provider, kept.model)
+    alone = [one for one in stated if len(_amounts(kept, prices, (one,))) > 1]
+    if alone or len(_amounts(kept, prices, stated)) > 1:
+        keys = ", ".join(sorted(key for key, _ in alone or stated))
+        return Left(f"their price goes by {keys} too, which a call does not keep")
     if isinstance(found, Found) and not kept.is_by_size and _goes_by_size(kept, prices):
         return Left(SIZED)
     return found
 
 
-def _amounts(
-    kept: Kept, prices: PriceBook, stated: Mapping[str, list[str]]
-) -> set[tuple[str, int | None] | None]:
+def _amounts(kept: Kept, prices: PriceBook, stated: Stated) -> set[tuple[str, int | None] | None]:
     """What the call costs under each of these conditions, in the currency of the rates."""
-    found = [one.at(kept.at_us, kept.counts) for one in _schedules(kept, prices, stated)]
-    return {(one.currency, one.cost_nano(kept.counts)) if isinstance(one, Found) else None for one in found}
+    schedules = _schedules(prices, kept.provider, kept.model, kept.tier, kept.region, stated)
+    found = [one.at(kept.at_us, kept.counts) for one in schedules]
+    different = {_version(one): one for one in found if isinstance(one, Found)}
+    amounts = {(one.currency, one.cost_nano(kept.counts)) for one in different.values()}
+    return amounts | ({None} if any(isinstance(one, Missing) for one in found) else set())
 
 
 def _goes_by_size(kept: Kept, prices: PriceBook) -> bool:
@@ -110,7 +120,8 @@ def _goes_by_size(kept: Kept, prices: PriceBook) -> bool:
 
 def _versions(kept: Kept, prices: PriceBook) -> Iterator[str]:
     """Every prices that the book has of the model at the moment, whatever the conditions and the size."""
-    for schedule in _schedules(kept, prices, _stated(kept, prices)):
+    stated = _stated(prices, kept.provider, kept.model)
+    for schedule in _schedules(prices, kept.provider, kept.model, kept.tier, kept.region, stated):
         windows = product((False, True), repeat=len(schedule.windows))
         sizes = product(*(range(len(bounds) + 1) for bounds in schedule.thresholds.values()))
         for is_open, passed in product(list(windows), list(sizes)):
@@ -119,25 +130,30 @@ def _versions(kept: Kept, prices: PriceBook) -> Iterator[str]:
                 yield _version(found)
 
 
-def _schedules(kept: Kept, prices: PriceBook, stated: Mapping[str, list[str]]) -> Iterator[Schedule]:
+@lru_cache(maxsize=256)
+def _schedules(
+    prices: PriceBook, provider: str, model: str, tier: str | None, region: str | None, stated: Stated
+) -> tuple[Schedule, ...]:
     """The model's prices under these details in every combination, with none of them first."""
-    combinations = product(*((None, *values) for values in stated.values()))
+    combinations = product(*((None, *values) for _, values in stated))
+    found = []
     for values in islice(combinations, COMBINATIONS_MAX):
-        details = {key: value for key, value in zip(stated, values, strict=True) if value is not None}
-        circumstances = replace(kept.circumstances, details=details)
-        yield prices.schedule(kept.provider, kept.model, circumstances)
+        named_values = zip((key for key, _ in stated), values, strict=True)
+        details = {key: value for key, value in named_values if value is not None}
+        found.append(prices.schedule(provider, model, Circumstances(tier, region, details)))
+    return tuple(found)
 
 
-def _stated(kept: Kept, prices: PriceBook) -> dict[str, list[str]]:
+@lru_cache(maxsize=256)
+def _stated(prices: PriceBook, provider: str, model: str) -> Stated:
     """What prices of the model go by besides what is kept and what its name says, with a value for each."""
-    by_name = forms_of(provider_of(kept.provider), kept.model).details
+    by_name = forms_of(provider_of(provider), model).details
     stated: dict[str, dict[str, None]] = {}
-    for _, statement in statements(prices, kept.provider, kept.model):
+    for _, statement in statements(prices, provider, model):
         for key, patterns in statement.when.details:
             if key not in by_name:
-                values = stated.setdefault(key, {})
-                values.update(dict.fromkeys(map(_like, patterns)))
-    return {key: list(values) for key, values in stated.items()}
+                stated.setdefault(key, {}).update(dict.fromkeys(map(_like, patterns)))
+    return tuple((key, tuple(values)) for key, values in stated.items())
 
 
 def _like(pattern: str) -> str:
@@ -145,6 +161,7 @@ def _like(pattern: str) -> str:
     return "elsewhere" if pattern.startswith("!") else pattern.replace("*", "").replace("?", "x")
 
 
+@lru_cache(maxsize=4096)
 def _version(found: Found) -> str:
     """What prices are called, without counting them as used."""
     return version_name(

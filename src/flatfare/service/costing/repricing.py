@@ -14,7 +14,7 @@ from functools import cache
 
 from flatfare.core.cost import Cost, CostState
 from flatfare.core.usage import Count
-from flatfare.prices.book import Circumstances, Found, Missing, PriceBook
+from flatfare.prices.book import Found, Missing, PriceBook
 from flatfare.service import adjusting
 from flatfare.service.adjusting import Call, Selection
 from flatfare.service.costing.kept_conditions import AsItStands, Kept, Left, rates_now
@@ -132,7 +132,8 @@ def computed(
         str(provider),
         str(model),
         int(str(call["at_us"])),
-        Circumstances(_text(call, "service_tier"), _text(call, "region")),
+        _text(call, "service_tier"),
+        _text(call, "region"),
         counts,
         version,
         _text(call, "computed_reason"),
