@@ -38,7 +38,7 @@ def test_each_crossing_is_told_within_seconds_though_its_teller_is_killed_and_an
                 terms = Budget("", "held", Scope("organisation"), 4 * cost_nano(), Window.of("lifetime"))
                 budgeting.create(book, terms, at_us=1_795_000_000_000_000, by_whom="test")
                 budgeting.change(book, "held", {"is_hard": False}, at_us=1_795_000_000_000_001, by_whom="t")
-            time.sleep(1.2)
+            both.wait_until_noticed()
             crossed = []
             for _ in range(4):
                 both.through(whole(BODY), target=CHAT)

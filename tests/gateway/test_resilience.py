@@ -202,7 +202,7 @@ def test_channels_of_alerts_are_read_anew_and_the_place_of_the_book_is_not(tmp_p
         with open_book(str(both.gateway.book)) as book:
             wanted = Budget("", "held", Scope("organisation"), 1, Window.of("lifetime"), is_hard=False)
             budgeting.create(book, wanted, at_us=1_795_000_000_000_000, by_whom="test")
-        time.sleep(1.2)
+        both.wait_until_noticed()
         seen = both.through(whole(BODY), target=CHAT)
         assert seen.status == 200
         until(lambda: b"has reached 100 %" in b"".join(one.body for one in hooks.log), 15)
