@@ -166,6 +166,7 @@ class Provider:
         self._thread = threading.Thread(target=self._loop.run_forever, name="provider", daemon=True)
         self._servers: list[asyncio.Server] = []
         self._writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
+        self._talks: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> "Provider":
         self._thread.start()
@@ -206,27 +207,34 @@ class Provider:
             self.answering = before
 
     async def _serve(self, host: str) -> int:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._converse(host, reader, writer)
+        def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._writers.add(
+                writer
+            )  # at once: a task that is cancelled before its first step closes nothing
+            talk = asyncio.create_task(self._converse(host, reader, writer))
+            self._talks.add(talk)
+            talk.add_done_callback(self._talks.discard)
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 26, backlog=4096)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
     async def _stop(self) -> None:
+        # who is being let in when the server closes is neither let in nor sent away: its socket stays open
+        while letting_in := asyncio.all_tasks() - self._talks - {asyncio.current_task()}:
+            await asyncio.gather(*letting_in, return_exceptions=True)
         for server in self._servers:
             server.close()
         for writer in list(self._writers):
             writer.transport.abort()  # a close in good order would wait for clients that read nothing
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        talks = list(self._talks)
+        for talk in talks:
+            talk.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
         await asyncio.sleep(0.01)  # the loop closes what was aborted
 
     async def _converse(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self._writers.add(writer)
         connection = self.connections
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         writer.transport.set_write_buffer_limits(high=0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatfare.core.errors import BadInput
@@ -316,6 +316,7 @@ def test_no_recorded_call_read_more_tokens_than_are_counted(shared: Callable[...
 
 
 @needs_vocabulary
+@settings(deadline=None)  # the first example loads the vocabulary
 @given(st.lists(st.text(max_size=40), max_size=6), st.booleans())
 def test_a_request_has_as_many_tokens_as_its_texts_at_least(texts: list[str], is_ascii: bool) -> None:
     messages = [{"role": "user", "content": text} for text in texts]
