@@ -319,7 +319,7 @@ def test_a_run_that_waited_for_a_day_bears_what_its_calls_cost_though_they_are_s
             said |= {"verifier": "lawyer", "version": "1", "kind": "human", "judgement": "pass"}
             record(book, lake, [{**said, "evidence": "read"}], Teller("lawyer"), now_us=a_day_later_us)
             shelf = Shelf(book, lake)
-            (moved,) = recovering.follow_awaited(shelf, a_day_later_us)
+            (moved,) = recovering.follow_awaited(shelf, a_day_later_us).moved
             assert judging.book_open_costs(shelf, a_day_later_us) == 1
             (exact,) = runs.attempts_of(book, moved.id)
             assert (exact.cost_nano, exact.cost_reason) == (called, None)
@@ -449,7 +449,7 @@ def test_work_that_waits_for_a_person_is_paid_when_that_person_has_passed_it(tmp
                     "evidence": "read",
                 }
                 assert not record(book, lake, [event], Teller("lawyer"), now_us=shelf_now).refused
-            moved = recovering.follow_awaited(Shelf(book, lake), time.time_ns() // 1000)
+            moved = recovering.follow_awaited(Shelf(book, lake), time.time_ns() // 1000).moved
             assert [run.ending for run in moved] == ["verified", "failed"]
             settled = [selling.sale_of(book, result.run.task_id).settled_nano for result in (one, two)]
             assert settled == [DOLLAR, 0]
@@ -504,8 +504,35 @@ def test_a_run_whose_task_was_decided_and_sealed_before_anybody_looked_is_ended(
             lake, now_us = Lake(own.settings.lake), time.time_ns() // 1000
             record(book, lake, [{**said, "evidence": "read"}], Teller("lawyer"), now_us=now_us)
         with everything_sealed(own) as shelf:
-            (moved,) = recovering.follow_awaited(shelf, LATER_US)
+            (moved,) = recovering.follow_awaited(shelf, LATER_US).moved
         assert (moved.state, moved.ending) == ("done", "verified")
+
+    scene(tmp_path, play, None, text)
+
+
+def test_a_thousand_runs_that_cannot_be_settled_keep_no_later_one_from_it(tmp_path: Path) -> None:
+    text = changed(("\nlimits:", "  - {name: lawyer, awaits: human}\n\nlimits:"))
+
+    async def play(own: Shop) -> None:
+        result = await names(own, "changed")
+        said = {"event": "judged", "id": str(identity_of("word")), "task": result.run.task_id}
+        said |= {"verifier": "lawyer", "version": "1", "kind": "human", "judgement": "pass"}
+        with own.book() as book:
+            lake, now_us = Lake(own.settings.lake), time.time_ns() // 1000
+            record(book, lake, [{**said, "evidence": "read"}], Teller("lawyer"), now_us=now_us)
+            waits = runs.one(book, result.run.id)
+            assert waits is not None
+            with book.writing():
+                for number in range(1000):  # none has a task that anybody knows
+                    one = str(identity_of(f"lost {number}"))
+                    runs.insert(book, replace(waits, id=one, task_id=one, started_at_us=17 + number // 500))
+        await recovering.follow_all_awaited(own.runner.books, own.runner.now)
+        with own.book() as book:
+            ended = runs.one(book, result.run.id)
+            assert ended is not None
+            assert (ended.state, ended.ending) == ("done", "verified")
+            assert selling.sale_of(book, result.run.task_id).settled_nano == DOLLAR
+            assert len(runs.listed(book, state="judged", limit=2000)) == 1000
 
     scene(tmp_path, play, None, text)
 
@@ -527,7 +554,7 @@ def test_people_are_asked_for_work_that_waits_for_one_where_its_results_are_kept
                 assert sheet.shown["output"] == one.output
                 tell = reviewing.teller(book, lake, reviewer, now_us=now_us)
                 reviewing.submit(book, tell, review.id, reviewer, Judgement.PASS, now_us=now_us)
-            (moved,) = recovering.follow_awaited(Shelf(book, lake), now_us)
+            (moved,) = recovering.follow_awaited(Shelf(book, lake), now_us).moved
             assert (moved.id, moved.ending) == (one.run.id, "verified")
             assert selling.sale_of(book, one.run.task_id).settled_nano == DOLLAR
 

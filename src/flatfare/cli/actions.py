@@ -401,7 +401,7 @@ def recover(settings: Settings, give_up: bool) -> None:
             left = await runner.books.do(recovering.recover, runner.owner, clock.now_us(), give_up=give_up)
             for one in left.to_resume:
                 await runner.result(await runner.resume(one))
-            await runner.books.do(recovering.follow_awaited, clock.now_us())
+            await recovering.follow_all_awaited(runner.books, clock.now_us)
             return left
 
     left = asyncio.run(work())

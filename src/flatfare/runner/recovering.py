@@ -1,13 +1,14 @@
 """Runs whose process is gone: taken up where they stood, or given back; none is done twice."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flatfare.core.action import Ending
 from flatfare.core.errors import FlatfareError
 from flatfare.core.outcome import Outcome
 from flatfare.runner import judging, moving, telling
-from flatfare.runner.books import Shelf
+from flatfare.runner.books import Books, Shelf
 from flatfare.runner.ownership import LEASE_US, is_gone
 from flatfare.service.actions import publishing
 from flatfare.service.tasks.recording import row_of
@@ -85,28 +86,50 @@ def _given_up(shelf: Shelf, run: Run, now_us: int) -> Run:
     )
 
 
-def follow_awaited(shelf: Shelf, now_us: int) -> list[Run]:
-    """Move the money of runs that waited for a person's, a customer's or a signal's word, and have it."""
-    moved = []
-    for run in runs.awaited_and_decided(shelf.book):
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Runs whose money was moved, of those that were looked at together, and the last of these."""
+
+    moved: tuple[Run, ...]
+    last: tuple[int, str] | None  # its moment and id; None where none is left to look at
+
+
+async def follow_all_awaited(books: Books, now: Callable[[], int]) -> None:
+    """Follow every run that waited for somebody's word, some at a time: other work has its turn between."""
+    followed = await books.do(follow_awaited, now())
+    while followed.last is not None:
+        followed = await books.do(follow_awaited, now(), followed.last)
+
+
+def follow_awaited(shelf: Shelf, now_us: int, after: tuple[int, str] | None = None) -> Followed:
+    """Move the money of runs that waited for a person's, a customer's or a signal's word, and have it.
+
+    As many as are looked at together, beyond ``after``; what stands in the way of one of them stands
+    in no other's, and is looked at again with the next round.
+    """
+    found = runs.awaited_and_decided(shelf.book, after=after)
+    moved = (_followed(shelf, run, now_us) for run in found)
+    last = (found[-1].started_at_us, found[-1].id) if found else None
+    return Followed(tuple(run for run in moved if run is not None), last)
+
+
+def _followed(shelf: Shelf, run: Run, now_us: int) -> Run | None:
+    """The run, ended; None where that cannot be yet."""
+    try:
         task = row_of(shelf.book, shelf.lake, run.task_id)
         outcome = Outcome.OPEN if task is None else Outcome(str(task["outcome"]))
         if outcome is Outcome.OPEN:
-            continue
-        try:
-            moving.settle(shelf, run, now_us, f"the task is {outcome}")
-        except FlatfareError:
-            continue  # what stands in the way is looked at again with the next round
-        ending = Ending.VERIFIED if outcome is Outcome.VERIFIED else Ending.FAILED
-        moved.append(
-            runs.update(
-                shelf.book,
-                run,
-                state=State.DONE,
-                ending=str(ending),
-                ended_at_us=now_us,
-                is_delivered=1,
-                owner=None,
-            )
-        )
-    return moved
+            return None
+        moving.settle(shelf, run, now_us, f"the task is {outcome}")
+    except FlatfareError:
+        return None
+    ending = Ending.VERIFIED if outcome is Outcome.VERIFIED else Ending.FAILED
+    return runs.update(
+        shelf.book,
+        run,
+        state=State.DONE,
+        ending=str(ending),
+        ended_at_us=now_us,
+        is_delivered=1,
+        owner=None,
+    )

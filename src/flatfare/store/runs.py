@@ -158,17 +158,19 @@ def left_behind(book: Book, limit: int = 1000) -> list[Run]:
     return [_run(row) for row in rows]
 
 
-def awaited_and_decided(book: Book, limit: int = 1000) -> list[Run]:
+def awaited_and_decided(book: Book, *, after: tuple[int, str] | None = None, limit: int = 1000) -> list[Run]:
     """Runs that awaited somebody's word and whose tasks have an outcome by now, or are not in the book.
 
-    A task that is open is: one that is not was decided, and sealed before anybody looked.
+    A task that is open is: one that is not was decided, and sealed before anybody looked. The oldest
+    come first; ``after`` is the moment and id of the last one seen.
     """
     columns = ", ".join(f"runs.{name}" for name in _RUN)
+    beyond = "" if after is None else "AND (runs.started_at_us, runs.id) > (?, ?) "
     rows = book.rows(
         f"SELECT {columns} FROM runs LEFT JOIN tasks ON tasks.id = runs.task_id WHERE runs.state = ? "
         "AND runs.ending = ? AND runs.owner IS NULL AND (tasks.id IS NULL OR tasks.outcome <> ?) "
-        "ORDER BY runs.started_at_us LIMIT ?",
-        (str(State.JUDGED), _AWAITED, str(Outcome.OPEN), limit),
+        f"{beyond}ORDER BY runs.started_at_us, runs.id LIMIT ?",
+        (str(State.JUDGED), _AWAITED, str(Outcome.OPEN), *(after or ()), limit),
     )
     return [_run(row) for row in rows]
 

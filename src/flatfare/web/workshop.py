@@ -131,7 +131,7 @@ class Workshop:
         left = await runner.books.do(recovering.recover, runner.owner, clock.now_us())
         for run in left.to_resume:
             self._keep(self._ended(runner, await runner.resume(run), None))
-        await runner.books.do(recovering.follow_awaited, clock.now_us())
+        await recovering.follow_all_awaited(runner.books, clock.now_us)
         await runner.books.do(judging.book_open_costs, clock.now_us())
         await runner.books.do(_forget, clock.now_us())
 
