@@ -26,6 +26,7 @@ KNOWN = {
     "providers",
     "currency",
     "prices",
+    "organisation",
     "deployments",
     "cost_that_counts",
     "time_zone",
@@ -173,6 +174,7 @@ class Settings:
     providers: Mapping[str, Provider] = field(default_factory=dict)
     deployments: Mapping[str, str] = field(default_factory=dict)  # deployment name → model
     prices: str | None = None  # a file of own rates
+    organisation: str | None = None  # whose calls these are, where terms in it are for one organisation
     journal_sync: bool = True  # a call outlives a loss of power, and not only a killed process
     on_journal_failure: str = "refuse"  # or forward: then calls may be lost
     when_client_leaves: str = "drain"  # hear the answer out for its true usage; or cancel it
@@ -248,6 +250,7 @@ def require_whole(settings: Settings) -> Settings:
 
 _PLAIN = (
     *("listen", "database", "lake", "heads", "heads_key", "journal", "currency", "time_zone", "prices"),
+    "organisation",
 )
 _CHOICES = {
     "cost_that_counts": ("reported", "computed"),

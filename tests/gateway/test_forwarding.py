@@ -67,6 +67,23 @@ def test_a_whole_answer_comes_as_it_is_with_its_cost_in_the_head(tmp_path: Path)
     run(test)
 
 
+@pytest.mark.parametrize(("organisation", "times"), [("acme", 0.5), ("other", 1), (None, 1)])
+def test_terms_of_an_organisation_hold_for_its_calls(
+    tmp_path: Path, organisation: str | None, times: float
+) -> None:
+    log = tmp_path / "rates.jsonl"
+    FileLog(log).append([{"provider": "openai", "model": "*", "times": "0.5", "organisation": "acme"}])
+
+    async def test() -> None:
+        async with both(tmp_path, prices=str(log), organisation=organisation) as (gateway, _):
+            await ask(gateway)
+            await ask(gateway, STREAM)
+            found = await rows(gateway)
+            assert [row["cost_nano"] for row in found] == [int(ANSWER_NANO * times)] * 2
+
+    run(test)
+
+
 def test_a_stream_that_does_not_ask_for_usage_is_asked_and_looks_as_if_it_were_not(tmp_path: Path) -> None:
     async def test() -> None:
         async with both(tmp_path) as (gateway, provider):

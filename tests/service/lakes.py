@@ -52,7 +52,7 @@ KINDS = (
 FIRST, LAST = at("2025-03-01"), at("2026-11-20")
 
 
-def own_book() -> PriceBook:
+def own_book(organisation: str | None = None) -> PriceBook:
     """The standard book with rates in another currency, and terms of an organisation."""
     return PriceBook.standard(
         MemoryLog(
@@ -75,7 +75,8 @@ def own_book() -> PriceBook:
                 ),
                 {"provider": "*", "model": "*", "times": "0.93", "organisation": "acme", "name": "terms"},
             ]
-        )
+        ),
+        organisation=organisation,
     )
 
 

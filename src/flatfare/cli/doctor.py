@@ -15,6 +15,7 @@ from flatfare.gateway.first_run import with_usual_providers
 from flatfare.gateway.routes import upstream_of
 from flatfare.service import doctoring
 from flatfare.service.budgets.tier_advice import advice
+from flatfare.service.costing.terms_of_others import idle_terms
 from flatfare.service.doctoring import Examination
 
 _FIELDS = (
@@ -55,7 +56,7 @@ def doctor(settings: Settings, quick: bool, repair: bool, sets_aside: bool, shap
             output.note(f"Moved {len(moved)} files aside, to the folder set-aside in {lake.folder}.")
         examination = doctoring.examine(book, lake, quick=quick)
         if examination.is_sound:
-            advised = tuple(advice(book, lake, _leaving_the_tier(settings)))
+            advised = (*idle_terms(settings), *advice(book, lake, _leaving_the_tier(settings)))
             examination = replace(examination, findings=(*examination.findings, *advised))
     rows = [
         {"severity": found.severity, "check": found.check, "what": found.what, "todo": found.todo}

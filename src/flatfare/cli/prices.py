@@ -22,6 +22,7 @@ from flatfare.service.costing.price_telling import listed, rate_row, statement_r
 from flatfare.service.costing.price_updates import Change, NewRates
 from flatfare.service.costing.price_versions import Terms, rates_in
 from flatfare.service.costing.pricing import open_price_book, price_log_of
+from flatfare.service.costing.terms_of_others import why_idle
 from flatfare.store.book import Book
 
 P = ParamSpec("P")
@@ -92,7 +93,7 @@ def condition_options(command: Callable[P, R]) -> Callable[P, R]:
     for flags, text in (
         (("--tier",), "Service tier: flex, priority, batch, fast, provisioned."),
         (("--region",), "Region or geography, such as eu or us-east-1."),
-        (("--organisation",), "Whose terms apply."),
+        (("--organisation",), "Whose terms; the setting 'organisation' says whose calls are here."),
     ):
         command = click.option(*flags, help=text)(command)
     return click.option(
@@ -316,7 +317,11 @@ def add(
     """
     provider, model_name = _named(model)
     log, now_us = price_log_of(settings), clock.now_us()
+    if organisation is not None and (reason := why_idle(settings, organisation)):
+        raise BadUsage(reason)
     if provider == EXCHANGE:
+        if organisation is not None:
+            raise BadUsage("An exchange rate is the same for every organisation: leave --organisation out.")
         if len(rates) != 1:
             raise BadUsage(
                 "An exchange rate is one number: flatfare prices add exchange/EUR --rate 1.08 --from DAY"

@@ -58,7 +58,7 @@ class Circumstances:
     tier: str | None = None
     region: str | None = None
     details: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    organisation: str | None = None
+    organisation: str | None = None  # whose terms; the book's own organisation's, if None; nobody's, if ""
 
 
 NO_CIRCUMSTANCES = Circumstances()
@@ -78,9 +78,13 @@ def _shipped() -> ShippedLayer:
 class PriceBook:
     """Layers of statements, the most trusted winning, and the schedules worked out of them so far."""
 
-    def __init__(self, layers: Sequence[Layer], exchange: ExchangeRates | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], exchange: ExchangeRates | None = None, organisation: str | None = None
+    ) -> None:
         self.layers = tuple(layers)
         self.exchange = exchange or ExchangeRates()
+        self.organisation = organisation
+        """Whose calls are priced: terms for it hold, those for others do not."""
         self._schedules: dict[object, Schedule] = {}
         self._plain: dict[tuple[str, str, str | None, str | None], Schedule] = {}
         self.used: dict[str, Found] = {}
@@ -90,11 +94,15 @@ class PriceBook:
 
     @classmethod
     def standard(
-        cls, log: PriceLog = NO_LINES, deployments: Mapping[str, str] = MappingProxyType({})
+        cls,
+        log: PriceLog = NO_LINES,
+        deployments: Mapping[str, str] = MappingProxyType({}),
+        organisation: str | None = None,
     ) -> "PriceBook":
         """The book as shipped, under the rates and terms of the log. Reads a provider at its first use.
 
         ``deployments`` are an Azure user's own names of models: deployment → model.
+        ``organisation`` is whose calls are priced, where terms of the log are for one organisation alone.
         """
         lines = [*log.lines(), *map(_deployment, deployments, deployments.values())]
         return cls(
@@ -105,6 +113,7 @@ class PriceBook:
                 _shipped(),
             ),
             ExchangeRates([*exchange_rows(), *exchange_lines(lines)]),
+            organisation,
         )
 
     def find(
@@ -116,7 +125,7 @@ class PriceBook:
         counts: Mapping[str, Count] = MappingProxyType({}),
     ) -> Found | Missing:
         """The rates that applied to a call of these counts at the moment, with who says so."""
-        if circumstances.details or circumstances.organisation:
+        if circumstances.details or circumstances.organisation is not None:
             return self.schedule(provider, model, circumstances).at(at_us, counts)
         return self.find_plain(provider, model, circumstances.tier, circumstances.region, at_us, counts)
 
@@ -188,11 +197,13 @@ class PriceBook:
         region = (circumstances.region or named.region or "").lower() or None
         details = {**named.details, **circumstances.details} if named.details else circumstances.details
         listings = self.listings(provider, model)
+        asking = circumstances.organisation
+        organisation = self.organisation if asking is None else asking
         placed = [
             item
             for item in (*self._always(provider), *_of_models(listings), *_free(named, listings))
             if item.statement.when.holds_for(tier, region, details)
-            and item.statement.organisation in (None, circumstances.organisation)
+            and item.statement.organisation in (None, organisation)
         ]
         name = listings[0][2].name if listings else model
 

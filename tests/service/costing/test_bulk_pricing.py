@@ -16,18 +16,16 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def check(
-    connection: duckdb.DuckDBPyConnection, book: PriceBook, organisation: str | None = None
-) -> list[tuple[object, ...]]:
+def check(connection: duckdb.DuckDBPyConnection, book: PriceBook) -> list[tuple[object, ...]]:
     """Every row priced both ways; the rows as SQL priced them."""
-    query = priced_sql(connection, "calls", book, organisation=organisation)
+    query = priced_sql(connection, "calls", book)
     result = connection.execute(f"SELECT * FROM ({query}) ORDER BY id")
     names = [column[0] for column in result.description]
     rows = result.fetchall()
     assert len(rows) == connection.execute("SELECT count(*) FROM calls").fetchall()[0][0]
     for values in rows:
         row = dict(zip(names, values, strict=True))
-        expected = priced_row(book, row, lakes.UNITS, organisation)
+        expected = priced_row(book, row, lakes.UNITS)
         assert tuple(row[name] for name in PRICED) == expected, row
     return rows
 
@@ -43,7 +41,8 @@ def test_twenty_thousand_rows_of_every_kind_are_equal(connection: duckdb.DuckDBP
 
 def test_terms_of_an_organisation_hold_in_bulk(connection: duckdb.DuckDBPyConnection) -> None:
     lakes.fill(connection, "calls", 2_000, seed=0.1)
-    check(connection, lakes.own_book(), "acme")
+    rows = check(connection, lakes.own_book("acme"))
+    assert rows != check(connection, lakes.own_book())
 
 
 def test_plain_rows_that_fit_in_64_bits_are_equal(connection: duckdb.DuckDBPyConnection) -> None:

@@ -104,7 +104,6 @@ def planned(
     source: str,
     columns: tuple[str, ...],
     book: PriceBook,
-    organisation: str | None,
 ) -> Plan:
     salt, rows = _distinct(connection, source, columns)
     least = [min((row[7 + 2 * place] or 0 for row in rows), default=0) for place in range(len(columns))]
@@ -113,7 +112,7 @@ def planned(
     units = tuple(unit for unit in columns if reach[unit] != (0, 0))  # the others add nothing anywhere
     plan = Plan(units, columns, salt)
     plan.odd = tuple(unit for unit in units if reach[unit][0] < 0 or reach[unit][1] > COUNT_MAX)
-    plan.keys = [_key(book, key_id, row, organisation) for key_id, row in enumerate(rows)]
+    plan.keys = [_key(book, key_id, row) for key_id, row in enumerate(rows)]
     plan.kinds = tuple(sorted({kind for key in plan.keys for kind in key.schedule.thresholds}))
     for key in plan.keys:
         for epoch, at_us in enumerate([key.first_us, *key.starts]):
@@ -150,9 +149,9 @@ def _distinct(
     raise StoreFailure(f"{len(rows)} conditions collide under every hash: price the table in parts.")
 
 
-def _key(book: PriceBook, key_id: int, row: Sequence[Any], organisation: str | None) -> Key:
+def _key(book: PriceBook, key_id: int, row: Sequence[Any]) -> Key:
     hashed, provider, model, tier, region, first_us, last_us = row[:7]
-    circumstances = Circumstances(tier or None, region or None, organisation=organisation)
+    circumstances = Circumstances(tier or None, region or None)
     schedule = book.schedule(provider or "", model or "", circumstances)
     first_us, last_us = first_us or 0, last_us or 0
     starts = _starts(book, schedule, first_us, last_us + 1)

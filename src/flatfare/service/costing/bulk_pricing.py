@@ -56,7 +56,6 @@ def priced_sql(
     book: PriceBook,
     *,
     keep: Sequence[str] | None = None,
-    organisation: str | None = None,
 ) -> str:
     """A query over ``source`` that adds the columns of ``PRICED``, exact to the nano-dollar.
 
@@ -67,10 +66,10 @@ def priced_sql(
     """
     columns = [str(row[0]) for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
     kept = ", ".join(f's."{name}"' for name in (columns if keep is None else keep) if name not in PRICED)
-    has_others = "other_usage" in columns and _price_others(connection, source, book, organisation) > 0
+    has_others = "other_usage" in columns and _price_others(connection, source, book) > 0
     whole = f"(SELECT * FROM {source} WHERE other_usage IS NULL)" if has_others else source
     units = tuple(column for column in columns if column in UNITS)
-    plan = planned(connection, whole, units, book, organisation)
+    plan = planned(connection, whole, units, book)
     _write(connection, plan)
     query = _query(plan, whole, kept, "usage_state" in columns)
     if has_others:
@@ -79,7 +78,7 @@ def priced_sql(
     return query
 
 
-def priced_row(book: PriceBook, row: Row, units: Iterable[str], organisation: str | None = None) -> Priced:
+def priced_row(book: PriceBook, row: Row, units: Iterable[str]) -> Priced:
     """One row through the single path: the columns of ``PRICED`` in order."""
     state = row.get("usage_state") or "measured"
     try:
@@ -97,7 +96,7 @@ def priced_row(book: PriceBook, row: Row, units: Iterable[str], organisation: st
         asked=Asked(service_tier=tier, region=region),
         at_us=at_us if isinstance(at_us, int) else None,
     )
-    priced = price_reading(book, Reading(parts=(part,)), exchange, organisation=organisation)
+    priced = price_reading(book, Reading(parts=(part,)), exchange)
     dollars, own = priced.dollars, priced.cost
     original: tuple[int | None, str | None] = (None, None)
     if own.currency != "USD" and own.amount_nano is not None and own.amount_nano <= NANO_MAX:
@@ -227,9 +226,7 @@ def _fill(
             appender.append_rows(batch)
 
 
-def _price_others(
-    connection: "DuckDBPyConnection", source: str, book: PriceBook, organisation: str | None
-) -> int:
+def _price_others(connection: "DuckDBPyConnection", source: str, book: PriceBook) -> int:
     """Price the rows with usage beyond the columns one by one; returns how many there are."""
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE ff_others AS SELECT *, row_number() OVER () AS ff_row "
@@ -243,7 +240,7 @@ def _price_others(
         while batch := cursor.fetchmany(_BATCH):
             for values in batch:
                 row = dict(zip(names, values, strict=True))
-                yield (row["ff_row"], *priced_row(book, row, units, organisation))
+                yield (row["ff_row"], *priced_row(book, row, units))
 
     priced = list(rows())
     types = "computed_nano BIGINT, computed_state VARCHAR, computed_reason VARCHAR, original_nano BIGINT, "

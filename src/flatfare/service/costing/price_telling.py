@@ -80,10 +80,11 @@ def statement_row(trust: Trust, statement: Statement) -> dict[str, object]:
     if statement.times is not None:
         says.append(f"{statement.times}x")
     says += [f"at least {count} {unit}" for unit, count in (statement.minimum or {}).items()]
+    whose = f"organisation {statement.organisation}" if statement.organisation else ""
     return {
         "from": _day(statement.from_us),
         "until": _day(statement.until_us),
-        "when": statement.when.text or None,
+        "when": ", ".join(filter(None, (statement.when.text, whose))) or None,
         "says": ", ".join(says),
         "layer": LAYERS[trust],
         "source": statement.source,

@@ -68,6 +68,11 @@ def add(
     Without a day they hold from now on, or from ever where no price was known. Raises ``BadInput`` where they
     cannot be read or jump, ``Conflict`` where they would change a known price of the past.
     """
+    if new.organisation and (new.same_as or new.is_free):
+        raise BadInput(
+            "Found --organisation with --same-as or --free, which say what a model is, whoever calls it: "
+            "leave it out. What costs one organisation nothing has --times 0 --units all."
+        )
     book = PriceBook.standard(log)
     known = _known_before(book, new, now_us)
     line = _line(new, iso(now_us) if known else None)
@@ -243,7 +248,9 @@ def disagreements(
     applied = book.find(provider, model, at_us, circumstances, counts)
     said: dict[str, list[Said]] = {}
     for layer in book.layers:
-        alone = PriceBook([layer], book.exchange).find(provider, model, at_us, circumstances, counts)
+        alone = PriceBook([layer], book.exchange, book.organisation).find(
+            provider, model, at_us, circumstances, counts
+        )
         if not isinstance(alone, Found):
             continue
         for unit, rate in alone.rates.items():

@@ -105,14 +105,14 @@ def _states(schedule: Schedule, since: str) -> Iterator[tuple[int, tuple[bool, .
 
 
 def _circumstances(prices: PriceBook, provider: str, model: str) -> Iterator[Circumstances]:
-    """Every condition that a statement of the model names, and none of them."""
+    """Every condition that a statement of the model names, and none of them; whosever terms those are."""
     said = [statement for _, statement in statements(prices, provider, model)]
     tiers = {tier for one in said for tier in one.when.tier or () if tier != ANY}
     regions = {_like(pattern) for one in said for pattern in one.when.region or ()}
     organisations = {one.organisation for one in said if one.organisation}
     details = list(dict.fromkeys(_details(one.when) for one in said if one.when.details))
     for tier, region, stated, organisation in product(
-        _and_none(tiers), _and_none(regions), [(), *details], _and_none(organisations)
+        _and_none(tiers), _and_none(regions), [(), *details], ["", *sorted(organisations)]
     ):
         yield Circumstances(tier, region, dict(stated), organisation)
 

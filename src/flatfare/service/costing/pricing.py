@@ -38,8 +38,8 @@ def price_log_of(settings: Settings) -> FileLog:
 
 
 def open_price_book(settings: Settings) -> PriceBook:
-    """The price book under the settings' own rates and deployment names."""
-    return PriceBook.standard(price_log_of(settings), settings.deployments)
+    """The price book under the settings' own rates, deployment names and organisation."""
+    return PriceBook.standard(price_log_of(settings), settings.deployments, settings.organisation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,6 @@ def price_reading(
     reading: Reading,
     exchange: Exchange,
     at_us: int | None = None,
-    organisation: str | None = None,
 ) -> PricedReading:
     """What the answer cost by the book, line by line; never borrows from a charge the provider reported.
 
@@ -90,7 +89,7 @@ def price_reading(
     moment = moment_of(reading, exchange, at_us)
     if moment is None:
         return PricedReading(Cost.unknown(NO_TIME))
-    found = [(part, rates_of(book, part, reading, exchange, moment, organisation)) for part in reading.parts]
+    found = [(part, rates_of(book, part, reading, exchange, moment)) for part in reading.parts]
     lines = tuple(line for part, rates in found if isinstance(rates, Found) for line in _lines(rates, part))
     reasons = [reason for part, rates in found if (reason := _why_unknown(part, rates))]
     if reasons:
@@ -105,18 +104,17 @@ def cost_reading(
     reading: Reading,
     exchange: Exchange,
     at_us: int | None = None,
-    organisation: str | None = None,
 ) -> Cost:
     """The same cost as ``price_reading`` gives, in dollars, without its lines: the hot path."""
     parts = reading.parts
     if len(parts) != 1 or not reading.is_complete:
-        return price_reading(book, reading, exchange, at_us, organisation).dollars
+        return price_reading(book, reading, exchange, at_us).dollars
     part = parts[0]
     moment = exchange.at_us or reading.created_at_us or at_us
     conditions, asked = part.conditions, exchange.asked
     model = part.model or reading.model or asked.model
-    if moment is None or model is None or organisation or conditions.details or asked.details:
-        return price_reading(book, reading, exchange, at_us, organisation).dollars
+    if moment is None or model is None or conditions.details or asked.details:
+        return price_reading(book, reading, exchange, at_us).dollars
     found = book.find_plain(
         part.provider or exchange.provider,
         model,
@@ -144,7 +142,6 @@ def rates_of(
     reading: Reading,
     exchange: Exchange,
     at_us: int,
-    organisation: str | None = None,
 ) -> Found | Missing:
     """The rates that apply to one part of an answer."""
     conditions, asked = part.conditions, exchange.asked
@@ -155,7 +152,6 @@ def rates_of(
         conditions.service_tier or asked.service_tier,
         conditions.region or asked.region,
         {**asked.details, **conditions.details},
-        organisation,
     )
     return book.find(part.provider or exchange.provider, model, at_us, circumstances, part.usage)
 
