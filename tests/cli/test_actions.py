@@ -69,6 +69,20 @@ def test_a_version_is_published_from_a_day_to_come(folder: Path) -> None:
     assert "what has passed keeps its version" in str(late.exception)
 
 
+def test_a_run_that_was_refused_stands_in_the_list_with_the_reason(folder: Path) -> None:
+    flatfare("actions", "publish", "actions/word-count.yaml")
+    flatfare("customers", "create", "broke")
+    words = ("actions", "run", "word-count", "--input", '{"text": "a b a"}')
+    why = str(CliRunner().invoke(root, [*words, "--customer", "broke"]).exception)
+    assert "Top it up" in why
+    (run,) = (json.loads(line) for line in flatfare("actions", "runs", "--json").stdout.splitlines())
+    assert (run["state"], run["ending"], run["reason"]) == ("refused", None, why)
+    assert f"{run['id']} was refused: {why}\n" in flatfare("actions", "runs").stdout
+    said = flatfare("actions", "receipt", run["id"]).stdout
+    assert said.startswith(f"word-count version 1: refused: {why}\n")
+    assert "0 waiting" in flatfare("actions", "recover").stdout
+
+
 def test_a_command_is_sold_without_a_model_and_without_a_gateway(folder: Path) -> None:
     flatfare("actions", "publish", "actions/word-count.yaml")
     result = flatfare("actions", "run", "word-count", "--input", '{"text": "a b a"}', "--json")

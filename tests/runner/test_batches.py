@@ -496,7 +496,7 @@ def test_when_the_credit_is_used_up_few_rows_are_left_open(tmp_path: Path) -> No
             assert told.counts["verified"] == 100
             assert "Top it up" in str(told.stopped)
             with own.book() as book:
-                assert 1 <= len(runs.listed(book, state="interrupted", limit=1000)) <= bulk.ENTERING
+                assert 1 <= len(runs.listed(book, state="refused", limit=1000)) <= bulk.ENTERING
 
     asyncio.run(play())
 

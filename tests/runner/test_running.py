@@ -417,6 +417,51 @@ def test_without_credit_nothing_is_done_and_with_it_the_same_key_is_run(tmp_path
     scene(tmp_path, play, None, wallet=0)
 
 
+def test_a_run_that_was_refused_says_so_and_why_and_is_never_taken_up_by_itself(tmp_path: Path) -> None:
+    kept = changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}"))
+
+    async def play(own: Shop) -> None:
+        with pytest.raises(NotEnoughCredit) as told:
+            await names(own, "changed", key="k")
+        with own.book() as book:
+            (run,) = runs.listed(book)
+            assert (run.state, run.ending, run.attempts) == ("refused", None, 0)
+            assert json.loads(run.reasons) == [str(told.value)]
+            assert run.input is None, "nothing is kept of what was not begun"
+            days_later_us = time.time_ns() // 1000 + 72 * 3_600_000_000
+            shelf = Shelf(book, Lake(own.settings.lake))
+            left = recovering.recover(shelf, own.runner.owner, days_later_us, give_up=True)
+            assert left == recovering.Left()
+            assert runs.one(book, run.id) == run
+
+    scene(tmp_path, play, None, kept, wallet=0)
+
+
+def test_a_run_that_was_refused_is_quoted_anew_when_it_is_asked_for_hours_later(tmp_path: Path) -> None:
+    async def play(own: Shop) -> None:
+        with pytest.raises(NotEnoughCredit):
+            await names(own, key="k")
+        hours_later_us = time.time_ns() // 1000 + 5 * 3_600_000_000
+        with own.book() as book:
+            selling.top_up_wallet(
+                book,
+                entry_id=identity_of("later"),
+                customer="acme",
+                amount_nano=DOLLAR,
+                currency="USD",
+                at_us=hours_later_us,
+                by_whom="test",
+            )
+        own.runner.now = lambda: hours_later_us
+        result = await names(own, key="k")
+        assert result.run.ending == "verified"
+        with own.book() as book:
+            assert selling.sale_of(book, result.run.task_id).settled_nano == DOLLAR
+            assert len(runs.listed(book)) == 1
+
+    scene(tmp_path, play, None, wallet=0)
+
+
 def test_a_currency_that_is_not_the_customers_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     async def play(own: Shop) -> None:
         with pytest.raises(BadInput, match="EUR"):

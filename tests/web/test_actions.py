@@ -1,6 +1,7 @@
 """Actions over HTTP: published and run, waited for or followed, each for whom it is meant."""
 
 import asyncio
+import html
 import json
 import threading
 import time
@@ -111,8 +112,19 @@ def test_who_has_no_credit_left_is_told_before_anything_is_done(client: TestClie
         selling.customers.create(book, name="broke", at_us=time.time_ns() // 1000, by_whom="test")
     answer = ask(client, {"input": {"email": EMAIL}, "customer": "broke", "id": "k"})
     assert answer.status_code == 402
-    assert "Top it up" in answer.json()["detail"]
+    why = answer.json()["detail"]
+    assert "Top it up" in why
     assert model.asked == []
+    (run,) = client.get("/api/runs").json()["runs"]
+    assert (run["state"], run["ending"], run["reasons"]) == ("refused", None, [why])
+    assert client.get(f"/api/runs/{run['id']}").json() == run
+    events = client.get(f"/api/runs/{run['id']}/events").text
+    assert events.startswith("event: refused\n")
+    for place in ("/actions/names-and-dates", f"/runs/{run['id']}"):
+        page = client.get(place).text
+        assert "refused" in page
+        assert html.escape(why) in page
+        assert "What the verifiers said" not in page
 
 
 def test_a_run_that_is_not_waited_for_is_followed_to_its_end(client: TestClient) -> None:

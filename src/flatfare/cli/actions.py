@@ -341,7 +341,7 @@ def _object(text: str, what: str) -> Mapping[str, Json]:
 def runs_(
     settings: Settings, action: str | None, customer: str | None, state: str | None, limit: int, shape: str
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, the newest first; one that was refused was not begun, and says why."""
     with book_of(settings) as book:
         rows = [
             {
@@ -352,12 +352,17 @@ def runs_(
                 "state": str(one.state),
                 "ending": one.ending,
                 "attempts": one.attempts,
+                "reason": receipts.refusal_of(one),
             }
             for one in kept_runs.listed(book, action=action, customer=customer, state=state, limit=limit)
         ]
-    keys = ("id", "started_at", "action", "customer", "state", "ending", "attempts")
-    fields = [output.Field(key, key.replace("_", " "), "left") for key in keys]
-    output.print_list(rows, fields, shape, nothing="No run yet. Begin one: flatfare actions run NAME")
+    keys = ("id", "started_at", "action", "customer", "state", "ending", "attempts", "reason")
+    fields = [output.Field(key, key.replace("_", " "), "left") for key in keys if key != "reason"]
+    nothing = "No run yet. Begin one: flatfare actions run NAME"
+    output.print_list(rows, fields, shape, nothing=nothing, columns=keys)
+    for row in rows if shape == "table" else ():
+        if row["reason"]:
+            output.say(f"{row['id']} was refused: {row['reason']}")
 
 
 @actions.command()
@@ -372,7 +377,9 @@ def receipt(settings: Settings, run_id: str, shape: str) -> None:
     if shape != "table":
         output.print_document(document, shape)
         return
-    output.say(f"{document['action']} version {document['version']}: {document['outcome']}")
+    why = receipts.refusal_of(found)
+    what = f"refused: {why}" if why else document["outcome"]
+    output.say(f"{document['action']} version {document['version']}: {what}")
     for line in _receipt_lines(document):
         output.say(line)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flatfare.core import identity
 from flatfare.core.action import Action, Ending, climbed
-from flatfare.core.errors import Conflict, FlatfareError, NotFound
+from flatfare.core.errors import Conflict, FlatfareError, NotFound, StoreFailure
 from flatfare.runner import moving, telling
 from flatfare.runner.books import Shelf
 from flatfare.runner.judging import cut_short, finish, give_back
@@ -103,9 +103,9 @@ def enter(shelf: Shelf, run: Run, version: Published, now_us: int) -> Entered:
 
 
 def begin(shelf: Shelf, run: Run, version: Published, now_us: int) -> Run:
-    """Open the run's task and hold its price; where that cannot be, the run waits to be asked for again.
+    """Open the run's task and hold its price; where that cannot be, the run was refused.
 
-    What nobody can pay for was not attempted: it is no task.
+    What nobody can pay for was not attempted: it is no task, and nothing is kept of it but why.
     """
     try:
         quote_id = moving.promise(shelf, run, version.action, now_us)
@@ -116,13 +116,24 @@ def begin(shelf: Shelf, run: Run, version: Published, now_us: int) -> Run:
             telling.tell(shelf, run, [opened], now_us)
         moving.hold(shelf, run, quote_id, now_us)
     except FlatfareError as problem:
-        runs.update(shelf.book, run, state=State.INTERRUPTED, owner=None, reasons=json.dumps([str(problem)]))
+        _not_begun(shelf, run, problem)
         raise
     return run
 
 
+def _not_begun(shelf: Shelf, run: Run, problem: FlatfareError) -> None:
+    """Say why a run could not be begun; one whose task is open is looked after as one that was cut short."""
+    reasons = json.dumps([str(problem)])
+    if isinstance(problem, StoreFailure) or tasks.rows_of(shelf.book, [run.task_id]):
+        runs.update(shelf.book, run, state=State.INTERRUPTED, owner=None, reasons=reasons)
+    else:
+        runs.update(shelf.book, run, state=State.REFUSED, owner=None, reasons=reasons, input=None)
+
+
 def _again(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int) -> Entered:
     """What is done about a run that is asked for a second time."""
+    if found.state is State.REFUSED:
+        return _anew(shelf, found, asked, version, now_us)
     if found.state is State.DONE:
         if not found.is_delivered and is_gone(found.owner, found.alive_until_us, now_us):
             found = give_back(shelf, found, now_us)
@@ -153,7 +164,7 @@ def _again(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int
 
 
 def _anew(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int) -> Entered:
-    """Begin a run again that was given back: the same run, another task."""
+    """Begin a run again that was given back or refused: the same run, another task, the price of today."""
     if not runs.begin_take(shelf.book, found):
         return Entered(standing(shelf, found.id), False)
     fresh = runs.update(

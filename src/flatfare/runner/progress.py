@@ -20,7 +20,7 @@ class Step:
     @property
     def is_last(self) -> bool:
         """Nothing follows."""
-        return self.kind in ("done", "awaited", "interrupted")
+        return self.kind in ("done", "awaited", "interrupted", "refused")
 
 
 @dataclass(slots=True)

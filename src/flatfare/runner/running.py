@@ -146,7 +146,10 @@ class Runner:
             return self._finished[run.id]
         while True:
             found = await self.books.do(entering.standing, run.id)
-            if found.state in (State.DONE, State.INTERRUPTED) or found.ending == Ending.AWAITED:
+            if (
+                found.state in (State.DONE, State.INTERRUPTED, State.REFUSED)
+                or found.ending == Ending.AWAITED
+            ):
                 text = keeping.read(found.output, found.id, "output")
                 return Result(found, text, tuple(json.loads(found.reasons)))
             await asyncio.sleep(_POLL_S)

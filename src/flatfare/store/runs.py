@@ -23,6 +23,7 @@ class State(StrEnum):
     JUDGED = "judged"  # it is decided what it came to
     DONE = "done"  # and the money is moved
     INTERRUPTED = "interrupted"  # its process ended before it was decided
+    REFUSED = "refused"  # nothing was begun: nobody can pay for it, or it cannot be sold as it was asked for
 
 
 _AWAITED = str(Ending.AWAITED)
@@ -110,10 +111,10 @@ def of_task(book: Book, task_id: str) -> Run | None:
 
 
 def begin_take(book: Book, run: Run) -> bool:
-    """Count one more take of a run that is done; False where somebody else began it anew first."""
+    """Count one more take of a run that is done or was refused; False where somebody else was first."""
     changed = book.execute(
         "UPDATE runs SET take = ? WHERE id = ? AND take = ? AND state = ?",
-        (run.take + 1, run.id, run.take, str(State.DONE)),
+        (run.take + 1, run.id, run.take, str(run.state)),
     )
     return changed == 1
 

@@ -21,7 +21,7 @@ from flatfare.service.tasks.recording import known_of
 from flatfare.store import chains, runs
 from flatfare.store.book import Book, Value
 from flatfare.store.lake import Lake
-from flatfare.store.runs import Attempt, Run
+from flatfare.store.runs import Attempt, Run, State
 
 _OF_VERDICTS = (
     "verifier",
@@ -84,6 +84,11 @@ def _document(
         "reasons": list(reasons) or json.loads(run.reasons),
         "receipt": None if run.ended_at_us is None else _receipt(book, run, known, for_operator),
     }
+
+
+def refusal_of(run: Run) -> str | None:
+    """Why the run was refused before anything was begun; None where it was not. It quotes no input."""
+    return "\n".join(json.loads(run.reasons)) if run.state is State.REFUSED else None
 
 
 def run_of(book: Book, run_id: str) -> Run:

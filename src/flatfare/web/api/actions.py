@@ -206,8 +206,13 @@ def _show_run(asked: Asked) -> object:
     books, is_operator = asked.books, asked.visitor.may(Right.READ)
     document = receipts.document_of(books.book, books.lake, run, for_operator=is_operator)
     if asked.visitor.key is None and not asked.visitor.may(Right.MANAGE):
-        document |= _UNTOLD
+        return _untold(document)
     return document
+
+
+def _untold(document: dict[str, object]) -> dict[str, object]:
+    """A run without what its customer gave and got; why it was refused is neither."""
+    return document | (_UNTOLD if document["state"] != State.REFUSED else {"output": None})
 
 
 def _seen(asked: Asked) -> Run:
@@ -245,7 +250,7 @@ def _list_runs(asked: Asked) -> object:
     is_operator = asked.visitor.may(Right.READ)
     seen = [run for run in found if _may_see(asked, run)]
     documents = receipts.documents_of(asked.books.book, asked.books.lake, seen, for_operator=is_operator)
-    return {"runs": [document | _UNTOLD for document in documents], "cursor": cursor}
+    return {"runs": [_untold(document) for document in documents], "cursor": cursor}
 
 
 def _before(cursor: str | None) -> tuple[int, str] | None:

@@ -313,7 +313,11 @@ def _runs(found: list[Run], action: str, visit: Visit) -> Table:
     rows = tuple(
         (
             Cell(run.request_key or run.id[:13], href=f"/runs/{run.id}"),
-            Cell(str(run.state), run.ending or "", tone="good" if run.ending == "verified" else ""),
+            Cell(
+                str(run.state),
+                run.ending or receipts.refusal_of(run) or "",
+                tone="good" if run.ending == "verified" else "",
+            ),
             Cell(run.customer or "", tone="quiet"),
             Cell(f"{run.attempts:,}"),
             Cell(moment_text(run.started_at_us, visit.asking.zone), tone="when"),
@@ -328,7 +332,7 @@ def _runs(found: list[Run], action: str, visit: Visit) -> Table:
         Column("Began", "left"),
     )
     csv = Csv(
-        ("id", "action", "version", "state", "ending", "customer", "task", "attempts"),
+        ("id", "action", "version", "state", "ending", "customer", "task", "attempts", "reason"),
         [_run_document(one) for one in found],
     )
     return Table(
@@ -351,6 +355,7 @@ def _run_document(run: Run) -> dict[str, object]:
         "customer": run.customer,
         "task": run.task_id,
         "attempts": run.attempts,
+        "reason": receipts.refusal_of(run),
     }
 
 

@@ -30,7 +30,8 @@ def view_of(run: Mapping[str, object], zone: str) -> View:
     reasons = run["reasons"]
     assert isinstance(reasons, list)
     if reasons:
-        blocks.append(Text("What the verifiers said", "\n".join(str(one) for one in reasons)))
+        what = "Why it was refused" if run["state"] == "refused" else "What the verifiers said"
+        blocks.append(Text(what, "\n".join(str(one) for one in reasons)))
     if isinstance(receipt, dict):
         blocks += [_receipt(run, receipt, zone), *_tables(receipt)]
     address = f"/actions/{run['action']}"
@@ -40,7 +41,7 @@ def view_of(run: Mapping[str, object], zone: str) -> View:
         dict(run),
         eyebrow=(str(run["action"]), address),
         has_period=False,
-        is_live=run["state"] not in ("done", "interrupted"),
+        is_live=run["state"] not in ("done", "interrupted", "refused"),
     )
 
 
