@@ -92,7 +92,7 @@ class Command:
     seconds: float = 60.0
     readable: tuple[str, ...] = ()
     is_contained: bool = True  # else it has the network and this machine's rights
-    cost_nano: int = 0  # of one run, where it costs something itself
+    cost_nano: int | None = None  # of one run; where the file does not say, it is not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from flatfare.runner import moving, people, telling
 from flatfare.runner.books import Shelf
 from flatfare.runner.models import Made
 from flatfare.runner.proving import Proof
+from flatfare.runner.questions import VERIFICATION
 from flatfare.runner.working import Work
 from flatfare.service.actions import keeping
 from flatfare.service.actions.publishing import Published
@@ -17,6 +18,7 @@ from flatfare.store import runs
 from flatfare.store.runs import Attempt, Booked, Run, State
 
 NOT_TOLD = "what a call has cost is known once it is booked"
+UNSAID = "its work was done by commands alone, and the action's file does not say what they cost"
 WAITED_US = 12 * HOUR_US
 """How long calls that are not booked yet are waited for; then the cost of a run stays as it was told."""
 
@@ -65,11 +67,17 @@ def ended(
         ending=str(proof.ending),
         reasons=json.dumps(told),
         calls=json.dumps([[made.id, made.purpose, made.cost_nano] for made in work.made]),
-        cost_nano=known_nano(work.made) + work.own_cost_nano,
-        cost_reason=None if is_whole else NOT_TOLD,
+        cost_nano=known_nano(work.made),
+        cost_reason=_reason(work) or (None if is_whole else NOT_TOLD),
     )
     said = tuple(telling.verdict(found, attempt.number, now_us) for found in findings)
     return Ended(finished, proof.ending, reasons, told, said, output, versions)
+
+
+def _reason(work: Work) -> str | None:
+    """Why what an attempt has cost is not known, where commands whose cost nobody says are all its work."""
+    is_all = all(call.purpose == VERIFICATION for call in work.made)
+    return UNSAID if work.is_cost_unsaid and is_all else None
 
 
 def known_nano(made: list[Made]) -> int:
@@ -209,6 +217,8 @@ def _exact(attempt: Attempt, calls: list[Booked]) -> Attempt:
     """The attempt with its calls as they were booked."""
     own_nano = (attempt.cost_nano or 0) - sum(cost or 0 for _, _, cost in json.loads(attempt.calls))
     reasons = [call.reason for call in calls if call.reason]
+    if attempt.cost_reason == UNSAID and all(call.purpose == VERIFICATION for call in calls):
+        reasons.append(UNSAID)
     return replace(
         attempt,
         calls=json.dumps([[call.id, call.purpose, call.cost_nano] for call in calls]),

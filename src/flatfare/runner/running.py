@@ -32,6 +32,7 @@ from flatfare.runner.progress import Progress
 from flatfare.runner.proving import Proof, Prover
 from flatfare.runner.purse import Purse
 from flatfare.runner.questions import asker
+from flatfare.runner.till import Till
 from flatfare.runner.working import PART_TRIES, Work, Workshop, carried_out
 from flatfare.service import clock
 from flatfare.service.actions import keeping
@@ -109,6 +110,7 @@ class Runner:
         self.progress = Progress()
         self.owner = own_name()
         self.now = now
+        self.till = Till(books, now)
         self.models = asked
         self.bounds = Bounds(open_price_book(settings))
         self._provers: dict[str, Prover] = {}
@@ -275,7 +277,7 @@ class Runner:
         limit_nano = None if action.limits.cost_nano is None else action.limits.cost_nano - course.spent_nano
         tier = None if self.models.desk is None else "batch"
         purse = Purse(limit_nano, self.bounds, self.gate.settings.providers, tier)
-        shop = Workshop(action, ready.given, self.models, purse, self.gate)
+        shop = Workshop(action, ready.given, self.models, purse, self.gate, self.till)
         rung, tried, made = course.rung, course.tried, course.made
         while True:
             run, attempt = await self.books.do(

@@ -59,15 +59,14 @@ async def _tried(
     ends_at = asyncio.get_running_loop().time() + action.limits.deadline_us / 1e6
     work = Work(rung, whose, ends_at, at_us)
     purse = Purse(action.limits.cost_nano, runner.bounds, runner.gate.settings.providers)
-    shop = Workshop(replace(action, ladder=(rung,)), given, runner.models, purse, runner.gate)
+    shop = Workshop(replace(action, ladder=(rung,)), given, runner.models, purse, runner.gate, runner.till)
     try:
         output = await carried_out(shop, work)
         means = asker(work, work.made, asyncio.get_running_loop(), runner.models)
         ending = (await prover.judge(output, given, 1, means)).ending
     except Unanswered as problem:
         ending = problem.ending
-    cost_nano = known_nano(work.made) + work.own_cost_nano
-    return Tried(name, rung.name, cost_nano, ending is Ending.VERIFIED), ending
+    return Tried(name, rung.name, known_nano(work.made), ending is Ending.VERIFIED), ending
 
 
 def _as_a_ladder(action: Action, found: list[tuple[Tried, Ending]]) -> Iterable[Seen]:

@@ -14,6 +14,7 @@ from flatfare.runner.gate import Gate
 from flatfare.runner.inputs import Prepared
 from flatfare.runner.models import Made, Models, Prompt, Unanswered, Whose
 from flatfare.runner.purse import Purse
+from flatfare.runner.till import Till
 from flatfare.service.actions import templates
 from flatfare.service.actions.documents import plain
 from flatfare.verifiers.sandbox import containing, uncontained
@@ -34,6 +35,7 @@ class Workshop:
     models: Models
     purse: Purse
     gate: Gate
+    till: Till
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Work:
     ends_at: float  # by the loop's clock
     at_us: int
     made: list[Made] = field(default_factory=list)
-    own_cost_nano: int = 0  # of commands
+    is_cost_unsaid: bool = False  # commands alone do the work, and one of them says no cost
 
 
 async def carried_out(shop: Workshop, work: Work) -> str:
@@ -160,8 +162,6 @@ async def _run(shop: Workshop, work: Work, step: Step, command: Command, done: M
     seconds = min(command.seconds, work.ends_at - asyncio.get_running_loop().time())
     if seconds <= 0:
         raise Unanswered(Ending.LIMITED, "The deadline has passed.")
-    shop.purse.spend(command.cost_nano)
-    work.own_cost_nano += command.cost_nano
     order = Order(
         argv=command.argv,
         files={**_bundled(shop.action, command), **input_files(shop.given, done)},
@@ -170,7 +170,27 @@ async def _run(shop: Workshop, work: Work, step: Step, command: Command, done: M
         kept=(OUTPUT_FILE,),
         limits=Limits(seconds=seconds),
     )
-    answer = await asyncio.to_thread(_started, order, command.is_contained)
+    if command.cost_nano is None:
+        work.is_cost_unsaid = all(one.command is not None for one in shop.action.steps)
+        return _left(step, await asyncio.to_thread(_started, order, command.is_contained))
+    return await _paid(shop, work, step, order, command)
+
+
+async def _paid(shop: Workshop, work: Work, step: Step, order: Order, command: Command) -> str:
+    """What a command leaves that costs something itself, which is booked before it starts."""
+    cost_nano = command.cost_nano or 0
+    shop.purse.spend(cost_nano)
+    call = await shop.till.book(work.whose, f"{shop.action.name}/{step.name}", step.name, cost_nano)
+    work.made.append(Made(str(call["id"]), work.whose.purpose, cost_nano))
+    try:
+        return _left(step, await asyncio.to_thread(_started, order, command.is_contained))
+    except Unanswered:
+        await shop.till.say_failed(call)
+        raise
+
+
+def _left(step: Step, answer: Ended | Refused) -> str:
+    """The output of a command that has ended; ``Unanswered`` where it left none."""
     if isinstance(answer, Refused):
         raise Unanswered(Ending.ERROR, f"The command of {step.name!r} was not run: {answer.reason}.")
     if answer.stopped:

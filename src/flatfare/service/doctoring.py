@@ -324,7 +324,8 @@ def _unknown_findings(engine: "DuckDBPyConnection") -> Iterator[Finding]:
 _REMEDIES = {
     NO_COST_SAID: (
         "Have its calls name it (the header flatfare-task; --map task=COLUMN in an import), or import the "
-        "task again with what it cost (--map cost=COLUMN --update)."
+        "task again with what it cost (--map cost=COLUMN --update). An action's commands say it by 'cost' in "
+        "their steps."
     ),
     NO_REWORK_RATE: "Import the tasks again with --rework-rate 60 --update, or define a rework_rate.",
 }

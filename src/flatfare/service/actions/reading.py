@@ -156,7 +156,7 @@ def _step(section: Section) -> Step:
             seconds=float(section.fraction("seconds", Decimal(60), least="0.1", most="3600") or 60),
             readable=section.texts("readable"),
             is_contained=not section.flag("uncontained", False),
-            cost_nano=section.money("cost") or 0,
+            cost_nano=section.money("cost"),
         )
         if not command.argv or not command.argv[0]:
             section.say(
