@@ -6,14 +6,18 @@ from pathlib import Path
 
 from flatfare.runner import judging
 from flatfare.runner.books import Shelf
+from flatfare.runner.bulk import Row
 from flatfare.runner.running import Order, Result
+from flatfare.runner.trying import try_out
 from flatfare.service import selling
+from flatfare.service.actions.reading import read
 from flatfare.service.reporting import report
 from flatfare.store import runs
 from flatfare.store.book import Book
 from flatfare.store.lake import Lake
-from tests.runner.rig import EMAIL, Shop
+from tests.runner.rig import EMAIL, Shop, shop
 from tests.runner.test_running import LATER_US, changed, everything_sealed, receipt, scene
+from tests.store.servers import Server
 
 WORK = "import json; json.dump({'words': 3}, open('output.json', 'w'))"
 
@@ -121,6 +125,24 @@ def test_each_attempt_bears_it_also_one_whose_command_failed(tmp_path: Path) -> 
     scene(tmp_path, play, None, text)
 
 
+def test_in_a_trial_it_is_a_test_s_cost_and_in_no_headline(tmp_path: Path) -> None:
+    text = changed(("steps:\n", f"steps:\n  - {{name: prepare, {command(cost='0.002')}}}\n"))
+
+    async def play(own: Shop) -> None:
+        found = await try_out(own.runner, read(text), [Row("one", {"email": EMAIL})])
+        await own.runner.gate.book()  # type: ignore[misc]
+        with own.book() as book:
+            rungs = len(found.tried)
+            of_commands = (
+                "SELECT purpose, COUNT(*), SUM(cost_nano) FROM calls WHERE source = 'runner' GROUP BY 1"
+            )
+            assert book.rows(of_commands) == [("test", rungs, 2_000_000 * rungs)]
+            assert sum(one.cost_nano for one in found.tried) == book.value("SELECT SUM(cost_nano) FROM calls")
+            assert reported(book, Lake(own.settings.lake)) == (0, 0)
+
+    scene(tmp_path, play)
+
+
 def test_a_run_asked_for_again_pays_once(tmp_path: Path) -> None:
     async def play(own: Shop) -> None:
         one, two = await counted(own), await counted(own)
@@ -210,3 +232,17 @@ def test_it_says_whose_it_is_and_on_what_ground(tmp_path: Path) -> None:
             assert labels == {"action": "counting", "customer": "acme"}
 
     scene(tmp_path, play, None, counting(command(cost="0.002")))
+
+
+def test_the_same_on_postgresql(tmp_path: Path, postgres: Server) -> None:
+    async def work() -> None:
+        text = counting(command("exit(3)", "0.002"))
+        async with shop(tmp_path, None, text, database=postgres.new_database()) as own:
+            result = await counted(own)
+            with own.book() as book:
+                shelf = Shelf(book, Lake(own.settings.lake))
+                judging.book_open_costs(shelf, LATER_US)
+                assert reported(book, shelf.lake) == (2_000_000, 0)
+                assert selling.sale_of(book, result.run.task_id).costs.total_nano == 2_000_000
+
+    asyncio.run(work())
