@@ -862,3 +862,34 @@ def test_a_run_whose_record_could_not_be_written_is_taken_up_when_it_is_asked_fo
             assert selling.verify(book) == []
 
     scene(tmp_path, play)
+
+
+def test_what_is_kept_of_runs_that_were_given_up_is_erased_after_its_time_unless_they_are_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> object:
+        raise StoreFailure("The disk is full.")
+
+    monkeypatch.setattr(judging, "decide", failing)
+
+    async def fail(own: Shop, key: str) -> None:
+        with pytest.raises(StoreFailure):
+            await names(own, "changed", key=key)
+
+    async def play(own: Shop) -> None:
+        await fail(own, "one")
+        await fail(own, "two")
+        now_us = time.time_ns() // 1000
+        a_day_later_us = now_us + 24 * 3_600_000_000
+        with own.book() as book:
+            shelf = Shelf(book, Lake(own.settings.lake))
+            left = recovering.recover(shelf, "somebody", now_us, give_up=True).given_back
+            one, two = sorted(left, key=lambda run: str(run.request_key))
+            assert runs.forget(book, a_day_later_us - 1) == 0
+        await fail(own, "two")
+        with own.book() as book:
+            assert runs.forget(book, a_day_later_us) == 1
+            assert "Ann Smith" not in str(runs.one(book, one.id))
+            assert "Ann Smith" in str(runs.one(book, two.id)), "what it keeps now is not what it kept then"
+
+    scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))

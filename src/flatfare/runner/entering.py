@@ -182,6 +182,7 @@ def _anew(shelf: Shelf, found: Run, asked: Run, version: Published, now_us: int)
         owner=asked.owner,
         alive_until_us=now_us + LEASE_US,
         input=asked.input,
+        forget_at_us=None,  # what it keeps now is not what it kept then
         action_version=version.action.version,
         patience_us=asked.patience_us,
     )

@@ -65,13 +65,13 @@ def _is_late(shelf: Shelf, run: Run, now_us: int) -> bool:
 
 def _given_up(shelf: Shelf, run: Run, now_us: int) -> Run:
     """End a run that nobody takes up: its task has failed, and its money goes back."""
-    definition = publishing.published(shelf.book, run.action, run.action_version).action.definition
+    action = publishing.published(shelf.book, run.action, run.action_version).action
     at_us, number = run.ended_at_us or now_us, max(1, run.attempts)
     run = runs.update(shelf.book, run, ended_at_us=at_us)  # told of with this moment, also if told again
     if tasks.rows_of(shelf.book, [run.task_id]):  # open as it is, it is not sealed
         said = [
             telling.judged(run, telling.nothing_to_judge(name, "1", Ending.INTERRUPTED, number, at_us))
-            for name in definition.required
+            for name in action.definition.required
         ]
         telling.tell(shelf, run, [*said, telling.closed(run, at_us)], now_us)
     moving.give_back(shelf, run, now_us, _GIVEN_UP)
@@ -83,6 +83,7 @@ def _given_up(shelf: Shelf, run: Run, now_us: int) -> Run:
         reasons=json.dumps([_GIVEN_UP]),
         is_delivered=1,
         owner=None,
+        forget_at_us=at_us + action.keep_us if action.keep_us else None,
     )
 
 

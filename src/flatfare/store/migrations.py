@@ -561,6 +561,11 @@ def _first_calls() -> Iterator[str]:
     yield "CREATE INDEX first_calls_due ON first_calls (task_id) WHERE is_due = 1"
 
 
+def _inputs_of_runs_given_up() -> Iterator[str]:
+    """What is kept of runs is erased after its time; of those that were given up it had none, and stayed."""
+    yield "UPDATE runs SET input = NULL WHERE state = 'done' AND forget_at_us IS NULL AND input IS NOT NULL"
+
+
 MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _first_schema,
     _gateway_records,
@@ -599,5 +604,6 @@ MIGRATIONS: tuple[Callable[[], Iterator[str]], ...] = (
     _lakes_of_books,
     _gathered_files,
     _first_calls,
+    _inputs_of_runs_given_up,
 )
 """Step 1 is the first; the book counts how many it has taken."""
