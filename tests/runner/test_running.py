@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +36,7 @@ from flatfare.service.tasks.recording import Teller, record
 from flatfare.store import adjustments, newest, reviews, runs, sealing, sealing_tasks, tasks
 from flatfare.store.adjustments import Correction
 from flatfare.store.lake import Lake
+from flatfare.store.runs import State
 from flatfare.store.sampling import HUMAN, Plan
 from flatfare.verifiers import again
 from tests.gateway.upstreams import Asked
@@ -891,5 +893,35 @@ def test_what_is_kept_of_runs_that_were_given_up_is_erased_after_its_time_unless
             assert runs.forget(book, a_day_later_us) == 1
             assert "Ann Smith" not in str(runs.one(book, one.id))
             assert "Ann Smith" in str(runs.one(book, two.id)), "what it keeps now is not what it kept then"
+
+    scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))
+
+
+def test_a_thousand_runs_that_live_or_wait_keep_no_later_one_from_being_looked_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> object:
+        raise StoreFailure("The disk is full.")
+
+    monkeypatch.setattr(judging, "decide", failing)
+
+    async def play(own: Shop) -> None:
+        with pytest.raises(StoreFailure):
+            await names(own, "changed")
+        now_us = own.runner.now()
+        with own.book() as book:
+            (left,) = runs.listed(book)
+            waits = replace(left, state=State.INTERRUPTED, owner=None, patience_us=now_us)
+            lives = replace(left, owner="another machine/1/0/x", alive_until_us=now_us + 10**9)
+            with book.writing():
+                for number in range(1500):
+                    one = str(identity_of(f"older {number}"))
+                    older = waits if number % 3 else lives
+                    runs.insert(book, replace(older, id=one, task_id=one, started_at_us=17 + number // 500))
+        counts: Counter[str] = Counter()
+        async for looked in recovering.recover_all(own.runner.books, "somebody", own.runner.now):
+            counts.update(looked.counts())
+            assert all(run.id == left.id for run in looked.to_resume)
+        assert counts == {"waiting": 1000, "to_resume": 1, "finished": 0, "given_back": 0}
 
     scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))

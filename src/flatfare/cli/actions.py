@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -402,19 +403,22 @@ def erase(settings: Settings, run_id: str | None, customer: str | None) -> None:
 @pass_settings
 def recover(settings: Settings, give_up: bool) -> None:
     """Look after runs whose process is gone: finish what was decided, resume or give back the rest."""
+    counts: Counter[str] = Counter()
 
-    async def work() -> recovering.Left:
+    async def work() -> None:
         async with running(settings) as runner:
-            left = await runner.books.do(recovering.recover, runner.owner, clock.now_us(), give_up=give_up)
-            for one in left.to_resume:
-                await runner.result(await runner.resume(one))
+            async for left in recovering.recover_all(
+                runner.books, runner.owner, clock.now_us, give_up=give_up
+            ):
+                counts.update(left.counts())
+                for one in left.to_resume:
+                    await runner.result(await runner.resume(one))
             await recovering.follow_all_awaited(runner.books, clock.now_us)
-            return left
 
-    left = asyncio.run(work())
+    asyncio.run(work())
     output.say(
-        f"{len(left.finished)} finished, {len(left.given_back)} given back, {len(left.to_resume)} taken up "
-        f"again, {len(left.waiting)} waiting to be asked for again"
+        f"{counts['finished']} finished, {counts['given_back']} given back, {counts['to_resume']} taken up "
+        f"again, {counts['waiting']} waiting to be asked for again"
     )
 
 

@@ -1,7 +1,7 @@
 """Runs whose process is gone: taken up where they stood, or given back; none is done twice."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from flatfare.core.action import Ending
@@ -20,26 +20,68 @@ _GIVEN_UP = "its process ended before the work was decided, and nobody asked for
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What became of runs that were left behind."""
+    """What became of runs that were left behind, of those that were looked at together."""
 
     finished: tuple[Run, ...] = ()  # decided before: told of, and their money moved
     given_back: tuple[Run, ...] = ()
     to_resume: tuple[Run, ...] = ()  # their input was kept
     waiting: tuple[Run, ...] = ()  # until they are asked for again, or their deadline has passed
+    last: tuple[int, str] | None = None  # the last one's moment and id; None where none is left to look at
+
+    def counts(self) -> dict[str, int]:
+        """How many became what."""
+        return {name: len(getattr(self, name)) for name in ("finished", "given_back", "to_resume", "waiting")}
 
 
-def recover(shelf: Shelf, owner: str, now_us: int, *, give_up: bool = False) -> Left:
-    """Look after every run whose process is gone. ``give_up``: do not wait to be asked for one again."""
+async def recover_all(
+    books: Books, owner: str, now: Callable[[], int], *, give_up: bool = False
+) -> AsyncIterator[Left]:
+    """Look after every run whose process is gone, some at a time: other work has its turn between."""
+    left = await books.do(recover, owner, now(), give_up=give_up)
+    while left.last is not None:
+        yield left
+        left = await books.do(recover, owner, now(), give_up=give_up, after=left.last)
+
+
+def recover(
+    shelf: Shelf, owner: str, now_us: int, *, give_up: bool = False, after: tuple[int, str] | None = None
+) -> Left:
+    """Look after runs whose process is gone, as many as are looked at together, beyond ``after``.
+
+    ``give_up``: do not wait to be asked for one again.
+    """
     found: dict[str, list[Run]] = {"finished": [], "given_back": [], "to_resume": [], "waiting": []}
-    for run in runs.left_behind(shelf.book):
-        is_left = run.state is State.INTERRUPTED or is_gone(run.owner, run.alive_until_us, now_us)
-        if not is_left or run.owner == owner:
+    at_hand = runs.left_behind(shelf.book, but_of=_living(shelf, owner, now_us), after=after)
+    for run in at_hand:
+        if run.state is not State.INTERRUPTED and not is_gone(run.owner, run.alive_until_us, now_us):
+            continue
+        if not give_up and _still_waits(shelf, run, now_us):
+            found["waiting"].append(run)
             continue
         if not runs.claim(shelf.book, run, owner, now_us + LEASE_US, now_us):
             continue
-        what, after = _looked_after(shelf, run, now_us, give_up)
-        found[what].append(after)
-    return Left(**{name: tuple(held) for name, held in found.items()})
+        what, looked_after = _looked_after(shelf, run, now_us, give_up)
+        found[what].append(looked_after)
+    last = (at_hand[-1].started_at_us, at_hand[-1].id) if at_hand else None
+    return Left(**{name: tuple(held) for name, held in found.items()}, last=last)
+
+
+def _living(shelf: Shelf, owner: str, now_us: int) -> list[str]:
+    """Processes that work at their runs, this one among them."""
+    known = runs.owners_under_way(shelf.book)
+    return [owner, *(one for one, until_us in known.items() if not is_gone(one, until_us, now_us))]
+
+
+def _still_waits(shelf: Shelf, run: Run, now_us: int) -> bool:
+    """It was looked after before, and nothing has changed since."""
+    was_looked_after = run.state is State.INTERRUPTED and run.owner is None
+    return was_looked_after and not _is_alone(run) and not _is_late(shelf, run, now_us)
+
+
+def _is_alone(run: Run) -> bool:
+    """Its input was kept, and no job takes it up: what is asked in batches its job does, which knows
+    what was sent; here it would be sent again."""
+    return run.input is not None and not run.patience_us
 
 
 def _looked_after(shelf: Shelf, run: Run, now_us: int, give_up: bool) -> tuple[str, Run]:
@@ -49,9 +91,7 @@ def _looked_after(shelf: Shelf, run: Run, now_us: int, give_up: bool) -> tuple[s
         done = judging.finish(shelf, run, now_us, is_lost=run.output is None)
         return ("given_back" if done.ending == Ending.INTERRUPTED else "finished"), done
     judging.cut_short(shelf, run, now_us)
-    # What is asked in batches is taken up by its job, which knows what was sent: here it would be sent again.
-    is_alone = run.input is not None and not run.patience_us
-    if is_alone and not give_up and not _is_late(shelf, run, now_us):
+    if _is_alone(run) and not give_up and not _is_late(shelf, run, now_us):
         return "to_resume", runs.update(shelf.book, run, state=State.ACCEPTED)
     if give_up or _is_late(shelf, run, now_us):
         return "given_back", _given_up(shelf, run, now_us)
@@ -59,6 +99,8 @@ def _looked_after(shelf: Shelf, run: Run, now_us: int, give_up: bool) -> tuple[s
 
 
 def _is_late(shelf: Shelf, run: Run, now_us: int) -> bool:
+    if now_us < run.started_at_us + run.patience_us:
+        return False
     action = publishing.published(shelf.book, run.action, run.action_version).action
     return now_us >= run.started_at_us + action.limits.deadline_us + run.patience_us
 

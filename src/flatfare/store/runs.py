@@ -30,6 +30,9 @@ _AWAITED = str(Ending.AWAITED)
 
 UNDER_WAY = (State.ACCEPTED, State.WORKING, State.JUDGED)
 
+_UNENDED_STATES = (*map(str, UNDER_WAY), str(State.INTERRUPTED), str(State.DONE))
+_UNENDED = f"(state IN ({', '.join('?' * (len(_UNENDED_STATES) - 1))}) OR (state = ? AND is_delivered = 0))"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -147,14 +150,33 @@ def keep_alive(book: Book, owner: str, until_us: int) -> int:
     )
 
 
-def left_behind(book: Book, limit: int = 1000) -> list[Run]:
-    """Runs under way, interrupted or not handed over, the oldest first; not those that await somebody."""
-    states = (*UNDER_WAY, State.INTERRUPTED)
+def owners_under_way(book: Book) -> dict[str, int]:
+    """Which processes have runs that may be left behind, and until when each surely lives."""
     rows = book.rows(
-        f"SELECT {', '.join(_RUN)} FROM runs WHERE (state IN ({_in(states)}) OR (state = ? AND "
-        "is_delivered = 0)) AND NOT (owner IS NULL AND COALESCE(ending, '') = ?) "
-        "ORDER BY started_at_us LIMIT ?",
-        (*map(str, states), str(State.DONE), _AWAITED, limit),
+        f"SELECT owner, MIN(alive_until_us) FROM runs WHERE {_UNENDED} AND owner IS NOT NULL GROUP BY owner",
+        _UNENDED_STATES,
+    )
+    return {str(owner): int(str(until_us)) for owner, until_us in rows}
+
+
+def left_behind(
+    book: Book,
+    *,
+    but_of: Sequence[str] = (),
+    after: tuple[int, str] | None = None,
+    limit: int = 1000,
+) -> list[Run]:
+    """Runs under way, interrupted or not handed over, the oldest first; not those that await somebody.
+
+    ``but_of``: the processes that live, whose runs are not left. ``after`` is the moment and id of
+    the last one seen.
+    """
+    others = f"AND (owner IS NULL OR owner NOT IN ({', '.join('?' * len(but_of))})) " if but_of else ""
+    beyond = "" if after is None else "AND (started_at_us, id) > (?, ?) "
+    rows = book.rows(
+        f"SELECT {', '.join(_RUN)} FROM runs WHERE {_UNENDED} AND NOT (owner IS NULL AND "
+        f"COALESCE(ending, '') = ?) {others}{beyond}ORDER BY started_at_us, id LIMIT ?",
+        (*_UNENDED_STATES, _AWAITED, *but_of, *(after or ()), limit),
     )
     return [_run(row) for row in rows]
 

@@ -128,9 +128,9 @@ class Workshop:
 
     async def _look_after(self, runner: Runner) -> None:
         """Runs that a former process left, runs that waited for somebody's word, costs that came late."""
-        left = await runner.books.do(recovering.recover, runner.owner, clock.now_us())
-        for run in left.to_resume:
-            self._keep(self._ended(runner, await runner.resume(run), None))
+        async for left in recovering.recover_all(runner.books, runner.owner, clock.now_us):
+            for run in left.to_resume:
+                self._keep(self._ended(runner, await runner.resume(run), None))
         await recovering.follow_all_awaited(runner.books, clock.now_us)
         await runner.books.do(judging.book_open_costs, clock.now_us())
         await runner.books.do(_forget, clock.now_us())
@@ -177,7 +177,7 @@ def _document(shelf: Shelf, result: Result) -> dict[str, object]:
 
 def _is_left(settings: Settings) -> bool:
     with open_book(settings.database) as book:
-        return bool(runs.left_behind(book, 1) or runs.with_open_cost(book, 1))
+        return bool(runs.left_behind(book, limit=1) or runs.with_open_cost(book, 1))
 
 
 def _has_plans(settings: Settings) -> bool:
