@@ -66,7 +66,9 @@ async def _tried(
         ending = (await prover.judge(output, given, 1, means)).ending
     except Unanswered as problem:
         ending = problem.ending
-    return Tried(name, rung.name, known_nano(work.made), ending is Ending.VERIFIED), ending
+    is_whole = not work.is_cost_unsaid and all(call.cost_nano is not None for call in work.made)
+    cost_nano = known_nano(work.made) if is_whole else None
+    return Tried(name, rung.name, cost_nano, ending is Ending.VERIFIED), ending
 
 
 def _as_a_ladder(action: Action, found: list[tuple[Tried, Ending]]) -> Iterable[Seen]:
@@ -75,9 +77,11 @@ def _as_a_ladder(action: Action, found: list[tuple[Tried, Ending]]) -> Iterable[
     for tried, ending in found:
         by_input.setdefault(tried.input, []).append((tried, ending))
     for rows in by_input.values():
-        cost_nano, last = 0, Ending.ERROR
+        costs, last = list[int | None](), Ending.ERROR
         for tried, ending in rows[: action.limits.attempts]:
-            cost_nano, last = cost_nano + tried.cost_nano, ending
+            costs.append(tried.cost_nano)
+            last = ending
             if tried.is_verified:
                 break
-        yield Seen(cost_nano, str(last))
+        known = [cost for cost in costs if cost is not None]
+        yield Seen(sum(known) if len(known) == len(costs) else None, str(last))

@@ -1,8 +1,20 @@
 """Advice on a price says whether a fixed price fits, what each price risks, and which ladder serves whom."""
 
 import random
+from pathlib import Path
 
-from flatfare.service.actions.advising import Seen, Tried, advise, best_ladders, document_of, possible_ladders
+from flatfare.service.actions.advising import (
+    Seen,
+    Tried,
+    advise,
+    best_ladders,
+    document_of,
+    history,
+    possible_ladders,
+)
+from flatfare.store import runs
+from flatfare.store.book import open_book
+from flatfare.store.runs import Attempt, Run, State
 
 CENT = 10_000_000
 
@@ -80,6 +92,34 @@ def test_a_ladder_costs_what_its_rungs_cost_until_one_is_verified() -> None:
     assert set(ladders) == {("cheap",), ("dear",), ("cheap", "dear"), ("dear", "cheap")}
     assert ladders["cheap",].cost_per_verified_nano == 100 * CENT / 60
     assert ladders["cheap", "dear"].cost_per_verified_nano == (100 * CENT + 40 * 10 * CENT) / 98
+
+
+def test_runs_of_unknown_cost_are_left_out_and_it_is_said() -> None:
+    known = steady(300)
+    advice = advise("part", [*known, *[Seen(None, "verified")] * 30])
+    assert advice.costs == advise("whole", known).costs
+    assert advice.recommended_nano == advise("whole", known).recommended_nano
+    assert advice.why[-1].startswith("30 of 330 runs are left out: part of what they cost is not known.")
+    assert advise("none", [Seen(None, "verified")] * 30).verdict == "too few"
+
+
+def test_an_input_of_unknown_cost_on_one_rung_says_nothing_of_ladders() -> None:
+    unknown = [Tried("x", "cheap", None, True), Tried("x", "dear", 10 * CENT, True)]
+    assert [*possible_ladders([*trial(100), *unknown])] == [*possible_ladders(trial(100))]
+
+
+def test_a_run_costs_what_is_known_only_where_all_of_it_is(tmp_path: Path) -> None:
+    with open_book(str(tmp_path / "flatfare.db")) as book:
+        for name, costs in {
+            "known": [(5, None), (7, None)],
+            "partly": [(5, None), (7, "its cost is not known")],
+            "unsaid": [(5, None), (None, None)],
+        }.items():
+            runs.insert(book, Run(name, "count", 1, name, State.DONE, "", 0, ending="verified"))
+            for number, (cost, reason) in enumerate(costs):
+                attempt = Attempt(name, number, 1, "r", "", 0, cost_nano=cost, cost_reason=reason)
+                runs.write_attempt(book, attempt)
+        assert sorted(one.cost_nano or -1 for one in history(book, "count")) == [-1, -1, 12]
 
 
 def test_a_few_runs_that_went_well_are_no_proof() -> None:

@@ -38,15 +38,15 @@ FEW = 60
 class Seen:
     """One run or trial: what it cost, how it ended, and by which rungs."""
 
-    cost_nano: int
+    cost_nano: int | None  # None where part of it is not known
     ending: str
     read: int = 0  # tokens, where they are known
     written: int = 0
 
     @property
-    def sale(self) -> Sale:
-        """As a sale."""
-        return Sale(self.cost_nano, self.ending == Ending.VERIFIED)
+    def sale(self) -> Sale | None:
+        """As a sale; None where nobody knows what it cost."""
+        return None if self.cost_nano is None else Sale(self.cost_nano, self.ending == Ending.VERIFIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Tried:
 
     input: str
     rung: str
-    cost_nano: int
+    cost_nano: int | None  # None where part of it is not known
     is_verified: bool
 
 
@@ -107,7 +107,8 @@ def history(book: Book, action: str, version: int | None = None, limit: int = 20
         if run.ending == Ending.INTERRUPTED or version not in (None, run.action_version):
             continue
         attempts = [one for one in runs.attempts_of(book, run.id) if one.take == run.take]
-        found.append(Seen(sum(one.cost_nano or 0 for one in attempts), str(run.ending)))
+        is_whole = all(one.cost_nano is not None and one.cost_reason is None for one in attempts)
+        found.append(Seen(sum(one.cost_nano or 0 for one in attempts) if is_whole else None, str(run.ending)))
     return found
 
 
@@ -122,7 +123,8 @@ def advise(
     tried: Sequence[Tried] = (),
 ) -> Advice:
     """What can be said of the price of work that went so."""
-    own = [one.sale for one in seen]
+    own = [sale for one in seen if (sale := one.sale) is not None]
+    left_out = _left_out(len(seen) - len(own), len(seen))
     verified = sum(sale.is_verified for sale in own)
     ladders = tuple(best_ladders(tried)) if tried else ()
     if len(own) < risk.MIN_SALES or not verified:
@@ -130,7 +132,7 @@ def advise(
         why += (
             "" if tried else f" Or try it on inputs of yours: flatfare actions price {action} --sample FILE"
         )
-        return Advice(action, len(own), verified, "too few", (why,), ladders=ladders, sales=sales)
+        return Advice(action, len(own), verified, "too few", (why, *left_out), ladders=ladders, sales=sales)
     spread = risk.spread_of([sale.cost for sale in own])
     ratio = cost_per_success(CostSums.of((sale.cost, sale.is_verified) for sale in own))
     safe = risk.price_for_risk(own, risk_max, sales)
@@ -139,13 +141,14 @@ def advise(
     recommended = nice_nano(wanted) if math.isfinite(wanted) else None
     candidates = _candidates(point, recommended, current_nano)
     prices = tuple(at_price(own, price, sales) for price in candidates)
-    verdict, why_not = fitness(seen, spread, point, safe, sales, risk_max)
+    known = [one for one in seen if one.cost_nano is not None]
+    verdict, why_not = fitness(known, spread, point, safe, sales, risk_max)
     return Advice(
         action,
         len(own),
         verified,
         verdict,
-        why_not,
+        (*why_not, *left_out),
         spread,
         ratio,
         recommended,
@@ -156,6 +159,14 @@ def advise(
         round(spread.mean * sales),
         None if recommended is None else round(recommended * verified / len(own) * sales),
     )
+
+
+def _left_out(count: int, runs: int) -> Iterable[str]:
+    if count:
+        yield (
+            f"{count} of {runs} runs are left out: part of what they cost is not known. See why: "
+            "flatfare doctor"
+        )
 
 
 def at_price(own: Sequence[Sale], price_nano: int, sales: int) -> AtPrice:
@@ -240,7 +251,7 @@ def _varied(spread: Spread) -> Iterable[str]:
 
 
 def _with_a_long_tail(seen: Sequence[Seen]) -> Iterable[str]:
-    index = risk.tail_index([one.cost_nano for one in seen])
+    index = risk.tail_index([one.cost_nano for one in seen if one.cost_nano is not None])
     if index < TAIL_MIN and len(seen) >= FEW:
         yield (
             f"The dearest sales thin out slowly (tail index {index:.1f}): one that is still to come may cost "
@@ -266,17 +277,19 @@ def best_ladders(tried: Sequence[Tried]) -> Iterable[tuple[str, Ladder]]:
 def possible_ladders(tried: Sequence[Tried]) -> Iterable[Ladder]:
     """Every ladder that can be put together from the rungs tried."""
     rungs = list(dict.fromkeys(one.rung for one in tried))
-    by_input: dict[str, dict[str, Tried]] = {}
+    by_input: dict[str, dict[str, tuple[int, bool]]] = {}
     for one in tried:
-        by_input.setdefault(one.input, {})[one.rung] = one
+        if one.cost_nano is not None:
+            by_input.setdefault(one.input, {})[one.rung] = one.cost_nano, one.is_verified
     whole = [row for row in by_input.values() if len(row) == len(rungs)]
     for length in range(1, len(rungs) + 1):
         for order in itertools.permutations(rungs, length):
             cost = verified = 0
             for row in whole:
                 for name in order:
-                    cost += row[name].cost_nano
-                    if row[name].is_verified:
+                    spent_nano, is_verified = row[name]
+                    cost += spent_nano
+                    if is_verified:
                         verified += 1
                         break
             success = verified / len(whole) if whole else 0.0
