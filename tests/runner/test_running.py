@@ -925,3 +925,37 @@ def test_a_thousand_runs_that_live_or_wait_keep_no_later_one_from_being_looked_a
         assert counts == {"waiting": 1000, "to_resume": 1, "finished": 0, "given_back": 0}
 
     scene(tmp_path, play, None, changed(("window: 24h", "window: 24h\nprivacy: {keep: 24h}")))
+
+
+def test_a_run_that_cannot_be_looked_after_keeps_no_other_from_it_and_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_short, stuck = judging.cut_short, []
+
+    def failing(*_: object) -> object:
+        raise StoreFailure("The disk is full.")
+
+    def stumbling(shelf: Shelf, run: runs.Run, now_us: int) -> None:
+        if run.id in stuck:
+            raise Conflict("It was told otherwise.")
+        cut_short(shelf, run, now_us)
+
+    monkeypatch.setattr(judging, "decide", failing)
+    monkeypatch.setattr(judging, "cut_short", stumbling)
+
+    async def play(own: Shop) -> None:
+        for key in ("one", "two"):
+            with pytest.raises(StoreFailure):
+                await names(own, key=key)
+        with own.book() as book:
+            two, one = runs.listed(book)
+            stuck.append(one.id)
+            shelf, now_us = Shelf(book, Lake(own.settings.lake)), own.runner.now()
+            left = recovering.recover(shelf, "somebody", now_us, give_up=True)
+            assert left.stuck == (recovering.Stuck(one.id, "It was told otherwise."),)
+            assert [run.id for run in left.given_back] == [two.id]
+            stuck.clear()
+            (given,) = recovering.recover(shelf, "somebody else", now_us, give_up=True).given_back
+            assert given.id == one.id
+
+    scene(tmp_path, play)

@@ -15,7 +15,7 @@ from flatfare.config import Settings
 from flatfare.core.action import Action
 from flatfare.core.checks.submission import Json, NotJson, read_json
 from flatfare.core.currency import dollars, parse_in, payable_text
-from flatfare.core.errors import BadInput, BadUsage
+from flatfare.core.errors import BadInput, BadUsage, FlatfareError
 from flatfare.core.moments import iso
 from flatfare.core.money import dollar_text
 from flatfare.runner import bulk as bulk_work
@@ -404,6 +404,7 @@ def erase(settings: Settings, run_id: str | None, customer: str | None) -> None:
 def recover(settings: Settings, give_up: bool) -> None:
     """Look after runs whose process is gone: finish what was decided, resume or give back the rest."""
     counts: Counter[str] = Counter()
+    stuck: list[recovering.Stuck] = []
 
     async def work() -> None:
         async with running(settings) as runner:
@@ -411,8 +412,13 @@ def recover(settings: Settings, give_up: bool) -> None:
                 runner.books, runner.owner, clock.now_us, give_up=give_up
             ):
                 counts.update(left.counts())
+                stuck.extend(left.stuck)
                 for one in left.to_resume:
-                    await runner.result(await runner.resume(one))
+                    try:
+                        await runner.result(await runner.resume(one))
+                    except FlatfareError as problem:
+                        counts["to_resume"] -= 1
+                        stuck.append(recovering.Stuck(one.id, str(problem)))
             await recovering.follow_all_awaited(runner.books, clock.now_us)
 
     asyncio.run(work())
@@ -420,6 +426,10 @@ def recover(settings: Settings, give_up: bool) -> None:
         f"{counts['finished']} finished, {counts['given_back']} given back, {counts['to_resume']} taken up "
         f"again, {counts['waiting']} waiting to be asked for again"
     )
+    for one in stuck:
+        output.complain(f"run {one.run_id}: {one.problem}")
+    if stuck:
+        sys.exit(1)
 
 
 @actions.command()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from flatfare.core.action import Ending
@@ -19,6 +20,14 @@ _GIVEN_UP = "its process ended before the work was decided, and nobody asked for
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """A run that could not be looked after, and why; the next round looks at it again."""
+
+    run_id: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """What became of runs that were left behind, of those that were looked at together."""
 
@@ -26,6 +35,7 @@ class Left:
     given_back: tuple[Run, ...] = ()
     to_resume: tuple[Run, ...] = ()  # their input was kept
     waiting: tuple[Run, ...] = ()  # until they are asked for again, or their deadline has passed
+    stuck: tuple[Stuck, ...] = ()
     last: tuple[int, str] | None = None  # the last one's moment and id; None where none is left to look at
 
     def counts(self) -> dict[str, int]:
@@ -48,22 +58,32 @@ def recover(
 ) -> Left:
     """Look after runs whose process is gone, as many as are looked at together, beyond ``after``.
 
-    ``give_up``: do not wait to be asked for one again.
+    What stands in the way of one of them stands in no other's. ``give_up``: do not wait to be asked
+    for one again.
     """
     found: dict[str, list[Run]] = {"finished": [], "given_back": [], "to_resume": [], "waiting": []}
+    stuck = []
     at_hand = runs.left_behind(shelf.book, but_of=_living(shelf, owner, now_us), after=after)
     for run in at_hand:
         if run.state is not State.INTERRUPTED and not is_gone(run.owner, run.alive_until_us, now_us):
             continue
-        if not give_up and _still_waits(shelf, run, now_us):
-            found["waiting"].append(run)
-            continue
-        if not runs.claim(shelf.book, run, owner, now_us + LEASE_US, now_us):
-            continue
-        what, looked_after = _looked_after(shelf, run, now_us, give_up)
-        found[what].append(looked_after)
+        try:
+            if not give_up and _still_waits(shelf, run, now_us):
+                found["waiting"].append(run)
+            elif runs.claim(shelf.book, run, owner, now_us + LEASE_US, now_us):
+                what, looked_after = _looked_after(shelf, run, now_us, give_up)
+                found[what].append(looked_after)
+        except FlatfareError as problem:
+            let_go(shelf, run, owner)
+            stuck.append(Stuck(run.id, str(problem)))
     last = (at_hand[-1].started_at_us, at_hand[-1].id) if at_hand else None
-    return Left(**{name: tuple(held) for name, held in found.items()}, last=last)
+    return Left(**{name: tuple(held) for name, held in found.items()}, stuck=tuple(stuck), last=last)
+
+
+def let_go(shelf: Shelf, run: Run, owner: str) -> None:
+    """Have a run that was taken over and could not be looked after looked at again."""
+    with suppress(FlatfareError):
+        runs.let_go(shelf.book, run, owner)
 
 
 def _living(shelf: Shelf, owner: str, now_us: int) -> list[str]:

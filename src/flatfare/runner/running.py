@@ -21,7 +21,7 @@ from flatfare.core.checks.submission import Json
 from flatfare.core.errors import BadInput, FlatfareError, LimitExceeded
 from flatfare.core.identity import derived, time_ordered
 from flatfare.core.moments import HOUR_US
-from flatfare.runner import entering, judging, telling
+from flatfare.runner import entering, judging, recovering, telling
 from flatfare.runner.batching.desk import Desk
 from flatfare.runner.books import Books, Shelf
 from flatfare.runner.gate import Gate, gate
@@ -157,13 +157,17 @@ class Runner:
             await asyncio.sleep(_POLL_S)
 
     async def resume(self, run: Run) -> Run:
-        """Take up a run that was cut short and whose input was kept."""
-        version = await self.books.do(self._shop.published, run.action, run.action_version, self.now())
-        kept = keeping.read(run.input, run.id, "input")
-        assert kept is not None
-        given = Prepared.from_json(kept)
-        run = await self.books.do(entering.begin, run, version, self.now())
-        return self._start(Ready(run, version, given, self._prover(version)))
+        """Take up a run that was cut short and whose input was kept; where that fails, anybody may."""
+        try:
+            version = await self.books.do(self._shop.published, run.action, run.action_version, self.now())
+            kept = keeping.read(run.input, run.id, "input")
+            assert kept is not None
+            given, prover = Prepared.from_json(kept), self._prover(version)
+            run = await self.books.do(entering.begin, run, version, self.now())
+        except FlatfareError:
+            await self.books.do(recovering.let_go, run, self.owner)
+            raise
+        return self._start(Ready(run, version, given, prover))
 
     async def handed_over(self, run: Run) -> None:
         """The result reached whoever asked for it: from now on it is theirs."""

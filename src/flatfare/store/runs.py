@@ -142,6 +142,11 @@ def claim(book: Book, run: Run, owner: str, alive_until_us: int, now_us: int) ->
     return changed == 1
 
 
+def let_go(book: Book, run: Run, owner: str) -> None:
+    """Leave a run to whoever takes it over next, if it is still this owner's."""
+    book.execute("UPDATE runs SET owner = NULL WHERE id = ? AND owner = ?", (run.id, owner))
+
+
 def keep_alive(book: Book, owner: str, until_us: int) -> int:
     """Say that a process still works at its runs; how many it has."""
     return book.execute(

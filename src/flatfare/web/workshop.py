@@ -55,6 +55,7 @@ class Workshop:
         self._runner: Runner | None = None
         self._making = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._said: set[str] = set()  # of what stood in the way of looking after runs
 
     def wake(self) -> None:
         """Look after runs that a former process left behind, if there are any."""
@@ -127,21 +128,41 @@ class Workshop:
             _log.warning("Run %s: %s", run.id, problem)
 
     async def _look_after(self, runner: Runner) -> None:
-        """Runs that a former process left, runs that waited for somebody's word, costs that came late."""
+        """Runs that a former process left, runs that waited for somebody's word, costs that came late.
+
+        What stands in the way of one of these stands in no other's; it is said once as long as it does.
+        """
+        books, problems = runner.books, dict[str, str]()  # what it is, and the first run it is about
+        for work in (
+            lambda: self._take_up(runner, problems),
+            lambda: recovering.follow_all_awaited(books, clock.now_us),
+            lambda: books.do(judging.book_open_costs, clock.now_us()),
+            lambda: books.do(_forget, clock.now_us()),
+        ):
+            try:
+                await work()
+            except FlatfareError as problem:
+                problems.setdefault(str(problem), "")
+        for said, run_id in problems.items():
+            if said not in self._said:
+                _log.warning("Looking after %s: %s", f"run {run_id}" if run_id else "runs", said)
+        self._said = set(problems)
+
+    async def _take_up(self, runner: Runner, problems: dict[str, str]) -> None:
+        """Finish, give back or resume what a former process left."""
         async for left in recovering.recover_all(runner.books, runner.owner, clock.now_us):
+            for stuck in left.stuck:
+                problems.setdefault(stuck.problem, stuck.run_id)
             for run in left.to_resume:
-                self._keep(self._ended(runner, await runner.resume(run), None))
-        await recovering.follow_all_awaited(runner.books, clock.now_us)
-        await runner.books.do(judging.book_open_costs, clock.now_us())
-        await runner.books.do(_forget, clock.now_us())
+                try:
+                    self._keep(self._ended(runner, await runner.resume(run), None))
+                except FlatfareError as problem:
+                    problems.setdefault(str(problem), run.id)
 
     async def _look_after_again(self, runner: Runner) -> None:
         while True:
             await asyncio.sleep(LOOK_AFTER_S)
-            try:
-                await self._look_after(runner)
-            except FlatfareError as problem:
-                _log.warning("Looking after runs: %s", problem)
+            await self._look_after(runner)
 
 
 async def _told(runner: Runner, result: Result, hook: Hook) -> None:
