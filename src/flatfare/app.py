@@ -57,7 +57,8 @@ def serve(load: Callable[[], Settings], *, workers: int, say: Callable[[str], No
         from flatfare.web.serving import run
 
         door = Door(token, _is_local(settings.listen))
-        run(application(replace(settings, listen=addresses[-1]), door), sock, life)
+        own = replace(settings, listen=addresses[-1])
+        run(application(own, door, makes_book=False), sock, life)  # one that is away is not made anew
 
     def weekly_page(document: Mapping[str, object]) -> bytes:
         from flatfare.web.weekly_page import page

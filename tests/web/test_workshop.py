@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flatfare.config import Settings
 from flatfare.core.errors import StoreFailure
 from flatfare.runner import judging, recovering
 from flatfare.runner.books import Shelf
@@ -14,6 +15,8 @@ from flatfare.runner.running import Order
 from flatfare.store import runs
 from flatfare.store.lake import Lake
 from flatfare.store.runs import Run
+from flatfare.web import workshop
+from flatfare.web.desk import Desk
 from flatfare.web.workshop import Workshop
 from tests.runner.rig import EMAIL, EXAMPLES, Shop, shop
 
@@ -74,3 +77,16 @@ def test_a_run_that_cannot_be_resumed_keeps_no_other_from_it_and_is_said_once(
 
     with caplog.at_level(logging.WARNING, "flatfare.actions"):
         asyncio.run(work())
+
+
+def test_looking_after_and_answering_make_no_book_where_it_is_away(tmp_path: Path) -> None:
+    settings = Settings(database=f"sqlite:///{tmp_path}/book.db", lake=f"{tmp_path}/lake")
+    with pytest.raises(StoreFailure):
+        workshop._is_left(settings)
+    with pytest.raises(StoreFailure):
+        workshop._has_plans(settings)
+    desk = Desk(settings, makes_book=False)
+    with pytest.raises(StoreFailure):
+        asyncio.run(desk.ask(lambda books: books.now_us, writes=False))
+    desk.close()
+    assert not (tmp_path / "book.db").exists()

@@ -86,17 +86,19 @@ def run_booking(
     pace: Pace = Pace(),
     on_booked: Callable[[Booked], None] | None = None,
     page: Page | None = None,
+    makes_book: bool = True,
 ) -> None:
     """Keep the book until ``stop`` is set; then book once more what is there, and return.
 
     Blocks. Stands by as long as another process keeps this book. ``page`` prints the weekly report.
+    ``makes_book``: a book that is not there at first is made; one that goes away later is waited for.
     """
     folder = journal_folder(settings)
     with claimed(folder, stop, say, pace.retry_s) as is_claimed:
         if not is_claimed:
             return
         with doing(_duties(settings, pace, page), settings, stop, say):
-            _book_until(settings, folder, stop, say, pace, on_booked)
+            _book_until(settings, folder, stop, say, pace, on_booked, makes_book=makes_book)
 
 
 @contextmanager
@@ -140,13 +142,14 @@ def _book_until(
     say: Say,
     pace: Pace,
     on_booked: Callable[[Booked], None] | None,
+    *,
+    makes_book: bool,
 ) -> None:
     said: str | None = None
-    is_new = True
     while True:
         try:
-            with open_book(settings.database, create=is_new) as book:
-                is_new = False  # a book that goes away is not made anew: it is waited for
+            with open_book(settings.database, create=makes_book) as book:
+                makes_book = False
                 remove_unborn(folder)
                 for booked in _turns(book, settings, folder, stop, pace):
                     if said is not None and not booked.problems:

@@ -365,7 +365,7 @@ def _keep_book(settings: Settings, life: int, say: Say, page: Page | None) -> in
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
     threading.Thread(target=_wait_for_end, args=((life, told), stop), daemon=True).start()
-    run_booking(settings, stop, say, page=page)
+    run_booking(settings, stop, say, page=page, makes_book=False)  # the supervisor has made it
     return 0
 
 

@@ -30,9 +30,9 @@ HEADERS = (
 """On every answer that does not say otherwise."""
 
 
-def application(settings: Settings, door: Door) -> Starlette:
-    """The application; its desk is closed when it ends."""
-    desk, workshop = Desk(settings), Workshop(settings)
+def application(settings: Settings, door: Door, *, makes_book: bool = True) -> Starlette:
+    """The application; its desk is closed when it ends. ``makes_book``: a book that is not there is made."""
+    desk, workshop = Desk(settings, makes_book=makes_book), Workshop(settings)
     pages = dashboard(settings, desk, door)
     described = msgspec.json.encode(openapi.document(ENDPOINTS))
 

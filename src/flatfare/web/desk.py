@@ -35,10 +35,14 @@ class Books:
 
 
 class Desk:
-    """Answers questions from the book in threads of its own. Close it at the end."""
+    """Answers questions from the book in threads of its own. Close it at the end.
 
-    def __init__(self, settings: Settings) -> None:
+    Without ``makes_book`` a book that is away is an error, until it is back.
+    """
+
+    def __init__(self, settings: Settings, *, makes_book: bool = True) -> None:
         self._settings = settings
+        self._makes_book = makes_book
         self._lake = OpenLake(settings.lake)
         self._held = threading.local()
         self._books: list[Book] = []  # of all threads, to be closed at the end
@@ -62,7 +66,7 @@ class Desk:
     def _answer(self, question: Callable[[Books], Answer]) -> Answer:
         keyring: KeyRing | None = getattr(self._held, "keyring", None)
         if keyring is None:
-            self._held.book = open_book(self._settings.database)
+            self._held.book = open_book(self._settings.database, create=self._makes_book)
             self._books.append(self._held.book)
             keyring = self._held.keyring = KeyRing(self._held.book)
         keyring.refresh()

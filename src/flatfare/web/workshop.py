@@ -197,17 +197,17 @@ def _document(shelf: Shelf, result: Result) -> dict[str, object]:
 
 
 def _is_left(settings: Settings) -> bool:
-    with open_book(settings.database) as book:
+    with open_book(settings.database, create=False) as book:
         return bool(runs.left_behind(book, limit=1) or runs.with_open_cost(book, 1))
 
 
 def _has_plans(settings: Settings) -> bool:
-    with open_book(settings.database) as book:
+    with open_book(settings.database, create=False) as book:
         return again.has_plans(book)
 
 
 def _judge_again(settings: Settings, gate: Gate) -> int:
-    with open_book(settings.database) as book:
+    with open_book(settings.database, create=False) as book:
         if gate.ensure_key(book):
             time.sleep(KEY_TAKES_S)
         key = None if gate.key is None else Secret(gate.key)
